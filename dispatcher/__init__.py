@@ -1,0 +1,1 @@
+"""Events in, deliveries out; the ops surface is in `dispatcher.ops`."""

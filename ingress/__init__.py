@@ -1,0 +1,1 @@
+"""Callbacks in, events out. No database."""

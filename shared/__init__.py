@@ -1,0 +1,1 @@
+"""What ingress and dispatcher must agree on: words, broker, signatures, providers, media, SQL."""
