@@ -1,0 +1,174 @@
+"""HTML forms as providers post them: an already read body in, ordered fields and files out. Pure.
+
+What the values mean, and whether anybody may send them, is not decided here. Values are decoded as UTF-8 with
+`surrogateescape`, so that signatures can be made over exactly the bytes that came; `shared.providers.common.clean`
+makes storable text of them afterwards.
+"""
+
+import re
+from typing import Final
+from urllib.parse import unquote_plus
+
+import msgspec
+from multipart import (  # type: ignore[import-untyped]  # it has no stubs
+    MultipartError,
+    MultipartSegment,
+    ParserLimitReached,
+    PushMultipartParser,
+)
+
+from shared.errors import Malformed, UnsupportedMediaType
+
+MULTIPART: Final = "multipart/form-data"
+URLENCODED: Final = "application/x-www-form-urlencoded"
+JSON: Final = "application/json"
+
+# Of the order of Faxbot 2026's limits (facts/faxbot.md section 4), twice as wide: a provider's callback has ten fields
+# and one file. Whoever exceeds them is not a provider, and is refused before it costs more than its reading.
+MAX_FIELDS: Final = 200
+MAX_FILES: Final = 8
+MAX_HEADER_BYTES: Final = 8 * 1024  # of one header line of a part
+MAX_HEADERS: Final = 8  # of one part; forms have two or three
+
+# RFC 2046: a boundary has 1 to 70 ASCII characters. It may be quoted, and must be where it holds a blank.
+_BOUNDARY = re.compile(r';[ \t]*boundary[ \t]*=[ \t]*(?:"([^"]*)"|([^\s;"]+))', re.IGNORECASE)
+_BOUNDARY_TEXT = re.compile(r"[\x20-\x7e]{0,69}[\x21-\x7e]")
+_MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,80}/[a-z0-9!#$&^_.+-]{1,80}")
+
+
+class FilePart(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a form that is a file.
+
+    A part is a file if its Content-Disposition has a `filename`, even an empty one: that parameter is what the sender
+    tells files from fields by, and Phaxio's signature treats both differently (facts/phaxio.md section 9 has empty
+    files among what is signed). Neither a Content-Type (Sinch gives its JSON field one) nor the content decides.
+
+    Attributes:
+        name: Of the form's part, e.g. `file`.
+        filename: As sent, unquoted. No signature of Phaxio covers it.
+        content_type: Lower-case and without parameters; empty if the part has none or something else under that name.
+    """
+
+    name: str
+    filename: str | None
+    content_type: str
+    content: bytes
+
+
+class Form(msgspec.Struct, frozen=True, kw_only=True):
+    """A form as it came: wire order, and names that occur twice are there twice."""
+
+    fields: tuple[tuple[str, str], ...]
+    files: tuple[FilePart, ...] = ()
+
+
+def media_type(content_type: str | None) -> str:
+    """Return the media type of a Content-Type header: lower-case, without parameters; empty if there is none.
+
+    >>> media_type('Multipart/Form-Data; boundary="x"')
+    'multipart/form-data'
+    """
+    return content_type.partition(";")[0].strip().lower() if content_type else ""
+
+
+def sniff_type(body: bytes) -> str:
+    r"""Guess the Content-Type of a body that came without one: JSON, multipart by its first line, else urlencoded.
+
+    >>> sniff_type(b'--x-1\r\nContent-Disposition: form-data; name="id"\r\n...')
+    'multipart/form-data; boundary="x-1"'
+    """
+    start = body[:100].lstrip()
+    if start.startswith((b"{", b"[")):
+        return JSON
+    if start.startswith(b"--"):
+        line = start[2:].partition(b"\r\n")[0]
+        return f'{MULTIPART}; boundary="{line.decode("latin-1")}"'
+    return URLENCODED
+
+
+def read_form(content_type: str | None, body: bytes) -> Form:
+    """Read a form in one pass.
+
+    Raises:
+        Malformed: The framing is broken, or the form is over one of the limits above; the sentence says which.
+        UnsupportedMediaType: It is no form.
+    """
+    kind = media_type(content_type)
+    if kind == MULTIPART:
+        return _read_multipart(_boundary(content_type or ""), body)
+    if kind == URLENCODED:
+        return Form(fields=_read_urlencoded(body))
+    raise UnsupportedMediaType(f"expected a form (multipart or urlencoded), not {kind[:80]!a}")
+
+
+def _boundary(content_type: str) -> str:
+    found = _BOUNDARY.search(content_type)
+    boundary = (found[1] or found[2] or "") if found else ""
+    if not _BOUNDARY_TEXT.fullmatch(boundary):
+        raise Malformed("the multipart boundary is missing or not of 1 to 70 ASCII characters")
+    return boundary
+
+
+def _read_multipart(boundary: str, body: bytes) -> Form:
+    # Latin-1 takes every byte of a part's header as it is; `_from_header` then makes of it what a field's value would
+    # be. As UTF-8 the parser would refuse a signed callback for a file name in an old encoding.
+    parser = PushMultipartParser(
+        boundary, max_header_size=MAX_HEADER_BYTES, max_header_count=MAX_HEADERS, header_charset="latin-1"
+    )
+    fields: list[tuple[str, str]] = []
+    files: list[FilePart] = []
+    segment: MultipartSegment | None = None
+    content = b""
+    try:
+        for piece in parser.parse(body):
+            if piece is None:
+                assert segment is not None
+                _add_part(segment, content, fields, files)
+            elif isinstance(piece, MultipartSegment):
+                segment, content = piece, b""
+            else:
+                content += piece  # one piece in all, as the body is fed whole: nothing is copied twice
+        parser.close()
+    except ParserLimitReached as error:
+        raise Malformed(f"the form is over a limit ({MAX_HEADER_BYTES} bytes a header): {error}") from error
+    except MultipartError as error:
+        raise Malformed(f"the multipart framing cannot be read: {error}") from error
+    return Form(fields=tuple(fields), files=tuple(files))
+
+
+def _add_part(segment: MultipartSegment, content: bytes, fields: list[tuple[str, str]], files: list[FilePart]) -> None:
+    name = _from_header(segment.name or "")
+    if segment.filename is None:
+        if len(fields) == MAX_FIELDS:
+            raise Malformed(f"the form has more than {MAX_FIELDS} fields")
+        fields.append((name, content.decode("utf-8", "surrogateescape")))
+        return
+    if len(files) == MAX_FILES:
+        raise Malformed(f"the form has more than {MAX_FILES} files")
+    kind = segment.content_type or ""
+    files.append(
+        FilePart(
+            name=name,
+            filename=_from_header(segment.filename),
+            # It may end up in a header of ours (a mail, a download), and a line feed alone passes the parser.
+            content_type=kind if _MEDIA_TYPE.fullmatch(kind) else "",
+            content=content,
+        )
+    )
+
+
+def _from_header(text: str) -> str:
+    return text if text.isascii() else text.encode("latin-1").decode("utf-8", "surrogateescape")
+
+
+def _read_urlencoded(body: bytes) -> tuple[tuple[str, str], ...]:
+    """Read `a=1&b=2`. Blank values and repeated names stay; an empty piece between two `&` is nothing."""
+    text = body.decode("utf-8", "surrogateescape")
+    if text.count("&") >= MAX_FIELDS:
+        raise Malformed(f"the form has more than {MAX_FIELDS} fields")
+    pairs = (piece.partition("=") for piece in text.split("&") if piece)
+    return tuple((_unquote(name), _unquote(value)) for name, _, value in pairs)
+
+
+def _unquote(text: str) -> str:
+    return unquote_plus(text, "utf-8", "surrogateescape") if "%" in text or "+" in text else text

@@ -1,0 +1,192 @@
+"""What several providers' adapters need: storable text, JSON, ids, numbers, times. Pure, and on the hot path.
+
+Each of the readers takes what JSON or a form may hold (text, integer, null, nonsense) and returns None for what it
+cannot read: one odd value must not cost an application its event. What was sent stays in the event's `fields`.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from shared.domain import Provider
+from shared.errors import Unreadable
+
+MAX_ID_LENGTH: Final = 200
+"""Of a provider's id, in characters: it is indexed, and an index of PostgreSQL takes 2,704 bytes of a row."""
+
+MAX_DEPTH: Final = 64
+"""Of nesting in JSON. Providers need four; a thousand would end the interpreter's recursion on the next encoding."""
+
+_MAX_COUNT: Final = 2_147_483_647  # PostgreSQL's integer
+_UNSTORABLE = re.compile("[\ud800-\udfff\0]")
+_SEPARATORS = str.maketrans("", "", " \t-.()/")
+_decode_json = msgspec.json.Decoder().decode
+
+
+def clean_text(text: str) -> str:
+    r"""Replace NUL and lone surrogates by U+FFFD: neither PostgreSQL nor msgspec can hold them.
+
+    >>> clean_text("caf\udce9\0") == "caf" + 2 * chr(0xFFFD)
+    True
+    """
+    if text.isascii() and "\0" not in text:
+        return text
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
+def clean(value: Any, depth: int = 0) -> Any:
+    """Return JSON-like *value* with every text in it cleaned, names of objects too.
+
+    Raises:
+        Unreadable: It is nested deeper than `MAX_DEPTH`.
+    """
+    if isinstance(value, str):
+        return clean_text(value)
+    if not isinstance(value, dict | list | tuple):
+        return value
+    if depth >= MAX_DEPTH:
+        raise Unreadable(f"nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, dict):
+        return {clean(name): clean(item, depth + 1) for name, item in value.items()}
+    return [clean(item, depth + 1) for item in value]
+
+
+def read_json(source: str | bytes) -> Any:
+    """Read JSON into plain Python values that an event can hold. Bytes that are no UTF-8 become U+FFFD.
+
+    Raises:
+        Unreadable: It is no JSON, or nested too deep. The sentence does not quote it.
+    """
+    text = clean_text(source if isinstance(source, str) else source.decode("utf-8", "replace"))
+    try:
+        value = _decode_json(text)
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"the JSON cannot be read: {error}") from error
+    # Now only an escape can still make a NUL, and few brackets cannot be nested deep: mostly no second pass.
+    if "\\u" in text or text.count("{") + text.count("[") > MAX_DEPTH:
+        return clean(value)
+    return value
+
+
+def text_of(value: Any) -> str:
+    """Return a scalar as trimmed text, as ids and digests need it; empty for null, and for what is no scalar.
+
+    >>> [text_of(value) for value in (" 7 ", 7, 7.0, True, None, [7])]
+    ['7', '7', '7', 'true', '', '']
+    """
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if isinstance(value, int | float) else ""
+
+
+def read_id(value: Any) -> str:
+    """Return a provider's id (text or integer) as text, or empty if there is none.
+
+    Raises:
+        Unreadable: It is longer than `MAX_ID_LENGTH`.
+    """
+    if isinstance(value, bool | float):
+        return ""
+    text = clean_text(text_of(value))
+    if len(text) > MAX_ID_LENGTH:
+        raise Unreadable(f"the id is longer than {MAX_ID_LENGTH} characters")
+    return text
+
+
+def read_job_id(value: str | None) -> str | None:
+    """Return the application's `job_id` from the query; None if it is empty, or too long for any to be registered."""
+    text = clean_text(value or "").strip()
+    return text if 0 < len(text) <= MAX_ID_LENGTH else None
+
+
+def digest_id(provider: Provider, parts: Iterable[str]) -> str:
+    """Return an event id made of what makes the event itself: `<provider>:` and 32 hex digits of a SHA-256.
+
+    Each part goes in with its length (a netstring), so that no two lists of parts are joined to the same bytes.
+    """
+    octets = (part.encode("utf-8", "surrogatepass") for part in parts)
+    return f"{provider}:" + hashlib.sha256(b"".join(b"%d:%b," % (len(part), part) for part in octets)).hexdigest()[:32]
+
+
+def e164(value: Any, *, ten_digits: str | None = None) -> str | None:
+    """Return a telephone number in E.164, or the text as it is where it is no number (a SIP URI, a short extension).
+
+    A plus that was lost is put back: form decoding makes a blank of it, and some senders leave it out.
+
+    Args:
+        value: Text or integer; None for all else.
+        ten_digits: The prefix of ten digits without a plus, where the provider documents such numbers (Phaxio: `+1`).
+
+    >>> [e164(text) for text in ("+1 (555) 123-4567", " 4722334455", "15551234567", "sip:a@b", "321", "")]
+    ['+15551234567', '+4722334455', '+15551234567', 'sip:a@b', '321', None]
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not (text := value.strip()):
+        return None
+    text = clean_text(text)
+    digits = text.translate(_SEPARATORS)
+    had_plus = digits.startswith("+") or value[0] == " "
+    digits = digits.removeprefix("+")
+    if not (digits.isascii() and digits.isdigit()) or digits[0] == "0":
+        return text
+    if ten_digits and not had_plus and len(digits) == 10:  # noqa: PLR2004 - ten digits are ten
+        return ten_digits + digits
+    # E.164 has at most 15 digits. Without any trace of a plus fewer than 11 are as likely national or an extension.
+    return "+" + digits if (7 if had_plus else 11) <= len(digits) <= 15 else text  # noqa: PLR2004
+
+
+def read_time(value: Any) -> datetime | None:
+    """Return an instant as aware UTC, from RFC 3339 with an offset or unix seconds (number or digits).
+
+    None for everything else, a time without an offset included: whose clock it is cannot be known.
+    """
+    try:
+        if isinstance(value, str):
+            text = value.strip()
+            if not text.isdigit():
+                moment = datetime.fromisoformat(text)
+                return moment.astimezone(UTC) if moment.tzinfo else None
+            value = int(text)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value, UTC)
+    except (ValueError, OverflowError, OSError):
+        pass  # a word, or a year that no calendar has
+    return None
+
+
+def read_count(value: Any) -> int | None:
+    """Return a number of things, at least 0, from an integer or its digits; None for all else."""
+    text = text_of(value)
+    if not (text.isascii() and text.isdigit()) or len(text) > 10:  # noqa: PLR2004 - longer is over the limit anyway
+        return None
+    count = int(text)
+    return count if count <= _MAX_COUNT else None
+
+
+def read_flag(value: Any) -> bool | None:
+    """Return a truth from `true`, `1`, `false`, `0` in any case and type; None for all else."""
+    return _FLAGS.get(text_of(value).lower())
+
+
+_FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
+
+
+def document_type(content: bytes, sent: str) -> str:
+    """Return the media type of a fax's document.
+
+    Its first bytes decide where they are known: they are signed, the type that was sent beside them is not.
+    """
+    if content.startswith(b"%PDF-"):
+        return "application/pdf"
+    if content.startswith((b"II*\0", b"MM\0*")):
+        return "image/tiff"
+    return sent or "application/pdf"

@@ -1,0 +1,287 @@
+"""Every provider's signature scheme, to verify and to sign. Pure functions; which scheme applies is decided elsewhere.
+
+Where several secrets are valid (rotation), all are computed and all compared before anything is decided, in constant
+time and on bytes: time tells neither which secret matched nor how much of it. An empty secret never matches. Header
+values may hold anything, lone surrogates included (aiohttp decodes with `surrogateescape`): a value that cannot be
+right is simply not right. Nothing here puts a secret or a signature into an exception.
+"""
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from shared.errors import SignatureInvalid, SignatureMissing, TimestampExpired
+
+TOLERANCE_SECONDS: Final = 300
+"""How far a signed timestamp may lie from our clock, both ways; exactly 300 is inside (Telnyx, Standard Webhooks)."""
+
+_KEY_BYTES: Final = 32  # Ed25519, seed and public key alike
+_SIGNATURE_BYTES: Final = 64
+_UNIX_SECONDS = re.compile(r"[0-9]{1,15}")
+_STANDARD_PREFIX: Final = "whsec_"
+
+
+# ---- Phaxio: HMAC-SHA1 over URL, sorted fields, sorted files (facts/phaxio.md section 9) ----------------------------
+
+
+def phaxio_signed_bytes(url: str, fields: Iterable[tuple[str, str]], files: Iterable[tuple[str, bytes]]) -> bytes:
+    """Return what Phaxio signs.
+
+    Args:
+        url: Exactly as it is posted to, query and trailing slash included.
+        fields: Name and value in wire order; blank values and repeated names count.
+        files: Part name and content in wire order.
+
+    >>> phaxio_signed_bytes("https://a.example/", [("b", ""), ("a", "1")], [("file", b"")])
+    b'https://a.example/a1bfileda39a3ee5e6b4b0d3255bfef95601890afd80709'
+    """
+    return phaxio_joined(url, fields, [(name, phaxio_file_digest(content)) for name, content in files])
+
+
+def phaxio_joined(url: str, fields: Iterable[tuple[str, str]], file_digests: Iterable[tuple[str, str]]) -> bytes:
+    """Return what Phaxio signs, from digests of the files: several readings of one form hash its files once."""
+    parts = [url]
+    for pairs in (fields, file_digests):
+        for pair in sorted(pairs, key=_name_octets):  # stable: equal names keep their wire order
+            parts += pair
+    return _octets("".join(parts))
+
+
+def phaxio_file_digest(content: bytes) -> str:
+    """Return what stands for a file in Phaxio's signed text: the hex SHA-1 of its content."""
+    return hashlib.sha1(content, usedforsecurity=False).hexdigest()
+
+
+def sign_phaxio(
+    token: str, url: str, fields: Iterable[tuple[str, str]], files: Iterable[tuple[str, bytes]] = ()
+) -> str:
+    """Return `X-Phaxio-Signature`: 40 lower-case hex digits."""
+    return hmac.digest(_octets(token), phaxio_signed_bytes(url, fields, files), "sha1").hex()
+
+
+def verify_phaxio(tokens: Sequence[str], given: str | None, signed: bytes) -> bool:
+    """Is *given* the signature of *signed* (see `phaxio_signed_bytes`) by one of *tokens*? Either case of hex is."""
+    return _hex_matches(tokens, given, signed, "sha1")
+
+
+# ---- Faxbot: HMAC-SHA256 of the raw body, for Phaxio and Sinch (facts/faxbot.md section 3) --------------------------
+
+
+def sign_body(secret: str, body: bytes) -> str:
+    """Return the hex HMAC-SHA256 of the raw body: 64 lower-case digits."""
+    return hmac.digest(_octets(secret), body, "sha256").hex()
+
+
+def verify_body(secrets: Sequence[str], given: str | None, body: bytes) -> bool:
+    """Is *given* the hex HMAC-SHA256 of the raw body by one of *secrets*? Either case of hex is, blanks around too."""
+    return _hex_matches(secrets, given, body, "sha256")
+
+
+def _hex_matches(secrets: Sequence[str], given: str | None, signed: bytes, digest: str) -> bool:
+    wanted = _octets((given or "").strip().lower())
+    found = False
+    for secret in secrets:
+        key = _octets(secret)
+        made = hmac.digest(key, signed, digest).hex().encode()
+        found |= hmac.compare_digest(made, wanted) and bool(key)
+    return found
+
+
+# ---- Telnyx: Ed25519 over timestamp, bar, raw body (facts/telnyx.md section 5) --------------------------------------
+
+
+def telnyx_public_key(seed: bytes) -> str:
+    """Return the public key of a 32-byte seed as Telnyx shows it: base64 of the raw 32 bytes."""
+    return base64.b64encode(Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()).decode()
+
+
+def sign_telnyx(seed: bytes, timestamp: int, body: bytes) -> str:
+    """Return `telnyx-signature-ed25519`: base64 of 64 bytes. *timestamp* is the attempt's, in unix seconds."""
+    return base64.b64encode(Ed25519PrivateKey.from_private_bytes(seed).sign(b"%d|%b" % (timestamp, body))).decode()
+
+
+@lru_cache(maxsize=64)
+def load_telnyx_key(public_key: str) -> Ed25519PublicKey:
+    """Read a public key from its base64. For settings to check; the verifier keeps what was read.
+
+    Raises:
+        ValueError: It is not the base64 of 32 bytes.
+    """
+    raw = _from_base64(public_key.strip())
+    if raw is None or len(raw) != _KEY_BYTES:
+        raise ValueError("a Telnyx public key is the base64 of 32 bytes (44 characters)")
+    return Ed25519PublicKey.from_public_bytes(raw)
+
+
+def verify_telnyx(
+    public_keys: Sequence[str], signature: str | None, timestamp: str | None, body: bytes, now: float
+) -> None:
+    """Verify a Telnyx callback by one of *public_keys*; *now* in unix seconds.
+
+    A wrong signature is said to be wrong even where the timestamp is out of date too: only who holds the key learns
+    about our clock.
+
+    Raises:
+        SignatureMissing: One of the two headers is absent or empty.
+        SignatureInvalid: The signature is none, or of something else, or the timestamp is not all digits.
+        TimestampExpired: Rightly signed, more than 300 s ago or ahead.
+    """
+    if not signature or not timestamp:
+        raise SignatureMissing("telnyx-signature-ed25519 and telnyx-timestamp are both needed")
+    made = _from_base64(signature)
+    if made is None or len(made) != _SIGNATURE_BYTES or not _UNIX_SECONDS.fullmatch(timestamp):
+        raise SignatureInvalid("the Telnyx signature or its timestamp is not in the right form")
+    signed = b"%b|%b" % (timestamp.encode(), body)
+    found = False
+    for public_key in public_keys:
+        found |= _is_signed_by(load_telnyx_key(public_key), made, signed)
+    if not found:
+        raise SignatureInvalid("the Telnyx signature does not match")
+    _check_clock(timestamp, now)
+
+
+def _is_signed_by(key: Ed25519PublicKey, signature: bytes, signed: bytes) -> bool:
+    try:
+        key.verify(signature, signed)
+    except InvalidSignature:
+        return False
+    return True
+
+
+# ---- Basic credentials and shared secrets (Sinch, Asterisk) ---------------------------------------------------------
+
+
+def basic_header(user: str, password: str) -> str:
+    """Return an `Authorization` value.
+
+    >>> basic_header("sinch", "a:b")
+    'Basic c2luY2g6YTpi'
+    """
+    return "Basic " + base64.b64encode(_octets(f"{user}:{password}")).decode()
+
+
+def basic_credentials(header: str | None) -> tuple[bytes, bytes] | None:
+    """Return user and password of an `Authorization: Basic` header, split at the first colon; None if it is none."""
+    scheme, _, rest = (header or "").strip().partition(" ")
+    decoded = _from_base64(rest.strip()) if scheme.lower() == "basic" else None
+    if decoded is None or b":" not in decoded:
+        return None
+    user, _, password = decoded.partition(b":")
+    return user, password
+
+
+def verify_basic(pairs: Sequence[tuple[str, str]], header: str | None) -> bool:
+    """Does the `Authorization` header hold one of *pairs* (user, password)? Both halves are always compared."""
+    given = basic_credentials(header)
+    given_user, given_password = given or (b"", b"")
+    found = False
+    for user, password in pairs:
+        same = _is_same(_octets(user), given_user) & _is_same(_octets(password), given_password)
+        found |= same and bool(user or password)
+    return found and given is not None
+
+
+def same_secret(secrets: Sequence[str], given: str | None) -> bool:
+    """Is *given* one of *secrets*?"""
+    wanted = _octets(given or "")
+    found = False
+    for secret in secrets:
+        found |= _is_same(_octets(secret), wanted) and bool(secret)
+    return found
+
+
+# ---- Standard Webhooks v1: HMAC-SHA256 over id, timestamp, body (facts/standard-webhooks.md section 1) --------------
+
+
+def standard_key(secret: str) -> bytes:
+    """Return the key in a `whsec_…` secret: its decoded bytes. Prefix and padding may be missing.
+
+    Raises:
+        ValueError: It is not base64, or holds nothing.
+    """
+    text = secret.strip().removeprefix(_STANDARD_PREFIX).rstrip("=")
+    key = _from_base64(text + "=" * (-len(text) % 4))
+    if not key:
+        raise ValueError("a Standard Webhooks secret is base64, with or without whsec_ before it")
+    return key
+
+
+def sign_standard(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
+    """Return one item of `webhook-signature`: `v1,` and base64. *timestamp* is the attempt's, in unix seconds."""
+    return "v1," + _standard_digest(standard_key(secret), message_id, str(timestamp), body)
+
+
+def verify_standard(
+    secrets: Sequence[str],
+    message_id: str | None,
+    timestamp: str | None,
+    signature: str | None,
+    body: bytes,
+    now: float,
+) -> None:
+    """Verify a Standard Webhook: any `v1` item by any of *secrets* suffices, other versions are passed over.
+
+    Raises:
+        SignatureMissing: One of the three headers is absent or empty.
+        SignatureInvalid: No item matches, or the timestamp is not all digits.
+        TimestampExpired: Rightly signed, more than 300 s ago or ahead.
+    """
+    if not message_id or not timestamp or not signature:
+        raise SignatureMissing("webhook-id, webhook-timestamp and webhook-signature are all needed")
+    if not _UNIX_SECONDS.fullmatch(timestamp):
+        raise SignatureInvalid("webhook-timestamp is not in the right form")
+    items = [_octets(item[3:]) for item in signature.split() if item.startswith("v1,")]
+    found = False
+    for secret in secrets:
+        made = _standard_digest(standard_key(secret), message_id, timestamp, body).encode()
+        for item in items:
+            found |= hmac.compare_digest(made, item)
+    if not found:
+        raise SignatureInvalid("no item of webhook-signature matches")
+    _check_clock(timestamp, now)
+
+
+def _standard_digest(key: bytes, message_id: str, timestamp: str, body: bytes) -> str:
+    signed = b"%b.%b.%b" % (_octets(message_id), timestamp.encode(), body)
+    return base64.b64encode(hmac.digest(key, signed, "sha256")).decode()
+
+
+# ---- Small parts ----------------------------------------------------------------------------------------------------
+
+
+def _octets(text: str) -> bytes:
+    """Return the bytes that *text* was decoded from. Never fails, so that no header value can raise."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a surrogate that no decoding of ours makes: it only has to be unequal
+        return text.encode("utf-8", "surrogatepass")
+
+
+def _name_octets(pair: tuple[str, str]) -> bytes:
+    """Sort by the bytes of the name, which for what is no UTF-8 is not the order of the text."""
+    return _octets(pair[0])
+
+
+def _is_same(ours: bytes, given: bytes) -> bool:
+    """Compare in a time that does not even tell the lengths."""
+    return hmac.compare_digest(hashlib.sha256(ours).digest(), hashlib.sha256(given).digest())
+
+
+def _from_base64(text: str) -> bytes | None:
+    """Decode standard base64, strictly; None for anything else."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return None
+
+
+def _check_clock(timestamp: str, now: float) -> None:
+    if abs(now - int(timestamp)) > TOLERANCE_SECONDS:
+        raise TimestampExpired(f"the signed timestamp is more than {TOLERANCE_SECONDS} s from our clock")
