@@ -1,1 +1,1 @@
-"""One module for each provider: verify a callback, and make an event of it. Pure; `shared.callback` is the interface."""
+"""One module for each provider: verify a callback, make an event of it. Pure; `shared.callback` is the interface."""

@@ -23,6 +23,7 @@ MAX_DEPTH: Final = 64
 
 _MAX_COUNT: Final = 2_147_483_647  # PostgreSQL's integer
 _UNSTORABLE = re.compile("[\ud800-\udfff\0]")
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")  # at most 15 digits
 _SEPARATORS = str.maketrans("", "", " \t-.()/")
 _decode_json = msgspec.json.Decoder().decode
 
@@ -110,10 +111,10 @@ def read_job_id(value: str | None) -> str | None:
 def digest_id(provider: Provider, parts: Iterable[str]) -> str:
     """Return an event id made of what makes the event itself: `<provider>:` and 32 hex digits of a SHA-256.
 
-    Each part goes in with its length (a netstring), so that no two lists of parts are joined to the same bytes.
+    Each part goes in with its length (a netstring, in characters), so that no two lists of parts join to the same text.
     """
-    octets = (part.encode("utf-8", "surrogatepass") for part in parts)
-    return f"{provider}:" + hashlib.sha256(b"".join(b"%d:%b," % (len(part), part) for part in octets)).hexdigest()[:32]
+    joined = "".join([f"{len(part)}:{part}," for part in parts])
+    return f"{provider.value}:{hashlib.sha256(joined.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
 
 
 def e164(value: Any, *, ten_digits: str | None = None) -> str | None:
@@ -128,6 +129,8 @@ def e164(value: Any, *, ten_digits: str | None = None) -> str | None:
     >>> [e164(text) for text in ("+1 (555) 123-4567", " 4722334455", "15551234567", "sip:a@b", "321", "")]
     ['+15551234567', '+4722334455', '+15551234567', 'sip:a@b', '321', None]
     """
+    if isinstance(value, str) and _E164.fullmatch(value):
+        return value
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or not (text := value.strip()):
@@ -140,7 +143,7 @@ def e164(value: Any, *, ten_digits: str | None = None) -> str | None:
         return text
     if ten_digits and not had_plus and len(digits) == 10:  # noqa: PLR2004 - ten digits are ten
         return ten_digits + digits
-    # E.164 has at most 15 digits. Without any trace of a plus fewer than 11 are as likely national or an extension.
+    # Without any trace of a plus fewer than 11 are as likely national or an extension.
     return "+" + digits if (7 if had_plus else 11) <= len(digits) <= 15 else text  # noqa: PLR2004
 
 

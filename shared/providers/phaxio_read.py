@@ -1,0 +1,151 @@
+"""The shapes in which Phaxio's callbacks come, read into one. What the words in them mean is not decided here.
+
+Three shapes of a form (facts/phaxio.md section 2): a JSON object in `fax` (v1, v2.1), bracketed names (`fax[id]`), the
+fax's fields at top level (v2.0 as its page has it); and JSON bodies of the first and the last (facts/faxbot.md).
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from shared.errors import Refused, Unreadable
+from shared.forms import JSON, MULTIPART, URLENCODED, FilePart, Form, media_type, read_form, sniff_type
+from shared.providers.common import clean_text, read_id, read_json, text_of
+
+ID_NAMES: Final = ("id", "fax_id", "faxId")
+
+CALLBACK_NAMES: Final = frozenset(
+    {"success", "is_test", "direction", "message", "metadata", "event_type", "page", "recipient_phone_number"}
+    | {"retry_count"}
+)
+"""Fields of the callback itself; in the flat shape everything else is the fax's."""
+
+# Twice with two values would leave the choice of the event to us: nothing that decides what happened is chosen.
+_DECIDING: Final = CALLBACK_NAMES | {*ID_NAMES, "status", "completed_at"}
+_FAX_MARKS: Final = frozenset({*ID_NAMES, "status"})
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What a callback says, whatever its shape; every text in it is storable.
+
+    Attributes:
+        fax: The fax object with the keys that were sent. In the flat shape the same mapping as `form`.
+        form: Every field beside it; the values of a repeated name as a list.
+        flat: The fax's fields stand at top level.
+    """
+
+    fax: dict[str, Any]
+    form: dict[str, Any]
+    files: tuple[FilePart, ...] = ()
+    flat: bool = False
+
+    def pick(self, *names: str) -> Any:
+        """Return the first of the named values that is there and not empty, the fax's before the form's; or None."""
+        for name in names:
+            value = self.fax.get(name)
+            if value is not None and value != "":
+                return value
+        return None if self.flat else first_of(self.form, names)
+
+    def as_fields(self) -> dict[str, Any]:
+        """Return what was sent in one form: the fax under `fax`, the callback's own fields beside it."""
+        if not self.flat:
+            return {**self.form, "fax": self.fax}
+        fields = {name: value for name, value in self.form.items() if name in CALLBACK_NAMES}
+        fields["fax"] = {name: value for name, value in self.form.items() if name not in CALLBACK_NAMES}
+        return fields
+
+
+def read_form_report(form: Form) -> Report:
+    """Read a form that was verified as such.
+
+    Raises:
+        Unreadable: The fax is no JSON object, or the shapes or repeated names contradict each other.
+    """
+    return _assemble(((clean_text(name), value) for name, value in form.fields), form.files)
+
+
+def read_body_report(content_type: str | None, body: bytes) -> Report:
+    """Read a body that was verified raw: by content, then by type (a JSON body under a form's type has been seen).
+
+    Raises:
+        Unreadable: Neither JSON nor a form, or as for `read_form_report`.
+    """
+    kind = media_type(content_type)
+    sniffed = sniff_type(body)
+    if JSON in (sniffed, kind) or kind.endswith("+json"):
+        content = read_json(body)
+        if not isinstance(content, dict):
+            raise Unreadable("the JSON body is not an object")
+        return _assemble(content.items(), ())
+    try:
+        form = read_form(content_type if kind in (MULTIPART, URLENCODED) else sniffed, body)
+    except Refused as error:  # too late to refuse: its sender is established
+        raise Unreadable(str(error)) from error
+    return read_form_report(form)
+
+
+def _assemble(pairs: Iterable[tuple[str, Any]], files: tuple[FilePart, ...]) -> Report:
+    fax: dict[str, Any] = {}
+    bracketed: dict[str, Any] = {}
+    form: dict[str, Any] = {}
+    for name, value in pairs:
+        if name == "fax":
+            _put_fax(fax, value)
+        elif name.startswith("fax[") and name.endswith("]") and "][" not in name:
+            _put(bracketed, name[4:-1], value)
+        else:
+            _put(form, name, value)
+    if bracketed or (fax and not _FAX_MARKS.isdisjoint(form)):
+        _require_agreement([fax, bracketed, form])
+    if bracketed:
+        # Where both name the same thing, JSON's value has its type; what differs from it is kept under its own name.
+        form |= {f"fax[{name}]": value for name, value in bracketed.items() if fax.setdefault(name, value) != value}
+    if fax:
+        return Report(fax=fax, form=form, files=files)
+    return Report(fax=form, form=form, files=files, flat=True)
+
+
+def _put(target: dict[str, Any], name: str, value: Any) -> None:
+    if isinstance(value, str):
+        value = clean_text(value)
+    if name not in target:
+        target[name] = value
+        return
+    known = target[name]
+    if name in _DECIDING:
+        if known != value:
+            raise Unreadable(f"{name} is given twice, with different values")
+    else:
+        target[name] = [*known, value] if isinstance(known, list) else [known, value]
+
+
+def _put_fax(fax: dict[str, Any], value: Any) -> None:
+    if isinstance(value, str):
+        value = read_json(value) if value.strip() else None
+    if value is None:
+        return
+    if not isinstance(value, dict):
+        raise Unreadable("fax is not a JSON object")
+    if fax and fax != value:
+        raise Unreadable("fax is given twice, with different values")
+    fax |= value
+
+
+def _require_agreement(shapes: list[dict[str, Any]]) -> None:
+    ids = {read_id(first_of(shape, ID_NAMES)) for shape in shapes} - {""}
+    if len(ids) > 1:
+        raise Unreadable("two shapes in one callback name different faxes")
+    statuses = {text_of(shape.get("status")).lower() for shape in shapes} - {""}
+    if len(statuses) > 1:
+        raise Unreadable("two shapes in one callback tell different statuses")
+
+
+def first_of(source: Mapping[str, Any], names: Iterable[str]) -> Any:
+    """Return the first of the named values that is there and not empty; None if there is none."""
+    for name in names:
+        value = source.get(name)
+        if value is not None and value != "":
+            return value
+    return None
