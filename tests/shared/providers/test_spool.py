@@ -6,7 +6,7 @@ import pytest
 
 from shared.callback import Document
 from shared.errors import Unreadable
-from shared.providers.spool import NoDocument, read_spool_file
+from shared.providers.spool import read_spool_file
 
 LITTLE_ENDIAN = b"II*\0" + b"\x08\0\0\0" + b"fax"
 BIG_ENDIAN = b"MM\0*" + b"\0\0\0\x08" + b"fax"
@@ -20,9 +20,9 @@ def spool(tmp_path):
 
 
 def reason_of(path, spool, limit_bytes=1000):
-    with pytest.raises(NoDocument) as caught:
-        read_spool_file(path, spool, limit_bytes)
-    return caught.value.reason
+    found = read_spool_file(path, spool, limit_bytes)
+    assert isinstance(found, str)
+    return found
 
 
 @pytest.mark.parametrize("content", [LITTLE_ENDIAN, BIG_ENDIAN])
@@ -118,12 +118,42 @@ def test_links_in_a_circle_are_no_document(spool):
 def test_a_file_that_grows_while_it_is_read_is_no_document(spool, monkeypatch):
     path = spool / "in.tiff"
     path.write_bytes(LITTLE_ENDIAN)
-    read = os.read
+    open_file = os.fdopen
 
-    def read_and_grow(descriptor, count):
-        with path.open("ab") as file:
-            file.write(b"more")
-        return read(descriptor, count)
+    def open_and_grow(descriptor, mode):
+        looked_at = os.fstat(descriptor)
+        path.write_bytes(LITTLE_ENDIAN + b"more")
+        monkeypatch.setattr(os, "fstat", lambda _: looked_at)
+        return open_file(descriptor, mode)
 
-    monkeypatch.setattr(os, "read", read_and_grow)
+    monkeypatch.setattr(os, "fdopen", open_and_grow)
     assert reason_of(path, spool) == "growing"
+
+
+def test_a_file_that_is_rewritten_while_it_is_read_is_no_document(spool, monkeypatch):
+    path = spool / "in.tiff"
+    path.write_bytes(LITTLE_ENDIAN)
+    look = os.fstat
+
+    def look_and_touch(descriptor):
+        found = look(descriptor)
+        os.utime(path, ns=(0, found.st_mtime_ns + 1))
+        return found
+
+    monkeypatch.setattr(os, "fstat", look_and_touch)
+    assert reason_of(path, spool) == "growing"
+
+
+def test_a_file_exchanged_for_a_link_after_the_look_is_no_document(spool, tmp_path, monkeypatch):
+    (tmp_path / "secret.tiff").write_bytes(LITTLE_ENDIAN)
+    path = spool / "in.tiff"
+    path.write_bytes(LITTLE_ENDIAN)
+    open_path = os.open
+
+    def exchange_and_open(name, flags):
+        path.unlink()
+        path.symlink_to(tmp_path / "secret.tiff")
+        return open_path(name, flags)
+
+    monkeypatch.setattr(os, "open", exchange_and_open)
+    assert reason_of(path, spool) == "unreadable"
