@@ -1,0 +1,1 @@
+"""What puts faxhook somewhere: files for containers and clusters, and the scripts for a laptop."""
