@@ -1,0 +1,44 @@
+# Every command of the project; `make` alone lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check services services-down lock
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+
+run: $(READY) ## Set up if needed, then run everything here until Ctrl-C
+	@$(BIN)/python deploy/run.py run
+
+demo: $(READY) ## The same, with the samples of every provider; exits 0 if every delivery was seen and verified
+	@$(BIN)/python deploy/run.py demo
+
+test: $(READY) ## Set up if needed, then the whole test suite
+	@$(BIN)/python -m pytest
+
+check: $(READY) ## Linter, format, types, layering
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+services: $(READY) ## Bring up the private RabbitMQ and PostgreSQL
+	@$(BIN)/python deploy/local.py up
+
+services-down: $(READY) ## Stop them
+	@$(BIN)/python deploy/local.py down
+
+lock: $(READY) ## Pin the newest dependencies, with hashes and without index addresses
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements-dev.lock
+
+$(READY): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "faxhook needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 …")'
+	@echo "setting up $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)

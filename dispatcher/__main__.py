@@ -1,0 +1,102 @@
+"""`python -m dispatcher`: the composition root of the dispatcher."""
+
+import asyncio
+import sys
+from contextlib import AsyncExitStack
+from typing import Final
+
+from dispatcher.channels.webhook import WebhookChannel
+from dispatcher.consume import DeliveryHandler, EventHandler, delivery_consumer, event_consumer
+from dispatcher.deliver import Deliverer
+from dispatcher.egress import Network, parse_networks
+from dispatcher.endpoints import EndpointBook
+from dispatcher.ledger import open_pool, verified_schema
+from dispatcher.metrics import Metrics
+from dispatcher.ops.http import ops_app, serving
+from dispatcher.recorder import Recorder
+from dispatcher.settings import DispatcherSettings
+from dispatcher.sweeper import Sweeper
+from shared.broker import FAX_DEAD, FAX_IN, FAX_RETRY, FAX_WORK, topology
+from shared.log import get_logger
+from shared.media import MediaStore
+from shared.publisher import Publisher
+from shared.service import Stop, run, running, verified_topology
+from shared.settings import BadSetting
+
+CONFIRM_TIMEOUT_SECONDS: Final = 10.0
+"""Nobody waits for the dispatcher's publishes; they are repeated until they are kept."""
+
+BATCH_TIMEOUT_SECONDS: Final = 10.0
+"""For the batch in hand at SIGTERM. A ledger that is away then does not hold us up: nothing of it was acked."""
+
+
+async def serve(settings: DispatcherSettings, stop: Stop) -> None:
+    """Open what the dispatcher needs, consume until *stop*, drain, close in reverse."""
+    log = get_logger()
+    amqp_url = settings.amqp_url.reveal()
+    backoff_seconds = settings.backoff_seconds()
+    networks = _networks(settings)
+    wanted = topology(backoff_seconds)
+    exchanges = (FAX_IN, FAX_WORK, FAX_RETRY, FAX_DEAD)
+    metrics = Metrics()
+    async with AsyncExitStack() as stack:
+        pool = await open_pool(settings.database_url.reveal())
+        stack.push_async_callback(pool.close)
+        await stack.enter_async_context(running(verified_schema(pool), stop, "schema"))
+        await stack.enter_async_context(
+            running(verified_topology(amqp_url, exchanges, [queue.name for queue in wanted.queues]), stop, "topology")
+        )
+        publisher = Publisher(amqp_url, "dispatcher", confirm_timeout_seconds=CONFIRM_TIMEOUT_SECONDS)
+        await stack.enter_async_context(running(publisher.run(), stop, "publisher"))
+        endpoints = EndpointBook(pool)
+        await stack.enter_async_context(running(endpoints.run(), stop, "endpoints"))
+        recorder = Recorder(pool)
+        await stack.enter_async_context(running(recorder.run(), stop, "recorder"))
+        channel = WebhookChannel(networks)
+        stack.push_async_callback(channel.close)
+        media = MediaStore(settings.media_url)
+        deliverer = Deliverer(pool, publisher, channel, media, recorder, endpoints, metrics, backoff_seconds)
+        await stack.enter_async_context(running(Sweeper(pool, publisher, metrics).run(), stop, "sweeper"))
+        consumers = (
+            event_consumer(amqp_url, EventHandler(pool, publisher, endpoints, deliverer, metrics), deliverer),
+            delivery_consumer(amqp_url, DeliveryHandler(pool, publisher, deliverer, endpoints), deliverer),
+        )
+
+        def problems() -> list[str]:
+            found = [] if publisher.is_ready else ["the broker is away or takes no messages"]
+            found += [] if endpoints.is_fresh else ["the ledger is away"]
+            found += [] if all(consumer.is_consuming for consumer in consumers) else ["a queue is not consumed"]
+            found += ["the service is stopping"] if stop.is_set else []
+            return found
+
+        port = await stack.enter_async_context(
+            serving(ops_app(metrics, problems), settings.ops_host, settings.ops_port)
+        )
+        log.info("service.listening", host=settings.ops_host, port=port)
+        tasks = []
+        async with AsyncExitStack() as consuming:
+            for consumer in consumers:
+                tasks.append(await consuming.enter_async_context(running(consumer.run(), stop, "consumer")))
+            await stop.wait()
+            log.info("service.stopping")
+            for consumer in consumers:
+                consumer.stop()
+            await asyncio.wait(tasks, timeout=BATCH_TIMEOUT_SECONDS)
+        if stop.failure is None:
+            await deliverer.drain()
+
+
+def _networks(settings: DispatcherSettings) -> tuple[Network, ...]:
+    try:
+        return parse_networks(settings.egress_allow_networks)
+    except ValueError as error:
+        raise BadSetting(f"EGRESS_ALLOW_NETWORKS is wrong: {error}") from None
+
+
+def main() -> int:
+    """Run the dispatcher; return its exit code."""
+    return run("dispatcher", DispatcherSettings, serve)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

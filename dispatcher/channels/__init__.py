@@ -1,0 +1,1 @@
+"""Channels: the code that reaches one kind of endpoint."""

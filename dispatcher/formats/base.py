@@ -1,0 +1,47 @@
+"""What a format is given and what it makes."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+from shared.domain import Event
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a signature may need to know of one attempt.
+
+    Attributes:
+        url: The URL really posted to, without user and password.
+        tokens: The endpoint's, in order.
+        attempt: From 1.
+        now: Aware UTC, the time of the attempt.
+    """
+
+    url: str
+    tokens: Sequence[str]
+    delivery_id: UUID
+    attempt: int
+    now: datetime
+
+
+class Webhook(msgspec.Struct, frozen=True, kw_only=True):
+    """A rendered and signed request."""
+
+    body: bytes
+    headers: dict[str, str]
+
+
+class Format(Protocol):
+    """A webhook version."""
+
+    def has_word_for(self, event: Event) -> bool:
+        """Can the format say this event at all? If not, the delivery is recorded as `skipped: no_equivalent`."""
+
+    def wants_document(self, event: Event) -> bool:
+        """Does the webhook carry the fax's document, if there is one?"""
+
+    def render(self, event: Event, document: bytes | None, facts: Facts) -> Webhook:
+        """Return the request. Invents nothing: what the event lacks is null or absent, as the format allows."""

@@ -1,0 +1,110 @@
+"""A fax's state, folded from its events: commutative, idempotent, never backwards. Pure.
+
+The comparison is a total order over `(rank, occurred_at, type order, event id)`, so that neither arrival nor batching
+nor repetition can decide. The ledger's upsert compares by the same order; a property test holds them together.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from shared.domain import FINISHED_RANK, Event, EventType, Provider
+
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+
+
+class FaxState(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a fax.
+
+    Attributes:
+        state: The type of the event that won.
+        endings: Bit n is set if an ending whose `EventType.order` is n was reported.
+        pages: The most that any event reported.
+    """
+
+    provider: Provider
+    fax_id: str
+    direction: str
+    state: EventType
+    occurred_at: datetime | None
+    event_id: str
+    endings: int
+    from_number: str | None
+    to_number: str | None
+    job_id: str | None
+    pages: int | None
+    first_received_at: datetime
+    last_received_at: datetime
+
+    @property
+    def conflicting(self) -> bool:
+        """True if different endings were reported."""
+        return self.endings & (self.endings - 1) != 0
+
+    @property
+    def precedence(self) -> tuple[int, datetime, int, str]:
+        """What decides between two states of one fax; the greater wins."""
+        return (self.state.rank, self.occurred_at or _LONG_AGO, self.state.order, self.event_id)
+
+
+def state_after(event: Event) -> FaxState:
+    """Return what *event* alone says of its fax."""
+    return FaxState(
+        provider=event.provider,
+        fax_id=event.fax_id,
+        direction=event.direction,
+        state=event.type,
+        occurred_at=event.occurred_at,
+        event_id=event.id,
+        endings=1 << event.type.order if event.type.rank == FINISHED_RANK else 0,
+        from_number=event.from_number,
+        to_number=event.to_number,
+        job_id=event.job_id,
+        pages=event.pages,
+        first_received_at=event.received_at,
+        last_received_at=event.received_at,
+    )
+
+
+def merge(one: FaxState, other: FaxState) -> FaxState:
+    """Return what two states of one fax say together. Which is named first makes no difference."""
+    winner = max(one, other, key=lambda state: state.precedence)
+    return msgspec.structs.replace(
+        winner,
+        direction=max(one.direction, other.direction),
+        endings=one.endings | other.endings,
+        from_number=_greater(one.from_number, other.from_number),
+        to_number=_greater(one.to_number, other.to_number),
+        job_id=_greater(one.job_id, other.job_id),
+        pages=max((pages for pages in (one.pages, other.pages) if pages is not None), default=None),
+        first_received_at=min(one.first_received_at, other.first_received_at),
+        last_received_at=max(one.last_received_at, other.last_received_at),
+    )
+
+
+def fold(events: Iterable[Event]) -> list[FaxState]:
+    """Return one state for each fax in *events*, sorted by provider and fax id, as the ledger wants its keys."""
+    states: dict[tuple[str, str], FaxState] = {}
+    for event in events:
+        state = state_after(event)
+        known = states.get((event.provider, event.fax_id))
+        states[event.provider, event.fax_id] = state if known is None else merge(known, state)
+    return [states[key] for key in sorted(states)]
+
+
+def is_overtaken(event_type: EventType, fax_rank: int) -> bool:
+    """Is an event of this type old news for a fax that has come to *fax_rank*?
+
+    Endings never are; nor is `fax.unknown`, of which we cannot say where it belongs.
+    """
+    if event_type is EventType.UNKNOWN or event_type.rank == FINISHED_RANK:
+        return False
+    return fax_rank > event_type.rank
+
+
+def _greater(one: str | None, other: str | None) -> str | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return max(one, other)

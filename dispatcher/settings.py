@@ -1,0 +1,47 @@
+"""What the dispatcher reads from its environment."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from shared.backoff import DEFAULT_BACKOFF, parse_backoff
+from shared.settings import BadSetting, Secret, Settings
+
+
+class StoreSettings(Settings, frozen=True):
+    """Variables of everything that reaches the stores: dispatcher and CLI."""
+
+    amqp_url: Annotated[Secret, Meta(description="RabbitMQ, `amqp://` or `amqps://` with user, password and vhost")]
+    database_url: Annotated[Secret, Meta(description="PostgreSQL 15 or newer, `postgresql://…`")]
+    backoff: Annotated[str, Meta(description="wait before each retry: numbers with s, m, h; `*n` repeats")] = (
+        DEFAULT_BACKOFF
+    )
+
+    def backoff_seconds(self) -> tuple[float, ...]:
+        """Return the table of waits, in seconds.
+
+        Raises:
+            BadSetting: The table cannot be read.
+        """
+        try:
+            return parse_backoff(self.backoff)
+        except ValueError as error:
+            raise BadSetting(f"BACKOFF is wrong: {error}") from None
+
+
+class DispatcherSettings(StoreSettings, frozen=True):
+    """Variables of `python -m dispatcher`."""
+
+    media_url: Annotated[str, Meta(description="where documents are kept: `file:///…` or `s3://bucket/prefix`")]
+    ops_host: Annotated[str, Meta(description="address of health, metrics and operations")] = "127.0.0.1"
+    ops_port: Annotated[int, Meta(ge=0, le=65_535, description="port of health, metrics and operations")] = 8081
+    egress_allow_networks: Annotated[
+        tuple[str, ...],
+        Meta(description="networks that webhooks may reach though they are not public, e.g. `10.1.0.0/16`"),
+    ] = ()
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="least level that is logged")
+    ] = "INFO"
+    log_format: Annotated[Literal["json", "console"], Meta(description="`json` for machines, `console` for people")] = (
+        "json"
+    )

@@ -1,0 +1,54 @@
+"""`python -m ingress`: the composition root of the ingress."""
+
+import sys
+from contextlib import AsyncExitStack
+
+from ingress.admission import Admission
+from ingress.app import IngressApp, listening
+from ingress.metrics import Metrics
+from ingress.receive import Receiver
+from ingress.settings import IngressSettings
+from shared.broker import FAX_DEAD, FAX_IN, WORK_EVENTS
+from shared.log import get_logger
+from shared.media import MediaStore
+from shared.providers import make_adapters
+from shared.publisher import Publisher
+from shared.service import Stop, run, running, verified_topology
+
+
+async def serve(settings: IngressSettings, stop: Stop) -> None:
+    """Open what the ingress needs, serve until *stop*, close in reverse."""
+    log = get_logger()
+    providers = settings.providers()
+    adapters = make_adapters(providers)
+    if not adapters:
+        log.warning("setting.insecure", reason="no provider has a secret: every callback is answered 404")
+    if providers.sinch_allow_unverified:
+        log.warning("setting.insecure", reason="SINCH_INBOUND_ALLOW_UNVERIFIED: anybody can send Sinch callbacks")
+    amqp_url = settings.amqp_url.reveal()
+    async with AsyncExitStack() as stack:
+        media = MediaStore(settings.media_url)
+        publisher = Publisher(amqp_url, "ingress")
+        await stack.enter_async_context(running(publisher.run(), stop, "publisher"))
+        await stack.enter_async_context(
+            running(verified_topology(amqp_url, (FAX_IN, FAX_DEAD), (WORK_EVENTS,)), stop, "topology")
+        )
+        metrics = Metrics()
+        admission = Admission(settings.max_admitted_bytes)
+        receiver = Receiver(
+            publisher, media, metrics, spool_dir=settings.asterisk_spool_dir, spool_limit_bytes=settings.max_body_bytes
+        )
+        app = IngressApp(adapters, receiver, publisher, admission, metrics, body_limit_bytes=settings.max_body_bytes)
+        port = await stack.enter_async_context(listening(app, settings.ingress_host, settings.ingress_port))
+        log.info("service.listening", host=settings.ingress_host, port=port)
+        await stop.wait()
+        log.info("service.stopping")
+
+
+def main() -> int:
+    """Run the ingress; return its exit code."""
+    return run("ingress", IngressSettings, serve)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""Reading a callback's body without letting anybody fill the memory or hold a place for ever."""
+
+import asyncio
+from typing import Final
+
+from aiohttp import StreamReader, web
+from aiohttp.client_exceptions import ClientPayloadError
+from aiohttp.http_exceptions import HttpProcessingError
+
+from shared.errors import Malformed, TooLarge, Unavailable
+
+READ_TIMEOUT_SECONDS: Final = 10.0
+"""For the whole body; past it 503, so that the provider tries again."""
+
+
+class Admission:
+    """Counts the body bytes that are held at once.
+
+    Bytes are admitted before they are read (by `Content-Length`, else chunk by chunk) and released when the callback
+    is answered.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        self.admitted_bytes = 0
+
+    def admit(self, count: int) -> None:
+        """Admit *count* bytes more.
+
+        Raises:
+            Unavailable: There is no room now.
+        """
+        if self.admitted_bytes + count > self.limit_bytes:
+            raise Unavailable("too much is being received at this moment, try again")
+        self.admitted_bytes += count
+
+    def release(self, count: int) -> None:
+        """Give back what was admitted."""
+        self.admitted_bytes -= count
+
+
+class BodyReader:
+    """Reads one body under an `Admission`; releases what it took when it is closed."""
+
+    def __init__(self, admission: Admission, limit_bytes: int) -> None:
+        self._admission = admission
+        self._limit_bytes = limit_bytes
+        self._held_bytes = 0
+
+    async def read(self, request: web.BaseRequest) -> bytes:
+        """Return the body.
+
+        Raises:
+            TooLarge: It is over the limit; known at once from `Content-Length`, or found while reading.
+            Unavailable: No room for it, or it did not come in time.
+            Malformed: Its framing (a chunk's length, say) is broken.
+        """
+        length = request.content_length
+        if length is not None:
+            if length > self._limit_bytes:
+                raise TooLarge(f"the body has {length} bytes, {self._limit_bytes} are allowed")
+            self._hold(length)
+        content = request.content
+        try:
+            if content.is_eof():
+                return await self._collect(content)
+            async with asyncio.timeout(READ_TIMEOUT_SECONDS):
+                return await self._collect(content)
+        except TimeoutError:
+            raise Unavailable(f"the body did not arrive within {READ_TIMEOUT_SECONDS:.0f} s") from None
+        except (HttpProcessingError, ClientPayloadError) as error:
+            raise Malformed("the framing of the request's body is broken") from error
+
+    async def _collect(self, content: StreamReader) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        while chunk := await content.readany():
+            size += len(chunk)
+            if size > self._limit_bytes:
+                raise TooLarge(f"the body has more than the {self._limit_bytes} bytes allowed")
+            if size > self._held_bytes:
+                self._hold(size - self._held_bytes)
+            chunks.append(chunk)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _hold(self, count: int) -> None:
+        self._admission.admit(count)
+        self._held_bytes += count
+
+    def close(self) -> None:
+        """Release what the body took."""
+        self._admission.release(self._held_bytes)
+        self._held_bytes = 0

@@ -1,0 +1,177 @@
+"""The ingress over HTTP: which path is whose, reading, answering.
+
+A plain `web.Server` rather than an `Application`: seven fixed paths need no router, and every callback would pay for it.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Final
+from urllib.parse import parse_qsl
+
+import msgspec
+from aiohttp import web
+
+from ingress.admission import Admission, BodyReader
+from ingress.metrics import ACCEPTED, QUARANTINED, Metrics
+from ingress.receive import Accepted, Receiver
+from shared.callback import Adapter, Callback
+from shared.domain import utc_now
+from shared.errors import CredentialsInvalid, MethodNotAllowed, NotFound, Refused, Unavailable
+from shared.log import get_logger
+from shared.publisher import Publisher
+
+RETRY_AFTER_SECONDS: Final = 5
+"""With every 503; providers that honour it come back soon."""
+
+SHUTDOWN_SECONDS: Final = 15.0
+"""For requests under way at SIGTERM: reading may take 10 s, keeping 2."""
+
+_JSON: Final = "application/json"
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """The body of every answer that is not 200."""
+
+    error: str
+    detail: str
+
+
+class IngressApp:
+    """Answers the platform and the providers."""
+
+    def __init__(
+        self,
+        adapters: Mapping[str, Adapter],
+        receiver: Receiver,
+        publisher: Publisher,
+        admission: Admission,
+        metrics: Metrics,
+        *,
+        body_limit_bytes: int,
+    ) -> None:
+        self._adapters = adapters
+        self._receiver = receiver
+        self._publisher = publisher
+        self._admission = admission
+        self._metrics = metrics
+        self._body_limit_bytes = body_limit_bytes
+        self._log = get_logger()
+        self.is_draining = False
+        self._platform = {"/livez": self._livez, "/readyz": self._readyz, "/metrics": self._render_metrics}
+
+    async def handle(self, request: web.BaseRequest) -> web.Response:
+        """Answer one request; never raises, so that no client ever sees our insides."""
+        route, _, query = request.raw_path.partition("?")
+        adapter = self._adapters.get(route)
+        if adapter is not None:
+            return await self._callback(request, adapter, route, query)
+        platform = self._platform.get(route)
+        if platform is None:
+            return _refusal(NotFound("no such path here, or its provider is not configured"))
+        if request.method not in {"GET", "HEAD"}:
+            return _refusal(MethodNotAllowed("only GET"), {"Allow": "GET, HEAD"})
+        return platform()
+
+    async def _callback(self, request: web.BaseRequest, adapter: Adapter, route: str, query: str) -> web.Response:
+        started = time.perf_counter()
+        provider = adapter.provider
+        reader = BodyReader(self._admission, self._body_limit_bytes)
+        try:
+            if request.method != "POST":
+                raise MethodNotAllowed("callbacks are POSTed")
+            body = await reader.read(request)
+            callback = Callback(
+                route=route,
+                target=request.raw_path,
+                query=dict(reversed(parse_qsl(query, keep_blank_values=True))) if query else {},
+                headers=request.headers,
+                body=body,
+                received_at=utc_now(),
+            )
+            answer = await self._receiver.receive(adapter, callback)
+        except Refused as refusal:
+            seconds = time.perf_counter() - started
+            self._metrics.answered(provider, refusal.code, seconds)
+            self._log.info(
+                "callback.refused", provider=provider, code=refusal.code, reason=str(refusal), seconds=round(seconds, 6)
+            )
+            return _refusal(refusal, {"Allow": "POST"} if isinstance(refusal, MethodNotAllowed) else None)
+        except ConnectionError:
+            # The provider went away while we read; nobody is there to answer.
+            return _refusal(Unavailable("the connection was lost"))
+        except Exception:
+            seconds = time.perf_counter() - started
+            self._metrics.answered(provider, "crashed", seconds)
+            self._log.exception("callback.crashed", provider=provider, seconds=round(seconds, 6))
+            return _refusal(Unavailable("the callback could not be kept, try again"))
+        finally:
+            reader.close()
+        seconds = time.perf_counter() - started
+        if isinstance(answer, Accepted):
+            self._metrics.answered(provider, ACCEPTED, seconds)
+            self._log.info(
+                "callback.accepted",
+                provider=provider,
+                event_id=answer.event_id,
+                bytes=len(body),
+                seconds=round(seconds, 6),
+            )
+        else:
+            self._metrics.answered(provider, QUARANTINED, seconds)
+        return web.Response(body=msgspec.json.encode(answer), content_type=_JSON)
+
+    def _livez(self) -> web.Response:
+        return web.Response(body=b'{"status":"alive"}', content_type=_JSON)
+
+    def _readyz(self) -> web.Response:
+        if self.is_draining:
+            return _refusal(Unavailable("the service is stopping"))
+        if not self._publisher.is_ready:
+            return _refusal(Unavailable("the broker is away or takes no messages"))
+        return web.Response(body=b'{"status":"ready"}', content_type=_JSON)
+
+    def _render_metrics(self) -> web.Response:
+        self._metrics.admitted_bytes.set(self._admission.admitted_bytes)
+        self._metrics.unconfirmed.set(self._publisher.unconfirmed)
+        return web.Response(body=self._metrics.render(), content_type="text/plain", charset="utf-8")
+
+
+def _refusal(refusal: Refused, headers: dict[str, str] | None = None) -> web.Response:
+    if refusal.status == Unavailable.status:
+        headers = {**(headers or {}), "Retry-After": str(RETRY_AFTER_SECONDS)}
+    elif isinstance(refusal, CredentialsInvalid):
+        headers = {**(headers or {}), "WWW-Authenticate": "Basic"}
+    body = msgspec.json.encode(ErrorBody(refusal.code, str(refusal)))
+    return web.Response(status=refusal.status, body=body, content_type=_JSON, headers=headers)
+
+
+@asynccontextmanager
+async def listening(app: IngressApp, host: str, port: int) -> AsyncIterator[int]:
+    """Listen on *host*:*port* (0: any free port) and yield the port; afterwards finish what is under way."""
+    server = web.Server(
+        app.handle,
+        access_log=None,
+        # Signatures are over the bytes as they came.
+        auto_decompress=False,
+        keepalive_timeout=75.0,
+    )
+    runner = web.ServerRunner(server)
+    await runner.setup()
+    site = web.TCPSite(runner, host, port, shutdown_timeout=SHUTDOWN_SECONDS, backlog=1024, reuse_port=None)
+    await site.start()
+    try:
+        yield runner.addresses[0][1]
+    finally:
+        app.is_draining = True
+        await site.stop()
+        await _drained(server)
+        await runner.cleanup()
+
+
+async def _drained(server: web.Server[web.BaseRequest]) -> None:
+    # aiohttp's own shutdown ends keep-alive connections first and waits for handlers under way.
+    async with asyncio.timeout(SHUTDOWN_SECONDS + 1):
+        server.pre_shutdown()
+        await server.shutdown(SHUTDOWN_SECONDS)

@@ -1,0 +1,202 @@
+"""From a callback that was read to its answer: verify, parse, keep, and only then 200.
+
+| step | trouble | answer |
+|---|---|---|
+| verify | unsigned, wrongly signed, expired, unreadable form | 4xx |
+| parse | the sender is established, the content is not understood | quarantined, 200 |
+| | our own code fails | quarantined, 200 |
+| keep | the media store or the broker did not take it | 503, the provider repeats it |
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from ingress.metrics import Metrics
+from shared.broker import DEAD_CALLBACK, FAX_DEAD, FAX_IN
+from shared.callback import Adapter, Callback, Document, Parsed, SpoolFile, Verified
+from shared.domain import SCHEMA_VERSION, Event, Media, Provider, encode_event
+from shared.errors import Unavailable, Unreadable
+from shared.ids import uuid7
+from shared.log import get_logger
+from shared.media import MediaUnavailable
+from shared.providers.spool import read_spool_file
+from shared.publisher import NotKept
+
+KEEP_TIMEOUT_SECONDS: Final = 1.9
+"""For storing and publishing together: Telnyx gives up after 2 s."""
+
+THREAD_FROM_BYTES: Final = 256 * 1024
+"""A digest over this much takes about 0.15 ms (HMAC-SHA1, 0.55 ms per MB); longer ones leave the event loop."""
+
+_CREDENTIALS: Final = frozenset(
+    {
+        "authorization",
+        "cookie",
+        "proxy-authorization",
+        "telnyx-signature-ed25519",
+        "x-internal-secret",
+        "x-phaxio-signature",
+        "x-phaxio-signature-sha256",
+        "x-sinch-signature",
+    }
+)
+"""Headers that prove who somebody is; they are not kept."""
+
+
+class EventPublisher(Protocol):
+    """What the receiver needs of a publisher."""
+
+    async def publish(self, exchange: str, routing_key: str, body: bytes, headers: dict[str, str | int]) -> None:
+        """Return once a queue holds the message; raise `NotKept` otherwise."""
+
+
+class DocumentStore(Protocol):
+    """What the receiver needs of a media store."""
+
+    async def put(self, content: bytes, content_type: str) -> Media:
+        """Return where *content* is kept; raise `MediaUnavailable` otherwise."""
+
+
+class Accepted(msgspec.Struct, frozen=True, tag="accepted", tag_field="status"):
+    """The answer 200 for an event that was published."""
+
+    event_id: str
+
+
+class Quarantined(msgspec.Struct, frozen=True, tag="quarantined", tag_field="status"):
+    """The answer 200 for a callback that lies in `dead.callbacks`."""
+
+    callback_id: str
+
+
+class QuarantinedCallback(msgspec.Struct, frozen=True, kw_only=True):
+    """The message in `dead.callbacks`: everything that a mended parser needs, and why it lies there."""
+
+    callback_id: str
+    provider: Provider
+    route: str
+    target: str
+    headers: dict[str, str]
+    verified_by: str
+    body: Media
+    received_at: Any
+    cause: str
+    reason: str
+
+
+class Receiver:
+    """Handles callbacks of the configured providers."""
+
+    def __init__(
+        self,
+        publisher: EventPublisher,
+        media: DocumentStore,
+        metrics: Metrics,
+        *,
+        spool_dir: Path | None,
+        spool_limit_bytes: int,
+    ) -> None:
+        self._publisher = publisher
+        self._media = media
+        self._metrics = metrics
+        self._spool_dir = spool_dir
+        self._spool_limit_bytes = spool_limit_bytes
+        self._log = get_logger()
+
+    async def receive(self, adapter: Adapter, callback: Callback) -> Accepted | Quarantined:
+        """Verify, parse and keep *callback*; return what to answer.
+
+        Raises:
+            Refused: What to answer otherwise; nothing is kept then.
+        """
+        if len(callback.body) < THREAD_FROM_BYTES:
+            verified = adapter.verify(callback)
+        else:
+            verified = await asyncio.to_thread(adapter.verify, callback)
+        try:
+            parsed = adapter.parse(callback, verified)
+        except Unreadable as error:
+            return await self._quarantine(adapter.provider, callback, verified, error.code, str(error))
+        except Exception as error:  # noqa: BLE001 - a bug of ours must not lose what is signed
+            place = _place(error)
+            return await self._quarantine(adapter.provider, callback, verified, "parser_crashed", place)
+        try:
+            if parsed.document is None:
+                event = parsed.event
+                await self._publish(event)
+            else:
+                async with asyncio.timeout(KEEP_TIMEOUT_SECONDS):
+                    event = await self._with_document(parsed, parsed.document)
+                    await self._publish(event)
+        except Unreadable as error:
+            return await self._quarantine(adapter.provider, callback, verified, error.code, str(error))
+        except (NotKept, MediaUnavailable, TimeoutError) as error:
+            raise Unavailable(str(error) or "the document could not be kept in time") from error
+        return Accepted(event.id)
+
+    async def _publish(self, event: Event) -> None:
+        headers: dict[str, str | int] = {"event_id": event.id, "schema": SCHEMA_VERSION}
+        await self._publisher.publish(FAX_IN, event.routing_key, encode_event(event), headers)
+
+    async def _with_document(self, parsed: Parsed, document: Document | SpoolFile) -> Event:
+        if isinstance(document, SpoolFile):
+            found = await asyncio.to_thread(read_spool_file, document.path, document.spool_dir, self._spool_limit_bytes)
+            if isinstance(found, str):
+                self._metrics.media_missing.inc()
+                self._log.warning("media.missing", event_id=parsed.event.id, reason=found)
+                return parsed.event
+            document = found
+        media = await self._media.put(document.content, document.content_type)
+        return msgspec.structs.replace(parsed.event, media=media)
+
+    async def _quarantine(
+        self, provider: Provider, callback: Callback, verified: Verified, cause: str, reason: str
+    ) -> Quarantined:
+        callback_id = str(uuid7())
+        content_type = callback.headers.get("Content-Type", "application/octet-stream")
+        try:
+            async with asyncio.timeout(KEEP_TIMEOUT_SECONDS):
+                body = await self._media.put(callback.body, _printable(content_type))
+                message = QuarantinedCallback(
+                    callback_id=callback_id,
+                    provider=provider,
+                    route=callback.route,
+                    target=_printable(callback.target),
+                    headers={
+                        name: _printable(value)
+                        for name, value in callback.headers.items()
+                        if name.lower() not in _CREDENTIALS
+                    },
+                    verified_by=verified.by,
+                    body=body,
+                    received_at=callback.received_at,
+                    cause=cause,
+                    reason=reason,
+                )
+                await self._publisher.publish(
+                    FAX_DEAD,
+                    DEAD_CALLBACK,
+                    msgspec.json.encode(message),
+                    {"callback_id": callback_id, "cause": cause, "schema": SCHEMA_VERSION},
+                )
+        except (NotKept, MediaUnavailable, TimeoutError) as error:
+            raise Unavailable("the callback could not be kept in time") from error
+        self._log.warning("callback.quarantined", callback_id=callback_id, provider=provider, code=cause, reason=reason)
+        return Quarantined(callback_id)
+
+
+def _place(error: BaseException) -> str:
+    """Return the type of *error* and where it was raised; not its message, which may hold a fax's content."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = "" if trace is None else f" at {trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"
+    return f"our parser failed with {type(error).__name__}{where}"
+
+
+def _printable(text: str) -> str:
+    """Return *text* without lone surrogates, which JSON cannot carry."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,178 @@
+"""The broker topology of faxhook as data, and its declaration.
+
+Everything that dead-letters, waits or routes stands here once (DESIGN section 8). The services declare nothing: they
+run with least privilege, and `verify` tells them at start if something is missing. `faxhook topology` declares.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import aio_pika
+import aio_pika.exceptions
+import msgspec
+
+from shared.backoff import DEFER_WAITS_SECONDS, wait_name
+from shared.errors import FaxhookError
+
+FAX_IN: Final = "fax.in"
+FAX_WORK: Final = "fax.work"
+FAX_RETRY: Final = "fax.retry"
+FAX_DEAD: Final = "fax.dead"
+
+WORK_EVENTS: Final = "work.events"
+WORK_DELIVERIES: Final = "work.deliveries"
+
+DEAD_CALLBACK: Final = "callback"
+DEAD_EVENT: Final = "event"
+DEAD_DELIVERY: Final = "delivery"
+
+WORK_KEY: Final = "delivery"
+"""Routing key of a delivery put back into `fax.work`, whose one queue takes them all."""
+
+WORK_DELIVERY_LIMIT: Final = 50
+"""A backstop only: our own code parks poison long before. Small limits kill the healthy neighbours of a crash loop."""
+
+DEAD_DELIVERY_LIMIT: Final = 1_000_000
+"""Browsing a dead-letter queue returns every message; the default of 20 (RabbitMQ 4) would delete them."""
+
+
+class Exchange(msgspec.Struct, frozen=True):
+    """A durable exchange."""
+
+    name: str
+    kind: str
+
+
+class Queue(msgspec.Struct, frozen=True):
+    """A durable quorum queue, bound to one exchange by one key, with the arguments beside `x-queue-type`."""
+
+    name: str
+    exchange: str
+    key: str
+    arguments: dict[str, str | int]
+
+    def all_arguments(self) -> dict[str, str | int]:
+        """Return the arguments as they are declared."""
+        return {"x-queue-type": "quorum", **self.arguments}
+
+
+class Topology(msgspec.Struct, frozen=True):
+    """Everything the broker must hold."""
+
+    exchanges: tuple[Exchange, ...]
+    queues: tuple[Queue, ...]
+
+
+class TopologyError(FaxhookError):
+    """The broker lacks something, or holds it with other arguments."""
+
+    code = "topology"
+
+
+def retry_queue(wait_seconds: float) -> str:
+    """Return the name of the queue in which a retry waits, e.g. `retry.5m`; it is the routing key as well."""
+    return f"retry.{wait_name(wait_seconds)}"
+
+
+def defer_queue(wait_seconds: float) -> str:
+    """Return the name of the queue in which a delivery that is held back waits, e.g. `defer.1m`."""
+    return f"defer.{wait_name(wait_seconds)}"
+
+
+def topology(backoff: Sequence[float]) -> Topology:
+    """Return the topology for a table of waits, in seconds. One delay queue for each distinct wait."""
+    waits = sorted({(retry_queue(wait), wait) for wait in backoff}, key=lambda pair: pair[1])
+    waits += [(defer_queue(wait), wait) for wait in DEFER_WAITS_SECONDS]
+    return Topology(
+        exchanges=(
+            Exchange(FAX_IN, "topic"),
+            Exchange(FAX_WORK, "topic"),
+            Exchange(FAX_RETRY, "direct"),
+            Exchange(FAX_DEAD, "direct"),
+        ),
+        queues=(
+            _work_queue(WORK_EVENTS, FAX_IN, DEAD_EVENT),
+            _work_queue(WORK_DELIVERIES, FAX_WORK, DEAD_DELIVERY),
+            *(_delay_queue(name, wait) for name, wait in waits),
+            _dead_queue("dead.callbacks", DEAD_CALLBACK),
+            _dead_queue("dead.events", DEAD_EVENT),
+            _dead_queue("dead.deliveries", DEAD_DELIVERY),
+        ),
+    )
+
+
+def _safe_dead_lettering(exchange: str) -> dict[str, str | int]:
+    # All four belong together: without any one of them the broker falls back silently to at-most-once.
+    return {
+        "x-dead-letter-exchange": exchange,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    }
+
+
+def _work_queue(name: str, exchange: str, dead_key: str) -> Queue:
+    # The dead-letter key is set because a dead letter otherwise keeps its own key, matches no dead queue and stays
+    # in the source queue out of everybody's reach.
+    return Queue(
+        name,
+        exchange,
+        "#",
+        {
+            **_safe_dead_lettering(FAX_DEAD),
+            "x-dead-letter-routing-key": dead_key,
+            "x-delivery-limit": WORK_DELIVERY_LIMIT,
+        },
+    )
+
+
+def _delay_queue(name: str, wait_seconds: float) -> Queue:
+    return Queue(name, FAX_RETRY, name, {**_safe_dead_lettering(FAX_WORK), "x-message-ttl": round(wait_seconds * 1000)})
+
+
+def _dead_queue(name: str, key: str) -> Queue:
+    return Queue(name, FAX_DEAD, key, {"x-overflow": "reject-publish", "x-delivery-limit": DEAD_DELIVERY_LIMIT})
+
+
+async def declare(amqp_url: str, wanted: Topology) -> None:
+    """Declare *wanted*; what is there already stays as it is.
+
+    Raises:
+        TopologyError: Something exists with other arguments. Nothing is changed then; a changed table makes queues
+            of other names, so this means that somebody declared by hand.
+    """
+    async with await aio_pika.connect(amqp_url, timeout=10) as connection:
+        channel = await connection.channel()
+        try:
+            exchanges: dict[str, Any] = {}
+            for exchange in wanted.exchanges:
+                exchanges[exchange.name] = await channel.declare_exchange(
+                    exchange.name, aio_pika.ExchangeType(exchange.kind), durable=True
+                )
+            for queue in wanted.queues:
+                arguments: Any = queue.all_arguments()
+                declared = await channel.declare_queue(queue.name, durable=True, arguments=arguments)
+                await declared.bind(exchanges[queue.exchange], queue.key)
+        except aio_pika.exceptions.ChannelPreconditionFailed as error:
+            raise TopologyError(
+                f"the broker holds it with other arguments: {error}. Move its messages, delete it, declare again"
+            ) from error
+
+
+async def verify(amqp_url: str, exchanges: Sequence[str], queues: Sequence[str]) -> None:
+    """Check that what a service uses is there, without any permission to configure.
+
+    Raises:
+        TopologyError: Names what is missing and says what to do.
+    """
+    async with await aio_pika.connect(amqp_url, timeout=10) as connection:
+        for kind, names in (("exchange", exchanges), ("queue", queues)):
+            for name in names:
+                channel = await connection.channel()
+                try:
+                    if kind == "exchange":
+                        await channel.declare_exchange(name, passive=True)
+                    else:
+                        await channel.declare_queue(name, passive=True)
+                except aio_pika.exceptions.ChannelNotFoundEntity as error:
+                    raise TopologyError(f"the broker has no {kind} `{name}`: run `faxhook topology` first") from error
+                await channel.close()

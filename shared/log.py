@@ -1,0 +1,115 @@
+"""Structured logs: one wide line for each callback, event and attempt.
+
+Lines carry ids, types, codes and durations only: no token, signature, phone number, e-mail address, body or URL query.
+Every event that may be logged is listed here, so that operators can rely on the names; an unlisted one is a bug, which
+the tests raise on.
+"""
+
+import logging
+import sys
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+EVENTS: Final[dict[str, str]] = {
+    # a service's life
+    "service.started": "all is open, work begins; carries the effective settings, secrets masked",
+    "service.listening": "the port is open",
+    "service.stopping": "SIGTERM or SIGINT came; what is under way is finished",
+    "service.stopped": "everything is closed",
+    "service.failed": "a part of the process died; the process ends so that the platform starts it again",
+    "setting.insecure": "something is open on purpose; the line says what",
+    "library.warned": "a library used the standard logger",
+    # broker
+    "broker.connected": "a connection and its channels are open",
+    "broker.lost": "the connection is gone or could not be made; it is tried again by itself",
+    # ingress
+    "callback.accepted": "published, confirmed, answered 200",
+    "callback.quarantined": "authenticated but unreadable; kept in dead.callbacks, answered 200",
+    "callback.refused": "answered 4xx or 503; code says why",
+    "callback.crashed": "our own code failed on a callback; answered 503, the provider repeats it",
+    "media.missing": "an event went out without its document; the reason says why",
+    # dispatcher
+    "event.accepted": "taken into the ledger; owed says to how many",
+    "event.repeated": "its id was in the ledger already; nothing is owed again",
+    "event.dead": "an event message that could not be read; moved to dead.events",
+    "batch.delayed": "the ledger could not take a batch; it is tried again, nothing is acked",
+    "attempt.made": "one try at a delivery; outcome, status, seconds",
+    "attempt.crashed": "our own code failed in an attempt; the lease runs out and the sweeper puts it back",
+    "delivery.deferred": "put back without an attempt: its endpoint has too much waiting",
+    "delivery.dead": "given up; lies in dead.deliveries until a person decides",
+    "delivery.dropped": "a message about a delivery that is settled, leased or ahead: nothing to do",
+    "record.delayed": "an outcome could not be written; it is held and written later, nothing is sent again",
+    "retry.delayed": "a retry could not be published; it is held and published later",
+    "sweep.done": "the sweeper put back what was due without a message",
+    "sweep.failed": "the sweeper could not reach a store; it tries again",
+    "endpoints.refreshed": "the endpoints were read anew",
+    "endpoints.stale": "the endpoints could not be read; the last known ones are used",
+}
+
+
+class UnlistedLogEvent(Exception):
+    """A log event that `EVENTS` does not list."""
+
+
+def get_logger() -> Any:
+    """Return a logger with one method for each level; the first argument is a name from `EVENTS`."""
+    return structlog.get_logger()
+
+
+def configure(service: str, level: str = "INFO", log_format: str = "json") -> None:
+    """Send logs to stdout as *log_format* (`json` or `console`), from *level* upward."""
+    number = logging.getLevelNamesMapping()[level.upper()]
+    common: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if log_format == "console":
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=22)
+        common += [_drop_settings, renderer]
+        factory: Any = structlog.PrintLoggerFactory(sys.stdout)
+    else:
+        common += [structlog.processors.format_exc_info, _as_json]
+        factory = structlog.BytesLoggerFactory(sys.stdout.buffer)
+    structlog.configure(
+        processors=common,
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=factory,
+        cache_logger_on_first_use=False,
+    )
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(service=service)
+    _take_over_standard_logging()
+
+
+def refuse_unlisted(_logger: Any, _method: str, line: Any) -> Any:
+    """Processor for tests: raise on an event that is not in `EVENTS`."""
+    if line.get("event") not in EVENTS:
+        raise UnlistedLogEvent(line.get("event"))
+    return line
+
+
+class _ToStructlog(logging.Handler):
+    """Carries a library's warning into our log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger().warning("library.warned", library=record.name, message=record.getMessage()[:500])
+
+
+def _take_over_standard_logging() -> None:
+    root = logging.getLogger()
+    root.handlers = [_ToStructlog(level=logging.WARNING)]
+    root.setLevel(logging.WARNING)
+    # A lost connection is our own line `broker.lost`; the library's tracebacks add nothing.
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)
+
+
+def _as_json(_logger: Any, _method: str, line: Any) -> bytes:
+    return msgspec.json.encode(line, enc_hook=repr)
+
+
+def _drop_settings(_logger: Any, _method: str, line: Any) -> Any:
+    line.pop("settings", None)
+    return line

@@ -1,0 +1,88 @@
+"""Where documents are kept: content-addressed, behind obstore (files, S3, …). Messages never carry file contents."""
+
+import asyncio
+import hashlib
+import os
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.store import LocalStore, from_url
+
+from shared.domain import Media
+from shared.errors import FaxhookError
+
+STORE_TIMEOUT_SECONDS: Final = 1.5
+"""The ingress must answer within 2 s; a document that is not kept by then is a 503."""
+
+HASH_IN_THREAD_FROM_BYTES: Final = 256 * 1024
+"""SHA-256 of this much takes about 0.2 ms; hashing releases the interpreter's lock, so a thread keeps the loop free."""
+
+
+class MediaUnavailable(FaxhookError):
+    """The media store did not take or give a document."""
+
+    code = "media_unavailable"
+
+
+class MediaStore:
+    """Documents by the SHA-256 of their content: storing the same twice is storing it once."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._folder = Path(unquote(parts.path)) if parts.scheme == "file" else None
+        if self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._store = LocalStore(self._folder, mkdir=True)
+        else:
+            self._store = from_url(url)
+
+    async def put(self, content: bytes, content_type: str) -> Media:
+        """Keep *content* and return where it is.
+
+        Raises:
+            MediaUnavailable: It is not kept.
+        """
+        if len(content) >= HASH_IN_THREAD_FROM_BYTES:
+            digest = await asyncio.to_thread(_sha256, content)
+        else:
+            digest = _sha256(content)
+        key = f"{digest[:2]}/{digest}"
+        try:
+            async with asyncio.timeout(STORE_TIMEOUT_SECONDS):
+                await obstore.put_async(self._store, key, content)
+                if self._folder is not None:
+                    await asyncio.to_thread(_sync, self._folder / key)
+        except Exception as error:
+            # obstore's errors share no root with each other; every one of them means that nothing is kept.
+            raise MediaUnavailable(f"the media store did not take a document of {len(content)} bytes") from error
+        return Media(key=key, sha256=digest, bytes=len(content), content_type=content_type)
+
+    async def get(self, media: Media) -> bytes:
+        """Return the content of stored *media*.
+
+        Raises:
+            MediaUnavailable: The store is away, or no longer has it.
+        """
+        assert media.key is not None, "only stored media can be read"
+        try:
+            async with asyncio.timeout(STORE_TIMEOUT_SECONDS * 10):
+                result = await obstore.get_async(self._store, media.key)
+                return bytes(await result.bytes_async())
+        except Exception as error:
+            raise MediaUnavailable(f"the media store did not give {media.key}") from error
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _sync(path: Path) -> None:
+    # obstore writes and renames, but leaves flushing to the system: a power cut after our 200 could empty the file.
+    for target, flags in ((path, os.O_RDONLY), (path.parent, os.O_RDONLY | os.O_DIRECTORY)):
+        descriptor = os.open(target, flags)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,134 @@
+"""Settings from environment variables, and only from there.
+
+A service declares a frozen struct; each field is a variable of the same name in capitals, with a type, limits and a
+description. `load` converts the environment and names the variable in every error. Any `X` may come from a file named
+by `X_FILE`. The README's table is generated from the same structs.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from shared.errors import FaxhookError
+
+EXIT_BAD_SETTING = 78
+"""`EX_CONFIG` of sysexits.h: starting again will not help, somebody must mend the settings."""
+
+
+class BadSetting(FaxhookError):
+    """A variable is missing or wrong; the message names it."""
+
+    code = "bad_setting"
+
+
+class Secret:
+    """A value that never shows itself.
+
+    Deliberately no kind of `str`: a str subclass leaks through f-strings and JSON.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the value; the one place to look for when asking who can see it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
+    """Base of every settings struct: the field `amqp_url` is the variable `AMQP_URL`."""
+
+
+Kind = TypeVar("Kind", bound=Settings)
+
+
+def load(kind: type[Kind], environ: Mapping[str, str]) -> Kind:
+    """Convert *environ* to *kind*.
+
+    Empty values count as absent, so that a compose file may pass on what is not set.
+
+    Raises:
+        BadSetting: A variable is missing or wrong, or the file of `X_FILE` cannot be read.
+    """
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        name = field.encode_name
+        text = _text_of(name, environ)
+        if text:
+            values[name] = _split(text) if get_origin(hints[field.name]) is tuple else text
+        elif field.required:
+            raise BadSetting(f"{name} is not set: {description_of(kind, field.name)}")
+    try:
+        return msgspec.convert(values, kind, strict=False, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$.")
+        variable = path.partition("`")[0].partition("[")[0]
+        raise BadSetting(f"{variable or kind.__name__} is wrong: {reason}") from None
+
+
+def describe(kind: type[Settings]) -> list[tuple[str, str, str]]:
+    """Return a row for each variable of *kind*: name, default as text (`required` where there is none), description."""
+    rows = []
+    for field in msgspec.structs.fields(kind):
+        default = "required" if field.required else _shown(field.default)
+        rows.append((field.encode_name, default, description_of(kind, field.name)))
+    return rows
+
+
+def masked(settings: Settings) -> dict[str, Any]:
+    """Return the effective settings for the log at start: secrets as `***`."""
+    return {field.encode_name: _shown(getattr(settings, field.name)) for field in msgspec.structs.fields(settings)}
+
+
+def description_of(kind: type[Settings], field_name: str) -> str:
+    """Return the description that the field's `Annotated` metadata carries."""
+    hint = get_type_hints(kind, include_extras=True)[field_name]
+    return " ".join(meta.description for meta in get_args(hint) if isinstance(meta, msgspec.Meta) and meta.description)
+
+
+def _text_of(name: str, environ: Mapping[str, str]) -> str:
+    if text := environ.get(name, "").strip():
+        return text
+    file_name = environ.get(f"{name}_FILE", "").strip()
+    if not file_name:
+        return ""
+    try:
+        return Path(file_name).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSetting(f"{name}_FILE names a file that cannot be read: {error}") from error
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _decode(kind: type[Any], value: Any) -> Any:
+    if kind is Secret:
+        return Secret(value)
+    if issubclass(kind, Path):
+        return Path(value)
+    raise NotImplementedError(kind)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Secret):
+        return "***"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(_shown(item) for item in value)
+    return "" if value is None else str(value)
