@@ -156,8 +156,15 @@ def test_signatures_of_other_sinch_apis_do_not_pass(scheme):
 
 @pytest.mark.parametrize(
     ("header", "error"),
-    [(None, SignatureMissing), ("", SignatureMissing), ("  ", SignatureMissing), ("00", SignatureInvalid)]
-    + [("é" * 64, SignatureInvalid), ("\udce9" * 64, SignatureInvalid), ("0" * 64, SignatureInvalid)],
+    [
+        (None, SignatureMissing),
+        ("", SignatureMissing),
+        ("  ", SignatureMissing),
+        ("00", SignatureInvalid),
+        ("0" * 64, SignatureInvalid),
+        ("é" * 64, SignatureInvalid),
+        ("\udce9" * 64, SignatureInvalid),
+    ],
 )
 def test_a_missing_signature_and_a_wrong_one_are_told_apart(header, error):
     made = callback({}, headers={} if header is None else {"X-Sinch-Signature": header})
@@ -458,8 +465,15 @@ def test_an_error_without_a_status_that_is_known_is_a_failure():
 
 @pytest.mark.parametrize(
     ("pages", "sent", "status", "partial"),
-    [(3, 1, "FAILURE", True), (3, 0, "FAILURE", False), (3, 3, "FAILURE", False), (3, None, "FAILURE", False)]
-    + [(None, 1, "FAILURE", False), (3, 1, "COMPLETED", False), ("3", "2", "FAILURE", True)],
+    [
+        (3, 1, "FAILURE", True),
+        ("3", "2", "FAILURE", True),
+        (3, 0, "FAILURE", False),
+        (3, 3, "FAILURE", False),
+        (3, None, "FAILURE", False),
+        (None, 1, "FAILURE", False),
+        (3, 1, "COMPLETED", False),
+    ],
 )
 def test_a_sent_fax_that_failed_with_some_of_its_pages_through_is_failed_and_partial(pages, sent, status, partial):
     event = event_of(completed(numberOfPages=pages, pagesSentSuccessfully=sent, status=status))
