@@ -1,0 +1,197 @@
+"""Forms: what came is what is read, to the byte; what cannot be read is refused with its reason, and nothing else."""
+
+import doctest
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+import shared.forms
+from shared.errors import Malformed, Refused, UnsupportedMediaType
+from shared.forms import MAX_FIELDS, MAX_FILES, FilePart, Form, media_type, read_form, sniff_type
+
+WIRE = Path(__file__).parents[1] / "samples" / "phaxio" / "wire"
+BOUNDARY = "x-7f3a"
+MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
+URLENCODED = "application/x-www-form-urlencoded"
+
+
+def part(head: str, content: bytes) -> bytes:
+    return b"--%b\r\n%b\r\n\r\n%b\r\n" % (BOUNDARY.encode(), head.encode("latin-1"), content)
+
+
+def body(*parts: bytes) -> bytes:
+    return b"".join(parts) + b"--%b--\r\n" % BOUNDARY.encode()
+
+
+def field(name: str, value: bytes = b"") -> bytes:
+    return part(f'Content-Disposition: form-data; name="{name}"', value)
+
+
+def file(name: str, content: bytes, filename: str = "f.pdf", more: str = "") -> bytes:
+    return part(f'Content-Disposition: form-data; name="{name}"; filename="{filename}"{more}', content)
+
+
+def test_the_examples_in_the_docstrings_hold():
+    assert doctest.testmod(shared.forms).failed == 0
+
+
+@pytest.mark.parametrize("meta", sorted(WIRE.glob("*.json")), ids=lambda path: path.stem)
+def test_each_wire_sample_is_read_to_its_fields_and_files(meta):
+    said = json.loads(meta.read_text())
+    content = meta.with_name(said["body_file"]).read_bytes()
+    form = read_form(said["headers"]["Content-Type"], content)
+    assert [list(pair) for pair in form.fields] == said["fields"]
+    assert [(part.name, part.filename, len(part.content)) for part in form.files] == [
+        (file["name"], file["filename"], file["size"]) for file in said["files"]
+    ]
+    assert read_form(sniff_type(content), content) == form, "without its Content-Type it is read the same"
+
+
+@given(
+    st.lists(st.tuples(st.from_regex(r"[a-z_\[\]]{1,12}", fullmatch=True), st.binary(max_size=60)), max_size=6),
+    st.lists(st.tuples(st.from_regex(r"[a-z]{1,8}", fullmatch=True), st.binary(max_size=200)), max_size=3),
+)
+def test_multipart_keeps_order_repeated_names_and_every_byte(fields, files):
+    assume(not any(b"--" + BOUNDARY.encode() in value for _, value in fields + files))
+    form = read_form(MULTIPART, body(*(field(*pair) for pair in fields), *(file(*pair) for pair in files)))
+    assert [(name, value.encode("utf-8", "surrogateescape")) for name, value in form.fields] == fields
+    assert [(part.name, part.content) for part in form.files] == files
+
+
+@given(st.lists(st.tuples(st.binary(min_size=1, max_size=9), st.binary(max_size=9)), max_size=6))
+def test_urlencoded_keeps_order_repeated_names_and_every_byte_however_it_is_escaped(pairs):
+    def escaped(octets):
+        return b"".join(b"%%%02X" % octet for octet in octets)
+
+    form = read_form(URLENCODED, b"&".join(escaped(name) + b"=" + escaped(value) for name, value in pairs))
+    octets = [tuple(text.encode("utf-8", "surrogateescape") for text in pair) for pair in form.fields]
+    assert octets == pairs
+
+
+def test_urlencoded_reads_plus_as_a_blank_and_raw_bytes_as_they_are():
+    form = read_form(URLENCODED + "; charset=iso-8859-1", b"a=1+2&b=&c&&a=Zo%C3%AB&a=Zo\xc3\xab&d=\xff%FF%zz")
+    assert form.fields == (
+        ("a", "1 2"),
+        ("b", ""),
+        ("c", ""),
+        ("a", "Zoë"),
+        ("a", "Zoë"),
+        ("d", "\udcff\udcff%zz"),
+    )
+
+
+@pytest.mark.parametrize("filename", ["fax.pdf", ""])
+def test_a_part_with_a_filename_is_a_file_an_empty_one_too(filename):
+    form = read_form(MULTIPART, body(file("file", b"%PDF-", filename, "\r\nContent-Type: Application/PDF; name=x")))
+    assert form.fields == ()
+    assert form.files == (FilePart(name="file", filename=filename, content_type="application/pdf", content=b"%PDF-"),)
+
+
+def test_a_part_without_a_filename_is_a_field_whatever_its_content_type():
+    head = 'Content-Disposition: form-data; name="fax"\r\nContent-Type: application/json'
+    assert read_form(MULTIPART, body(part(head, b"{}"))).fields == (("fax", "{}"),)
+
+
+def test_names_and_filenames_that_are_no_utf8_do_not_cost_the_callback():
+    form = read_form(MULTIPART, body(field("caf\xe9", b"1"), file("fil\xc3\xa9", b"2", "\xe9.pdf")))
+    assert form.fields[0][0].encode("utf-8", "surrogateescape") == b"caf\xe9"
+    assert form.files[0].name == "filé"
+
+
+@pytest.mark.parametrize("kind", ["text/html\nX-Evil: 1", "pdf", "a/b/c", "", "é/pdf"])
+def test_a_content_type_that_is_none_is_not_passed_on(kind):
+    form = read_form(MULTIPART, body(file("file", b"1", more=f"\r\nContent-Type: {kind}")))
+    assert form.files[0].content_type == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "exceeded"),
+    [
+        (body(*(field("a") for _ in range(MAX_FIELDS + 1))), "200 fields"),
+        (body(*(file("a", b"") for _ in range(MAX_FILES + 1))), "8 files"),
+        (body(part('Content-Disposition: form-data; name="a"\r\nX-A: ' + "b" * 8192, b"")), "8192 bytes a header"),
+        (body(part('Content-Disposition: form-data; name="a"' + "\r\nX-A: b" * 8, b"")), "header count"),
+    ],
+)
+def test_a_form_over_a_limit_is_refused_and_the_limit_named(content, exceeded):
+    with pytest.raises(Malformed, match=exceeded):
+        read_form(MULTIPART, content)
+
+
+def test_a_form_at_its_limits_is_read():
+    form = read_form(
+        MULTIPART, body(*(field("a") for _ in range(MAX_FIELDS)), *(file("a", b"") for _ in range(MAX_FILES)))
+    )
+    assert (len(form.fields), len(form.files)) == (MAX_FIELDS, MAX_FILES)
+    assert len(read_form(URLENCODED, b"&".join([b"a=1"] * MAX_FIELDS)).fields) == MAX_FIELDS
+    with pytest.raises(Malformed, match="200 fields"):
+        read_form(URLENCODED, b"&".join([b"a=1"] * (MAX_FIELDS + 1)))
+
+
+@pytest.mark.parametrize("boundary", ["", '""', "b" * 71, '"' + "b" * 71 + '"', "é", '"b\x00"', '" "', '"b '])
+def test_a_boundary_that_is_not_1_to_70_ascii_characters_is_refused(boundary):
+    with pytest.raises(Malformed, match="boundary"):
+        read_form("multipart/form-data; boundary=" + boundary, b"--b--\r\n")
+
+
+@pytest.mark.parametrize("boundary", ["b" * 70, '"' + "b" * 70 + '"', "a/b=c?d", '"a b:c"', "'x'"])
+def test_a_boundary_within_the_rule_is_taken_quoted_or_not(boundary):
+    text = boundary.strip('"')
+    content = f'--{text}\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--{text}--'.encode()
+    for content_type in (
+        f"multipart/form-data;boundary={boundary}",
+        f"Multipart/Form-Data; BOUNDARY = {boundary}; x=y",
+    ):
+        assert read_form(content_type, content) == Form(fields=(("a", "1"),))
+
+
+def test_a_form_that_breaks_off_at_any_byte_is_malformed():
+    whole = body(field("a", b"1"), file("file", b"%PDF-")).removesuffix(b"\r\n")
+    assert read_form(MULTIPART, whole).fields
+    for length in range(len(whole)):
+        with pytest.raises(Malformed):
+            read_form(MULTIPART, whole[:length])
+
+
+@pytest.mark.parametrize(
+    "content_type", [None, "", "text/plain", "application/json", "multipart/mixed; boundary=b", "é"]
+)
+def test_what_is_no_form_is_unsupported(content_type):
+    with pytest.raises(UnsupportedMediaType):
+        read_form(content_type, b"a=1")
+
+
+def test_the_media_type_is_lower_case_and_alone():
+    assert [media_type(text) for text in (None, "", " Text/Plain ;charset=x", "a/b")] == ["", "", "text/plain", "a/b"]
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [(b' \r\n{"a":1}', "application/json"), (b"[]", "application/json"), (b"a=1", URLENCODED), (b"", URLENCODED)],
+)
+def test_a_body_without_a_type_is_told_by_its_first_bytes(content, kind):
+    assert sniff_type(content) == kind
+
+
+@given(
+    st.sampled_from([MULTIPART, URLENCODED, "multipart/form-data; boundary=-", None, "x/y"]) | st.text(),
+    st.binary()
+    | st.lists(
+        st.sampled_from(
+            [b"--" + BOUNDARY.encode(), b"--", b"\r\n", b"\n", b"Content-Disposition: form-data", b";", b'"']
+        )
+        | st.sampled_from(
+            [b" name=", b" filename=", b"a", b"Content-Length: 3", b"\xff", b"%", b"&", b"=", b":", b"\t"]
+        )
+    ).map(b"".join),
+)
+def test_nothing_but_a_form_or_a_refusal_comes_out_of_any_bytes(content_type, content):
+    try:
+        form = read_form(content_type, content)
+    except Refused:
+        return
+    assert isinstance(form, Form)
+    assert len(form.fields) <= MAX_FIELDS
