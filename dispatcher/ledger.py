@@ -7,7 +7,7 @@ deadlock. Nothing here decides anything: what is owed, overtaken, told or dead i
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import UUID
 
 import asyncpg
@@ -39,7 +39,10 @@ LEDGER_BUSY: Final = (
 )
 """The server is there but cannot now: restarting, out of connections, or a deadlock that chose us."""
 
-Pool = asyncpg.Pool[asyncpg.Record]
+if TYPE_CHECKING:
+    Pool = asyncpg.Pool[asyncpg.Record]
+else:
+    Pool = asyncpg.Pool  # generic in its stubs only
 AttemptOutcome = Literal["told", "not_told"]
 
 

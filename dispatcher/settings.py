@@ -8,7 +8,7 @@ from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.settings import BadSetting, Secret, Settings
 
 
-class StoreSettings(Settings, frozen=True):
+class StoreSettings(Settings, frozen=True, kw_only=True):
     """Variables of everything that reaches the stores: dispatcher and CLI."""
 
     amqp_url: Annotated[Secret, Meta(description="RabbitMQ, `amqp://` or `amqps://` with user, password and vhost")]
@@ -29,7 +29,7 @@ class StoreSettings(Settings, frozen=True):
             raise BadSetting(f"BACKOFF is wrong: {error}") from None
 
 
-class DispatcherSettings(StoreSettings, frozen=True):
+class DispatcherSettings(StoreSettings, frozen=True, kw_only=True):
     """Variables of `python -m dispatcher`."""
 
     media_url: Annotated[str, Meta(description="where documents are kept: `file:///…` or `s3://bucket/prefix`")]

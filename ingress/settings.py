@@ -12,7 +12,7 @@ Secrets = tuple[Secret, ...]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 
 
-class IngressSettings(Settings, frozen=True):
+class IngressSettings(Settings, frozen=True, kw_only=True):
     """Variables of `python -m ingress`."""
 
     amqp_url: Annotated[Secret, Meta(description="RabbitMQ, `amqp://` or `amqps://` with user, password and vhost")]
