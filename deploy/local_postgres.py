@@ -24,6 +24,7 @@ from deploy.local_processes import (
     end,
     find,
     is_alive,
+    is_free,
     processes,
     start,
     tail,
@@ -161,7 +162,7 @@ class Postgres:
 
     def _accepts(self) -> bool:
         try:
-            return self._sql("SELECT 1", "postgres") == "1"
+            return not is_free(self.port) and self._sql("SELECT 1", "postgres") == "1"
         except (subprocess.SubprocessError, OSError):
             return False
 

@@ -22,6 +22,9 @@ LOOPBACK: Final = "127.0.0.1"
 PORTS: Final = range(15_000, 32_000)
 """Below what Linux (32768) and macOS (49152) hand out to clients: a remembered port is not taken by chance."""
 
+_PROC: Final = Path("/proc")
+"""Linux only; elsewhere ps is asked."""
+
 POLL_SECONDS: Final = 0.05
 LOG_TAIL_LINES: Final = 15
 
@@ -74,8 +77,8 @@ class Process:
 def processes() -> list[Process]:
     """Read the process table: from /proc where there is one, else from ps (macOS)."""
     _reap()
-    if Path("/proc/self/stat").exists():
-        rows = (_read_proc(entry) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    if _PROC.is_dir():
+        rows = (_read_proc(entry) for entry in _PROC.iterdir() if entry.name.isdigit())
         return [row for row in rows if row is not None]
     listing = subprocess.run(
         ["ps", "-axww", "-o", "pid=,ppid=,stat=,lstart=,args="],
@@ -125,6 +128,10 @@ def find(wanted: Callable[[Process], bool]) -> Process | None:
 
 def is_alive(process: Process) -> bool:
     """Is it still that very process, and not another with its pid?"""
+    _reap()
+    if _PROC.is_dir():
+        row = _read_proc(_PROC / str(process.pid))
+        return row is not None and row.started == process.started
     return any(row.pid == process.pid and row.started == process.started for row in processes())
 
 

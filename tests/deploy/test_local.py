@@ -1,0 +1,408 @@
+"""deploy/local.py with real services, in temporary folders: one pair for the module, PostgreSQL alone for the rest."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import aio_pika
+import asyncpg
+import pytest
+
+from deploy import local, local_container, local_install, local_processes, local_state
+from deploy.local_rabbitmq import Installation, find_installation
+
+SCRIPT = Path(local.__file__)
+NO_BROKER = {"AMQP_URL": "amqp://somebody:else@broker.test/"}
+"""An environment that gives a broker: up then takes one second instead of ten."""
+
+
+def silent(line):
+    pass
+
+
+def run(*arguments, environ=None):
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")} | (environ or {})
+    return subprocess.run(
+        [sys.executable, SCRIPT, *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def ours(data):
+    """All processes that bear the mark of *data*, and what they started."""
+    marker = local_state.State(data.resolve()).marker
+    marked = [process for process in local_processes.processes() if marker in " ".join(process.argv)]
+    return {process.pid: process for root in marked for process in [root, *local_processes.descendants(root)]}
+
+
+def pids(data):
+    return {row.name: row.pid for row in local.status(data, environ={})}
+
+
+def read_env(data):
+    return dict(line.split("=", 1) for line in (data / "env").read_text().splitlines())
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    data = tmp_path_factory.mktemp("local") / "with blanks & more"
+    try:
+        local.up(data, environ={}, say=silent)
+    except local.Unavailable as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    yield data
+    local.reset(data, say=silent)
+    assert not data.exists()
+
+
+@pytest.fixture
+def postgres_only(tmp_path):
+    data = tmp_path / ".local"
+    yield data
+    local.reset(data, say=silent)
+
+
+async def test_what_the_env_file_names_answers(pair):
+    local.up(pair, environ={}, say=silent)
+    env = read_env(pair)
+    assert set(env) == {"AMQP_URL", "DATABASE_URL", "MEDIA_URL", "RABBITMQ_API_URL"}
+    database = await asyncpg.connect(env["DATABASE_URL"])
+    assert await database.fetchval("SHOW fsync") == "on"
+    await database.close()
+    broker = await aio_pika.connect(env["AMQP_URL"])
+    await broker.close()
+    assert (pair / "env").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_env_file_means_the_same_to_a_shell(pair):
+    said = subprocess.run(
+        ["sh", "-c", 'set -a; . "$1"; env', "sh", pair / "env"], env={}, capture_output=True, text=True, check=True
+    ).stdout
+    assert set((pair / "env").read_text().splitlines()) <= set(said.splitlines())
+
+
+async def test_a_wrong_password_is_refused(pair):
+    local.up(pair, environ={}, say=silent)
+    env = read_env(pair)
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(env["DATABASE_URL"].replace("postgres:", "postgres:x"))
+    with pytest.raises(aio_pika.exceptions.ProbableAuthenticationError):
+        await aio_pika.connect(env["AMQP_URL"].replace("faxhook:", "faxhook:x"))
+
+
+def test_a_second_up_changes_nothing(pair):
+    services = local.up(pair, environ={}, say=silent)
+    before, env = pids(pair), (pair / "env").read_text()
+    # A shell that sourced the env file gives us our own URLs: they are not somebody else's.
+    assert local.up(pair, environ=read_env(pair), say=silent) == services
+    assert pids(pair) == before
+    assert (pair / "env").read_text() == env
+
+
+async def test_vhosts_come_and_go(pair):
+    services = local.up(pair, environ={}, say=silent)
+    url = services.add_vhost("test/1")
+    await (await aio_pika.connect(url)).close()
+    services.add_vhost("test/1")
+    services.delete_vhost("test/1")
+    services.delete_vhost("test/1")
+    with pytest.raises(aio_pika.exceptions.AMQPError):
+        await aio_pika.connect(url)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_the_services_hold_no_lock(pair):
+    local.up(pair, environ={}, say=silent)
+    for process in ours(pair).values():
+        held = [fd.readlink().name for fd in Path(f"/proc/{process.pid}/fd").iterdir()]
+        assert local_state.LOCK_NAME not in held, process
+
+
+async def test_what_was_killed_is_found_dead_and_comes_back_with_its_data(pair):
+    services = local.up(pair, environ={}, say=silent)
+    database = await asyncpg.connect(services.database_url)
+    await database.execute("CREATE TABLE kept (word text); INSERT INTO kept VALUES ('still here')")
+    await database.close()
+    broker = await aio_pika.connect(services.amqp_url)
+    channel = await broker.channel()
+    await channel.declare_queue("kept", durable=True, arguments={"x-queue-type": "quorum"})
+    message = aio_pika.Message(b"still here", delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+    await channel.default_exchange.publish(message, routing_key="kept")
+    await broker.close()
+    # RabbitMQ writes down which queue is which file about 1 s after it confirmed the declaration. Killed before that,
+    # it makes the queue anew: empty, without a leader, for ever.
+    (names,) = pair.glob("rabbitmq/mnesia/*/quorum/*/names.dets")
+    assert local_processes.wait_until(lambda: b"faxhook_kept" in names.read_bytes(), 10)
+
+    before = pids(pair)
+    for pid in before.values():
+        os.kill(pid, signal.SIGKILL)
+    assert local_processes.wait_until(lambda: not any(pids(pair).values()), 10)
+    assert {row.condition for row in local.status(pair, environ={})} == {"dead"}
+
+    assert local.up(pair, environ={}, say=silent) == services
+    assert not set(pids(pair).values()) & set(before.values())
+    database = await asyncpg.connect(services.database_url)
+    assert await database.fetchval("SELECT word FROM kept") == "still here"
+    await database.close()
+    broker = await aio_pika.connect(services.amqp_url)
+    queue = await (await broker.channel()).get_queue("kept")
+    assert (await queue.get(timeout=10)).body == b"still here"
+    await broker.close()
+
+
+def test_down_leaves_no_process(pair):
+    local.up(pair, environ={}, say=silent)
+    before = ours(pair)
+    names = {Path(process.argv[0]).name.split()[0] for process in before.values()}
+    assert {"beam.smp", "erl_child_setup"} <= names
+    assert run("status", "--data", pair).returncode == 0
+
+    local.down(pair, say=silent)
+
+    assert not [process for process in before.values() if local_processes.is_alive(process)]
+    assert not ours(pair)
+    answer = run("status", "--data", pair)
+    assert answer.returncode == 3
+    assert answer.stdout.count("not started") == 2
+
+
+def test_down_of_nothing_says_so(tmp_path):
+    answer = run("down", "--data", tmp_path / "none")
+    assert (answer.returncode, answer.stdout) == (0, f"Nothing ran on {tmp_path / 'none'}.\n")
+    assert not (tmp_path / "none").exists()
+
+
+def test_given_urls_win_and_stay_out_of_the_file(tmp_path):
+    data = tmp_path / ".local"
+    given = NO_BROKER | {"DATABASE_URL": "postgresql://db.test/fax"}
+    answer = run("up", "--data", data, environ=given)
+    assert answer.returncode == 0
+    assert "AMQP_URL is given: no private RabbitMQ is started." in answer.stdout
+    assert set(read_env(data)) == {"MEDIA_URL"}
+    assert not ours(data)
+    services = local.up(data, environ=given, say=silent)
+    assert (services.amqp_url, services.database_url) == (given["AMQP_URL"], given["DATABASE_URL"])
+    assert run("status", "--data", data, environ=given).returncode == 0
+
+
+def test_ups_at_the_same_time_start_one_server(postgres_only):
+    command = [sys.executable, SCRIPT, "up", "--data", postgres_only]
+    runs = [subprocess.Popen(command, env=dict(os.environ) | NO_BROKER, stdout=subprocess.PIPE) for _ in range(3)]
+    said = [process.communicate()[0].decode() for process in runs]
+    assert [process.returncode for process in runs] == [0, 0, 0]
+    assert sum("up already" in text for text in said) == 2
+
+
+def test_a_port_that_somebody_took_is_given_up(postgres_only):
+    first = local.up(postgres_only, environ=NO_BROKER, say=silent)
+    local.down(postgres_only, say=silent)
+    port = local_state.load(postgres_only).port("postgres")
+    with socket.socket() as somebody:
+        somebody.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        somebody.bind(("127.0.0.1", port))
+        somebody.listen()
+        second = local.up(postgres_only, environ=NO_BROKER, say=silent)
+    assert second.database_url != first.database_url
+    assert read_env(postgres_only)["DATABASE_URL"] == second.database_url
+
+
+def test_a_stale_pid_file_with_a_living_pid_does_not_hinder(postgres_only):
+    local.up(postgres_only, environ=NO_BROKER, say=silent)
+    postgres = local.Postgres(local_state.load(postgres_only))
+    os.kill(postgres.pid(), signal.SIGKILL)
+    assert local_processes.wait_until(lambda: postgres.pid() is None, 10)
+    path = postgres.home / "pg" / "postmaster.pid"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([str(os.getpid()), *lines[1:]]))
+    local.up(postgres_only, environ=NO_BROKER, say=silent)
+
+
+def test_a_start_that_fails_shows_the_log_and_leaves_nothing(postgres_only):
+    local.up(postgres_only, environ=NO_BROKER, say=silent)
+    local.down(postgres_only, say=silent)
+    home = local.Postgres(local_state.load(postgres_only)).home
+    with (home / "pg" / "postgresql.conf").open("a") as settings:
+        settings.write("no_such_setting = 1\n")
+    answer = run("up", "--data", postgres_only, environ=NO_BROKER)
+    assert answer.returncode == 70
+    assert "no_such_setting" in answer.stderr
+    assert str(postgres_only / "log" / "postgres.log") in answer.stderr
+    assert not ours(postgres_only)
+
+
+def test_a_server_whose_data_folder_was_deleted_is_ended_and_made_anew(postgres_only):
+    first = local.up(postgres_only, environ=NO_BROKER, say=silent)
+    shutil.rmtree(postgres_only)
+    second = local.up(postgres_only, environ=NO_BROKER, say=silent)
+    assert first.database_url != second.database_url
+    assert local.Postgres(local_state.load(postgres_only)).answers()
+    assert sum(process.runs("postgres") for process in ours(postgres_only).values()) == 1
+
+
+def test_reset_removes_what_up_made_and_nothing_else(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "mine").write_text("precious")
+    local.up(data, environ=NO_BROKER, say=silent)
+    home = local.Postgres(local_state.load(data)).home
+    assert home.exists()
+    local.reset(data, say=silent)
+    assert not home.exists()
+    assert [path.name for path in data.iterdir()] == ["mine"]
+
+
+def test_up_does_not_take_a_folder_that_is_somebody_elses(tmp_path):
+    (tmp_path / "log").mkdir()
+    with pytest.raises(local.LocalError, match=r"was not made by local\.py"):
+        local.up(tmp_path, environ=NO_BROKER, say=silent)
+    local.reset(tmp_path, say=silent)
+    assert (tmp_path / "log").exists()
+
+
+@pytest.mark.skipif(find_installation() is None, reason="no RabbitMQ to interrupt")
+def test_ctrl_c_leaves_nothing_half_started(tmp_path):
+    data = tmp_path / ".local"
+    environment = {"PATH": os.environ["PATH"]}
+    up = subprocess.Popen([sys.executable, SCRIPT, "up", "--data", data], env=environment, stderr=subprocess.PIPE)
+    assert local_processes.wait_until(lambda: any(process.runs("beam.smp") for process in ours(data).values()), 20)
+    before = ours(data)
+    up.send_signal(signal.SIGINT)
+    assert "Interrupted" in up.communicate(timeout=20)[1].decode()
+    assert up.returncode == 130
+    assert not [process for process in before.values() if local_processes.is_alive(process)]
+    assert not ours(data)
+    local.reset(data, say=silent)
+
+
+# --- RabbitMQ is missing ----------------------------------------------------------------------------------------------
+
+
+def choosing(**finders):
+    """A choice of broker on a machine where only what *finders* find exists."""
+    nothing = {"find": lambda: None, "has_container": lambda _say: False}
+    return lambda state, say: local_install.choose_broker(state, say, **(nothing | finders))
+
+
+def program(folder, name, script):
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def bare(tmp_path, monkeypatch):
+    """A folder that is the whole PATH."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+def test_where_nothing_helps_the_refusal_says_what_to_do(tmp_path, bare):
+    data = tmp_path / ".local"
+    with pytest.raises(local.Unavailable, match=r"Install RabbitMQ 3\.10 or newer .* or set\s+AMQP_URL") as refusal:
+        local.up(data, environ={}, say=silent, choose=choosing())
+    assert refusal.value.exit_code == 69
+    assert not ours(data), "PostgreSQL is ended again: all or nothing"
+    local.reset(data, say=silent)
+
+
+def test_a_user_is_told_what_root_would_install(tmp_path, bare, monkeypatch):
+    program(bare, "apt-get", "exit 1")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(local.Unavailable, match="sudo apt-get install -y --no-install-recommends rabbitmq-server"):
+        choosing()(local_state.State(tmp_path), silent)
+
+
+def test_root_installs_after_saying_so_and_no_system_broker_starts(tmp_path, bare, monkeypatch):
+    policy = tmp_path / "policy-rc.d"
+    program(bare, "apt-get", f'echo "$@ $DEBIAN_FRONTEND" >>{tmp_path}/calls; {policy} && exit 5; exit 0')
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(local_install, "POLICY", policy)
+    said = []
+    finds = iter([None, Installation(tmp_path, (4, 0, 5))])
+    broker = choosing(find=lambda: next(finds))(local_state.State(tmp_path), said.append)
+    assert broker.kind == "node"
+    assert "installing rabbitmq-server with apt-get" in said[0]
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls == [
+        "update noninteractive",
+        "install -y --no-install-recommends rabbitmq-server noninteractive",
+    ]
+    assert not policy.exists()
+
+
+def test_what_apt_said_is_shown_when_it_fails(tmp_path, bare, monkeypatch):
+    program(bare, "apt-get", "echo no network here; exit 100")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(local_install, "POLICY", tmp_path / "policy-rc.d")
+    with pytest.raises(local.Unavailable, match="no network here"):
+        choosing()(local_state.State(tmp_path), silent)
+
+
+def test_a_too_old_rabbitmq_is_refused_by_its_version(tmp_path):
+    old = Installation(tmp_path, (3, 9, 13))
+    with pytest.raises(local.Unavailable, match=r"3\.9\.13 is too old"):
+        choosing(find=lambda: old)(local_state.State(tmp_path), silent)
+
+
+def test_an_installed_rabbitmq_comes_before_a_container(tmp_path):
+    new = Installation(tmp_path, (3, 10))
+    everything = choosing(find=lambda: new, has_container=lambda _say: True)
+    assert everything(local_state.State(tmp_path), silent).kind == "node"
+    assert choosing(has_container=lambda _say: True)(local_state.State(tmp_path), silent).kind == "container"
+    # Where a container holds the data, the container stays.
+    assert everything(local_state.State(tmp_path, broker="container"), silent).kind == "container"
+
+
+def test_the_container_is_asked_for_without_its_password_in_the_arguments(tmp_path, bare):
+    program(bare, "docker", f'echo "$@" >>{tmp_path}/calls; [ "$1" != run ] || [ -n "$RABBITMQ_DEFAULT_PASS" ]')
+    state = local_state.State(tmp_path)
+    state.choose_ports("amqp", "api")
+    assert local_container.has_image(silent)
+    local_container.Container(state)._run()
+    calls = (tmp_path / "calls").read_text()
+    assert f"--publish 127.0.0.1:{state.port('amqp')}:5672" in calls
+    assert state.password not in calls
+
+
+def test_docker_that_hangs_or_fails_is_no_engine(bare):
+    assert not local_container.has_engine()
+    program(bare, "docker", "exit 1")
+    assert not local_container.has_engine()
+
+
+# --- the process table ------------------------------------------------------------------------------------------------
+
+
+def test_another_process_with_the_same_pid_is_not_taken_for_it():
+    me = next(process for process in local_processes.processes() if process.pid == os.getpid())
+    assert local_processes.is_alive(me)
+    assert not local_processes.is_alive(local_processes.Process(me.pid, me.parent, "another time", me.argv))
+
+
+def test_ps_tells_the_same_as_proc(monkeypatch, tmp_path):
+    if shutil.which("ps") is None:
+        pytest.skip("no ps")
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        monkeypatch.setattr(local_processes, "_PROC", tmp_path / "none")
+        row = local_processes.find(lambda process: process.pid == child.pid)
+        assert row.runs("sleep")
+        assert row.has_argument("60")
+        assert row.parent == os.getpid()
+        assert local_processes.is_alive(row)
+        assert not local_processes.is_alive(local_processes.Process(row.pid, row.parent, "then", row.argv))
+    finally:
+        child.kill()
+        child.wait()
+    began = time.monotonic()
+    assert local_processes.wait_until(lambda: not local_processes.is_alive(row), 5)
+    assert time.monotonic() - began < 5
