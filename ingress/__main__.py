@@ -14,13 +14,17 @@ from shared.media import MediaStore
 from shared.providers import make_adapters
 from shared.publisher import Publisher
 from shared.service import Stop, run, running, verified_topology
+from shared.settings import BadSetting
 
 
 async def serve(settings: IngressSettings, stop: Stop) -> None:
     """Open what the ingress needs, serve until *stop*, close in reverse."""
     log = get_logger()
     providers = settings.providers()
-    adapters = make_adapters(providers)
+    try:
+        adapters = make_adapters(providers)
+    except ValueError as error:
+        raise BadSetting(str(error)) from None
     if not adapters:
         log.warning("setting.insecure", reason="no provider has a secret: every callback is answered 404")
     if providers.sinch_allow_unverified:

@@ -3,7 +3,6 @@
 A plain `web.Server` rather than an `Application`: seven fixed paths need no router, and every callback would pay for it.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -157,21 +156,13 @@ async def listening(app: IngressApp, host: str, port: int) -> AsyncIterator[int]
         auto_decompress=False,
         keepalive_timeout=75.0,
     )
-    runner = web.ServerRunner(server)
+    runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
-    site = web.TCPSite(runner, host, port, shutdown_timeout=SHUTDOWN_SECONDS, backlog=1024, reuse_port=None)
+    site = web.TCPSite(runner, host, port, backlog=1024)
     await site.start()
     try:
         yield runner.addresses[0][1]
     finally:
         app.is_draining = True
-        await site.stop()
-        await _drained(server)
         await runner.cleanup()
 
-
-async def _drained(server: web.Server[web.BaseRequest]) -> None:
-    # aiohttp's own shutdown ends keep-alive connections first and waits for handlers under way.
-    async with asyncio.timeout(SHUTDOWN_SECONDS + 1):
-        server.pre_shutdown()
-        await server.shutdown(SHUTDOWN_SECONDS)

@@ -143,7 +143,8 @@ class Receiver:
 
     async def _with_document(self, parsed: Parsed, document: Document | SpoolFile) -> Event:
         if isinstance(document, SpoolFile):
-            found = await asyncio.to_thread(read_spool_file, document.path, document.spool_dir, self._spool_limit_bytes)
+            assert self._spool_dir is not None, "without a spool folder the adapter names no file"
+            found = await asyncio.to_thread(read_spool_file, document.path, self._spool_dir, self._spool_limit_bytes)
             if isinstance(found, str):
                 self._metrics.media_missing.inc()
                 self._log.warning("media.missing", event_id=parsed.event.id, reason=found)

@@ -1,0 +1,35 @@
+"""Both services as processes, on stores of the test's own."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import asyncpg
+import pytest
+from processes import SECRETS
+from receiver import Receiver
+from world import World
+
+
+@pytest.fixture
+async def world(
+    amqp_url: str, database_url: str, receiver: Receiver, tmp_path: Path, backoff: str
+) -> AsyncIterator[World]:
+    media_url = (tmp_path / "media").as_uri()
+    common = {"AMQP_URL": amqp_url, "MEDIA_URL": media_url}
+    async with asyncpg.create_pool(database_url, min_size=1, max_size=2) as pool, aiohttp.ClientSession() as http:
+        yield World(
+            amqp_url=amqp_url,
+            database_url=database_url,
+            receiver=receiver,
+            pool=pool,
+            http=http,
+            ingress=common | SECRETS | {"INGRESS_PORT": "0"},
+            dispatcher=common
+            | {
+                "DATABASE_URL": database_url,
+                "OPS_PORT": "0",
+                "BACKOFF": backoff,
+                "EGRESS_ALLOW_NETWORKS": "127.0.0.0/8",
+            },
+        )

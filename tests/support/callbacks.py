@@ -1,0 +1,96 @@
+"""Callbacks to send: the samples, and generated ones signed with the test secrets."""
+
+import json
+import time
+from base64 import b64decode
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from shared.signatures import sign_body, sign_phaxio, sign_telnyx
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+PHAXIO_TOKEN = "0123456789"
+PUBLIC_URL = "https://hooks.example.com"
+TELNYX_SEED = b64decode("4CMw19gXfEdG9XQ1uAsHCCXB3VU2NuA7iGLRvZBq/8U=")
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """One request that a provider would make."""
+
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+    async def send(self, session: aiohttp.ClientSession, base_url: str) -> tuple[int, dict[str, Any]]:
+        async with session.post(base_url + self.target, data=self.body, headers=self.headers) as response:
+            return response.status, await response.json()
+
+
+def phaxio(fax_id: int, status: str = "success", *, job_id: str | None = None, **fields: Any) -> Outgoing:
+    """A sent fax's completion as Phaxio posts it, urlencoded for brevity, signed with its own scheme."""
+    fax = {"id": fax_id, "direction": "sent", "status": status, "num_pages": 2, "from_number": "+15551230000"}
+    fax |= {"completed_at": "2026-10-03T08:00:00.000-06:00", **fields}
+    return phaxio_form([("fax", json.dumps(fax)), ("event_type", "fax_completed")], job_id=job_id)
+
+
+def phaxio_form(fields: list[tuple[str, str]], *, path: str = "/phaxio-callback", job_id: str | None = None) -> Outgoing:
+    target = path if job_id is None else f"{path}?job_id={job_id}"
+    boundary = "testboundary"
+    parts = [f'--{boundary}\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n' for n, v in fields]
+    return Outgoing(
+        target,
+        {
+            "Content-Type": f"multipart/form-data; boundary={boundary}",
+            "X-Phaxio-Signature": sign_phaxio(PHAXIO_TOKEN, PUBLIC_URL + target, fields, []),
+        },
+        "".join([*parts, f"--{boundary}--\r\n"]).encode(),
+    )
+
+
+def phaxio_page(fax_id: int, page: int) -> Outgoing:
+    """An inflight callback: a page went out."""
+    fax = {"id": fax_id, "direction": "sent", "status": "inprogress"}
+    fields = [("fax", json.dumps(fax)), ("event_type", "transmitting_page"), ("page", str(page))]
+    return phaxio_form([*fields, ("recipient_phone_number", "+15559870000")])
+
+
+def phaxio_json(body: bytes, secret: str = "phaxio-api-secret", path: str = "/phaxio-inbound") -> Outgoing:
+    """JSON in Faxbot's scheme."""
+    return Outgoing(path, {"Content-Type": "application/json", "X-Phaxio-Signature": sign_body(secret, body)}, body)
+
+
+def telnyx(event_id: str, fax_id: str, event_type: str = "fax.delivered", **payload: Any) -> Outgoing:
+    """A Telnyx event, signed now."""
+    body = json.dumps(
+        {
+            "data": {
+                "record_type": "event",
+                "event_type": event_type,
+                "id": event_id,
+                "occurred_at": "2026-10-03T08:00:00.000000Z",
+                "payload": {
+                    "direction": "outbound",
+                    "fax_id": fax_id,
+                    "from": "+19459457421",
+                    "to": "+13129457420",
+                    "status": event_type.removeprefix("fax."),
+                    **payload,
+                },
+            },
+            "meta": {"attempt": 1, "delivered_to": "https://hooks.example.com/telnyx-webhook"},
+        }
+    ).encode()
+    now = int(time.time())
+    return Outgoing(
+        "/telnyx-webhook",
+        {
+            "Content-Type": "application/json",
+            "telnyx-timestamp": str(now),
+            "telnyx-signature-ed25519": sign_telnyx(TELNYX_SEED, now, body),
+        },
+        body,
+    )
