@@ -67,7 +67,7 @@ class AsteriskAdapter:
     def __init__(self, *, secrets: Sequence[str], spool_dir: Path | None) -> None:
         self._secrets = tuple(filter(None, secrets))
         if not self._secrets:
-            raise ValueError("Asterisk needs a secret")
+            raise ValueError("ASTERISK_INBOUND_SECRET is empty: Asterisk needs a secret")
         if spool_dir is not None and not spool_dir.is_absolute():
             raise ValueError("ASTERISK_SPOOL_DIR must be an absolute path")
         self._spool_dir = None if spool_dir is None else _normal(str(spool_dir))

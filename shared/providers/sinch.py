@@ -105,7 +105,7 @@ class SinchAdapter:
         self._secrets = tuple(filter(None, hmac_secrets))
         schemes = [name for name, used in (("basic", self._credentials), ("hmac", self._secrets)) if used]
         if not schemes and not allow_unverified:
-            raise ValueError("Sinch needs Basic credentials or an HMAC secret")
+            raise ValueError("Sinch needs SINCH_INBOUND_BASIC_USER and _PASS, or SINCH_INBOUND_HMAC_SECRET")
         self._by = "sinch-" + "+".join(schemes) if schemes else UNVERIFIED
 
     def verify(self, callback: Callback) -> Verified:

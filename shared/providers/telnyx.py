@@ -57,8 +57,11 @@ class TelnyxAdapter:
 
     def __init__(self, *, public_keys: Sequence[str]) -> None:
         self._public_keys = tuple(public_keys)
-        for public_key in self._public_keys:
-            load_telnyx_key(public_key)  # a wrong key shall stop the start, not every callback
+        try:
+            for public_key in self._public_keys:
+                load_telnyx_key(public_key)  # a wrong key shall stop the start, not every callback
+        except ValueError as error:
+            raise ValueError(f"TELNYX_PUBLIC_KEY is wrong: {error}") from None
 
     def verify(self, callback: Callback) -> Verified:
         """Check Ed25519 over timestamp and raw body, within 300 s of the callback's arrival."""
