@@ -513,6 +513,8 @@ def test_nesting_up_to_the_limit_is_read():
     depth = MAX_DEPTH - 1  # the object itself is one level
     event = take(by_faxbot(b'{"id": 1, "a": ' + b"[" * depth + b"]" * depth + b"}")).event
     assert event.fax_id == "1"
+    with pytest.raises(Unreadable, match="deeper"):
+        take(by_faxbot(b'{"id": 1, "a": ' + b"[" * (depth + 1) + b"]" * (depth + 1) + b"}"))
 
 
 # ---- shapes
@@ -791,7 +793,7 @@ def test_a_time_that_is_none_costs_nothing_but_the_time(completed_at):
     assert event.type is EventType.DELIVERED
 
 
-@pytest.mark.parametrize("pages", ["abc", -1, 2.5, 10**12, None, True, ["1"]])
+@pytest.mark.parametrize("pages", ["abc", -1, 2.5, 2**31, 10**12, None, True, ["1"]])
 def test_pages_that_are_no_count_cost_nothing_but_the_count(pages):
     event = event_of([fax(num_pages=pages)])
     assert event.pages is None
