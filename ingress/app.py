@@ -3,9 +3,10 @@
 A plain `web.Server` rather than an `Application`: seven fixed paths need no router, and every callback would pay for it.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -57,11 +58,32 @@ class IngressApp:
         self._metrics = metrics
         self._body_limit_bytes = body_limit_bytes
         self._log = get_logger()
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         self.is_draining = False
         self._platform = {"/livez": self._livez, "/readyz": self._readyz, "/metrics": self._render_metrics}
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
         """Answer one request; never raises, so that no client ever sees our insides."""
+        self._under_way += 1
+        self._idle.clear()
+        try:
+            response = await self._answer(request)
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
+        if self.is_draining:
+            response.force_close()
+        return response
+
+    async def drain(self) -> None:
+        """Wait until every request under way has its answer."""
+        self.is_draining = True
+        await self._idle.wait()
+
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
         route, _, query = request.raw_path.partition("?")
         adapter = self._adapters.get(route)
         if adapter is not None:
@@ -156,13 +178,18 @@ async def listening(app: IngressApp, host: str, port: int) -> AsyncIterator[int]
         auto_decompress=False,
         keepalive_timeout=75.0,
     )
-    runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
+    runner = web.ServerRunner(server, shutdown_timeout=1.0)
     await runner.setup()
     site = web.TCPSite(runner, host, port, backlog=1024)
     await site.start()
     try:
         yield runner.addresses[0][1]
     finally:
-        app.is_draining = True
+        # The port is closed first. aiohttp's own shutdown would stop reading bodies that are half here, so it comes
+        # after the last answer.
+        await site.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SHUTDOWN_SECONDS):
+                await app.drain()
         await runner.cleanup()
 
