@@ -433,6 +433,7 @@ def test_the_content_url_of_a_received_fax_is_media_and_of_a_sent_one_is_not():
         # The direction decides what kind of fax it was, not the event's name.
         ("FAX_COMPLETED", "INBOUND", "COMPLETED", EventType.RECEIVED),
         ("INCOMING_FAX", "OUTBOUND", "FAILURE", EventType.FAILED),
+        ("INCOMING_FAX", "outbound", "FAILURE", EventType.FAILED),
         # Without a direction the name does.
         ("INCOMING_FAX", None, "COMPLETED", EventType.RECEIVED),
         ("FAX_COMPLETED", None, "COMPLETED", EventType.DELIVERED),
@@ -511,6 +512,10 @@ def test_every_documented_error_is_kept_and_its_permanence_known_by_type_and_cod
         (
             {"errorType": "CALL_ERROR", "errorId": 34, "errorCode": "NOT_OPERATIONAL"},
             Failure(type="CALL_ERROR", code="34", message="NOT_OPERATIONAL", permanent=True),
+        ),
+        (
+            {"errorType": "CALL_ERROR", "errorId": 34, "errorCode": "17"},
+            Failure(type="CALL_ERROR", code="17", permanent=False),
         ),
         ({"errorCode": "NO_ANSWER"}, Failure(code="NO_ANSWER")),
         ({"errorType": "FATAL_ERROR", "errorCode": 1}, Failure(type="FATAL_ERROR", code="1")),

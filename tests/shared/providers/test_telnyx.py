@@ -243,6 +243,7 @@ def test_each_event_type_means_what_the_facts_say(word, direction, event_type, p
         ("fax.failed", {"caller_id": "+15551234567"}, EventType.RECEIVE_FAILED, Direction.RECEIVED),
         ("fax.failed", {"failure_reason": "carrier_lost"}, EventType.RECEIVE_FAILED, Direction.RECEIVED),
         ("fax.failed", {"failure_reason": ["carrier_lost"]}, EventType.FAILED, Direction.SENT),
+        ("fax.failed", {"direction": "outbound", "caller_id": "+15551234567"}, EventType.FAILED, Direction.SENT),
         ("fax.failed", {"direction": "sideways"}, EventType.FAILED, Direction.SENT),
         ("fax.failed", {"direction": " INBOUND "}, EventType.RECEIVE_FAILED, Direction.RECEIVED),
         # No received fax is sent, and no sent one received, whatever the payload says beside it.
