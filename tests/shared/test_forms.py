@@ -176,6 +176,44 @@ def test_a_body_without_a_type_is_told_by_its_first_bytes(content, kind):
     assert sniff_type(content) == kind
 
 
+DISPOSITION = "Content-Disposition: form-data; name="
+HEADS = st.sampled_from(
+    [
+        DISPOSITION + '"a"',
+        DISPOSITION.lower() + '"a"',
+        DISPOSITION + '"a";',
+        DISPOSITION + '""',
+        DISPOSITION + '"%22"',
+        DISPOSITION + '"a"; filename=""',
+        DISPOSITION + '"caf\xe9"; filename="\xc3\xa9"',
+        DISPOSITION + '"a"\r\nContent-Type: A/B',
+        DISPOSITION + '"f"; filename="f"\r\nContent-Type: A/B',
+        DISPOSITION + '"f"; filename="f"\r\nContent-Type: a/b/c',
+        DISPOSITION + '"f"; filename="C:\\x"\r\nContent-Type: text/html; charset=x',
+        DISPOSITION + '"' + "n" * 201 + '"',
+        "Content-Disposition: x",
+        "Content-Length: 1",
+        "",
+    ]
+)
+CONTENTS = st.sampled_from([b"", b"1", b"\r\n", b"--", b"\r\n--x", b"\r\n--x-7f3", b"\r\n--x-7f3a", b"--x-7f3a--"])
+TAILS = st.sampled_from([b"--", b"--\r\n", b"--x-7f3a--", b"--x-7f3a--\r\n", b"--x-7f3a--epilogue", b"--x-7f3a", b""])
+
+
+@given(st.sampled_from([b"", b"\r\n", b"preamble\r\n"]), st.lists(st.builds(part, HEADS, CONTENTS), max_size=4), TAILS)
+def test_the_short_way_through_multipart_reads_what_the_library_reads(preamble, parts, tail):
+    content = preamble + b"".join(parts) + tail
+    plain = shared.forms._read_plain(BOUNDARY, content)
+    if plain is not None:
+        assert shared.forms._read_any(BOUNDARY, content) == plain
+
+
+@pytest.mark.parametrize("meta", sorted(WIRE.glob("*.json")), ids=lambda path: path.stem)
+def test_the_short_way_is_the_way_of_what_providers_send(meta):
+    content = meta.with_suffix(".body.bin").read_bytes()
+    assert shared.forms._read_plain(content.partition(b"\r\n")[0][2:].decode(), content) is not None
+
+
 @given(
     st.sampled_from([MULTIPART, URLENCODED, "multipart/form-data; boundary=-", None, "x/y"]) | st.text(),
     st.binary()
