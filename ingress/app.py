@@ -7,18 +7,19 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 
 from ingress.admission import Admission, BodyReader
 from ingress.metrics import ACCEPTED, QUARANTINED, Metrics
 from ingress.receive import Accepted, Receiver
 from shared.callback import Adapter, Callback
 from shared.domain import utc_now
-from shared.errors import CredentialsInvalid, MethodNotAllowed, NotFound, Refused, Unavailable
+from shared.errors import CredentialsInvalid, Malformed, MethodNotAllowed, NotFound, Refused, Unavailable
 from shared.log import get_logger
 from shared.publisher import Publisher
 
@@ -168,16 +169,44 @@ def _refusal(refusal: Refused, headers: dict[str, str] | None = None) -> web.Res
     return web.Response(status=refusal.status, body=body, content_type=_JSON, headers=headers)
 
 
+class _Connection(RequestHandler):
+    """aiohttp's connection, answering what is no HTTP in our words instead of echoing it."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 400,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - it quotes the request
+    ) -> web.StreamResponse:
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun already")
+        get_logger().info("callback.refused", code=Malformed.code, reason=type(exc).__name__, http_status=status)
+        response = _refusal(Malformed("the request is no HTTP that can be read"))
+        response.force_close()
+        return response
+
+
+class _Server(web.Server):
+    """A server that makes such connections."""
+
+    def __call__(self) -> RequestHandler:
+        return _Connection(self, loop=asyncio.get_running_loop(), **_CONNECTION_OPTIONS)
+
+
+_CONNECTION_OPTIONS: Final[dict[str, Any]] = {
+    "access_log": None,
+    "auto_decompress": False,  # signatures are over the bytes as they came
+    "keepalive_timeout": 75.0,
+}
+
+
 @asynccontextmanager
 async def listening(app: IngressApp, host: str, port: int) -> AsyncIterator[int]:
     """Listen on *host*:*port* (0: any free port) and yield the port; afterwards finish what is under way."""
-    server = web.Server(
-        app.handle,
-        access_log=None,
-        # Signatures are over the bytes as they came.
-        auto_decompress=False,
-        keepalive_timeout=75.0,
-    )
+    server = _Server(app.handle)
     runner = web.ServerRunner(server, shutdown_timeout=1.0)
     await runner.setup()
     site = web.TCPSite(runner, host, port, backlog=1024)
