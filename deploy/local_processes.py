@@ -71,7 +71,9 @@ class Process:
 
     def runs(self, program: str) -> bool:
         """Is *program* the name of what runs, without its folder?"""
-        return bool(self.argv) and Path(self.argv[0].split(" ")[0]).name == program
+        if len(self.argv) > 1:
+            return Path(self.argv[0]).name == program
+        return f"/{program} " in f"/{self.argv[0]} "  # where its path ends is not told; it may have blanks
 
 
 def processes() -> list[Process]:

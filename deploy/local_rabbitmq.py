@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -101,6 +102,7 @@ class Node:
         self._installation = installation
         self._epmd_name = f"{state.marker}-epmd"
         self.home = state.data / "rabbitmq"
+        self._was_ready = self.home / "was-ready"
         self.log = state.logs / "rabbitmq.log"
 
     @property
@@ -123,7 +125,10 @@ class Node:
 
     def answers(self) -> bool:
         """Does it let us in, over AMQP and HTTP?"""
-        return broker_answers(self._state)
+        is_ready = broker_answers(self._state)
+        if is_ready and self.home.exists():
+            self._was_ready.touch()  # here, because the `up` that started it may be gone
+        return is_ready
 
     def version(self) -> str:
         """Its version, asked of it."""
@@ -139,8 +144,7 @@ class Node:
         if self._installation is None:
             raise Unavailable("RabbitMQ is not installed any more. Install rabbitmq-server again.")
         home = self._state.make_folder(self.home)
-        was_ready = home / "was-ready"
-        if not was_ready.exists():  # user and vhost are made at the first start only: one cut short has none
+        if not self._was_ready.exists():  # user and vhost are made at the first start only: one cut short has none
             shutil.rmtree(home / "mnesia", ignore_errors=True)
         self._end_epmd()
         self._state.choose_ports("amqp", "api", "distribution", "epmd")
@@ -161,8 +165,8 @@ class Node:
         except BaseException:
             for process in filter(None, (self.find(), node, epmd)):
                 end(process, signal.SIGKILL, 5)
+            self._remove_plain_path()
             raise
-        was_ready.touch()
 
     def _await_ready(self, process: Process, stop: Event) -> None:
         is_settled = wait_until(lambda: self.answers() or not is_alive(process), START_SECONDS, stop)
@@ -176,6 +180,7 @@ class Node:
         process = self.find()
         if process is not None:
             end(process, signal.SIGTERM, STOP_SECONDS)
+        self._remove_plain_path()
         return self._end_epmd() or process is not None
 
     def _end_epmd(self) -> bool:
@@ -205,8 +210,31 @@ class Node:
         }.items():
             write_private(self.home / name, text)
 
+    @property
+    def _plain_path(self) -> Path:
+        """A path to our folder that is nothing but itself to a shell: to measure the disk, 3.10 runs df unquoted.
+
+        An apostrophe in it would keep the node from starting, a `$(…)` would be run.
+        """
+        if re.fullmatch(r"[A-Za-z0-9/._-]+", str(self.home)):
+            return self.home
+        folder = Path("/var/lib") if os.geteuid() == 0 else Path.home() / ".cache"
+        return (folder if folder.is_dir() else Path(tempfile.gettempdir())) / f"{self._state.marker}-node"
+
+    def _make_plain_path(self) -> Path:
+        path = self._plain_path
+        if path != self.home:
+            self._remove_plain_path()
+            path.symlink_to(self.home)  # fails if somebody else put something there
+        return path
+
+    def _remove_plain_path(self) -> None:
+        path = self._plain_path
+        if path != self.home and path.is_symlink() and path.readlink() == self.home:
+            path.unlink()
+
     def _environment(self) -> dict[str, str]:
-        home = self.home
+        home = self._make_plain_path()
         state = self._state
         variables = {
             "HOME": str(home),  # for the cookie
@@ -214,13 +242,13 @@ class Node:
             "ERL_EPMD_PORT": str(state.port("epmd")),
             "ERL_EPMD_ADDRESS": LOOPBACK,
             "ERL_INETRC": str(home / "inetrc"),
-            "ERL_CRASH_DUMP": str(state.logs / "erl_crash.dump"),
+            "ERL_CRASH_DUMP": str(home / "erl_crash.dump"),
             "RABBITMQ_NODENAME": NODE,
             "RABBITMQ_NODE_IP_ADDRESS": LOOPBACK,
             "RABBITMQ_NODE_PORT": str(state.port("amqp")),
             "RABBITMQ_DIST_PORT": str(state.port("distribution")),
             "RABBITMQ_MNESIA_BASE": str(home / "mnesia"),
-            "RABBITMQ_LOG_BASE": str(state.logs),
+            "RABBITMQ_LOG_BASE": str(home / "log"),
             "RABBITMQ_LOGS": "-",  # to our file, so that the earliest troubles are in the same log
             "RABBITMQ_PID_FILE": str(home / "pid"),
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",

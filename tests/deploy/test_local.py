@@ -49,7 +49,7 @@ def read_env(data):
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
-    data = tmp_path_factory.mktemp("local") / "with blanks & more"
+    data = tmp_path_factory.mktemp("local") / "it's $HOME & more"
     try:
         local.up(data, environ={}, say=silent)
     except local.Unavailable as error:
@@ -324,6 +324,8 @@ def test_a_user_is_told_what_root_would_install(tmp_path, bare, monkeypatch):
 def test_root_installs_after_saying_so_and_no_system_broker_starts(tmp_path, bare, monkeypatch):
     policy = tmp_path / "policy-rc.d"
     program(bare, "apt-get", f'echo "$@ $DEBIAN_FRONTEND" >>{tmp_path}/calls; {policy} && exit 5; exit 0')
+    program(bare, "apt-cache", "echo '  Candidate: 3.10.8-1.1+deb12u1'")
+    program(bare, "update-rc.d", f'echo "$@" >>{tmp_path}/calls')
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(local_install, "POLICY", policy)
     said = []
@@ -334,9 +336,19 @@ def test_root_installs_after_saying_so_and_no_system_broker_starts(tmp_path, bar
     calls = (tmp_path / "calls").read_text().splitlines()
     assert calls == [
         "update noninteractive",
-        "install -y --no-install-recommends rabbitmq-server noninteractive",
+        "-o DPkg::Lock::Timeout=120 install -y --no-install-recommends rabbitmq-server noninteractive",
+        "rabbitmq-server disable",
     ]
     assert not policy.exists()
+
+
+def test_what_apt_offers_is_not_installed_if_it_is_too_old(tmp_path, bare, monkeypatch):
+    program(bare, "apt-get", '[ "$1" = update ]')
+    program(bare, "apt-cache", "echo '  Candidate: 3.9.13-1ubuntu0.22.04.2'")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(local_install, "POLICY", tmp_path / "policy-rc.d")
+    with pytest.raises(local.Unavailable, match=r"RabbitMQ 3\.9 that apt-get offers is too old"):
+        choosing()(local_state.State(tmp_path), silent)
 
 
 def test_what_apt_said_is_shown_when_it_fails(tmp_path, bare, monkeypatch):
