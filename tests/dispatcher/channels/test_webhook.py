@@ -1,0 +1,195 @@
+"""The webhook channel against receivers of every temper: only a complete 2xx in time is told."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+import pytest
+from aiohttp import web
+from receiver import Receiver
+
+from dispatcher.channels.webhook import WebhookChannel, public_url, retry_after_seconds
+from dispatcher.egress import is_allowed, parse_networks
+from dispatcher.formats import Webhook
+from dispatcher.outcome import NotTold, Told
+
+WEBHOOK = Webhook(body=b"x", headers={"Content-Type": "text/plain"})
+
+
+@pytest.fixture
+async def channel() -> AsyncIterator[WebhookChannel]:
+    opened = WebhookChannel(parse_networks(["127.0.0.0/8"]))
+    yield opened
+    await opened.close()
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+async def test_any_2xx_is_told(channel: WebhookChannel, receiver: Receiver, status: int) -> None:
+    receiver.answer = lambda _received: status
+    outcome = await channel.attempt(receiver.url, WEBHOOK, 5)
+    assert isinstance(outcome, Told)
+    assert outcome.http_status == status
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308, 400, 404, 410, 429, 500, 503])
+async def test_everything_else_is_not_and_a_redirect_is_never_followed(
+    channel: WebhookChannel, receiver: Receiver, status: int
+) -> None:
+    location = {"Location": f"{receiver.base_url}/elsewhere"}
+    receiver.answer = lambda received: web.Response(status=200 if "elsewhere" in received.target else status, headers=location)
+    outcome = await channel.attempt(receiver.url, WEBHOOK, 5)
+    assert isinstance(outcome, NotTold)
+    assert outcome.error == f"http_{status}"
+    assert len(receiver.received) == 1
+
+
+async def test_the_url_is_posted_to_byte_for_byte_and_its_user_becomes_basic(
+    channel: WebhookChannel, receiver: Receiver
+) -> None:
+    url = receiver.base_url.replace("http://", "http://user:p%40ss@") + "/a%2Fb/?q=%7e+x&q=%C3%A9"
+    outcome = await channel.attempt(url, WEBHOOK, 5)
+    (received,) = receiver.received
+    assert received.target == "/a%2Fb/?q=%7e+x&q=%C3%A9"
+    assert received.headers["Authorization"] == "Basic dXNlcjpwQHNz"
+    assert isinstance(outcome, Told)
+    assert "p@ss" not in str(outcome)
+    assert "p%40ss" not in str(outcome)
+
+
+async def test_a_receiver_that_hangs_costs_its_timeout_and_no_more(channel: WebhookChannel, receiver: Receiver) -> None:
+    receiver.answer = lambda _received: asyncio.Event().wait()
+    started = time.monotonic()
+    outcome = await channel.attempt(receiver.url, WEBHOOK, 0.3)
+    assert isinstance(outcome, NotTold)
+    assert outcome.error == "timeout"
+    assert 0.25 < time.monotonic() - started < 1.5
+
+
+async def raw_server(answer: bytes, then: asyncio.Event | None) -> tuple[asyncio.Server, str]:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        if then is not None:
+            await then.wait()
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "stays_open", "error"),
+    [
+        ("drips", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\na", True, "timeout"),
+        ("breaks off", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\na", False, "reset"),
+        ("closes at once", b"", False, "reset"),
+        ("says nothing", b"", True, "timeout"),
+        ("speaks no HTTP", b"220 smtp ready\r\n\r\n", False, "bad_answer"),
+    ],
+)
+async def test_an_answer_that_is_not_complete_in_time_is_not_told(
+    channel: WebhookChannel, name: str, answer: bytes, stays_open: bool, error: str
+) -> None:
+    release = asyncio.Event()
+    server, url = await raw_server(answer, release if stays_open else None)
+    async with server:
+        outcome = await channel.attempt(url, WEBHOOK, 0.5)
+        release.set()
+    assert isinstance(outcome, NotTold)
+    assert outcome.error == error, name
+
+
+async def test_of_an_endless_answer_only_the_beginning_is_read_and_it_is_told(channel: WebhookChannel) -> None:
+    release = asyncio.Event()
+    server, url = await raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n" + b"a" * 100_000, release)
+    async with server:
+        outcome = await channel.attempt(url, WEBHOOK, 5)
+        release.set()
+    assert isinstance(outcome, Told)
+    assert outcome.answer == b"a" * 2048
+
+
+async def test_nobody_there_a_name_that_is_none_and_a_receiver_without_tls_have_their_own_codes(
+    channel: WebhookChannel, receiver: Receiver, unused_tcp_port: int
+) -> None:
+    for url, error in (
+        (f"http://127.0.0.1:{unused_tcp_port}/", "refused"),
+        ("http://no-such-host.invalid/", "host_not_found"),
+        (receiver.url.replace("http://", "https://"), "tls"),
+    ):
+        outcome = await channel.attempt(url, WEBHOOK, 5)
+        assert isinstance(outcome, NotTold)
+        assert outcome.error == error, url
+
+
+async def test_a_network_that_is_not_allowed_is_refused_at_the_connection(receiver: Receiver) -> None:
+    closed = WebhookChannel(())
+    try:
+        for host in ("127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "2130706433"):
+            outcome = await closed.attempt(receiver.url.replace("127.0.0.1", host), WEBHOOK, 5)
+            assert isinstance(outcome, NotTold), host
+    finally:
+        await closed.close()
+    assert receiver.received == []
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        ("8.8.8.8", True),
+        ("2606:4700::1111", True),
+        ("127.0.0.1", False),
+        ("10.0.0.1", False),
+        ("172.16.0.1", False),
+        ("192.168.1.1", False),
+        ("169.254.169.254", False),
+        ("100.64.0.1", False),
+        ("0.0.0.0", False),  # noqa: S104 - an address to refuse
+        ("224.0.0.1", False),
+        ("::1", False),
+        ("fe80::1%eth0", False),
+        ("fd00::1", False),
+        ("::ffff:10.0.0.1", False),
+        ("192.0.2.7", True),
+    ],
+)
+def test_public_addresses_and_named_networks_are_allowed(address: str, allowed: bool) -> None:
+    assert is_allowed(address, parse_networks(["192.0.2.0/24"])) is allowed
+
+
+NOW = datetime(2026, 10, 3, 8, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None),
+        ("120", 120),
+        ("120.1", 121),
+        ("-5", 0),
+        (format_datetime(NOW.replace(minute=2), usegmt=True), 120),
+        ("Sat, 03 Oct 2026 07:00:00 GMT", 0),
+        ("soon", None),
+        ("nan", None),
+        ("inf", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_rounded_up(header: str | None, seconds: float | None) -> None:
+    assert retry_after_seconds(header, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://example.com/a?b=c@d", "https://example.com/a?b=c@d"),
+        ("https://u:p@example.com/a", "https://example.com/a"),
+        ("https://u:p@example.com", "https://example.com"),
+        ("https://u@example.com?x=@", "https://example.com?x=@"),
+    ],
+)
+def test_the_public_url_is_the_url_without_user_and_password(url: str, shown: str) -> None:
+    assert public_url(url) == shown
+
