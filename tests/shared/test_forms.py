@@ -190,6 +190,7 @@ HEADS = [
     DISPOSITION + '"a"\r\nContent-Type: A/B',
     DISPOSITION + '"f"; filename="f"\r\nContent-Type: A/B',
     DISPOSITION + '"f"; filename="f"\r\nContent-Type: a/b/c',
+    DISPOSITION + '"f"; filename="C:\\x"',
     DISPOSITION + '"f"; filename="C:\\x"\r\nContent-Type: text/html; charset=x',
     DISPOSITION + '"' + "n" * 201 + '"',
     "Content-Disposition: x",
