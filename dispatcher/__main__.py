@@ -73,10 +73,10 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             serving(ops_app(metrics, problems), settings.ops_host, settings.ops_port)
         )
         log.info("service.listening", host=settings.ops_host, port=port)
-        tasks = []
         async with AsyncExitStack() as consuming:
-            for consumer in consumers:
-                tasks.append(await consuming.enter_async_context(running(consumer.run(), stop, "consumer")))
+            tasks = [
+                await consuming.enter_async_context(running(consumer.run(), stop, "consumer")) for consumer in consumers
+            ]
             await stop.wait()
             log.info("service.stopping")
             for consumer in consumers:

@@ -19,16 +19,16 @@ import asyncpg
 import msgspec
 
 from dispatcher import ledger
-from dispatcher.deliver import Deliverer, DeliveryMessage, Publishing
+from dispatcher.deliver import Deliverer
 from dispatcher.endpoints import EndpointBook
 from dispatcher.ledger import LEDGER_AWAY, LEDGER_BUSY, Pool
+from dispatcher.messages import DeliveryMessage, Publishing, publish_until_kept
 from dispatcher.metrics import Metrics
 from dispatcher.routing import LEASE_MARGIN_SECONDS, route
 from shared.amqp import Channel, Delivered, keep_connected
 from shared.broker import DEAD_DELIVERY, DEAD_EVENT, FAX_DEAD, WORK_DELIVERIES, WORK_EVENTS
 from shared.domain import Event, decode_event, encode_event
 from shared.log import get_logger
-from shared.publisher import NotKept
 
 EVENTS_PER_BATCH: Final = 200
 EVENTS_PREFETCH: Final = 400
@@ -43,7 +43,8 @@ RETRY_SECONDS: Final = 0.5
 class Handler(Protocol):
     """What is done with a batch; returns when every message of it may be acked."""
 
-    async def __call__(self, batch: Sequence[Delivered]) -> None: ...
+    async def __call__(self, batch: Sequence[Delivered]) -> None:
+        """Do it; whatever is raised ends the process, with nothing of the batch acked."""
 
 
 class Consumer:
@@ -182,7 +183,7 @@ class EventHandler:
             "reason": reason[:200],
             "died_at": datetime.now(UTC).isoformat(),
         }
-        await _publish_until_kept(self._publisher, DEAD_EVENT, body, headers)
+        await publish_until_kept(self._publisher, FAX_DEAD, DEAD_EVENT, body, headers)
         self._metrics.events_dead.inc()
         self._log.error("event.dead", event_id=str(event_id or ""), cause=cause)
 
@@ -205,7 +206,9 @@ class DeliveryHandler:
             try:
                 wanted_delivery = msgspec.json.decode(message.body, type=DeliveryMessage)
             except msgspec.DecodeError:
-                await _publish_until_kept(self._publisher, DEAD_DELIVERY, message.body, {"cause": "unreadable"})
+                await publish_until_kept(
+                    self._publisher, FAX_DEAD, DEAD_DELIVERY, message.body, {"cause": "unreadable"}
+                )
                 continue
             wanted[wanted_delivery.delivery_id] = wanted_delivery
         claims = await self._claim(list(wanted.values()))
@@ -223,15 +226,6 @@ class DeliveryHandler:
             except (*LEDGER_AWAY, *LEDGER_BUSY) as error:
                 self._log.warning("batch.delayed", count=len(wanted), reason=type(error).__name__)
                 await asyncio.sleep(RETRY_SECONDS)
-
-
-async def _publish_until_kept(publisher: Publishing, key: str, body: bytes, headers: dict[str, str | int]) -> None:
-    while True:
-        try:
-            await publisher.publish(FAX_DEAD, key, body, headers)
-            return
-        except NotKept:
-            await asyncio.sleep(RETRY_SECONDS)
 
 
 def event_consumer(amqp_url: str, handler: EventHandler, deliverer: Deliverer) -> Consumer:

@@ -145,7 +145,7 @@ _WINS: Final = """
 (excluded.rank, coalesce(excluded.occurred_at, '-infinity'), excluded.type_order, excluded.event_id)
 > (faxes.rank, coalesce(faxes.occurred_at, '-infinity'), faxes.type_order, faxes.event_id)
 """
-"""The order of `lifecycle.FaxState.precedence`. Compared after locking the row, so that no concurrent batch is missed."""
+"""The order of `lifecycle.FaxState.precedence`, compared after locking the row: no concurrent batch is missed."""
 
 FOLD_FAXES: Final = f"""
 INSERT INTO faxes (provider, fax_id, direction, state, rank, occurred_at, type_order, event_id, endings,

@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from dispatcher.outcome import NotTold, NotTried, Outcome, Told
+
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -30,6 +32,17 @@ class Metrics:
         self.dead = Counter("faxhook_dead_deliveries_total", "Deliveries given up", ["cause"], registry=self.registry)
         self.swept = Counter("faxhook_swept_deliveries_total", "Put back by the sweeper", registry=self.registry)
         self.leased = Gauge("faxhook_leased_deliveries", "Deliveries this process holds", registry=self.registry)
+
+    def attempted(self, outcome: Outcome, seconds: float) -> None:
+        """Count one attempt."""
+        self.attempt_seconds.observe(seconds)
+        match outcome:
+            case Told():
+                self.attempts_told.inc()
+            case NotTold():
+                self.attempts_not_told.inc()
+            case NotTried():
+                self.attempts_not_tried.inc()
 
     def render(self) -> bytes:
         """Return the exposition text."""

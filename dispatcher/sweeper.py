@@ -12,8 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from dispatcher import ledger
-from dispatcher.deliver import DeadDelivery, DeliveryMessage, Publishing
 from dispatcher.ledger import LEDGER_AWAY, LEDGER_BUSY, Overdue, Pool
+from dispatcher.messages import DeadDelivery, DeliveryMessage, Publishing
 from dispatcher.metrics import Metrics
 from shared.broker import DEAD_DELIVERY, FAX_DEAD, FAX_WORK, WORK_KEY
 from shared.log import get_logger

@@ -1,6 +1,6 @@
 """The ingress over HTTP: which path is whose, reading, answering.
 
-A plain `web.Server` rather than an `Application`: seven fixed paths need no router, and every callback would pay for it.
+A plain `web.Server` rather than an `Application`: a few fixed paths need no router, and every callback would pay for it.
 """
 
 import asyncio
@@ -102,7 +102,7 @@ class IngressApp:
         reader = BodyReader(self._admission, self._body_limit_bytes)
         try:
             if request.method != "POST":
-                raise MethodNotAllowed("callbacks are POSTed")
+                raise MethodNotAllowed("callbacks are POSTed")  # noqa: TRY301 - one place turns refusals into answers
             body = await reader.read(request)
             callback = Callback(
                 route=route,
@@ -123,7 +123,7 @@ class IngressApp:
         except ConnectionError:
             # The provider went away while we read; nobody is there to answer.
             return _refusal(Unavailable("the connection was lost"))
-        except Exception:
+        except Exception:  # noqa: BLE001 - the outermost edge: the traceback is ours, the provider repeats
             seconds = time.perf_counter() - started
             self._metrics.answered(provider, "crashed", seconds)
             self._log.exception("callback.crashed", provider=provider, seconds=round(seconds, 6))
@@ -221,4 +221,3 @@ async def listening(app: IngressApp, host: str, port: int) -> AsyncIterator[int]
             async with asyncio.timeout(SHUTDOWN_SECONDS):
                 await app.drain()
         await runner.cleanup()
-

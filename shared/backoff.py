@@ -10,6 +10,7 @@ DEFAULT_BACKOFF: Final = "5m,10m,20m,30m,6h*12"
 DEFER_WAITS_SECONDS: Final = (15.0, 60.0, 300.0, 900.0)
 """Waits of the `defer.*` queues for deliveries that are held back, not failed; growing to 15 minutes."""
 
+SHORTEST_WAIT_SECONDS: Final = 0.001
 LONGEST_WAIT_SECONDS: Final = 30 * 86_400.0
 MOST_RETRIES: Final = 100
 
@@ -34,7 +35,7 @@ def parse_backoff(text: str) -> tuple[float, ...]:
         if match is None:
             raise ValueError(f"`{item.strip()}` is no wait: write numbers with s, m or h, like `5m` or `6h*12`")
         wait = float(match["number"]) * _UNIT_SECONDS[match["unit"]]
-        if not 0.001 <= wait <= LONGEST_WAIT_SECONDS:
+        if not SHORTEST_WAIT_SECONDS <= wait <= LONGEST_WAIT_SECONDS:
             raise ValueError(f"`{item.strip()}` lies outside 1 ms to 30 days")
         waits.extend([wait] * min(int(match["times"] or 1), MOST_RETRIES + 1))
         if len(waits) > MOST_RETRIES:

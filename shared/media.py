@@ -34,9 +34,7 @@ class MediaStore:
         self._folder = Path(unquote(parts.path)) if parts.scheme == "file" else None
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._store = LocalStore(self._folder, mkdir=True)
-        else:
-            self._store = from_url(url)
+        self._store = from_url(url) if self._folder is None else LocalStore(self._folder, mkdir=True)
 
     async def put(self, content: bytes, content_type: str) -> Media:
         """Keep *content* and return where it is.

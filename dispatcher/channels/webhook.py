@@ -104,22 +104,20 @@ def public_url(url: str) -> str:
     return f"{scheme}{separator}{authority.rpartition('@')[2]}{tail}"
 
 
+_ERROR_CODES: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...]] = (
+    (aiohttp.ClientConnectorDNSError, "host_not_found"),
+    ((aiohttp.ClientSSLError, ssl.SSLError), "tls"),
+    (EgressRefused, "egress_refused"),
+    (ConnectionRefusedError, "refused"),
+    ((aiohttp.ServerDisconnectedError, ConnectionError, aiohttp.ClientPayloadError), "reset"),
+    (aiohttp.ClientResponseError, "bad_answer"),
+)
+
+
 def error_code(error: BaseException) -> str:
-    """Return the stable code of what went wrong on the way to an endpoint."""
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "host_not_found"
-    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
-        return "tls"
-    cause = getattr(error, "os_error", error)
-    if isinstance(cause, EgressRefused):
-        return "egress_refused"
-    if isinstance(cause, ConnectionRefusedError):
-        return "refused"
-    if isinstance(cause, aiohttp.ServerDisconnectedError | ConnectionError | aiohttp.ClientPayloadError):
-        return "reset"
-    if isinstance(cause, aiohttp.ClientResponseError):
-        return "bad_answer"
-    return "network"
+    """Return the stable code of what went wrong on the way to an endpoint; `network` for what is rare."""
+    causes = (error, getattr(error, "os_error", error))
+    return next((code for kinds, code in _ERROR_CODES if any(isinstance(cause, kinds) for cause in causes)), "network")
 
 
 def retry_after_seconds(header: str | None, now: datetime) -> float | None:

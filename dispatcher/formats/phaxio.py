@@ -17,8 +17,8 @@
 | the document of a received fax | the file part `file` |
 | no other inflight type | no word: `skipped: no_equivalent` |
 
-`direction`, `is_test` and `success` go with version 2.1 although it does not document them, because a published receiver
-fails without them. A fax that came from Phaxio keeps its own object: recipients, cost, tags, bar codes.
+`direction`, `is_test` and `success` go with version 2.1 although it does not document them, because a published
+receiver fails without them. A fax that came from Phaxio keeps its own object: recipients, cost, tags, bar codes.
 """
 
 import secrets

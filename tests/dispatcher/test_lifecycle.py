@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import asyncpg
 import pytest
@@ -121,7 +121,7 @@ async def test_the_ledger_folds_as_python_does(
     await pool.execute("TRUNCATE events, faxes, deliveries")
     order = data.draw(st.permutations(life)) if data else life
     edges = sorted({0, *(min(cut, len(order)) for cut in cuts), len(order)})
-    batches = [order[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    batches = [order[start:end] for start, end in pairwise(edges)]
     for batch in [*batches, *batches[:1]]:  # the first one comes twice
         if batch:
             await ledger.take_events(pool, batch, [])

@@ -1,5 +1,7 @@
 """The table of waits is kept to the end: 17 attempts, then a dead letter, never silence."""
 
+from itertools import pairwise
+
 import callbacks
 import msgspec
 import pytest
@@ -30,7 +32,7 @@ async def test_a_failing_receiver_gets_seventeen_attempts_at_the_tables_times_th
         await until(lambda: world.count_of("dead"), "dead in the ledger")
     assert [each.attempt for each in received] == list(range(1, 18))
     assert len({each.delivery_id for each in received}) == 1
-    gaps = [after.at - before.at for before, after in zip(received, received[1:], strict=False)]
+    gaps = [after.at - before.at for before, after in pairwise(received)]
     for gap, wait in zip(gaps, waits, strict=True):
         assert wait - 0.01 <= gap < wait + 0.5, (gap, wait)
     assert len(world.receiver.received) == 17

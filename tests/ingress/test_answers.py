@@ -75,7 +75,11 @@ BAD = {
         401,
         "credentials_invalid",
     ),
-    "a query that is not UTF-8": (dataclasses.replace(GOOD, target="/phaxio-callback?job_id=%ff%fe&%00=%00"), 401, "signature_invalid"),
+    "a query that is not UTF-8": (
+        dataclasses.replace(GOOD, target="/phaxio-callback?job_id=%ff%fe&%00=%00"),
+        401,
+        "signature_invalid",
+    ),
 }
 
 
@@ -175,7 +179,9 @@ async def test_a_broken_chunk_is_malformed(ingress: RunningIngress) -> None:
     assert b"zz" not in answer
 
 
-async def test_a_signed_callback_that_cannot_be_read_is_quarantined_whole(ingress: RunningIngress, amqp_url: str) -> None:
+async def test_a_signed_callback_that_cannot_be_read_is_quarantined_whole(
+    ingress: RunningIngress, amqp_url: str
+) -> None:
     body = b'{"fax": {"status": "success", "note": "no id"}}'
     outgoing = callbacks.phaxio_json(body, path="/phaxio-inbound?job_id=7")
     outgoing = having(outgoing, "Authorization", "Basic c2VjcmV0OnNlY3JldA==")

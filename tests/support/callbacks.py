@@ -37,7 +37,9 @@ def phaxio(fax_id: int, status: str = "success", *, job_id: str | None = None, *
     return phaxio_form([("fax", json.dumps(fax)), ("event_type", "fax_completed")], job_id=job_id)
 
 
-def phaxio_form(fields: list[tuple[str, str]], *, path: str = "/phaxio-callback", job_id: str | None = None) -> Outgoing:
+def phaxio_form(
+    fields: list[tuple[str, str]], *, path: str = "/phaxio-callback", job_id: str | None = None
+) -> Outgoing:
     target = path if job_id is None else f"{path}?job_id={job_id}"
     boundary = "testboundary"
     parts = [f'--{boundary}\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n' for n, v in fields]

@@ -131,4 +131,13 @@ async def _admin(database_url: str, *statements: str) -> None:
         await connection.close()
 
 
-__all__: Sequence[str] = ["Stores", "clone", "count", "drop", "fresh_topology", "migrated_template", "stores", "take_all"]
+__all__: Sequence[str] = [
+    "Stores",
+    "clone",
+    "count",
+    "drop",
+    "fresh_topology",
+    "migrated_template",
+    "stores",
+    "take_all",
+]

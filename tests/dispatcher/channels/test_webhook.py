@@ -38,7 +38,9 @@ async def test_everything_else_is_not_and_a_redirect_is_never_followed(
     channel: WebhookChannel, receiver: Receiver, status: int
 ) -> None:
     location = {"Location": f"{receiver.base_url}/elsewhere"}
-    receiver.answer = lambda received: web.Response(status=200 if "elsewhere" in received.target else status, headers=location)
+    receiver.answer = lambda received: web.Response(
+        status=200 if "elsewhere" in received.target else status, headers=location
+    )
     outcome = await channel.attempt(receiver.url, WEBHOOK, 5)
     assert isinstance(outcome, NotTold)
     assert outcome.error == f"http_{status}"
@@ -192,4 +194,3 @@ def test_retry_after_is_seconds_or_a_date_rounded_up(header: str | None, seconds
 )
 def test_the_public_url_is_the_url_without_user_and_password(url: str, shown: str) -> None:
     assert public_url(url) == shown
-
