@@ -5,7 +5,7 @@ import os
 import secrets
 import sys
 from collections.abc import Coroutine
-from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import aiormq
 import asyncpg
@@ -17,6 +17,9 @@ from rich.table import Table
 from dispatcher import ledger
 from dispatcher.formats import DEFAULT_FORMAT, FORMATS
 from dispatcher.ops.endpoint_input import BadEndpoint, checked_url
+from dispatcher.ops.exits import EXIT_AWAY, EXIT_BAD_INPUT, fail
+from dispatcher.ops.listen import listen_command
+from dispatcher.ops.simulate import simulate_command
 from dispatcher.routing import Endpoint
 from dispatcher.settings import StoreSettings
 from shared.broker import TopologyError, declare, topology
@@ -25,15 +28,11 @@ from shared.ids import uuid7
 from shared.settings import EXIT_BAD_SETTING, BadSetting, load
 from shared.sql.migrate import migrate as migrate_ledger
 
-EXIT_BAD_INPUT = 65
-"""`EX_DATAERR`: what was asked for cannot be; nothing was changed."""
-
-EXIT_STORE_AWAY = 69
-"""`EX_UNAVAILABLE`: a store does not answer; the same command may work later."""
-
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Operate faxhook.")
 endpoints_app = typer.Typer(no_args_is_help=True, help="Where applications want to be told.")
 app.add_typer(endpoints_app, name="endpoints")
+app.command(name="simulate")(simulate_command)
+app.command(name="listen")(listen_command)
 
 console = Console()
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -116,7 +115,7 @@ def add_endpoint(
             max_concurrent=max_concurrent,
         )
     except BadEndpoint as error:
-        _fail(str(error), EXIT_BAD_INPUT)
+        fail(str(error), EXIT_BAD_INPUT)
     _run(_with_pool(ledger.add_endpoint, endpoint))
     if as_json:
         _print_json({**_public(endpoint), "tokens": list(endpoint.tokens)})
@@ -152,7 +151,7 @@ def _settings() -> StoreSettings:
     try:
         return load(StoreSettings, os.environ)
     except BadSetting as error:
-        _fail(str(error), EXIT_BAD_SETTING)
+        fail(str(error), EXIT_BAD_SETTING)
 
 
 async def _with_pool(work: Any, *arguments: Any) -> Any:
@@ -167,22 +166,17 @@ def _run(work: Coroutine[Any, Any, Value]) -> Value:
     try:
         return asyncio.run(work)
     except TopologyError as error:
-        _fail(str(error), EXIT_BAD_SETTING)
+        fail(str(error), EXIT_BAD_SETTING)
     except asyncpg.UndefinedTableError:
-        _fail("the ledger has no tables yet: run `faxhook migrate` first", EXIT_BAD_SETTING)
+        fail("the ledger has no tables yet: run `faxhook migrate` first", EXIT_BAD_SETTING)
     except FaxhookError as error:
-        _fail(str(error), EXIT_BAD_INPUT)
+        fail(str(error), EXIT_BAD_INPUT)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, aiormq.exceptions.AMQPError, TimeoutError) as error:
-        _fail(f"a store does not answer: {error or type(error).__name__}", EXIT_STORE_AWAY)
+        fail(f"a store does not answer: {error or type(error).__name__}", EXIT_AWAY)
 
 
 def _print_json(value: Any) -> None:
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
-
-
-def _fail(sentence: str, code: int) -> NoReturn:
-    sys.stderr.write(f"faxhook: {sentence}\n")
-    raise typer.Exit(code)
 
 
 def main() -> None:

@@ -1,0 +1,148 @@
+"""Everything of faxhook on this machine, with one command. `make run` and `make demo` call it.
+
+    python deploy/run.py run  [--data DIR]
+    python deploy/run.py demo [--data DIR] [--seed N]
+
+`run` brings up RabbitMQ and PostgreSQL (see local.py), ingress, dispatcher, a listener that verifies webhooks and a
+mail catcher, sends a sample callback, shows what came of it, and stays until Ctrl-C. INGRESS_PORT and OPS_PORT are
+8080 and 8081 unless they are set; all other settings of the services may be given in the environment, too.
+
+`demo` does the same on a ledger and ports of its own, sends the samples of every provider twice in random order, and
+shows that each event was told once, in order, verified.
+
+Exit codes: 0 done · 1 `demo`: something is missing · 69 what is needed cannot be had · 70 a service ended by itself or
+did not start · 78 a setting is wrong · 130 interrupted before it was done.
+"""
+
+import argparse
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, NoReturn
+
+import aiohttp
+
+REPOSITORY: Final = Path(__file__).resolve().parent.parent
+
+if str(REPOSITORY) not in sys.path:  # run as a script
+    sys.path.insert(0, str(REPOSITORY))
+
+from deploy import local  # noqa: E402
+from deploy.local_processes import LOOPBACK, Interrupted, LocalError  # noqa: E402
+from deploy.run_children import Family, Terminal, supervised  # noqa: E402
+from deploy.run_demo import demo  # noqa: E402
+from deploy.run_settings import LISTEN_PORT, RUN_ENV, only_run, run_environment, write_run_env  # noqa: E402
+from deploy.run_stack import Stack, running_stack, wait_for  # noqa: E402
+from dispatcher.ops.listen import line_of  # noqa: E402
+from dispatcher.ops.simulate import SimulateSettings, curl_of, make_sample, send  # noqa: E402
+from shared.settings import EXIT_BAD_SETTING, BadSetting, load  # noqa: E402
+
+SAMPLE: Final = ("phaxio", "sent-success")
+TOLD_SECONDS: Final = 30.0
+"""For the first sample to come out at the other end; it takes some milliseconds."""
+
+
+def run(data: Path, environ: Mapping[str, str]) -> int:
+    """Run everything until Ctrl-C; return the exit code."""
+    terminal = Terminal()
+    services = local.up(data, environ=environ, say=terminal.say)
+    data = data.resolve()
+    with only_run(data):
+        variables = run_environment(data, services, environ, terminal.say)
+        is_ready = False
+
+        async def work(family: Family) -> None:
+            nonlocal is_ready
+            environment = {**_DEFAULTS, **environ, **variables, "LOG_FORMAT": "console"}
+            listened_line = lambda listened: terminal.line("listen", line_of(listened))  # noqa: E731
+            async with running_stack(family, environment, terminal.line, listened_line) as stack:
+                variables[LISTEN_PORT] = stack.listening.url.rpartition(":")[2].strip("/")
+                write_run_env(data, variables)
+                await _show(stack, load(SimulateSettings, variables), data, terminal)
+                is_ready = True
+                await family.for_ever()
+
+        supervised(terminal, work)
+        terminal.say("stopped. The stores stay up; `make services-down` stops them.")
+        return 0 if is_ready else Interrupted.exit_code
+
+
+_DEFAULTS: Final = {"EGRESS_ALLOW_NETWORKS": "127.0.0.0/8", "INGRESS_HOST": LOOPBACK, "OPS_HOST": LOOPBACK}
+
+
+async def _show(stack: Stack, settings: SimulateSettings, data: Path, terminal: Terminal) -> None:
+    """Send a sample, wait for its webhook, and say where everything is."""
+    sample = make_sample(settings, stack.ingress_url, *SAMPLE)
+    async with aiohttp.ClientSession() as session:
+        answer = await send(session, stack.ingress_url, sample)
+    if not answer.event_id:
+        raise LocalError(f"The sample callback was answered {answer.http_status}: {answer.body.get('detail')}.")
+    heard = stack.listening.heard
+    await wait_for(
+        lambda: any(listened.event_id == answer.event_id and listened.verified for listened in heard),
+        TOLD_SECONDS,
+        "the webhook of the sample callback did not come",
+    )
+    faxhook = shlex.quote(_shown(Path(sys.executable).parent / "faxhook"))
+    run_env = shlex.quote(_shown(data / RUN_ENV))
+    again = make_sample(settings, stack.ingress_url, *SAMPLE)
+    terminal.say(f"""
+faxhook is ready: a sample callback went in, and its webhook came out, verified.
+
+  callbacks to  {stack.ingress_url}  (phaxio, telnyx, sinch, asterisk; the secrets are in {run_env})
+  webhooks to   {stack.endpoint.url}  (`faxhook listen`, lines above and below)
+  mail to       {stack.smtp_url}  (caught; lines named mail)
+  health        {stack.ingress_url}/readyz  {stack.ops_url}/readyz
+
+Send a callback from a second terminal in this folder; its webhook appears here:
+
+  {faxhook} simulate {shlex.join(SAMPLE)} --env {run_env}
+
+The same by curl; pasted again it is a repetition of the same event, and nobody is told twice:
+
+  {curl_of(stack.ingress_url, again, data / "simulated")}
+
+Ctrl-C stops everything but the stores.
+""")
+
+
+def _shown(path: Path) -> str:
+    """Return *path* as it is written in the folder of the project, where people are."""
+    return str(path.relative_to(REPOSITORY)) if path.is_relative_to(REPOSITORY) else str(path)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    parser = argparse.ArgumentParser(prog="run.py", description="faxhook on this machine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--data", type=Path, default=local.DEFAULT_DATA, metavar="DIR", help="default: %(default)s")
+    commands.add_parser("run", help="run everything until Ctrl-C", parents=[common])
+    demo_parser = commands.add_parser("demo", help="send every sample twice and check what came", parents=[common])
+    demo_parser.add_argument("--seed", type=int, help="of the order; default: a random one, printed")
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "run":
+            return run(options.data, os.environ)
+        return demo(options.data, os.environ, options.seed)
+    except LocalError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except BadSetting as error:
+        print(error, file=sys.stderr)
+        return EXIT_BAD_SETTING
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return Interrupted.exit_code
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,18 @@
+"""How a command ends when it cannot do what it was asked for: one sentence, and an exit code that scripts can use."""
+
+import sys
+from typing import Final, NoReturn
+
+import typer
+
+EXIT_BAD_INPUT: Final = 65
+"""`EX_DATAERR`: what was asked for cannot be; nothing was changed."""
+
+EXIT_AWAY: Final = 69
+"""`EX_UNAVAILABLE`: what the command needs does not answer, or is taken; the same command may work later."""
+
+
+def fail(sentence: str, code: int) -> NoReturn:
+    """Say *sentence* and end with *code*."""
+    sys.stderr.write(f"faxhook: {sentence}\n")
+    raise typer.Exit(code)
