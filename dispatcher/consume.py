@@ -15,13 +15,12 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 
 import aiormq
-import asyncpg
 import msgspec
 
 from dispatcher import ledger
 from dispatcher.deliver import Deliverer
 from dispatcher.endpoints import EndpointBook
-from dispatcher.ledger import LEDGER_AWAY, LEDGER_BUSY, Pool
+from dispatcher.ledger import LEDGER_AWAY, LEDGER_BUSY, LEDGER_REFUSES, Pool
 from dispatcher.messages import DeliveryMessage, Publishing, publish_until_kept
 from dispatcher.metrics import Metrics
 from dispatcher.routing import LEASE_MARGIN_SECONDS, route
@@ -140,12 +139,7 @@ class EventHandler:
             try:
                 taken = await ledger.take_events(self._pool, events, owed)
                 break
-            except (*LEDGER_AWAY, *LEDGER_BUSY) as error:
-                if not was_delayed:
-                    self._log.warning("batch.delayed", count=len(events), reason=type(error).__name__)
-                was_delayed = True
-                await asyncio.sleep(RETRY_SECONDS)
-            except (asyncpg.PostgresError, ValueError, TypeError, OverflowError) as error:
+            except LEDGER_REFUSES as error:
                 if len(events) == 1:
                     reason = type(error).__name__
                     await self._park(encode_event(events[0]), events[0].id, "ledger_refused", reason)
@@ -154,6 +148,11 @@ class EventHandler:
                 await self._take(events[:middle])
                 await self._take(events[middle:])
                 return
+            except (*LEDGER_AWAY, *LEDGER_BUSY) as error:
+                if not was_delayed:
+                    self._log.warning("batch.delayed", count=len(events), reason=type(error).__name__)
+                was_delayed = True
+                await asyncio.sleep(RETRY_SECONDS)
         self._report(events, taken)
         self._deliverer.take_first(taken.owed)
 

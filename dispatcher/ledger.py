@@ -25,19 +25,31 @@ POOL_SIZE: Final = 4
 
 COMMAND_TIMEOUT_SECONDS: Final = 30.0
 
+LEDGER_REFUSES: Final = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+    ValueError,
+    TypeError,
+    OverflowError,
+)
+"""A row's fault: a value that its column cannot hold, found by the server or by the driver. To be caught before
+`LEDGER_AWAY`, because the driver's refusals are interface errors as well."""
+
 LEDGER_AWAY: Final = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TimeoutError)
 """Our own trouble: the same batch is tried again later, whatever it holds."""
 
 LEDGER_BUSY: Final = (
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
+    asyncpg.TransactionRollbackError,
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
-    asyncpg.LockNotAvailableError,
+    asyncpg.ObjectNotInPrerequisiteStateError,
+    asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
     asyncpg.InternalClientError,
 )
-"""The server is there but cannot now: restarting, out of connections, or a deadlock that chose us."""
+"""The server is there but cannot now: restarting, failing over, out of connections, a deadlock that chose us."""
 
 if TYPE_CHECKING:
     Pool = asyncpg.Pool[asyncpg.Record]

@@ -1,11 +1,22 @@
-"""A pool on a fresh ledger."""
+"""A fresh ledger, and a dispatcher in this process."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 import asyncpg
 import pytest
+from dispatchers import Bench
+from receiver import Receiver
+from waiting import until
 
 from dispatcher.ledger import open_pool
+from dispatcher.settings import DispatcherSettings
+from shared.publisher import Publisher
+from shared.service import Stop
+
+Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 
 
 @pytest.fixture
@@ -13,3 +24,33 @@ async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool]:
     opened = await open_pool(database_url)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+async def bench(
+    amqp_url: str, database_url: str, pool: asyncpg.Pool, receiver: Receiver, tmp_path: Path, backoff: str
+) -> AsyncIterator[Bench]:
+    publisher = Publisher(amqp_url, "bench")
+    task = asyncio.create_task(publisher.run())
+    await until(lambda: publisher.is_ready, "publisher ready")
+    yield Bench(
+        amqp_url=amqp_url,
+        pool=pool,
+        publisher=publisher,
+        receiver=receiver,
+        environment={
+            "AMQP_URL": amqp_url,
+            "DATABASE_URL": database_url,
+            "MEDIA_URL": (tmp_path / "media").as_uri(),
+            "EGRESS_ALLOW_NETWORKS": "127.0.0.0/8",
+            "BACKOFF": backoff,
+        },
+    )
+    task.cancel()
+    await asyncio.wait({task})
+
+
+@pytest.fixture
+def dispatching(bench: Bench, unused_tcp_port: int) -> Dispatching:
+    """Call it for a dispatcher that runs while its body does."""
+    return lambda **environment: bench.dispatching(DispatcherSettings, unused_tcp_port, **environment)

@@ -1,0 +1,105 @@
+"""A dispatcher in the test's own process, on real stores, and what a test does to it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import asyncpg
+from receiver import Receiver
+from waiting import until
+
+from dispatcher.__main__ import serve
+from dispatcher.ledger import add_endpoint
+from dispatcher.routing import Endpoint
+from shared.broker import FAX_IN
+from shared.domain import Direction, Event, EventType, Provider, encode_event
+from shared.ids import uuid7
+from shared.publisher import Publisher
+from shared.service import Stop
+from shared.settings import load
+
+RECEIVED_AT = datetime(2026, 10, 3, 8, 0, tzinfo=UTC)
+
+
+def an_event(number: int, event_type: EventType = EventType.DELIVERED, **fields: Any) -> Event:
+    """Return an event of fax *number*, one for each type."""
+    is_received = event_type in {EventType.RECEIVED, EventType.RECEIVE_FAILED, EventType.RECEIVING}
+    fixed = {
+        "id": f"phaxio:{number}-{event_type}",
+        "provider": Provider.PHAXIO,
+        "type": event_type,
+        "phase": event_type.phase,
+        "direction": Direction.RECEIVED if is_received else Direction.SENT,
+        "fax_id": str(number),
+        "received_at": RECEIVED_AT,
+    }
+    return Event(**{**fixed, **fields})
+
+
+@dataclass
+class Bench:
+    """Stores, a publisher, an application's receiver; `dispatching` runs a dispatcher on them."""
+
+    amqp_url: str
+    pool: asyncpg.Pool
+    publisher: Publisher
+    receiver: Receiver
+    environment: dict[str, str]
+
+    async def endpoint(self, **fields: Any) -> Endpoint:
+        endpoint = Endpoint(**{"id": uuid7(), "url": self.receiver.url, "tokens": ("token",), **fields})
+        await add_endpoint(self.pool, endpoint)
+        return endpoint
+
+    async def publish(self, *events: Event) -> None:
+        for event in events:
+            await self.publisher.publish(FAX_IN, event.routing_key, encode_event(event), {"event_id": event.id})
+
+    async def deliveries(self) -> list[asyncpg.Record]:
+        return await self.pool.fetch("SELECT * FROM deliveries ORDER BY event_id, endpoint_id")
+
+    async def settled(self, count: int, seconds: float = 15.0) -> list[asyncpg.Record]:
+        """Wait until *count* deliveries are settled and return all."""
+
+        async def enough() -> bool:
+            return await self.pool.fetchval("SELECT count(*) FROM deliveries WHERE settled_at IS NOT NULL") >= count
+
+        await until(enough, f"{count} settled", seconds)
+        return await self.deliveries()
+
+    async def events(self, count: int) -> None:
+        """Wait until the ledger holds *count* events."""
+
+        async def enough() -> bool:
+            return await self.pool.fetchval("SELECT count(*) FROM events") >= count
+
+        await until(enough, f"{count} events")
+
+    @asynccontextmanager
+    async def dispatching(self, kind: Callable[..., Any], port: int, **environment: str) -> AsyncIterator[Stop]:
+        """Run a dispatcher with settings of *kind* until the body ends; it must end well."""
+        stop = Stop()
+        settings = load(kind, {**self.environment, "OPS_PORT": str(port), **environment})
+        serving = asyncio.create_task(serve(settings, stop))
+        async with aiohttp.ClientSession() as http:
+
+            async def is_ready() -> bool:
+                if serving.done():
+                    serving.result()
+                try:
+                    async with http.get(f"http://127.0.0.1:{port}/readyz") as response:
+                        return response.status == 200
+                except aiohttp.ClientConnectorError:
+                    return False
+
+            await until(is_ready, "dispatcher ready")
+            try:
+                yield stop
+            finally:
+                stop.set()
+                await serving
+        assert stop.failure is None
