@@ -8,9 +8,8 @@ from typing import Final
 from dispatcher.channels.webhook import WebhookChannel
 from dispatcher.consume import DeliveryHandler, EventHandler, delivery_consumer, event_consumer
 from dispatcher.deliver import Deliverer
-from dispatcher.egress import Network, parse_networks
 from dispatcher.endpoints import EndpointBook
-from dispatcher.ledger import open_pool, verified_schema
+from dispatcher.ledger import open_pool
 from dispatcher.metrics import Metrics
 from dispatcher.ops.http import ops_app, serving
 from dispatcher.recorder import Recorder
@@ -21,7 +20,6 @@ from shared.log import get_logger
 from shared.media import MediaStore
 from shared.publisher import Publisher
 from shared.service import Stop, run, running, verified_topology
-from shared.settings import BadSetting
 
 CONFIRM_TIMEOUT_SECONDS: Final = 10.0
 """Nobody waits for the dispatcher's publishes; they are repeated until they are kept."""
@@ -35,14 +33,12 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
     log = get_logger()
     amqp_url = settings.amqp_url.reveal()
     backoff_seconds = settings.backoff_seconds()
-    networks = _networks(settings)
     wanted = topology(backoff_seconds)
     exchanges = (FAX_IN, FAX_WORK, FAX_RETRY, FAX_DEAD)
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         pool = await open_pool(settings.database_url.reveal())
         stack.push_async_callback(pool.close)
-        await stack.enter_async_context(running(verified_schema(pool), stop, "schema"))
         await stack.enter_async_context(
             running(verified_topology(amqp_url, exchanges, [queue.name for queue in wanted.queues]), stop, "topology")
         )
@@ -52,11 +48,13 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         await stack.enter_async_context(running(endpoints.run(), stop, "endpoints"))
         recorder = Recorder(pool)
         await stack.enter_async_context(running(recorder.run(), stop, "recorder"))
-        channel = WebhookChannel(networks)
+        channel = WebhookChannel(settings.allowed_networks())
         stack.push_async_callback(channel.close)
         media = MediaStore(settings.media_url)
         deliverer = Deliverer(pool, publisher, channel, media, recorder, endpoints, metrics, backoff_seconds)
-        await stack.enter_async_context(running(Sweeper(pool, publisher, metrics).run(), stop, "sweeper"))
+        await stack.enter_async_context(
+            running(Sweeper(pool, publisher, metrics).run(endpoints.known), stop, "sweeper")
+        )
         consumers = (
             event_consumer(amqp_url, EventHandler(pool, publisher, endpoints, deliverer, metrics), deliverer),
             delivery_consumer(amqp_url, DeliveryHandler(pool, publisher, deliverer, endpoints), deliverer),
@@ -84,13 +82,6 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             await asyncio.wait(tasks, timeout=BATCH_TIMEOUT_SECONDS)
         if stop.failure is None:
             await deliverer.drain()
-
-
-def _networks(settings: DispatcherSettings) -> tuple[Network, ...]:
-    try:
-        return parse_networks(settings.egress_allow_networks)
-    except ValueError as error:
-        raise BadSetting(f"EGRESS_ALLOW_NETWORKS is wrong: {error}") from None
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ import asyncio
 from typing import Final
 from uuid import UUID
 
-from dispatcher.ledger import LEDGER_AWAY, LEDGER_BUSY, Pool, read_endpoints
+from dispatcher.ledger import LEDGER_AWAY, LEDGER_BUSY, Pool, read_endpoints, verified_schema
 from dispatcher.routing import Endpoint
 from shared.log import get_logger
 
@@ -47,7 +47,12 @@ class EndpointBook:
         self.is_fresh = True
 
     async def run(self) -> None:
-        """Refresh for ever; a ledger that is away leaves the last known endpoints in use."""
+        """Refresh for ever; a ledger that is away leaves the last known endpoints in use.
+
+        Raises:
+            SchemaMissing: The ledger is not migrated. Whatever else reads the ledger waits for `known`.
+        """
+        await verified_schema(self._pool)
         while True:
             try:
                 await self.refresh()

@@ -16,7 +16,7 @@ import msgspec
 from dispatcher.lifecycle import FaxState, fold
 from dispatcher.routing import Endpoint, Owed, skip_overtaken
 from shared.domain import Event, decode_event, encode_event
-from shared.errors import FaxhookError
+from shared.errors import Misconfigured
 from shared.ids import uuid7
 from shared.sql.migrate import newest_revision
 
@@ -116,7 +116,7 @@ async def open_pool(database_url: str, size: int = POOL_SIZE) -> Pool:
     return await pool
 
 
-class SchemaMissing(FaxhookError):
+class SchemaMissing(Misconfigured):
     """The ledger's schema is not what this version of the code wants."""
 
     code = "schema"

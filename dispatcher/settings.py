@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from dispatcher.egress import Network, parse_networks
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
-from shared.settings import BadSetting, Secret, Settings
+from shared.settings import BadSetting, Secret, Settings, check_url
 
 
 class StoreSettings(Settings, frozen=True, kw_only=True):
@@ -16,6 +17,12 @@ class StoreSettings(Settings, frozen=True, kw_only=True):
     backoff: Annotated[str, Meta(description="wait before each retry: numbers with s, m, h; `*n` repeats")] = (
         DEFAULT_BACKOFF
     )
+
+    def check(self) -> None:
+        """Check the stores' URLs and the table of waits."""
+        check_url("AMQP_URL", self.amqp_url.reveal(), ("amqp", "amqps"))
+        check_url("DATABASE_URL", self.database_url.reveal(), ("postgresql", "postgres"))
+        self.backoff_seconds()
 
     def backoff_seconds(self) -> tuple[float, ...]:
         """Return the table of waits, in seconds.
@@ -45,3 +52,19 @@ class DispatcherSettings(StoreSettings, frozen=True, kw_only=True):
     log_format: Annotated[Literal["json", "console"], Meta(description="`json` for machines, `console` for people")] = (
         "json"
     )
+
+    def check(self) -> None:
+        """Check what the stores need, and the networks."""
+        super().check()
+        self.allowed_networks()
+
+    def allowed_networks(self) -> tuple[Network, ...]:
+        """Return the networks of EGRESS_ALLOW_NETWORKS.
+
+        Raises:
+            BadSetting: One of them is none.
+        """
+        try:
+            return parse_networks(self.egress_allow_networks)
+        except ValueError as error:
+            raise BadSetting(f"EGRESS_ALLOW_NETWORKS is wrong: {error}") from None

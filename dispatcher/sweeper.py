@@ -5,7 +5,7 @@ later each time; one that never gets on is dead-lettered as `stuck` rather than 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -59,8 +59,9 @@ class Sweeper:
         self._grace_seconds = grace_seconds
         self._log = get_logger()
 
-    async def run(self) -> None:
-        """Sweep for ever; stores that are away are tried again."""
+    async def run(self, ledger_known: Callable[[], Awaitable[None]]) -> None:
+        """Once the ledger is known to be there, sweep for ever; stores that are away are tried again."""
+        await ledger_known()
         while True:
             try:
                 while await self.sweep() == MOST_PER_SWEEP:

@@ -1,6 +1,6 @@
 """The ingress over HTTP: which path is whose, reading, answering.
 
-A plain `web.Server` rather than an `Application`: a few fixed paths need no router, and every callback would pay for it.
+A plain `web.Server` rather than an `Application`: a few fixed paths need no router, for which every callback would pay.
 """
 
 import asyncio

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from shared.providers import ProviderSettings
-from shared.settings import BadSetting, Secret, Settings
+from shared.settings import BadSetting, Secret, Settings, check_url
 
 Secrets = tuple[Secret, ...]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
@@ -61,6 +61,11 @@ class IngressSettings(Settings, frozen=True, kw_only=True):
     log_format: Annotated[Literal["json", "console"], Meta(description="`json` for machines, `console` for people")] = (
         "json"
     )
+
+    def check(self) -> None:
+        """Check the broker's URL, and what belongs together."""
+        check_url("AMQP_URL", self.amqp_url.reveal(), ("amqp", "amqps"))
+        self.providers()
 
     def providers(self) -> ProviderSettings:
         """Return what the adapters need, checked.

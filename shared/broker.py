@@ -12,7 +12,7 @@ import aio_pika.exceptions
 import msgspec
 
 from shared.backoff import DEFER_WAITS_SECONDS, wait_name
-from shared.errors import FaxhookError
+from shared.errors import Misconfigured
 
 FAX_IN: Final = "fax.in"
 FAX_WORK: Final = "fax.work"
@@ -63,7 +63,7 @@ class Topology(msgspec.Struct, frozen=True):
     queues: tuple[Queue, ...]
 
 
-class TopologyError(FaxhookError):
+class TopologyError(Misconfigured):
     """The broker lacks something, or holds it with other arguments."""
 
     code = "topology"

@@ -9,6 +9,12 @@ class FaxhookError(Exception):
     code: ClassVar[str] = "error"
 
 
+class Misconfigured(FaxhookError):
+    """Starting again will not help: a person must mend settings or stores. The process ends with exit 78."""
+
+    code = "misconfigured"
+
+
 class Refused(FaxhookError):
     """A callback that gets no 200. `status` is the HTTP status of the answer."""
 

@@ -12,6 +12,7 @@ from obstore.store import LocalStore, from_url
 
 from shared.domain import Media
 from shared.errors import FaxhookError
+from shared.settings import BadSetting
 
 STORE_TIMEOUT_SECONDS: Final = 1.5
 """The ingress must answer within 2 s; a document that is not kept by then is a 503."""
@@ -27,14 +28,22 @@ class MediaUnavailable(FaxhookError):
 
 
 class MediaStore:
-    """Documents by the SHA-256 of their content: storing the same twice is storing it once."""
+    """Documents by the SHA-256 of their content: storing the same twice is storing it once.
+
+    Raises:
+        BadSetting: MEDIA_URL leads nowhere that documents could be kept.
+    """
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._folder = Path(unquote(parts.path)) if parts.scheme == "file" else None
-        if self._folder is not None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        self._store = from_url(url) if self._folder is None else LocalStore(self._folder, mkdir=True)
+        try:
+            if self._folder is not None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+            self._store = from_url(url) if self._folder is None else LocalStore(self._folder, mkdir=True)
+        except Exception as error:
+            # obstore's errors share no root; whatever it is, nothing can be kept there.
+            raise BadSetting(f"MEDIA_URL is wrong: {type(error).__name__}, nothing can be kept there") from error
 
     async def put(self, content: bytes, content_type: str) -> Media:
         """Keep *content* and return where it is.

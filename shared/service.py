@@ -16,8 +16,9 @@ import aiormq
 import uvloop
 
 from shared import log
-from shared.broker import TopologyError, verify
-from shared.settings import EXIT_BAD_SETTING, BadSetting, Settings, load, masked
+from shared.broker import verify
+from shared.errors import Misconfigured
+from shared.settings import EXIT_BAD_SETTING, Settings, load, masked
 
 EXIT_FAILED: Final = 70
 """`EX_SOFTWARE`: a part of the process died; starting again may help."""
@@ -84,12 +85,12 @@ def run(service: str, kind: type[Kind], serve: Callable[[Kind, Stop], Awaitable[
         settings = load(kind, os.environ)
         log.configure(service, getattr(settings, "log_level", "INFO"), getattr(settings, "log_format", "json"))
         failure = uvloop.run(_serve(settings, serve))
-    except (BadSetting, TopologyError) as error:
+    except Misconfigured as error:
         sys.stderr.write(f"{service}: {error}\n")
         return EXIT_BAD_SETTING
     if failure is None:
         return 0
-    if isinstance(failure, TopologyError | BadSetting):
+    if isinstance(failure, Misconfigured):
         sys.stderr.write(f"{service}: {failure}\n")
         return EXIT_BAD_SETTING
     sys.stderr.write(f"{service}: {type(failure).__name__}: {failure}\n")

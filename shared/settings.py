@@ -5,19 +5,20 @@ description. `load` converts the environment and names the variable in every err
 by `X_FILE`. The README's table is generated from the same structs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
 
 import msgspec
 
-from shared.errors import FaxhookError
+from shared.errors import Misconfigured
 
 EXIT_BAD_SETTING = 78
 """`EX_CONFIG` of sysexits.h: starting again will not help, somebody must mend the settings."""
 
 
-class BadSetting(FaxhookError):
+class BadSetting(Misconfigured):
     """A variable is missing or wrong; the message names it."""
 
     code = "bad_setting"
@@ -51,6 +52,9 @@ class Secret:
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     """Base of every settings struct: the field `amqp_url` is the variable `AMQP_URL`."""
 
+    def check(self) -> None:
+        """Raise `BadSetting` for what types and limits cannot say. Called by `load`."""
+
 
 Kind = TypeVar("Kind", bound=Settings)
 
@@ -73,11 +77,27 @@ def load(kind: type[Kind], environ: Mapping[str, str]) -> Kind:
         elif field.required:
             raise BadSetting(f"{name} is not set: {description_of(kind, field.name)}")
     try:
-        return msgspec.convert(values, kind, strict=False, dec_hook=_decode)
+        settings = msgspec.convert(values, kind, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
         reason, _, path = str(error).partition(" - at `$.")
         variable = path.partition("`")[0].partition("[")[0]
         raise BadSetting(f"{variable or kind.__name__} is wrong: {reason}") from None
+    settings.check()
+    return settings
+
+
+def check_url(variable: str, url: str, schemes: Sequence[str]) -> None:
+    """Check that *url* has one of *schemes*; it is not shown, because it may hold a password.
+
+    Raises:
+        BadSetting: It has not, or is no URL.
+    """
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError:
+        scheme = ""
+    if scheme not in schemes:
+        raise BadSetting(f"{variable} is wrong: it must begin with {' or '.join(f'{each}://' for each in schemes)}")
 
 
 def describe(kind: type[Settings]) -> list[tuple[str, str, str]]:

@@ -1,7 +1,7 @@
 """The sweeper finds what is owed and has nobody looking; a ledger rebuilds a broker that lost everything."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from uuid import UUID
 
@@ -23,8 +23,8 @@ Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 
 
 @pytest.fixture
-async def sweeper(bench: Bench) -> AsyncIterator[Sweeper]:
-    yield Sweeper(bench.pool, bench.publisher, Metrics(), grace_seconds=60.0)
+def sweeper(bench: Bench) -> Sweeper:
+    return Sweeper(bench.pool, bench.publisher, Metrics(), grace_seconds=60.0)
 
 
 async def owed(bench: Bench, count: int = 1) -> list[UUID]:
@@ -36,7 +36,9 @@ async def owed(bench: Bench, count: int = 1) -> list[UUID]:
 
 
 async def expire_leases(pool: asyncpg.Pool) -> None:
-    await pool.execute("UPDATE deliveries SET due_at = now() - interval '1 minute', lease_until = now() - interval '1 s'")
+    await pool.execute(
+        "UPDATE deliveries SET due_at = now() - interval '1 minute', lease_until = now() - interval '1 s'"
+    )
 
 
 async def test_a_live_lease_is_left_alone(bench: Bench, sweeper: Sweeper) -> None:

@@ -1,0 +1,76 @@
+"""Settings that are missing or wrong, and stores that are not prepared: exit 78 and a sentence that says what to do."""
+
+import pytest
+from processes import start
+from stores import drop, with_database
+from world import World
+
+
+async def ended_with(module: str, environment: dict[str, str]) -> tuple[int, str]:
+    service = await start(module, environment)
+    return await service.ended(), service.stderr
+
+
+@pytest.mark.parametrize("variable", ["AMQP_URL", "MEDIA_URL"])
+async def test_an_ingress_without_a_required_variable_names_it_and_exits_78(world: World, variable: str) -> None:
+    environment = {name: value for name, value in world.ingress.items() if name != variable}
+    code, said = await ended_with("ingress", environment)
+    assert code == 78
+    assert said.startswith(f"ingress: {variable} is not set: ")
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("variable", ["AMQP_URL", "DATABASE_URL", "MEDIA_URL"])
+async def test_a_dispatcher_without_a_required_variable_names_it_and_exits_78(world: World, variable: str) -> None:
+    environment = {name: value for name, value in world.dispatcher.items() if name != variable}
+    code, said = await ended_with("dispatcher", environment)
+    assert code == 78
+    assert said.startswith(f"dispatcher: {variable} is not set: ")
+
+
+@pytest.mark.parametrize(
+    ("module", "variable", "value"),
+    [
+        ("ingress", "INGRESS_PORT", "http"),
+        ("ingress", "MAX_BODY_BYTES", "0"),
+        ("ingress", "PUBLIC_URL", ""),
+        ("ingress", "SINCH_INBOUND_BASIC_PASS", "one,two"),
+        ("ingress", "TELNYX_PUBLIC_KEY", "not a key"),
+        ("ingress", "AMQP_URL", "http://localhost"),
+        ("ingress", "MEDIA_URL", "nowhere"),
+        ("dispatcher", "BACKOFF", "5x"),
+        ("dispatcher", "EGRESS_ALLOW_NETWORKS", "10.0.0.1/8"),
+        ("dispatcher", "DATABASE_URL", "nonsense"),
+        ("dispatcher", "LOG_LEVEL", "loud"),
+    ],
+)
+async def test_a_wrong_value_names_the_variable_shows_no_secret_and_exits_78(
+    world: World, module: str, variable: str, value: str
+) -> None:
+    environment = {**getattr(world, module), variable: value}
+    code, said = await ended_with(module, environment)
+    assert code == 78, said
+    assert variable in said
+    assert "Traceback" not in said
+    assert world.amqp_url not in said
+
+
+async def test_a_ledger_that_was_not_migrated_says_which_command_does_it(world: World) -> None:
+    name = "faxhook_test_empty"
+    await drop(world.database_url, name)
+    await world.pool.execute(f'CREATE DATABASE "{name}"')
+    try:
+        environment = {**world.dispatcher, "DATABASE_URL": with_database(world.database_url, name)}
+        code, said = await ended_with("dispatcher", environment)
+    finally:
+        await drop(world.database_url, name)
+    assert code == 78
+    assert "faxhook migrate" in said
+
+
+async def test_a_queue_that_is_missing_is_named_with_the_command_that_makes_it(world: World) -> None:
+    environment = {**world.dispatcher, "BACKOFF": "7m"}
+    code, said = await ended_with("dispatcher", environment)
+    assert code == 78
+    assert "`retry.7m`" in said
+    assert "faxhook topology" in said
