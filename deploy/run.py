@@ -15,6 +15,7 @@ did not start · 78 a setting is wrong · 130 interrupted before it was done.
 """
 
 import argparse
+import logging
 import os
 import shlex
 import signal
@@ -24,6 +25,8 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 import aiohttp
+import aiormq
+import asyncpg
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
 
@@ -31,14 +34,15 @@ if str(REPOSITORY) not in sys.path:  # run as a script
     sys.path.insert(0, str(REPOSITORY))
 
 from deploy import local  # noqa: E402
-from deploy.local_processes import LOOPBACK, Interrupted, LocalError  # noqa: E402
+from deploy.local_processes import LOOPBACK, Interrupted, LocalError, Unavailable  # noqa: E402
 from deploy.run_children import Family, Terminal, supervised  # noqa: E402
 from deploy.run_demo import demo  # noqa: E402
 from deploy.run_settings import LISTEN_PORT, RUN_ENV, only_run, run_environment, write_run_env  # noqa: E402
 from deploy.run_stack import Stack, running_stack, wait_for  # noqa: E402
 from dispatcher.ops.listen import line_of  # noqa: E402
 from dispatcher.ops.simulate import SimulateSettings, curl_of, make_sample, send  # noqa: E402
-from shared.settings import EXIT_BAD_SETTING, BadSetting, load  # noqa: E402
+from shared.errors import FaxhookError  # noqa: E402
+from shared.settings import EXIT_BAD_SETTING, load  # noqa: E402
 
 SAMPLE: Final = ("phaxio", "sent-success")
 TOLD_SECONDS: Final = 30.0
@@ -117,6 +121,7 @@ def _shown(path: Path) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it warns of, it raises too
     parser = argparse.ArgumentParser(prog="run.py", description="faxhook on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
     common = argparse.ArgumentParser(add_help=False)
@@ -132,9 +137,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LocalError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    except BadSetting as error:
+    except FaxhookError as error:  # a bad setting, or a queue by our name that is none of ours
         print(error, file=sys.stderr)
         return EXIT_BAD_SETTING
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, aiormq.exceptions.AMQPError) as error:
+        print(f"What is needed does not answer: {error or type(error).__name__}", file=sys.stderr)
+        return Unavailable.exit_code
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return Interrupted.exit_code

@@ -6,7 +6,6 @@ the reverse order of their start, as the work's contexts close. A second Ctrl-C 
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import re
 import signal
@@ -23,9 +22,17 @@ from deploy.local_processes import LocalError
 STOP_SECONDS: Final = 20.0
 """For a child to end by SIGTERM: the dispatcher finishes its attempts, of up to 15 s each."""
 
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LAST_LINES: Final = 15
 LINE_LIMIT_BYTES: Final = 16 * 1024 * 1024
 COLOURS: Final = {"ingress": 36, "dispatcher": 35, "listen": 33, "mail": 34}
+
+_END_WITH_PARENT: Final = """\
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+"""Runs before a child, on Linux: PR_SET_PDEATHSIG has it end when we are killed, and outlives the exec."""
 
 _LOG_TIME = re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]+Z +")
 _LOG_SERVICE = re.compile(r" +service=\w+")
@@ -75,7 +82,7 @@ class Family:
     async def run(self, work: Awaitable[None]) -> None:
         """Await *work*; see `supervised`."""
         self._work = asyncio.ensure_future(work)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, self._interrupt)
         try:
             await asyncio.wait({self._work})
@@ -113,8 +120,7 @@ class Family:
     ) -> AsyncIterator["Child"]:
         """Run `python <arguments>` until the body is left; *on_line* is told each line that it prints."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *arguments,
+            *_python(arguments),
             env={**environment, "PYTHONUNBUFFERED": "1"},
             cwd=Path(__file__).parent.parent,
             stdin=asyncio.subprocess.DEVNULL,
@@ -122,7 +128,6 @@ class Family:
             stderr=asyncio.subprocess.STDOUT,
             limit=LINE_LIMIT_BYTES,
             start_new_session=True,  # Ctrl-C is ours to pass on, in the right order
-            preexec_fn=_end_with_parent(),
         )
         child = Child(name, process, on_line)
         watcher = asyncio.create_task(self._watch(child))
@@ -177,6 +182,11 @@ class Child:
         await ended
 
 
+def _python(arguments: Sequence[str]) -> list[str]:
+    prefix = ["-I", "-S", "-c", _END_WITH_PARENT] if sys.platform == "linux" else []
+    return [sys.executable, *prefix, *arguments]
+
+
 def supervised(terminal: Terminal, work: Callable[[Family], Awaitable[None]]) -> bool:
     """Run *work* in an event loop until it is done; return False if it was interrupted.
 
@@ -189,16 +199,9 @@ def supervised(terminal: Terminal, work: Callable[[Family], Awaitable[None]]) ->
         await family.run(work(family))
         return not family.is_interrupted
 
-    return asyncio.run(run())
-
-
-def _end_with_parent() -> Callable[[], None] | None:
-    """Return what has a child end by SIGTERM when we are killed; only Linux can."""
-    if sys.platform != "linux":
-        return None
-    prctl, set_parent_death_signal = ctypes.CDLL(None).prctl, 1  # looked up before the fork
-
-    def ask() -> None:
-        prctl(set_parent_death_signal, int(signal.SIGTERM))
-
-    return ask
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        return asyncio.run(run())
+    finally:
+        for number, handler in before.items():  # the loop leaves the default behind, which ends us at once
+            signal.signal(number, handler)

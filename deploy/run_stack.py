@@ -2,17 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
 import aiohttp
+import aiormq
 import asyncpg
 import msgspec
 
-from deploy.local_processes import LOOPBACK, LocalError, StartFailed
+from deploy.local_processes import LOOPBACK, LocalError, StartFailed, Unavailable
 from deploy.run_children import Family
 from deploy.run_mail import catching_mail
 from deploy.run_settings import LISTEN_PORT, LISTEN_TOKEN
@@ -94,8 +95,8 @@ async def running_stack(
         arguments = ["-m", "dispatcher.ops", "listen", "--json", "--port", port, "--format", DEFAULT_FORMAT]
         await stack.enter_async_context(family.child("listen", arguments, variables, listening.take))
         amqp_url, database_url = settings.amqp_url.reveal(), settings.database_url.reveal()
-        await migrate(database_url)
-        await declare(amqp_url, topology(settings.backoff_seconds()))
+        await _answered("DATABASE_URL", migrate(database_url))
+        await _answered("AMQP_URL", declare(amqp_url, topology(settings.backoff_seconds())))
         await wait_for(lambda: listening.url, READY_SECONDS, "the listener did not start")
         url = listening.url.rstrip("/") + ENDPOINT_PATH
         endpoint = await own_endpoint(database_url, url, variables[LISTEN_TOKEN], max_concurrent)
@@ -107,6 +108,13 @@ async def running_stack(
         ingress_url, ops_url = (f"http://{LOOPBACK}:{variables[name]}" for name in ("INGRESS_PORT", "OPS_PORT"))
         await asyncio.gather(_ready("ingress", ingress_url), _ready("dispatcher", ops_url))
         yield Stack(ingress_url=ingress_url, ops_url=ops_url, smtp_url=smtp_url, listening=listening, endpoint=endpoint)
+
+
+async def _answered(variable: str, work: Awaitable[object]) -> None:
+    try:
+        await work
+    except (OSError, asyncpg.PostgresError, aiormq.exceptions.AMQPError) as error:
+        raise Unavailable(f"What {variable} names does not answer: {error or type(error).__name__}") from error
 
 
 async def own_endpoint(database_url: str, url: str, token: str, max_concurrent: int) -> Endpoint:

@@ -1,0 +1,95 @@
+"""`faxhook simulate` is taken by the ingress as a real callback, and `faxhook listen` takes what comes out."""
+
+import asyncio
+import base64
+import json
+import os
+import shutil
+import sys
+
+import callbacks
+import pytest
+from processes import SECRETS, running
+from waiting import until
+from world import TOKEN, World
+
+from dispatcher.ops.listen import Listener, listening
+from dispatcher.ops.samples import SAMPLES, events_of
+from dispatcher.ops.simulate import SimulateSettings, make_sample, send
+from shared.settings import load
+
+SEED = {"TELNYX_SIMULATE_SEED": base64.b64encode(callbacks.TELNYX_SEED).decode()}
+
+
+async def faxhook(*arguments: str, **environ: str) -> tuple[int, str, str]:
+    """Run the command with the ingress's test secrets; return its exit code and what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "dispatcher.ops", *arguments),
+        env={"PATH": os.environ["PATH"], **SECRETS, **SEED, **environ},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, errors = await process.communicate()
+    return process.returncode or 0, out.decode(), errors.decode()
+
+
+async def test_every_sample_is_accepted_by_the_ingress(world: World) -> None:
+    settings = load(SimulateSettings, {**SECRETS, **SEED})
+    async with running("ingress", world.ingress) as ingress:
+        for provider in SAMPLES:
+            for event in events_of(provider):
+                answer = await send(world.http, ingress.url, make_sample(settings, ingress.url, provider, event))
+                assert (answer.http_status, answer.body["status"]) == (200, "accepted"), (provider, event)
+                assert answer.event_id.startswith(f"{provider}:")
+
+
+async def test_the_command_says_what_it_sent_and_what_was_answered(world: World) -> None:
+    async with running("ingress", world.ingress) as ingress:
+        code, out, errors = await faxhook("simulate", "phaxio", "sent-success", "--fax-id", "7", "--to", ingress.url)
+        assert (code, errors) == (0, "")
+        assert out.startswith(
+            f"sent      phaxio sent-success of fax 7 to {ingress.url}/phaxio-callback\nanswered  200 "
+        )
+        code, out, _ = await faxhook("simulate", "telnyx", "received", "--to", ingress.url, "--count", "2", "--json")
+        lines = [json.loads(line) for line in out.splitlines()]
+        assert code == 0
+        assert [line["http_status"] for line in lines] == [200, 200]
+        assert lines[0]["answer"]["event_id"] != lines[1]["answer"]["event_id"]
+        code, out, _ = await faxhook(
+            "simulate", "phaxio", "received", "--to", ingress.url, PUBLIC_URL="http://b.example"
+        )
+        assert code == 1
+        assert "401 signature_invalid" in out
+        assert "PUBLIC_URL" in out
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
+@pytest.mark.parametrize(
+    ("provider", "event"), [("phaxio", "received"), ("telnyx", "queued"), ("asterisk", "received")]
+)
+async def test_the_curl_command_does_the_same(world: World, provider: str, event: str) -> None:
+    async with running("ingress", world.ingress) as ingress:
+        _, command, _ = await faxhook("simulate", provider, event, "--to", ingress.url, "--curl")
+        for _ in range(2):
+            process = await asyncio.create_subprocess_shell(
+                command, env={"PATH": os.environ["PATH"]}, stdout=asyncio.subprocess.PIPE
+            )
+            out, _ = await process.communicate()
+            assert json.loads(out)["status"] == "accepted"
+
+
+async def test_what_simulate_sends_listen_verifies(world: World) -> None:
+    heard: list = []
+    async with (
+        listening(Listener("phaxio-v2.1", [TOKEN], heard.append), "127.0.0.1", 0) as url,
+        running("ingress", world.ingress) as ingress,
+    ):
+        await world.endpoint(url=f"{url}hook?x=1")
+        async with running("dispatcher", world.dispatcher):
+            code, _, errors = await faxhook("simulate", "sinch", "received", "--fax-id", "s-1", "--to", ingress.url)
+            assert code == 0, errors
+            await until(lambda: heard, "the webhook")
+    (listened,) = heard
+    assert listened.verified
+    assert (listened.fax_id, listened.what, listened.attempt) == ("s-1", "received", 1)
+    assert listened.file_bytes > 100
