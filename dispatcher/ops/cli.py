@@ -101,14 +101,12 @@ def add_endpoint(
 ) -> None:
     """Add a global endpoint. Its token is shown in this answer and never again."""
     try:
-        if format_name not in FORMATS:
-            raise BadEndpoint("format", f"`{format_name}` is unknown; known are {', '.join(FORMATS)}")
         endpoint = Endpoint(
             id=uuid7(),
             direction=_direction(direction),
             url=checked_url("url", url),
             failover_url=None if failover_url is None else checked_url("failover_url", failover_url),
-            format=format_name,
+            format=_format(format_name),
             tokens=() if unsigned else (token or secrets.token_urlsafe(32),),
             inflight=inflight,
             timeout_seconds=timeout_seconds,
@@ -129,6 +127,12 @@ def _direction(text: str) -> Literal["sent", "received", "any"]:
     if text not in {"sent", "received", "any"}:
         raise BadEndpoint("direction", f"`{text}` is none of sent, received, any")
     return text  # type: ignore[return-value]  # just checked
+
+
+def _format(text: str) -> str:
+    if text not in FORMATS:
+        raise BadEndpoint("format", f"`{text}` is unknown; known are {', '.join(FORMATS)}")
+    return text
 
 
 def _public(endpoint: Endpoint) -> dict[str, Any]:
