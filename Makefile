@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check services services-down lock
+.PHONY: help run demo test check services services-down docs lock
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -30,6 +30,9 @@ services: $(READY) ## Bring up the private RabbitMQ and PostgreSQL
 
 services-down: $(READY) ## Stop them
 	@$(BIN)/python deploy/local.py down
+
+docs: $(READY) ## Write what is generated: settings tables, deploy/env.example
+	@$(BIN)/python deploy/document_settings.py
 
 lock: $(READY) ## Pin the newest dependencies, with hashes and without index addresses
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock

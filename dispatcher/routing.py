@@ -18,7 +18,7 @@ LEASE_MARGIN_SECONDS: Final = 15.0
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an application wants to be told (DESIGN section 6).
+    """Where an application wants to be told.
 
     Attributes:
         tokens: In order; the first signs. Empty: webhooks are not signed.

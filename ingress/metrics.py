@@ -10,7 +10,7 @@ QUARANTINED = "quarantined"
 
 
 class Metrics:
-    """What the ingress counts. `code` is `accepted`, `quarantined` or an error code of DESIGN section 4."""
+    """What the ingress counts. `code` is `accepted`, `quarantined` or the code of a refusal."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

@@ -1,6 +1,6 @@
 """The broker topology of faxhook as data, and its declaration.
 
-Everything that dead-letters, waits or routes stands here once (DESIGN section 8). The services declare nothing: they
+Everything that dead-letters, waits or routes stands here once. The services declare nothing: they
 run with least privilege, and `verify` tells them at start if something is missing. `faxhook topology` declares.
 """
 

@@ -119,7 +119,7 @@ class Media(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened to a fax; immutable, with one id however often the provider repeats it (DESIGN section 5).
+    """What happened to a fax; immutable, with one id however often the provider repeats it.
 
     Attributes:
         id: `<provider>:<…>`, stable over every repetition; never holds a dot-separated part we rely on.

@@ -23,8 +23,8 @@ MULTIPART: Final = "multipart/form-data"
 URLENCODED: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
 
-# Of the order of Faxbot 2026's limits (facts/faxbot.md section 4), twice as wide: a provider's callback has ten fields
-# and one file. Whoever exceeds them is not a provider, and is refused before it costs more than its reading.
+# Of the order of Faxbot 2026's limits for such forms, twice as wide: a provider's callback has ten fields and one file.
+# Whoever exceeds them is not a provider, and is refused before it costs more than its reading.
 MAX_FIELDS: Final = 200
 MAX_FILES: Final = 8
 MAX_HEADER_BYTES: Final = 8 * 1024  # of one header line of a part
@@ -46,8 +46,8 @@ class FilePart(msgspec.Struct, frozen=True, kw_only=True):
     """A part of a form that is a file.
 
     A part is a file if its Content-Disposition has a `filename`, even an empty one: that parameter is what the sender
-    tells files from fields by, and Phaxio's signature treats both differently (facts/phaxio.md section 9 has empty
-    files among what is signed). Neither a Content-Type (Sinch gives its JSON field one) nor the content decides.
+    tells files from fields by, and Phaxio's signature treats both differently, signing
+    empty files too. Neither a Content-Type (Sinch gives its JSON field one) nor the content decides.
 
     Attributes:
         name: Of the form's part, e.g. `file`.

@@ -109,6 +109,7 @@ class GatheredLines:
         atexit.register(self.flush)
 
     def __call__(self, *_arguments: Any) -> "GatheredLines":
+        """Return ourselves: structlog asks its factory for a logger."""
         return self
 
     def msg(self, line: bytes) -> None:
@@ -121,7 +122,7 @@ class GatheredLines:
         except RuntimeError:
             self.flush()
 
-    debug = info = warning = error = exception = critical = msg
+    debug = info = warning = error = exception = critical = msg  # structlog's names for it
 
     def flush(self) -> None:
         """Write what was gathered."""

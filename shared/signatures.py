@@ -27,7 +27,7 @@ _UNIX_SECONDS = re.compile(r"[0-9]{1,15}")
 _STANDARD_PREFIX: Final = "whsec_"
 
 
-# ---- Phaxio: HMAC-SHA1 over URL, sorted fields, sorted files (facts/phaxio.md section 9) ----------------------------
+# ---- Phaxio: HMAC-SHA1 over URL, sorted fields, sorted files ---------------------------------------------------------
 
 
 def phaxio_signed_bytes(url: str, fields: Iterable[tuple[str, str]], files: Iterable[tuple[str, bytes]]) -> bytes:
@@ -70,7 +70,7 @@ def verify_phaxio(tokens: Sequence[str], given: str | None, signed: bytes) -> bo
     return _hex_matches(tokens, given, signed, "sha1")
 
 
-# ---- Faxbot: HMAC-SHA256 of the raw body, for Phaxio and Sinch (facts/faxbot.md section 3) --------------------------
+# ---- Faxbot: HMAC-SHA256 of the raw body, for Phaxio and Sinch -------------------------------------------------------
 
 
 def sign_body(secret: str, body: bytes) -> str:
@@ -93,7 +93,7 @@ def _hex_matches(secrets: Sequence[str], given: str | None, signed: bytes, diges
     return found
 
 
-# ---- Telnyx: Ed25519 over timestamp, bar, raw body (facts/telnyx.md section 5) --------------------------------------
+# ---- Telnyx: Ed25519 over timestamp, bar, raw body -------------------------------------------------------------------
 
 
 def telnyx_public_key(seed: bytes) -> str:
@@ -195,7 +195,7 @@ def same_secret(secrets: Sequence[str], given: str | None) -> bool:
     return found
 
 
-# ---- Standard Webhooks v1: HMAC-SHA256 over id, timestamp, body (facts/standard-webhooks.md section 1) --------------
+# ---- Standard Webhooks v1: HMAC-SHA256 over id, timestamp, body ------------------------------------------------------
 
 
 def standard_key(secret: str) -> bytes:

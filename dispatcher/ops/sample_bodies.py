@@ -1,7 +1,7 @@
 """What each provider would write about a fax: the bodies of sample callbacks, in the providers' own words and shapes.
 
-Modelled on facts/: Phaxio's v2.1 form, Telnyx's envelope, Sinch's form, the form of our own dialplan. How they are
-signed and under which names they are asked for stands in `samples`.
+Modelled on the providers' documentation: Phaxio's v2.1 form, Telnyx's envelope, Sinch's form, the form of our own
+dialplan. How they are signed and under which names they are asked for stands in `samples`.
 """
 
 import secrets
@@ -180,7 +180,7 @@ def sinch(fax: SampleFax, *, event: str, direction: str, status: str, pages_sent
 
 
 def asterisk(fax: SampleFax, *, faxstatus: str, faxpages: int | None = None, **extra: str) -> SampleBody:
-    """Return the form that the hang-up handler of facts/asterisk.md posts, and *extra* variables."""
+    """Return the form that the hang-up handler of our dialplan posts, and *extra* variables."""
     fields = {
         "tiff_path": fax.tiff_path,
         "to_number": fax.to_number,

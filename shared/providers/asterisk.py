@@ -1,4 +1,4 @@
-"""Asterisk: what the operator's own dialplan reports of a received fax (facts/asterisk.md).
+"""Asterisk: what the operator's own dialplan reports of a received fax.
 
 There is no provider here, so the mistakes to expect are a dialplan's: a variable that was not substituted, a status
 that was never set, a path to somewhere else. What cannot be told for certain makes no event; it is kept as unreadable.
@@ -143,7 +143,7 @@ def _text(report: Mapping[str, Any], name: str) -> str:
 
 
 def _outcome(report: Mapping[str, Any], path: str) -> _Outcome:
-    """Decide by the table of facts/asterisk.md section 2, and by nothing else."""
+    """Decide by the words that Asterisk's res_fax really sets, and guess nothing."""
     pages = _pages(report)
     if "faxstatus" not in report:
         # The report of a file that is there, written by hand. A dialplan in which ReceiveFAX never finished sends an

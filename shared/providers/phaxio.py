@@ -1,7 +1,7 @@
-"""Phaxio: who may report on a fax (facts/phaxio.md section 9). What the report means stands in `phaxio_event`.
+"""Phaxio: who may report on a fax. What the report means stands in `phaxio_event`.
 
 Two signature schemes share a header. Phaxio's own covers the URL and the form's names and values; Faxbot's covers the
-raw body and not the URL (facts/faxbot.md section 3). One never stands in for the other, and a secret is never tried
+raw body and not the URL. One never stands in for the other, and a secret is never tried
 under the other's scheme.
 """
 
@@ -76,7 +76,7 @@ class PhaxioAdapter:
         kind = media_type(content_type)
         if kind == JSON or kind.endswith("+json"):
             # The scheme covers a form's fields. Over JSON it would cover the URL alone, and the signature of one empty
-            # form would then pass any JSON (section 9.2).
+            # form would then pass any JSON.
             raise SignatureInvalid("Phaxio's own signature does not cover a JSON body")
         form = read_form(content_type, callback.body)
         url = self._public_url + callback.target
@@ -103,7 +103,7 @@ class PhaxioAdapter:
 def _readings(form: Form, digests: list[str]) -> Iterator[_Reading]:
     """Yield the ways in which implementations read repeated names: all kept; the last wins; the first wins.
 
-    Phaxio's page does not say which it signs (section 9.1). What a reading leaves out is left out of the event too, or
+    Phaxio's page does not say which it signs. What a reading leaves out is left out of the event too, or
     a captured callback could be altered by adding a field to it. Without repeated names there is but one reading.
     """
     files = list(zip(form.files, digests, strict=True))

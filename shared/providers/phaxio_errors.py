@@ -1,4 +1,4 @@
-"""Phaxio's error tables: is trying the same fax again of any use (facts/phaxio.md section 6)?
+"""Phaxio's error tables: is trying the same fax again of any use?
 
 Keyed on type and id together: id 133 is a PDF that cannot be read under one type and a forbidden number under another.
 """

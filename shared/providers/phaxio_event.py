@@ -1,4 +1,4 @@
-"""What Phaxio's words mean: from a read callback to an event (facts/phaxio.md sections 2 to 6 and 10)."""
+"""What Phaxio's words mean: from a read callback to an event."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -33,7 +33,8 @@ _PAGE: Final = "transmitting_page"
 _RETRY: Final = "retry_scheduled"
 _NAMED: Final = {_PAGE: EventType.PAGE_SENT, _RETRY: EventType.RETRY_SCHEDULED}
 
-# Section 4, and Faxbot's words for the same (the second line of two). Recipients' words say as much of the fax.
+# Phaxio's documented statuses, and Faxbot's words for the same (the second line of two). Recipients' words say as much
+# of the fax.
 _SENT: Final = {
     **dict.fromkeys(("queued", "pendingbatch"), EventType.QUEUED),
     **dict.fromkeys(("inprogress", "ringing", "callactive", "willretry"), EventType.SENDING),
@@ -117,7 +118,7 @@ def _is_test(report: Report) -> bool:
 
 
 def _event_type(report: Report, event_name: str, status: str, direction: Direction, *, has_document: bool) -> EventType:
-    """Decide what happened (section 5). A known status decides; inflight events are named.
+    """Decide what happened. A known status decides; inflight events are named.
 
     | event_type | status | type |
     |---|---|---|
@@ -162,7 +163,7 @@ def _identity(
     completed_at: datetime | None,
     recipient: str | None,
 ) -> list[str]:
-    """Return what makes this event itself (section 10), the same in every shape and repetition.
+    """Return what makes this event itself, the same in every shape and repetition.
 
     Never the bytes of the callback, `job_id`, or the scheme that verified it.
     """

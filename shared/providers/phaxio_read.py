@@ -1,7 +1,8 @@
 """The shapes in which Phaxio's callbacks come, read into one. What the words in them mean is not decided here.
 
-Three shapes of a form (facts/phaxio.md section 2): a JSON object in `fax` (v1, v2.1), bracketed names (`fax[id]`), the
-fax's fields at top level (v2.0 as its page has it); and JSON bodies of the first and the last (facts/faxbot.md).
+Three shapes of a form, as Phaxio's pages and clients have them: a JSON object in `fax` (v1, v2.1), bracketed names
+(`fax[id]`), the fax's fields at top level (v2.0 as its page has it); and JSON bodies of the first and the last
+(Faxbot's documentation).
 """
 
 from collections.abc import Iterable, Mapping

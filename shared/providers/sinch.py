@@ -1,6 +1,6 @@
 """Sinch Fax v3: `INCOMING_FAX` and `FAX_COMPLETED`, as JSON or as a form, and Faxbot's flat shape of the former.
 
-Sinch signs nothing; what stands in for a signature is configured (facts/sinch.md section 4). Which errors are for good
+Sinch signs nothing; what stands in for a signature is configured. Which errors are for good
 stands in `sinch_errors`, how a document comes in `sinch_documents`.
 """
 
@@ -180,7 +180,7 @@ def _event(report: _Report, callback: Callback, media: Media | None) -> Event:
     event_type = _event_type(report, name, direction)
     pages = read_count(_first(fax, ("numberOfPages", "num_pages", "pages")))
     return Event(
-        # Not eventTime (it may move between repetitions), not the body, not the file: facts/sinch.md section 6.
+        # Not eventTime (it may move between repetitions), not the body, not the file.
         id=digest_id(Provider.SINCH, (name, fax_id, report.status)),
         provider=Provider.SINCH,
         type=event_type,

@@ -1,6 +1,7 @@
 """Telnyx Programmable Fax: one signed JSON envelope for every event of a fax.
 
-Which reasons of failure are for good stands in `telnyx_reasons`. The rules and their sources: facts/telnyx.md.
+Which reasons of failure are for good stands in `telnyx_reasons`. The rules are those of Telnyx's developer pages and
+SDKs.
 """
 
 from collections.abc import Mapping, Sequence

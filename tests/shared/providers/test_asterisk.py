@@ -1,4 +1,4 @@
-"""Asterisk: what a dialplan's report means, and when it means nothing (facts/asterisk.md)."""
+"""Asterisk: what a dialplan's report means, and when it means nothing."""
 
 import itertools
 import json

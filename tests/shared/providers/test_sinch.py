@@ -1,4 +1,4 @@
-"""Sinch: what lets its callbacks in, and what they mean in every shape (facts/sinch.md)."""
+"""Sinch: what lets its callbacks in, and what they mean in every shape."""
 
 import base64
 import hashlib

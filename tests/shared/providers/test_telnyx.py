@@ -1,4 +1,4 @@
-"""Telnyx: what its signature lets in, and what its events mean (facts/telnyx.md)."""
+"""Telnyx: what its signature lets in, and what its events mean."""
 
 import base64
 import itertools
