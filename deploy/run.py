@@ -18,6 +18,7 @@ import argparse
 import logging
 import os
 import shlex
+import shutil
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -92,6 +93,8 @@ async def _show(stack: Stack, settings: SimulateSettings, data: Path, terminal: 
     )
     faxhook = shlex.quote(_shown(Path(sys.executable).parent / "faxhook"))
     run_env = shlex.quote(_shown(data / RUN_ENV))
+    bodies = data / "run-sample"
+    shutil.rmtree(bodies, ignore_errors=True)  # of an earlier run
     again = make_sample(settings, stack.ingress_url, *SAMPLE)
     terminal.say(f"""
 faxhook is ready: a sample callback went in, and its webhook came out, verified.
@@ -107,7 +110,7 @@ Send a callback from a second terminal in this folder; its webhook appears here:
 
 The same by curl; pasted again it is a repetition of the same event, and nobody is told twice:
 
-  {curl_of(stack.ingress_url, again, data / "simulated")}
+  {curl_of(stack.ingress_url, again, bodies)}
 
 Ctrl-C stops everything but the stores.
 """)

@@ -134,7 +134,7 @@ def only_run(data: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Unavailable(f"Another `make run` runs already on {data}. End it first.") from None
+            raise Unavailable(f"A `make run` is running on {data} already. End it first.") from None
         yield
     finally:
         os.close(descriptor)

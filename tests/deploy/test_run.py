@@ -90,7 +90,7 @@ def test_given_secrets_win_and_a_given_telnyx_key_has_no_seed(tmp_path):
 
 
 def test_one_run_at_a_time_uses_a_folder(tmp_path):
-    with only_run(tmp_path), pytest.raises(Unavailable, match="Another"), only_run(tmp_path):
+    with only_run(tmp_path), pytest.raises(Unavailable, match="already"), only_run(tmp_path):
         pass
     with only_run(tmp_path):
         pass
