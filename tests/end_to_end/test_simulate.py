@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from pathlib import Path
 
 import callbacks
 import pytest
@@ -21,10 +22,11 @@ from shared.settings import load
 SEED = {"TELNYX_SIMULATE_SEED": base64.b64encode(callbacks.TELNYX_SEED).decode()}
 
 
-async def faxhook(*arguments: str, **environ: str) -> tuple[int, str, str]:
+async def faxhook(*arguments: str, cwd: Path | None = None, **environ: str) -> tuple[int, str, str]:
     """Run the command with the ingress's test secrets; return its exit code and what it printed."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "dispatcher.ops", *arguments),
+        cwd=cwd,
         env={"PATH": os.environ["PATH"], **SECRETS, **SEED, **environ},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -67,12 +69,12 @@ async def test_the_command_says_what_it_sent_and_what_was_answered(world: World)
 @pytest.mark.parametrize(
     ("provider", "event"), [("phaxio", "received"), ("telnyx", "queued"), ("asterisk", "received")]
 )
-async def test_the_curl_command_does_the_same(world: World, provider: str, event: str) -> None:
+async def test_the_curl_command_does_the_same(world: World, tmp_path: Path, provider: str, event: str) -> None:
     async with running("ingress", world.ingress) as ingress:
-        _, command, _ = await faxhook("simulate", provider, event, "--to", ingress.url, "--curl")
+        _, command, _ = await faxhook("simulate", provider, event, "--to", ingress.url, "--curl", cwd=tmp_path)
         for _ in range(2):
             process = await asyncio.create_subprocess_shell(
-                command, env={"PATH": os.environ["PATH"]}, stdout=asyncio.subprocess.PIPE
+                command, cwd=tmp_path, env={"PATH": os.environ["PATH"]}, stdout=asyncio.subprocess.PIPE
             )
             out, _ = await process.communicate()
             assert json.loads(out)["status"] == "accepted"
