@@ -48,10 +48,11 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         await stack.enter_async_context(running(endpoints.run(), stop, "endpoints"))
         recorder = Recorder(pool)
         await stack.enter_async_context(running(recorder.run(), stop, "recorder"))
-        channel = WebhookChannel(settings.allowed_networks())
-        stack.push_async_callback(channel.close)
+        webhooks = WebhookChannel(settings.allowed_networks())
+        stack.push_async_callback(webhooks.close)
+        channels = {"http": webhooks, "https": webhooks}
         media = MediaStore(settings.media_url)
-        deliverer = Deliverer(pool, publisher, channel, media, recorder, endpoints, metrics, backoff_seconds)
+        deliverer = Deliverer(pool, publisher, channels, media, recorder, endpoints, metrics, backoff_seconds)
         await stack.enter_async_context(
             running(Sweeper(pool, publisher, metrics).run(endpoints.known), stop, "sweeper")
         )

@@ -11,7 +11,7 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol, assert_never
 from uuid import UUID
@@ -19,8 +19,8 @@ from uuid import UUID
 import msgspec
 
 from dispatcher import ledger
+from dispatcher.channels import Attempt, Channel
 from dispatcher.endpoints import EndpointBook
-from dispatcher.formats import FORMATS, Facts, Webhook
 from dispatcher.lanes import Lanes, Leased
 from dispatcher.ledger import LEDGER_AWAY, LEDGER_BUSY, Claim, Pool, Record
 from dispatcher.lifecycle import is_overtaken
@@ -37,13 +37,6 @@ from shared.log import get_logger
 from shared.media import MediaUnavailable
 
 
-class Channel(Protocol):
-    """What reaches an endpoint."""
-
-    async def attempt(self, url: str, webhook: Webhook, timeout_seconds: float) -> Outcome:
-        """Make one request."""
-
-
 class Documents(Protocol):
     """What gives a stored document."""
 
@@ -58,7 +51,7 @@ class Deliverer:
         self,
         pool: Pool,
         publisher: Publishing,
-        channel: Channel,
+        channels: Mapping[str, Channel],
         documents: Documents,
         recorder: Recorder,
         endpoints: EndpointBook,
@@ -67,7 +60,7 @@ class Deliverer:
     ) -> None:
         self._pool = pool
         self._publisher = publisher
-        self._channel = channel
+        self._channels = channels
         self._documents = documents
         self._recorder = recorder
         self._endpoints = endpoints
@@ -187,33 +180,33 @@ class Deliverer:
     async def _attempt(self, leased: Leased, now: datetime) -> Outcome:
         endpoint = leased.endpoint
         try:
-            document = await self._document(leased)
+            outcome = await self._try_url(leased, endpoint.url, now)
+            if isinstance(outcome, NotTold) and endpoint.failover_url is not None:
+                outcome = await self._try_url(leased, endpoint.failover_url, now)
         except MediaUnavailable as error:
             return NotTried(error=error.code)
-        outcome = await self._request(leased, endpoint.url, document, now)
-        if isinstance(outcome, NotTold) and endpoint.failover_url is not None:
-            outcome = await self._request(leased, endpoint.failover_url, document, now)
         return outcome
 
-    async def _request(self, leased: Leased, url: str, document: bytes | None, now: datetime) -> Outcome:
+    async def _try_url(self, leased: Leased, url: str, now: datetime) -> Outcome:
         endpoint, event = leased.endpoint, leased.event
-        facts = Facts(url=url, tokens=endpoint.tokens, delivery_id=leased.delivery_id, attempt=leased.attempt, now=now)
-        webhook = FORMATS[endpoint.format].render(event, document, facts)
-        webhook.headers.update(
-            {
-                "X-Faxhook-Event-Id": event.id,
-                "X-Faxhook-Delivery-Id": str(leased.delivery_id),
-                "X-Faxhook-Attempt": str(leased.attempt),
-                "X-Faxhook-Command-Id": command_id(event.id, endpoint.id),
-            }
+        channel = self._channels[url.partition(":")[0]]
+        document = None
+        if event.media is not None and event.media.key is not None and channel.wants_document(event, endpoint.format):
+            document = await self._documents.get(event.media)
+        return await channel.attempt(
+            Attempt(
+                event=event,
+                document=document,
+                url=url,
+                format=endpoint.format,
+                tokens=endpoint.tokens,
+                timeout_seconds=endpoint.timeout_seconds,
+                delivery_id=leased.delivery_id,
+                command_id=command_id(event.id, endpoint.id),
+                number=leased.attempt,
+                now=now,
+            )
         )
-        return await self._channel.attempt(url, webhook, endpoint.timeout_seconds)
-
-    async def _document(self, leased: Leased) -> bytes | None:
-        media = leased.event.media
-        if media is None or media.key is None or not FORMATS[leased.endpoint.format].wants_document(leased.event):
-            return None
-        return await self._documents.get(media)
 
     def _report(self, leased: Leased, outcome: Outcome, verdict: Verdict, seconds: float) -> None:
         self._metrics.attempted(outcome, seconds)

@@ -14,9 +14,11 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
+from dispatcher.channels.base import Attempt
 from dispatcher.egress import EgressRefused, Network, guarded_socket
-from dispatcher.formats import Webhook
+from dispatcher.formats import FORMATS, Facts
 from dispatcher.outcome import ANSWER_KEPT_BYTES, NotTold, Outcome, Told
+from shared.domain import Event
 
 ANSWER_LIMIT_BYTES: Final = 64 * 1024
 """More of an answer than this is not waited for: the application has answered."""
@@ -45,21 +47,43 @@ class WebhookChannel:
         """Close all connections."""
         await self._session.close()
 
-    async def attempt(self, url: str, webhook: Webhook, timeout_seconds: float) -> Outcome:
-        """POST *webhook* to *url*; never raises but for cancellation.
+    def wants_document(self, event: Event, format_name: str) -> bool:
+        """As the format says."""
+        return FORMATS[format_name].wants_document(event)
 
-        The URL's user and password become Basic authentication; what is recorded is the URL without them.
+    async def attempt(self, attempt: Attempt) -> Outcome:
+        """Render, sign and POST; never raises but for cancellation.
+
+        The URL's user and password become Basic authentication; what is signed and recorded is the URL without them.
         """
+        shown = public_url(attempt.url)
+        facts = Facts(
+            url=shown,
+            tokens=attempt.tokens,
+            delivery_id=attempt.delivery_id,
+            attempt=attempt.number,
+            now=attempt.now,
+        )
+        webhook = FORMATS[attempt.format].render(attempt.event, attempt.document, facts)
+        headers = {
+            **webhook.headers,
+            "X-Faxhook-Event-Id": attempt.event.id,
+            "X-Faxhook-Delivery-Id": str(attempt.delivery_id),
+            "X-Faxhook-Attempt": str(attempt.number),
+            "X-Faxhook-Command-Id": attempt.command_id,
+        }
+        return await self.post(attempt.url, shown, webhook.body, headers, attempt.timeout_seconds)
+
+    async def post(self, url: str, shown: str, body: bytes, headers: dict[str, str], timeout_seconds: float) -> Outcome:
+        """POST *body* to *url*, *shown* being the same without user and password."""
         target = URL(url, encoded=True)
-        shown = public_url(url)
-        headers = dict(webhook.headers)
         if target.user is not None:
             headers["Authorization"] = aiohttp.encode_basic_auth(target.user, target.password or "")
         try:
             async with (
                 asyncio.timeout(timeout_seconds),
                 self._session.post(
-                    URL(shown, encoded=True), data=webhook.body, headers=headers, allow_redirects=False
+                    URL(shown, encoded=True), data=body, headers=headers, allow_redirects=False
                 ) as response,
             ):
                 answer = await _read(response)

@@ -1,0 +1,45 @@
+"""What a channel is given."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+from dispatcher.outcome import Outcome
+from shared.domain import Event
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One try at telling an application of an event.
+
+    Attributes:
+        url: The endpoint's, or its failover's, as stored: user and password included.
+        tokens: The endpoint's, in order.
+        command_id: See `shared.ids.command_id`.
+        number: From 1.
+        now: Aware UTC.
+        document: The fax's document, where the endpoint's format or channel carries it.
+    """
+
+    event: Event
+    document: bytes | None
+    url: str
+    format: str
+    tokens: Sequence[str]
+    timeout_seconds: float
+    delivery_id: UUID
+    command_id: str
+    number: int
+    now: datetime
+
+
+class Channel(Protocol):
+    """What reaches one kind of endpoint."""
+
+    def wants_document(self, event: Event, format_name: str) -> bool:
+        """Does what is sent carry the fax's document, if there is one?"""
+
+    async def attempt(self, attempt: Attempt) -> Outcome:
+        """Make one try; never raises but for cancellation."""
