@@ -1,16 +1,25 @@
 """Formats: the shape and signature that an application expects, whatever the provider was. Pure.
 
 One module for each family, one line here. A module needs nothing but the event, the document and the facts of the
-attempt; it says for which events it has a word, and renders them.
+attempt; it says for which events it has a word, and renders them. To add one: a module with a mapping table, a line
+here, a reader in `dispatcher.ops.webhook_readers`; tests/dispatcher/formats/test_every_format.py says what is missing.
 """
 
 from typing import Final
 
 from dispatcher.formats.base import Facts, Format, Webhook
-from dispatcher.formats.phaxio import PhaxioV21
+from dispatcher.formats.phaxio import PhaxioV1, PhaxioV2, PhaxioV21
+from dispatcher.formats.sinch import SinchV3
+from dispatcher.formats.standard import StandardV1
+from dispatcher.formats.telnyx import TelnyxV2
 
 FORMATS: Final[dict[str, Format]] = {
     "phaxio-v2.1": PhaxioV21(),
+    "phaxio-v2": PhaxioV2(),
+    "phaxio-v1": PhaxioV1(),
+    "telnyx-v2": TelnyxV2(),
+    "sinch-v3": SinchV3(),
+    "standard-v1": StandardV1(),
 }
 
 DEFAULT_FORMAT: Final = "phaxio-v2.1"

@@ -1,59 +1,56 @@
-"""Phaxio's webhooks, any provider's event in them. Version 2.1: multipart form, HMAC-SHA1 over URL, fields and files.
+"""Phaxio's webhooks, versions 2.1, 2 and 1: a multipart form, signed with HMAC-SHA1 over URL, fields and file.
 
-| ours | theirs (`fax` is a JSON object in one field) |
-|---|---|
-| direction | `direction`, `fax.direction` |
-| type: delivered, received | `success=true`, `fax.status=success` |
-| type: partially_delivered | `success=false`, `fax.status=partialsuccess` |
-| type: failed, receive_failed | `success=false`, `fax.status=failure` |
-| type: page_sent, retry_scheduled | `event_type=transmitting_page`, `retry_scheduled`; `fax.status=inprogress` |
-| any ending | `event_type=fax_completed` |
-| fax_id | `fax.id`, an integer if it is one (Phaxio's are; other providers' ids stay texts) |
-| pages | `fax.num_pages` |
-| from_number, to_number | `fax.from_number`, `fax.to_number`; of a sent fax also `fax.recipients[0].phone_number` |
-| occurred_at of an ending | `fax.completed_at` |
-| failure | `fax.error_type`, `error_id`, `error_message` |
-| is_test | `is_test`, `fax.is_test` |
-| the document of a received fax | the file part `file` |
-| no other inflight type | no word: `skipped: no_equivalent` |
+| ours | phaxio-v2.1 | phaxio-v2 | phaxio-v1 |
+|---|---|---|---|
+| the fax | `fax`, JSON: see `phaxio_fax` | the same | `fax`, JSON in the older shape |
+| any ending | `event_type=fax_completed` | no event type | no event type |
+| type: page_sent, retry_scheduled | `event_type=transmitting_page`, `retry_scheduled` | no word | no word |
+| other inflight types | no word | no word | no word |
+| direction | `direction` | the same | the same |
+| is_test | `is_test` | the same | the same |
+| type: delivered, received; other endings | `success=true`; `false` | the same | the same |
+| failure.message, else its code | in `fax` | `message`, empty if there is none | the same |
+| page, retry: only Phaxio tells them | `page`, `retry_count`, `recipient_phone_number` | no field | no field |
+| PhaxCode metadata of a received fax, from Phaxio | `fax.barcodes[].metadata` | `metadata` too | `metadata` |
+| the document of a received fax | the file part `file` | `file` | `filename` |
+| client_state, partial, media by URL | no field | no field | no field |
 
 `direction`, `is_test` and `success` go with version 2.1 although it does not document them, because a published
-receiver fails without them. A fax that came from Phaxio keeps its own object: recipients, cost, tags, bar codes.
+receiver fails without them. Of version 2 Phaxio's page and Phaxio's clients tell different shapes; this one is what the
+clients read, and what receivers that sign over known names can verify. What has no word is `skipped: no_equivalent`.
+An event that came from Phaxio keeps the fields beside `fax` too, where this version may have them.
 """
 
-import secrets
+from abc import ABC, abstractmethod
 from typing import Any, Final
 
 import msgspec
 
 from dispatcher.formats.base import Facts, Webhook
+from dispatcher.formats.forms import HARMLESS_NAME, document_file, write_form
+from dispatcher.formats.phaxio_fax import STATUS, error_of, fax_object, fax_object_v1
 from shared.domain import Direction, Event, EventType, Phase, Provider
+from shared.providers.common import text_of
 from shared.signatures import sign_phaxio
 
-_STATUS: Final = {
-    EventType.DELIVERED: "success",
-    EventType.RECEIVED: "success",
-    EventType.PARTIALLY_DELIVERED: "partialsuccess",
-    EventType.FAILED: "failure",
-    EventType.RECEIVE_FAILED: "failure",
-}
 _INFLIGHT_NAMES: Final = {
     EventType.PAGE_SENT: "transmitting_page",
     EventType.RETRY_SCHEDULED: "retry_scheduled",
 }
-_INFLIGHT_FIELDS: Final = ("page", "recipient_phone_number", "retry_count")
+_NOT_COPIED: Final = frozenset({"fax", "file", "filename", "event_type", "direction", "is_test", "success"})
+_NOT_BEFORE_V21: Final = frozenset({"page", "recipient_phone_number", "retry_count"})
 
 _encode = msgspec.json.Encoder().encode
 
 
-class PhaxioV21:
-    """The format `phaxio-v2.1`."""
+class _Phaxio(ABC):
+    """What the versions have in common."""
 
-    file_part_name: Final = "file"
+    file_part_name = "file"
 
     def has_word_for(self, event: Event) -> bool:
-        """Endings, pages and retries."""
-        return event.phase is Phase.POSTFLIGHT or event.type in _INFLIGHT_NAMES
+        """Endings only."""
+        return event.phase is Phase.POSTFLIGHT
 
     def wants_document(self, event: Event) -> bool:
         """Received faxes carry their file."""
@@ -62,110 +59,95 @@ class PhaxioV21:
     def render(self, event: Event, document: bytes | None, facts: Facts) -> Webhook:
         """Return the form, signed with the first token."""
         fields = self._fields(event)
-        files = [] if document is None else [(self.file_part_name, document)]
-        headers = {}
-        if facts.tokens:
+        file = None if document is None else document_file(self.file_part_name, event, document)
+        content_type, body = write_form(fields, file)
+        headers = {"Content-Type": content_type}
+        if facts.tokens and facts.tokens[0]:
+            files = [] if file is None else [(file.name, file.content)]
             headers["X-Phaxio-Signature"] = sign_phaxio(facts.tokens[0], facts.url, fields, files)
-        boundary = f"faxhook{secrets.token_hex(16)}"
-        headers["Content-Type"] = f"multipart/form-data; boundary={boundary}"
-        filename = f"{event.fax_id}.{_extension(event)}"
-        return Webhook(body=_multipart(boundary, fields, files, filename, _content_type(event)), headers=headers)
+        return Webhook(body=body, headers=headers)
+
+    @abstractmethod
+    def _fields(self, event: Event) -> list[tuple[str, str]]:
+        """Return the form but for the file."""
+
+
+class PhaxioV21(_Phaxio):
+    """The format `phaxio-v2.1`."""
+
+    def has_word_for(self, event: Event) -> bool:
+        """Endings, pages and retries."""
+        return event.phase is Phase.POSTFLIGHT or event.type in _INFLIGHT_NAMES
 
     def _fields(self, event: Event) -> list[tuple[str, str]]:
-        fields = [
-            ("fax", _encode(fax_object(event)).decode()),
-            ("event_type", _INFLIGHT_NAMES.get(event.type, "fax_completed")),
-            ("direction", event.direction.value),
-            ("is_test", _flag(event.is_test)),
-        ]
+        fields = {
+            "fax": _encode(fax_object(event)).decode(),
+            "event_type": _INFLIGHT_NAMES.get(event.type, "fax_completed"),
+            "direction": event.direction.value,
+            "is_test": _flag(event.is_test),
+        }
         if event.phase is Phase.POSTFLIGHT:
-            fields.append(("success", _flag(_STATUS[event.type] == "success")))
-        else:
-            fields += [(name, str(value)) for name in _INFLIGHT_FIELDS if (value := event.fields.get(name)) is not None]
-        return fields
+            fields["success"] = _flag(STATUS[event.type] == "success")
+        elif event.to_number is not None:
+            fields["recipient_phone_number"] = event.to_number
+        return list((fields | _own_fields(event)).items())
 
 
-def fax_object(event: Event) -> dict[str, Any]:
-    """Return Phaxio's fax object for any provider's event, in the key order of the real service."""
-    failure = event.failure
-    completed_at = event.occurred_at if event.phase is Phase.POSTFLIGHT else None
-    status = _STATUS.get(event.type, "inprogress")
-    fax: dict[str, Any] = {
-        "id": _id(event.fax_id),
-        "direction": event.direction.value,
-        "num_pages": event.pages,
-        "status": status,
-        "is_test": event.is_test,
-        "created_at": None,
-        "caller_id": None,
-        "from_number": event.from_number,
-        "completed_at": completed_at,
-        "caller_name": None,
-        "cost": None,
-        "tags": {},
-        "recipients": [],
-        "to_number": event.to_number,
-        "error_id": failure and _id(failure.code),
-        "error_type": failure and failure.type,
-        "error_message": failure and failure.message,
-        "barcodes": [],
-    }
-    own = event.fields.get("fax") if event.provider is Provider.PHAXIO else None
-    if isinstance(own, dict):
-        fax |= own
-    elif event.direction is Direction.SENT and event.to_number is not None:
-        fax["recipients"] = [_recipient(event, status, fax)]
-    return fax
+class PhaxioV2(_Phaxio):
+    """The format `phaxio-v2`."""
+
+    def _fields(self, event: Event) -> list[tuple[str, str]]:
+        own = _own_fields(event)
+        fields = {
+            "fax": self._fax(event),
+            "success": _flag(STATUS[event.type] == "success"),
+            "is_test": _flag(event.is_test),
+            "direction": event.direction.value,
+            "message": text_of(error_of(event.failure)["error_message"]),
+        }
+        if event.direction is Direction.RECEIVED and (metadata := _metadata(event)):
+            fields["metadata"] = metadata
+        fields |= {name: value for name, value in own.items() if name not in _NOT_BEFORE_V21}
+        return list(fields.items())
+
+    def _fax(self, event: Event) -> str:
+        return _encode(fax_object(event)).decode()
 
 
-def _recipient(event: Event, status: str, fax: dict[str, Any]) -> dict[str, Any]:
+class PhaxioV1(PhaxioV2):
+    """The format `phaxio-v1`."""
+
+    file_part_name = "filename"
+
+    def _fax(self, event: Event) -> str:
+        return _encode(fax_object_v1(event)).decode()
+
+
+def _own_fields(event: Event) -> dict[str, str]:
+    """Return what Phaxio itself sent beside the fax, if it was Phaxio. Names that receivers would nest stay behind."""
+    if event.provider is not Provider.PHAXIO:
+        return {}
     return {
-        "phone_number": event.to_number,
-        "status": status,
-        "retry_count": None,
-        "completed_at": fax["completed_at"],
-        "bitrate": None,
-        "resolution": None,
-        "error_type": fax["error_type"],
-        "error_id": fax["error_id"],
-        "error_message": fax["error_message"],
+        name: text
+        for name, value in event.fields.items()
+        if name not in _NOT_COPIED and HARMLESS_NAME.fullmatch(name) and (text := _field_text(value)) is not None
     }
 
 
-def _multipart(
-    boundary: str, fields: list[tuple[str, str]], files: list[tuple[str, bytes]], filename: str, content_type: str
-) -> bytes:
-    # By hand: the form is ours down to the last name, and a form library would cost more than everything else here.
-    parts: list[bytes] = [
-        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
-        for name, value in fields
-    ]
-    for name, content in files:
-        parts.append(
-            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; filename="{_quotable(filename)}"\r\n'
-            f"Content-Type: {content_type}\r\n\r\n".encode()
-        )
-        parts += (content, b"\r\n")
-    parts.append(f"--{boundary}--\r\n".encode())
-    return b"".join(parts)
+def _field_text(value: Any) -> str | None:
+    if isinstance(value, str):
+        return value
+    return text_of(value) or None  # numbers and booleans of a JSON body; no objects, and no values of a repeated name
 
 
-def _quotable(filename: str) -> str:
-    """Return *filename* without anything that could end its quotes or its line."""
-    return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in filename)
-
-
-def _content_type(event: Event) -> str:
-    stored = event.media.content_type if event.media else None
-    return stored if stored and stored.isascii() and stored.isprintable() else "application/octet-stream"
-
-
-def _extension(event: Event) -> str:
-    return {"application/pdf": "pdf", "image/tiff": "tiff"}.get(_content_type(event), "bin")
-
-
-def _id(text: str | None) -> int | str | None:
-    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 16 else text  # noqa: PLR2004
+def _metadata(event: Event) -> str | None:
+    """Return the metadata of the first bar code that has some: version 2.1 moved it there."""
+    fax = event.fields.get("fax") if event.provider is Provider.PHAXIO else None
+    barcodes = fax.get("barcodes") if isinstance(fax, dict) else None
+    for barcode in barcodes if isinstance(barcodes, list) else ():
+        if isinstance(barcode, dict) and isinstance(metadata := barcode.get("metadata"), str) and metadata:
+            return metadata
+    return None
 
 
 def _flag(value: bool) -> str:

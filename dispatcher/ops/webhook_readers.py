@@ -86,6 +86,7 @@ def _phaxio_verify(posted: Posted, tokens: Sequence[str], signed: bytes) -> None
 def _phaxio_told(form: Form) -> Told:
     fields = dict(form.fields)
     fax = _object(_json(fields.get("fax", "")))
+    recipient = _first(fax.get("recipients"))
     direction = str(fax.get("direction") or fields.get("direction") or _SENT)
     event_type = fields.get("event_type", "fax_completed")
     word = str(fax.get("status") or {"true": "success", "false": "failure"}.get(fields.get("success", ""), ""))
@@ -94,7 +95,8 @@ def _phaxio_told(form: Form) -> Told:
     elif event_type == "retry_scheduled":
         what = "will be tried again"
     elif event_type == "fax_completed":
-        what = _ending(direction, _PHAXIO_ENDINGS.get(word, word), _text(fax.get("error_message")))
+        why = _text(fax.get("error_message")) or _text(fax.get("error_code"))
+        what = _ending(direction, _PHAXIO_ENDINGS.get(word, word), why)
     else:
         what = event_type
     return Told(
@@ -102,7 +104,7 @@ def _phaxio_told(form: Form) -> Told:
         fax_id=_text(fax.get("id")),
         pages=_count(fax.get("num_pages")),
         from_number=_text(fax.get("from_number")) or _text(fax.get("caller_id")),
-        to_number=_text(fax.get("to_number")) or _text(_first(fax.get("recipients")).get("phone_number")),
+        to_number=_text(fax.get("to_number")) or _text(recipient.get("phone_number")) or _text(recipient.get("number")),
         file_bytes=sum(len(part.content) for part in form.files) if form.files else None,
     )
 
@@ -129,8 +131,9 @@ def read_standard(posted: Posted, tokens: Sequence[str]) -> Told:
     """Standard Webhooks v1: HMAC-SHA256 over id, timestamp and body; the data is our event."""
     message = _object(_json(posted.body))
     data = _object(message.get("data"))
+    why = _text(_object(data.get("failure")).get("message"))
     told = Told(
-        what=_plain(str(message.get("type") or "")),
+        what=_plain(str(message.get("type") or "")) + (f" ({why})" if why else ""),
         fax_id=_text(data.get("fax_id")),
         pages=_count(data.get("pages")),
         from_number=_text(data.get("from_number")),
