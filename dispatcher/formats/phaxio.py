@@ -38,7 +38,7 @@ _INFLIGHT_NAMES: Final = {
     EventType.RETRY_SCHEDULED: "retry_scheduled",
 }
 _NOT_COPIED: Final = frozenset({"fax", "file", "filename", "event_type", "direction", "is_test", "success"})
-_NOT_BEFORE_V21: Final = frozenset({"page", "recipient_phone_number", "retry_count"})
+_INFLIGHT_FIELDS: Final = ("page", "recipient_phone_number", "retry_count")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -88,8 +88,9 @@ class PhaxioV21(_Phaxio):
         }
         if event.phase is Phase.POSTFLIGHT:
             fields["success"] = _flag(STATUS[event.type] == "success")
-        elif event.to_number is not None:
-            fields["recipient_phone_number"] = event.to_number
+        else:
+            told = {"recipient_phone_number": event.to_number} | event.fields
+            fields |= {name: text for name in _INFLIGHT_FIELDS if (text := _field_text(told.get(name))) is not None}
         return list((fields | _own_fields(event)).items())
 
 
@@ -107,7 +108,7 @@ class PhaxioV2(_Phaxio):
         }
         if event.direction is Direction.RECEIVED and (metadata := _metadata(event)):
             fields["metadata"] = metadata
-        fields |= {name: value for name, value in own.items() if name not in _NOT_BEFORE_V21}
+        fields |= {name: value for name, value in own.items() if name not in _INFLIGHT_FIELDS}
         return list(fields.items())
 
     def _fax(self, event: Event) -> str:
