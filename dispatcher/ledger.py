@@ -18,7 +18,7 @@ from dispatcher.routing import Endpoint, Owed, skip_overtaken
 from shared.domain import Event, decode_event, encode_event
 from shared.errors import Misconfigured
 from shared.ids import uuid7
-from shared.sql.migrate import newest_revision
+from shared.sql import REVISION
 
 POOL_SIZE: Final = 4
 """As many as batches in flight (events, deliveries, records) and one for the sweeper; not as messages."""
@@ -136,10 +136,10 @@ async def verified_schema(pool: Pool) -> None:
             continue
         except asyncpg.UndefinedTableError:
             found = None
-        if found == newest_revision():
+        if found == REVISION:
             return
         raise SchemaMissing(
-            f"DATABASE_URL leads to a ledger at revision {found}, this version needs {newest_revision()}: "
+            f"DATABASE_URL leads to a ledger at revision {found}, this version needs {REVISION}: "
             "run `faxhook migrate` first"
         )
 

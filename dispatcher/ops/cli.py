@@ -26,7 +26,6 @@ from shared.broker import TopologyError, declare, topology
 from shared.errors import FaxhookError
 from shared.ids import uuid7
 from shared.settings import EXIT_BAD_SETTING, BadSetting, load
-from shared.sql.migrate import migrate as migrate_ledger
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Operate faxhook.")
 endpoints_app = typer.Typer(no_args_is_help=True, help="Where applications want to be told.")
@@ -42,6 +41,8 @@ Value = TypeVar("Value")
 @app.command()
 def migrate(as_json: Json = False) -> None:
     """Bring the ledger's schema up to date. Doing it twice, or from several places at once, does no harm."""
+    from shared.sql.migrate import migrate as migrate_ledger  # noqa: PLC0415 - slow to import, and only used here
+
     before, after = _run(migrate_ledger(_settings().database_url.reveal()))
     if as_json:
         _print_json({"before": before, "after": after})

@@ -1,1 +1,6 @@
 """The ledger's schema and how it is migrated. Statements of the hot path stand beside their use, in the dispatcher."""
+
+from typing import Final
+
+REVISION: Final = "0001"
+"""The newest migration; what this version of the code wants. A constant, so that services need no migration tool."""

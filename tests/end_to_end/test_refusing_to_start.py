@@ -8,7 +8,12 @@ from world import World
 
 async def ended_with(module: str, environment: dict[str, str]) -> tuple[int, str]:
     service = await start(module, environment)
-    return await service.ended(), service.stderr
+    try:
+        return await service.ended(), service.stderr
+    finally:
+        if service.process.returncode is None:  # it started after all
+            service.kill()
+            await service.ended()
 
 
 @pytest.mark.parametrize("variable", ["AMQP_URL", "MEDIA_URL"])
