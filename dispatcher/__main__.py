@@ -8,10 +8,13 @@ from typing import Final
 from dispatcher.channels.webhook import WebhookChannel
 from dispatcher.consume import DeliveryHandler, EventHandler, delivery_consumer, event_consumer
 from dispatcher.deliver import Deliverer
+from dispatcher.endpoint_store import EndpointStore
 from dispatcher.endpoints import EndpointBook
-from dispatcher.ledger import open_pool
+from dispatcher.intake import Intake
 from dispatcher.metrics import Metrics
+from dispatcher.ops.endpoint_api import EndpointApi
 from dispatcher.ops.http import ops_app, serving
+from dispatcher.pool import open_pool
 from dispatcher.recorder import Recorder
 from dispatcher.settings import DispatcherSettings
 from dispatcher.sweeper import Sweeper
@@ -44,7 +47,9 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         )
         publisher = Publisher(amqp_url, "dispatcher", confirm_timeout_seconds=CONFIRM_TIMEOUT_SECONDS)
         await stack.enter_async_context(running(publisher.run(), stop, "publisher"))
-        endpoints = EndpointBook(pool)
+        store = EndpointStore(settings.seal())
+        endpoints = EndpointBook(pool, store)
+        intake = Intake(pool, store, endpoints)
         await stack.enter_async_context(running(endpoints.run(), stop, "endpoints"))
         recorder = Recorder(pool)
         await stack.enter_async_context(running(recorder.run(), stop, "recorder"))
@@ -52,13 +57,13 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         stack.push_async_callback(webhooks.close)
         channels = {"http": webhooks, "https": webhooks}
         media = MediaStore(settings.media_url)
-        deliverer = Deliverer(pool, publisher, channels, media, recorder, endpoints, metrics, backoff_seconds)
+        deliverer = Deliverer(pool, publisher, channels, media, recorder, metrics, backoff_seconds)
         await stack.enter_async_context(
             running(Sweeper(pool, publisher, metrics).run(endpoints.known), stop, "sweeper")
         )
         consumers = (
-            event_consumer(amqp_url, EventHandler(pool, publisher, endpoints, deliverer, metrics), deliverer),
-            delivery_consumer(amqp_url, DeliveryHandler(pool, publisher, deliverer, endpoints), deliverer),
+            event_consumer(amqp_url, EventHandler(intake, publisher, endpoints, deliverer, metrics), deliverer),
+            delivery_consumer(amqp_url, DeliveryHandler(pool, store, publisher, deliverer, endpoints), deliverer),
         )
 
         def problems() -> list[str]:
@@ -68,9 +73,10 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             found += ["the service is stopping"] if stop.is_set else []
             return found
 
-        port = await stack.enter_async_context(
-            serving(ops_app(metrics, problems), settings.ops_host, settings.ops_port)
-        )
+        api = EndpointApi(pool, store, intake, settings.seal(), settings.allowed_networks())
+        token, read_token = settings.ops_tokens()
+        app = ops_app(metrics, problems, [api], token, read_token)
+        port = await stack.enter_async_context(serving(app, settings.ops_host, settings.ops_port))
         log.info("service.listening", host=settings.ops_host, port=port)
         async with AsyncExitStack() as consuming:
             tasks = [

@@ -19,11 +19,13 @@ import msgspec
 
 from dispatcher import ledger
 from dispatcher.deliver import Deliverer
+from dispatcher.endpoint_store import EndpointStore
 from dispatcher.endpoints import EndpointBook
-from dispatcher.ledger import LEDGER_AWAY, LEDGER_BUSY, LEDGER_REFUSES, Pool
+from dispatcher.intake import Intake, Taken
 from dispatcher.messages import DeliveryMessage, Publishing, publish_until_kept
 from dispatcher.metrics import Metrics
-from dispatcher.routing import LEASE_MARGIN_SECONDS, route
+from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY, LEDGER_REFUSES, Pool
+from dispatcher.routing import LEASE_MARGIN_SECONDS
 from shared.amqp import Channel, Delivered, keep_connected
 from shared.broker import DEAD_DELIVERY, DEAD_EVENT, FAX_DEAD, WORK_DELIVERIES, WORK_EVENTS
 from shared.domain import Event, decode_event, encode_event
@@ -105,9 +107,9 @@ class EventHandler:
     """Takes batches of `work.events` into the ledger and hands what is owed to the deliverer."""
 
     def __init__(
-        self, pool: Pool, publisher: Publishing, endpoints: EndpointBook, deliverer: Deliverer, metrics: Metrics
+        self, intake: Intake, publisher: Publishing, endpoints: EndpointBook, deliverer: Deliverer, metrics: Metrics
     ) -> None:
-        self._pool = pool
+        self._intake = intake
         self._publisher = publisher
         self._endpoints = endpoints
         self._deliverer = deliverer
@@ -133,11 +135,10 @@ class EventHandler:
 
     async def _take(self, events: Sequence[Event]) -> None:
         """Take *events*, halving the batch around a row that the ledger refuses."""
-        owed = [each for event in events for each in route(event, self._endpoints.all)]
         was_delayed = False
         while True:
             try:
-                taken = await ledger.take_events(self._pool, events, owed)
+                taken = await self._intake.take(events)
                 break
             except LEDGER_REFUSES as error:
                 if len(events) == 1:
@@ -156,7 +157,7 @@ class EventHandler:
         self._report(events, taken)
         self._deliverer.take_first(taken.owed)
 
-    def _report(self, events: Sequence[Event], taken: ledger.FirstClaim) -> None:
+    def _report(self, events: Sequence[Event], taken: Taken) -> None:
         owed_count: dict[str, int] = {}
         for _, each in taken.owed:
             owed_count[each.event.id] = owed_count.get(each.event.id, 0) + (each.skipped is None)
@@ -190,8 +191,11 @@ class EventHandler:
 class DeliveryHandler:
     """Claims the deliveries that messages of `work.deliveries` point at and hands them to the deliverer."""
 
-    def __init__(self, pool: Pool, publisher: Publishing, deliverer: Deliverer, endpoints: EndpointBook) -> None:
+    def __init__(
+        self, pool: Pool, store: EndpointStore, publisher: Publishing, deliverer: Deliverer, endpoints: EndpointBook
+    ) -> None:
         self._pool = pool
+        self._store = store
         self._publisher = publisher
         self._deliverer = deliverer
         self._endpoints = endpoints
@@ -221,7 +225,7 @@ class DeliveryHandler:
         while True:
             try:
                 pairs = [(each.delivery_id, each.attempt) for each in wanted]
-                return await ledger.claim(self._pool, pairs, LEASE_MARGIN_SECONDS)
+                return await ledger.claim(self._pool, self._store, pairs, LEASE_MARGIN_SECONDS)
             except (*LEDGER_AWAY, *LEDGER_BUSY) as error:
                 self._log.warning("batch.delayed", count=len(wanted), reason=type(error).__name__)
                 await asyncio.sleep(RETRY_SECONDS)

@@ -20,13 +20,13 @@ import msgspec
 
 from dispatcher import ledger
 from dispatcher.channels import Attempt, Channel
-from dispatcher.endpoints import EndpointBook
 from dispatcher.lanes import Lanes, Leased
-from dispatcher.ledger import LEDGER_AWAY, LEDGER_BUSY, Claim, Pool, Record
+from dispatcher.ledger import Claim, Record
 from dispatcher.lifecycle import is_overtaken
 from dispatcher.messages import DeadDelivery, DeliveryMessage, Publishing, publish_until_kept
 from dispatcher.metrics import Metrics
 from dispatcher.outcome import Bury, NotTold, NotTried, Outcome, PutBack, RetryAfter, Settle, Told, Verdict, judge
+from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
 from dispatcher.recorder import Recorder
 from dispatcher.routing import LEASE_MARGIN_SECONDS, Endpoint, Owed
 from shared.backoff import DEFER_WAITS_SECONDS
@@ -54,7 +54,6 @@ class Deliverer:
         channels: Mapping[str, Channel],
         documents: Documents,
         recorder: Recorder,
-        endpoints: EndpointBook,
         metrics: Metrics,
         backoff_seconds: Sequence[float],
     ) -> None:
@@ -63,7 +62,6 @@ class Deliverer:
         self._channels = channels
         self._documents = documents
         self._recorder = recorder
-        self._endpoints = endpoints
         self._metrics = metrics
         self._backoff_seconds = backoff_seconds
         self._lanes = Lanes(self._work, metrics.leased)
@@ -84,10 +82,10 @@ class Deliverer:
     def take_claims(self, claims: Sequence[Claim]) -> None:
         """Take deliveries that came out of `work.deliveries` and were claimed."""
         for claim in claims:
-            endpoint = self._endpoints.get(claim.endpoint_id)
-            if endpoint is None or not endpoint.enabled:
+            endpoint = claim.endpoint
+            if claim.is_removed or not endpoint.enabled:
                 self._lanes.hold()
-                cause = "endpoint_removed" if endpoint is None else "endpoint_disabled"
+                cause = "endpoint_removed" if claim.is_removed else "endpoint_disabled"
                 self._in_background(self._bury_unattempted(claim, cause))
             elif endpoint.overtaken == "skip" and is_overtaken(claim.event.type, claim.fax_rank):
                 self._lanes.hold()
@@ -251,7 +249,7 @@ class Deliverer:
 
     async def _bury_unattempted(self, claim: Claim, cause: str) -> None:
         reason = "the endpoint takes no more"
-        await self._publish_dead(claim.delivery_id, claim.attempt, claim.event.id, claim.endpoint_id, cause, reason)
+        await self._publish_dead(claim.delivery_id, claim.attempt, claim.event.id, claim.endpoint.id, cause, reason)
         dead = Record(delivery_id=claim.delivery_id, attempt=claim.attempt, state="dead", reason=cause)
         self._recorder.record(dead, self._lanes.free)
 

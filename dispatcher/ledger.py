@@ -1,61 +1,20 @@
-"""The ledger: every statement of the dispatcher's hot path, one function each, rows to structs in the same place.
+"""Deliveries in the ledger: claimed, recorded, given back, swept; one function for each statement.
 
 All writes come in batches (`unnest`) with sorted keys, because two batches with the same keys in opposite order
 deadlock. Nothing here decides anything: what is owed, overtaken, told or dead is said by pure functions.
 """
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
-from dispatcher.lifecycle import FaxState, fold
-from dispatcher.routing import Endpoint, Owed, skip_overtaken
-from shared.domain import Event, decode_event, encode_event
-from shared.errors import Misconfigured
-from shared.ids import uuid7
-from shared.sql import REVISION
-
-POOL_SIZE: Final = 4
-"""As many as batches in flight (events, deliveries, records) and one for the sweeper; not as messages."""
-
-COMMAND_TIMEOUT_SECONDS: Final = 30.0
-
-LEDGER_REFUSES: Final = (
-    asyncpg.DataError,
-    asyncpg.IntegrityConstraintViolationError,
-    asyncpg.ProgramLimitExceededError,
-    ValueError,
-    TypeError,
-    OverflowError,
-)
-"""A row's fault: a value that its column cannot hold, found by the server or by the driver. To be caught before
-`LEDGER_AWAY`, because the driver's refusals are interface errors as well."""
-
-LEDGER_AWAY: Final = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TimeoutError)
-"""Our own trouble: the same batch is tried again later, whatever it holds."""
-
-LEDGER_BUSY: Final = (
-    asyncpg.TransactionRollbackError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.ObjectNotInPrerequisiteStateError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.InternalClientError,
-)
-"""The server is there but cannot now: restarting, failing over, out of connections, a deadlock that chose us."""
-
-if TYPE_CHECKING:
-    Pool = asyncpg.Pool[asyncpg.Record]
-else:
-    Pool = asyncpg.Pool  # generic in its stubs only
-AttemptOutcome = Literal["told", "not_told"]
+from dispatcher.endpoint_store import COLUMNS, EndpointStore
+from dispatcher.pool import Pool
+from dispatcher.routing import Endpoint
+from shared.domain import Event, decode_event
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,20 +22,15 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         attempt: The number of the attempt to make, from 1.
+        is_removed: The endpoint was removed after the delivery was owed.
     """
 
     delivery_id: UUID
     event: Event
-    endpoint_id: UUID
+    endpoint: Endpoint
+    is_removed: bool
     attempt: int
     fax_rank: int
-
-
-class FirstClaim(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a batch of events: the fresh ones, and what is owed for them (skipped ones included)."""
-
-    fresh: frozenset[str]
-    owed: list[tuple[UUID, Owed]]
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,155 +64,7 @@ class Overdue(msgspec.Struct, frozen=True, kw_only=True):
     sweeps: int
 
 
-async def open_pool(database_url: str, size: int = POOL_SIZE) -> Pool:
-    """Return a pool; it connects when it is first used, so that a service can start before its database."""
-    pool = asyncpg.create_pool(database_url, min_size=0, max_size=size, command_timeout=COMMAND_TIMEOUT_SECONDS)
-    return await pool
-
-
-class SchemaMissing(Misconfigured):
-    """The ledger's schema is not what this version of the code wants."""
-
-    code = "schema"
-
-
-async def verified_schema(pool: Pool) -> None:
-    """Check once, as soon as the ledger answers, that it is migrated.
-
-    Raises:
-        SchemaMissing: Says what to do.
-    """
-    while True:
-        try:
-            found = await pool.fetchval("SELECT version_num FROM alembic_version")
-        except (*LEDGER_AWAY, *LEDGER_BUSY):
-            await asyncio.sleep(1.0)
-            continue
-        except asyncpg.UndefinedTableError:
-            found = None
-        if found == REVISION:
-            return
-        raise SchemaMissing(
-            f"DATABASE_URL leads to a ledger at revision {found}, this version needs {REVISION}: "
-            "run `faxhook migrate` first"
-        )
-
-
-INSERT_EVENTS: Final = """
-INSERT INTO events (id, provider, fax_id, type, occurred_at, received_at, body)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::bytea[])
-    AS batch (id, provider, fax_id, type, occurred_at, received_at, body)
-ORDER BY id COLLATE "C"
-ON CONFLICT ON CONSTRAINT events_key DO NOTHING
-RETURNING id
-"""
-
-_WINS: Final = """
-(excluded.rank, coalesce(excluded.occurred_at, '-infinity'), excluded.type_order, excluded.event_id)
-> (faxes.rank, coalesce(faxes.occurred_at, '-infinity'), faxes.type_order, faxes.event_id)
-"""
-"""The order of `lifecycle.FaxState.precedence`, compared after locking the row: no concurrent batch is missed."""
-
-FOLD_FAXES: Final = f"""
-INSERT INTO faxes (provider, fax_id, direction, state, rank, occurred_at, type_order, event_id, endings,
-                   from_number, to_number, job_id, pages, first_received_at, last_received_at)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::timestamptz[], $7::smallint[],
-                     $8::text[], $9::integer[], $10::text[], $11::text[], $12::text[], $13::integer[],
-                     $14::timestamptz[], $15::timestamptz[])
-    AS batch (provider, fax_id, direction, state, rank, occurred_at, type_order, event_id, endings,
-              from_number, to_number, job_id, pages, first_received_at, last_received_at)
-ORDER BY provider, fax_id COLLATE "C"
-ON CONFLICT ON CONSTRAINT faxes_key DO UPDATE SET
-    state             = CASE WHEN {_WINS} THEN excluded.state ELSE faxes.state END,
-    occurred_at       = CASE WHEN {_WINS} THEN excluded.occurred_at ELSE faxes.occurred_at END,
-    type_order        = CASE WHEN {_WINS} THEN excluded.type_order ELSE faxes.type_order END,
-    event_id          = CASE WHEN {_WINS} THEN excluded.event_id ELSE faxes.event_id END,
-    rank              = greatest(faxes.rank, excluded.rank),
-    direction         = greatest(faxes.direction, excluded.direction),
-    endings           = faxes.endings | excluded.endings,
-    from_number       = greatest(faxes.from_number, excluded.from_number),
-    to_number         = greatest(faxes.to_number, excluded.to_number),
-    job_id            = greatest(faxes.job_id, excluded.job_id),
-    pages             = greatest(faxes.pages, excluded.pages),
-    first_received_at = least(faxes.first_received_at, excluded.first_received_at),
-    last_received_at  = greatest(faxes.last_received_at, excluded.last_received_at)
-RETURNING provider, fax_id, rank
-"""  # noqa: S608 - the inserted text is the constant above
-
-INSERT_DELIVERIES: Final = """
-INSERT INTO deliveries (id, event_id, endpoint_id, state, reason, lease_until, settled_at)
-SELECT id, event_id, endpoint_id,
-       CASE WHEN reason IS NULL THEN 'pending' ELSE 'skipped' END, reason,
-       CASE WHEN reason IS NULL THEN now() + make_interval(secs => lease_seconds) END,
-       CASE WHEN reason IS NOT NULL THEN now() END
-FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::float8[])
-    AS batch (id, event_id, endpoint_id, reason, lease_seconds)
-ORDER BY event_id COLLATE "C", endpoint_id
-ON CONFLICT ON CONSTRAINT deliveries_once_per_endpoint DO NOTHING
-"""
-
-
-async def take_events(pool: Pool, events: Sequence[Event], owed: Sequence[Owed]) -> FirstClaim:
-    """Take a batch in one transaction: dedupe, fold, and what is owed, leased to this process.
-
-    *events* hold each id once; *owed* is what `routing.route` says of them. What was known before owes nothing again.
-    """
-    async with pool.acquire() as connection, connection.transaction():
-        return await _take(connection, events, owed)
-
-
-async def _take(connection: Any, events: Sequence[Event], owed: Sequence[Owed]) -> FirstClaim:
-    rows = await connection.fetch(
-        INSERT_EVENTS,
-        [event.id for event in events],
-        [event.provider for event in events],
-        [event.fax_id for event in events],
-        [event.type for event in events],
-        [event.occurred_at for event in events],
-        [event.received_at for event in events],
-        [encode_event(event) for event in events],
-    )
-    fresh = frozenset(row["id"] for row in rows)
-    if not fresh:
-        return FirstClaim(fresh=fresh, owed=[])
-    ranks = await _fold_faxes(connection, fold(event for event in events if event.id in fresh))
-    still_owed = skip_overtaken([each for each in owed if each.event.id in fresh], ranks)
-    identified = [(uuid7(), each) for each in still_owed]
-    if identified:
-        await connection.execute(
-            INSERT_DELIVERIES,
-            [delivery_id for delivery_id, _ in identified],
-            [each.event.id for _, each in identified],
-            [each.endpoint.id for _, each in identified],
-            [each.skipped for _, each in identified],
-            [each.endpoint.lease_seconds for _, each in identified],
-        )
-    return FirstClaim(fresh=fresh, owed=identified)
-
-
-async def _fold_faxes(connection: Any, states: Sequence[FaxState]) -> dict[tuple[str, str], int]:
-    rows = await connection.fetch(
-        FOLD_FAXES,
-        [state.provider for state in states],
-        [state.fax_id for state in states],
-        [state.direction for state in states],
-        [state.state for state in states],
-        [state.state.rank for state in states],
-        [state.occurred_at for state in states],
-        [state.state.order for state in states],
-        [state.event_id for state in states],
-        [state.endings for state in states],
-        [state.from_number for state in states],
-        [state.to_number for state in states],
-        [state.job_id for state in states],
-        [state.pages for state in states],
-        [state.first_received_at for state in states],
-        [state.last_received_at for state in states],
-    )
-    return {(row["provider"], row["fax_id"]): row["rank"] for row in rows}
-
-
-CLAIM: Final = """
+CLAIM: Final = f"""
 WITH wanted AS (
     SELECT d.id
     FROM deliveries d
@@ -276,11 +82,13 @@ WHERE d.id = wanted.id
   AND endpoints.id = d.endpoint_id
   AND events.id = d.event_id
   AND faxes.provider = events.provider AND faxes.fax_id = events.fax_id
-RETURNING d.id, d.endpoint_id, d.attempts, events.body, faxes.rank
-"""
+RETURNING d.id, d.attempts, events.body, faxes.rank, {COLUMNS}
+"""  # noqa: S608 - the inserted text is a constant
 
 
-async def claim(pool: Pool, wanted: Sequence[tuple[UUID, int]], margin_seconds: float) -> list[Claim]:
+async def claim(
+    pool: Pool, store: EndpointStore, wanted: Sequence[tuple[UUID, int]], margin_seconds: float
+) -> list[Claim]:
     """Lease the deliveries of *wanted* (id, attempt) that may be attempted now; the others are stale or taken."""
     latest = dict(sorted(wanted))
     rows = await pool.fetch(CLAIM, list(latest), list(latest.values()), margin_seconds)
@@ -288,7 +96,8 @@ async def claim(pool: Pool, wanted: Sequence[tuple[UUID, int]], margin_seconds: 
         Claim(
             delivery_id=row["id"],
             event=decode_event(row["body"]),
-            endpoint_id=row["endpoint_id"],
+            endpoint=store.from_row(row),
+            is_removed=row["removed_at"] is not None,
             attempt=row["attempts"] + 1,
             fax_rank=row["rank"],
         )
@@ -412,45 +221,3 @@ async def bury_stuck(connection: Any, delivery_ids: Sequence[UUID]) -> Sequence[
     """Give up on deliveries that never get on; return what their dead letters need."""
     rows: Sequence[Any] = await connection.fetch(BURY_STUCK, sorted(delivery_ids))
     return rows
-
-
-ENDPOINTS: Final = """
-SELECT id, scope, direction, url, failover_url, format, tokens, inflight, overtaken, enabled, timeout_seconds,
-       max_concurrent
-FROM endpoints WHERE removed_at IS NULL ORDER BY created_at, id
-"""
-
-
-async def read_endpoints(pool: Pool) -> list[Endpoint]:
-    """Return all endpoints, the oldest first."""
-    return [_endpoint(row) for row in await pool.fetch(ENDPOINTS)]
-
-
-ADD_ENDPOINT: Final = """
-INSERT INTO endpoints (id, scope, direction, url, failover_url, format, tokens, inflight, overtaken, enabled,
-                       timeout_seconds, max_concurrent)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-"""
-
-
-async def add_endpoint(pool: Pool, endpoint: Endpoint) -> None:
-    """Write a new endpoint."""
-    await pool.execute(
-        ADD_ENDPOINT,
-        endpoint.id,
-        endpoint.scope,
-        endpoint.direction,
-        endpoint.url,
-        endpoint.failover_url,
-        endpoint.format,
-        list(endpoint.tokens),
-        endpoint.inflight,
-        endpoint.overtaken,
-        endpoint.enabled,
-        endpoint.timeout_seconds,
-        endpoint.max_concurrent,
-    )
-
-
-def _endpoint(row: Any) -> Endpoint:
-    return msgspec.convert(dict(row), Endpoint, builtin_types=(UUID,))

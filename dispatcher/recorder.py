@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Final
 
 from dispatcher import ledger
-from dispatcher.ledger import LEDGER_AWAY, LEDGER_BUSY, Pool, Record
+from dispatcher.ledger import Record
+from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
 from shared.log import get_logger
 
 MOST_PER_BATCH: Final = 500

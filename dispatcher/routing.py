@@ -1,6 +1,8 @@
 """Who is to be told of an event. Pure.
 
-This version knows global endpoints; `route` is the one place where the more specific will supersede the less specific.
+The more specific supersedes: a sent fax goes to the endpoints of that fax, else to the global ones; a received fax to
+the endpoints of its number, else to the global ones. All endpoints of the winning level get it. A disabled endpoint
+counts as if it were not there.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,30 +13,46 @@ import msgspec
 
 from dispatcher.formats import FORMATS
 from dispatcher.lifecycle import is_overtaken
-from shared.domain import Event, Phase
+from shared.domain import Direction, Event, Phase, Provider
 
 LEASE_MARGIN_SECONDS: Final = 15.0
 """On top of the longest attempt: for rendering, the failover's own connection, and writing the outcome down."""
+
+Scope = Literal["global", "number", "fax"]
+EndpointDirection = Literal["sent", "received", "any"]
+Overtaken = Literal["skip", "deliver"]
+
+_SPECIFICITY: Final[dict[Scope, int]] = {"global": 0, "number": 1, "fax": 2}
+
+
+class FaxMatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One sent fax: by the provider's id, or by the `job_id` that the application gave it. Never both."""
+
+    provider: Provider | None = None
+    fax_id: str | None = None
+    job_id: str | None = None
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """Where an application wants to be told.
 
     Attributes:
+        match: Of scope `number`, the number in E.164; of scope `fax`, which fax; of scope `global`, None.
         tokens: In order; the first signs. Empty: webhooks are not signed.
         timeout_seconds: For one request, connection and answer included; at most 60.
         max_concurrent: Attempts at once, for each dispatcher process.
     """
 
     id: UUID
-    scope: Literal["global", "number", "fax"] = "global"
-    direction: Literal["sent", "received", "any"] = "any"
+    scope: Scope = "global"
+    direction: EndpointDirection = "any"
+    match: str | FaxMatch | None = None
     url: str
     failover_url: str | None = None
     format: str = "phaxio-v2.1"
     tokens: tuple[str, ...] = ()
     inflight: bool = False
-    overtaken: Literal["skip", "deliver"] = "skip"
+    overtaken: Overtaken = "skip"
     enabled: bool = True
     timeout_seconds: float = 15.0
     max_concurrent: int = 8
@@ -54,11 +72,15 @@ class Owed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def route(event: Event, endpoints: Iterable[Endpoint]) -> list[Owed]:
-    """Return what is owed for *event* to the endpoints that apply to it."""
+    """Return what is owed for *event*, *endpoints* holding at least all that could apply to it."""
+    applying = [endpoint for endpoint in endpoints if _applies(endpoint, event)]
+    if not applying:
+        return []
+    level = max(_SPECIFICITY[endpoint.scope] for endpoint in applying)
     return [
         Owed(event=event, endpoint=endpoint, skipped=None if _has_word(endpoint, event) else "no_equivalent")
-        for endpoint in endpoints
-        if _applies(endpoint, event)
+        for endpoint in applying
+        if _SPECIFICITY[endpoint.scope] == level and (endpoint.inflight or event.phase is Phase.POSTFLIGHT)
     ]
 
 
@@ -75,12 +97,19 @@ def skip_overtaken(owed: Sequence[Owed], rank_of: dict[tuple[str, str], int]) ->
 
 
 def _applies(endpoint: Endpoint, event: Event) -> bool:
-    return (
-        endpoint.enabled
-        and endpoint.scope == "global"
-        and endpoint.direction in {"any", event.direction}
-        and (endpoint.inflight or event.phase is Phase.POSTFLIGHT)
-    )
+    return endpoint.enabled and endpoint.direction in {"any", event.direction} and _matches(endpoint, event)
+
+
+def _matches(endpoint: Endpoint, event: Event) -> bool:
+    match endpoint.scope, endpoint.match:
+        case "number", str(number):
+            return event.direction is Direction.RECEIVED and event.to_number == number
+        case "fax", FaxMatch(job_id=str(job_id)):
+            return event.direction is Direction.SENT and event.job_id == job_id
+        case "fax", FaxMatch(provider=provider, fax_id=fax_id):
+            return event.direction is Direction.SENT and (event.provider, event.fax_id) == (provider, fax_id)
+        case scope, _:
+            return scope == "global"
 
 
 def _has_word(endpoint: Endpoint, event: Event) -> bool:

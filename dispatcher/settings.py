@@ -6,6 +6,7 @@ from msgspec import Meta
 
 from dispatcher.egress import Network, parse_networks
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
+from shared.seal import Seal
 from shared.settings import BadSetting, Secret, Settings, check_url
 
 
@@ -36,27 +37,34 @@ class StoreSettings(Settings, frozen=True, kw_only=True):
             raise BadSetting(f"BACKOFF is wrong: {error}") from None
 
 
-class DispatcherSettings(StoreSettings, frozen=True, kw_only=True):
-    """Variables of `python -m dispatcher`."""
+class EndpointSettings(StoreSettings, frozen=True, kw_only=True):
+    """Variables of everything that reads or sets endpoints: dispatcher and `faxhook endpoints`."""
 
-    media_url: Annotated[str, Meta(description="where documents are kept: `file:///…` or `s3://bucket/prefix`")]
-    ops_host: Annotated[str, Meta(description="address of health, metrics and operations")] = "127.0.0.1"
-    ops_port: Annotated[int, Meta(ge=0, le=65_535, description="port of health, metrics and operations")] = 8081
+    secrets_key: Annotated[
+        tuple[Secret, ...],
+        Meta(
+            min_length=1,
+            description="encrypts endpoint tokens at rest: URL-safe base64 of 32 bytes; of several, the first encrypts",
+        ),
+    ]
     egress_allow_networks: Annotated[
         tuple[str, ...],
         Meta(description="networks that webhooks may reach though they are not public, e.g. `10.1.0.0/16`"),
     ] = ()
-    log_level: Annotated[
-        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="least level that is logged")
-    ] = "INFO"
-    log_format: Annotated[Literal["json", "console"], Meta(description="`json` for machines, `console` for people")] = (
-        "json"
-    )
 
     def check(self) -> None:
-        """Check what the stores need, and the networks."""
+        """Check the stores, the keys and the networks."""
         super().check()
+        self.seal()
         self.allowed_networks()
+
+    def seal(self) -> Seal:
+        """Return what encrypts tokens.
+
+        Raises:
+            BadSetting: SECRETS_KEY holds no usable key.
+        """
+        return Seal([key.reveal() for key in self.secrets_key])
 
     def allowed_networks(self) -> tuple[Network, ...]:
         """Return the networks of EGRESS_ALLOW_NETWORKS.
@@ -68,3 +76,26 @@ class DispatcherSettings(StoreSettings, frozen=True, kw_only=True):
             return parse_networks(self.egress_allow_networks)
         except ValueError as error:
             raise BadSetting(f"EGRESS_ALLOW_NETWORKS is wrong: {error}") from None
+
+
+class DispatcherSettings(EndpointSettings, frozen=True, kw_only=True):
+    """Variables of `python -m dispatcher`."""
+
+    media_url: Annotated[str, Meta(description="where documents are kept: `file:///…` or `s3://bucket/prefix`")]
+    ops_host: Annotated[str, Meta(description="address of health, metrics and operations")] = "127.0.0.1"
+    ops_port: Annotated[int, Meta(ge=0, le=65_535, description="port of health, metrics and operations")] = 8081
+    ops_token: Annotated[Secret | None, Meta(description="bearer token of the HTTP API; unset: the API is off")] = None
+    ops_read_token: Annotated[Secret | None, Meta(description="bearer token that may only read")] = None
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="least level that is logged")
+    ] = "INFO"
+    log_format: Annotated[Literal["json", "console"], Meta(description="`json` for machines, `console` for people")] = (
+        "json"
+    )
+
+    def ops_tokens(self) -> tuple[str | None, str | None]:
+        """Return the token that may do everything, and the one that may read."""
+        return (
+            None if self.ops_token is None else self.ops_token.reveal(),
+            None if self.ops_read_token is None else self.ops_read_token.reveal(),
+        )

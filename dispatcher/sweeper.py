@@ -12,9 +12,10 @@ from typing import Any, Final
 import msgspec
 
 from dispatcher import ledger
-from dispatcher.ledger import LEDGER_AWAY, LEDGER_BUSY, Overdue, Pool
+from dispatcher.ledger import Overdue
 from dispatcher.messages import DeadDelivery, DeliveryMessage, Publishing
 from dispatcher.metrics import Metrics
+from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
 from shared.broker import DEAD_DELIVERY, FAX_DEAD, FAX_WORK, WORK_KEY
 from shared.log import get_logger
 from shared.publisher import NotKept

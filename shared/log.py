@@ -46,6 +46,7 @@ EVENTS: Final[dict[str, str]] = {
     "publish.delayed": "a retry or dead letter could not be published; it is held and published later",
     "sweep.done": "the sweeper put back what was due without a message",
     "sweep.failed": "the sweeper could not reach a store; it tries again",
+    "api.crashed": "our own code failed on a request to the API; answered 500",
     "endpoints.refreshed": "the endpoints were read anew",
     "endpoints.stale": "the endpoints could not be read; the last known ones are used",
 }

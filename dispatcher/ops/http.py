@@ -1,17 +1,28 @@
-"""Health and metrics of the dispatcher, on its ops port."""
+"""The dispatcher's ops port: health, metrics, and the parts of the API."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 import msgspec
 from aiohttp import web
 
 from dispatcher.metrics import Metrics
+from dispatcher.ops.api import guard
 
 Problems = Callable[[], list[str]]
 
 
-def ops_app(metrics: Metrics, problems: Problems) -> web.Application:
+class Routes(Protocol):
+    """A part of the API."""
+
+    def add_to(self, app: web.Application) -> None:
+        """Register its routes."""
+
+
+def ops_app(
+    metrics: Metrics, problems: Problems, parts: Sequence[Routes], token: str | None, read_token: str | None
+) -> web.Application:
     """Return the ops surface; *problems* says in sentences why the dispatcher cannot work now."""
 
     async def livez(_request: web.Request) -> web.Response:
@@ -26,10 +37,12 @@ def ops_app(metrics: Metrics, problems: Problems) -> web.Application:
     async def render(_request: web.Request) -> web.Response:
         return web.Response(body=metrics.render(), content_type="text/plain", charset="utf-8")
 
-    app = web.Application()
+    app = web.Application(middlewares=[guard(token, read_token)])
     app.router.add_get("/livez", livez)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", render)
+    for part in parts:
+        part.add_to(app)
     return app
 
 

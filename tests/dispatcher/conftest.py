@@ -7,11 +7,11 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from dispatchers import Bench
+from dispatchers import SECRETS_KEY, Bench
 from receiver import Receiver
 from waiting import until
 
-from dispatcher.ledger import open_pool
+from dispatcher.pool import open_pool
 from dispatcher.settings import DispatcherSettings
 from shared.publisher import Publisher
 from shared.service import Stop
@@ -42,6 +42,7 @@ async def bench(
             "AMQP_URL": amqp_url,
             "DATABASE_URL": database_url,
             "MEDIA_URL": (tmp_path / "media").as_uri(),
+            "SECRETS_KEY": SECRETS_KEY,
             "EGRESS_ALLOW_NETWORKS": "127.0.0.0/8",
             "BACKOFF": backoff,
         },

@@ -5,18 +5,17 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
-from dispatchers import Bench, an_event
+from dispatchers import STORE, Bench, an_event
 
 from dispatcher import ledger
 from dispatcher.ledger import Record
-from dispatcher.routing import Owed
 
 MARGIN = 15.0
 
 
 async def one_owed(bench: Bench) -> UUID:
-    endpoint = await bench.endpoint()
-    taken = await ledger.take_events(bench.pool, [an_event(1)], [Owed(event=an_event(1), endpoint=endpoint)])
+    await bench.endpoint()
+    taken = await bench.take(an_event(1))
     return taken.owed[0][0]
 
 
@@ -25,7 +24,7 @@ def record(delivery_id: UUID, attempt: int, state: str) -> Record:
 
 
 async def claimed(pool: asyncpg.Pool, delivery_id: UUID, attempt: int) -> bool:
-    return bool(await ledger.claim(pool, [(delivery_id, attempt)], MARGIN))
+    return bool(await ledger.claim(pool, STORE, [(delivery_id, attempt)], MARGIN))
 
 
 async def test_of_many_who_claim_the_same_at_once_one_gets_it(bench: Bench) -> None:
@@ -72,8 +71,7 @@ async def test_an_application_that_was_told_stays_told_though_another_process_we
 
 
 async def test_an_event_taken_twice_owes_once(bench: Bench) -> None:
-    endpoint = await bench.endpoint()
-    owed = [Owed(event=an_event(1), endpoint=endpoint)]
-    first, second = await asyncio.gather(*(ledger.take_events(bench.pool, [an_event(1)], owed) for _ in range(2)))
+    await bench.endpoint()
+    first, second = await asyncio.gather(*(bench.take(an_event(1)) for _ in range(2)))
     assert len(first.owed) + len(second.owed) == 1
     assert len(await bench.deliveries()) == 1

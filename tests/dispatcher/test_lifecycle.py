@@ -6,14 +6,20 @@ from itertools import pairwise, permutations
 
 import asyncpg
 import pytest
+from dispatchers import STORE
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from dispatcher import ledger
+from dispatcher.endpoints import EndpointBook
+from dispatcher.intake import Intake
 from dispatcher.lifecycle import FaxState, fold, is_overtaken, merge, state_after
 from shared.domain import Direction, Event, EventType, Phase, Provider
 
 START = datetime(2026, 10, 3, 8, 0, tzinfo=UTC)
+
+
+def intake(pool: asyncpg.Pool) -> Intake:
+    return Intake(pool, STORE, EndpointBook(pool, STORE))
 
 
 def event(
@@ -124,7 +130,7 @@ async def test_the_ledger_folds_as_python_does(
     batches = [order[start:end] for start, end in pairwise(edges)]
     for batch in [*batches, *batches[:1]]:  # the first one comes twice
         if batch:
-            await ledger.take_events(pool, batch, [])
+            await intake(pool).take(batch)
     rows = await pool.fetch("SELECT * FROM faxes ORDER BY provider, fax_id")
     expected = fold(life)
     assert len(rows) == len(expected)
@@ -143,9 +149,7 @@ async def test_two_writers_with_the_same_events_in_opposite_order_never_deadlock
             event(f"{round_number}-{number}", EventType.DELIVERED, fax_id=f"{round_number}-{number}")
             for number in range(400)
         ]
-        one, other = await asyncio.gather(
-            ledger.take_events(pool, batch, []), ledger.take_events(pool, batch[::-1], [])
-        )
+        one, other = await asyncio.gather(intake(pool).take(batch), intake(pool).take(batch[::-1]))
         assert len(one.fresh | other.fresh) == 400
         assert not one.fresh & other.fresh
 

@@ -11,9 +11,7 @@ from dispatchers import Bench, an_event
 from stores import fresh_topology, take_all
 from waiting import until
 
-from dispatcher import ledger
 from dispatcher.metrics import Metrics
-from dispatcher.routing import Owed
 from dispatcher.sweeper import MOST_SWEEPS, Sweeper
 from shared.backoff import parse_backoff
 from shared.broker import WORK_DELIVERIES, topology
@@ -29,9 +27,8 @@ def sweeper(bench: Bench) -> Sweeper:
 
 async def owed(bench: Bench, count: int = 1) -> list[UUID]:
     """Take *count* events as a dispatcher does that dies before its first attempt."""
-    endpoint = await bench.endpoint()
-    events = [an_event(number) for number in range(count)]
-    taken = await ledger.take_events(bench.pool, events, [Owed(event=event, endpoint=endpoint) for event in events])
+    await bench.endpoint()
+    taken = await bench.take(*(an_event(number) for number in range(count)))
     return [delivery_id for delivery_id, _ in taken.owed]
 
 

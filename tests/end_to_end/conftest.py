@@ -6,6 +6,7 @@ from pathlib import Path
 import aiohttp
 import asyncpg
 import pytest
+from dispatchers import SECRETS_KEY
 from processes import SECRETS
 from receiver import Receiver
 from world import World
@@ -28,6 +29,7 @@ async def world(
             dispatcher=common
             | {
                 "DATABASE_URL": database_url,
+                "SECRETS_KEY": SECRETS_KEY,
                 "OPS_PORT": "0",
                 "BACKOFF": backoff,
                 "EGRESS_ALLOW_NETWORKS": "127.0.0.0/8",

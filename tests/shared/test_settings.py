@@ -80,5 +80,6 @@ def test_phaxios_own_scheme_needs_the_public_url() -> None:
 
 def test_a_backoff_that_cannot_be_read_is_named() -> None:
     environment = {**URL, "MEDIA_URL": "file:///x", "DATABASE_URL": "postgresql:///", "BACKOFF": "5x"}
+    environment["SECRETS_KEY"] = "q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s="
     with pytest.raises(BadSetting, match="BACKOFF is wrong: `5x`"):
         load(DispatcherSettings, environment)

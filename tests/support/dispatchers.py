@@ -13,15 +13,20 @@ from receiver import Receiver
 from waiting import until
 
 from dispatcher.__main__ import serve
-from dispatcher.ledger import add_endpoint
+from dispatcher.endpoint_store import EndpointStore
+from dispatcher.endpoints import EndpointBook
+from dispatcher.intake import Intake, Taken
 from dispatcher.routing import Endpoint
 from shared.broker import FAX_IN
 from shared.domain import Direction, Event, EventType, Provider, encode_event
 from shared.ids import uuid7
 from shared.publisher import Publisher
+from shared.seal import Seal
 from shared.service import Stop
 from shared.settings import load
 
+SECRETS_KEY = "q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s="
+STORE = EndpointStore(Seal([SECRETS_KEY]))
 RECEIVED_AT = datetime(2026, 10, 3, 8, 0, tzinfo=UTC)
 
 
@@ -52,8 +57,14 @@ class Bench:
 
     async def endpoint(self, **fields: Any) -> Endpoint:
         endpoint = Endpoint(**{"id": uuid7(), "url": self.receiver.url, "tokens": ("token",), **fields})
-        await add_endpoint(self.pool, endpoint)
+        await STORE.insert(self.pool, endpoint)
         return endpoint
+
+    async def take(self, *events: Event) -> Taken:
+        """Take *events* into the ledger as a dispatcher does that goes no further."""
+        book = EndpointBook(self.pool, STORE)
+        await book.refresh()
+        return await Intake(self.pool, STORE, book).take(events)
 
     async def publish(self, *events: Event) -> None:
         for event in events:

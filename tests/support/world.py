@@ -5,9 +5,9 @@ from uuid import UUID
 
 import aiohttp
 import asyncpg
+from dispatchers import STORE
 from receiver import Receiver
 
-from dispatcher.ledger import add_endpoint
 from dispatcher.routing import Endpoint
 from shared.ids import uuid7
 
@@ -30,7 +30,7 @@ class World:
         """Add an endpoint, the receiver's URL signed with `TOKEN` unless *fields* say otherwise."""
         settings = {"id": uuid7(), "url": self.receiver.url, "tokens": (TOKEN,), **fields}
         endpoint = Endpoint(**settings)  # type: ignore[arg-type]
-        await add_endpoint(self.pool, endpoint)
+        await STORE.insert(self.pool, endpoint)
         return endpoint
 
     async def states(self) -> dict[UUID, str]:

@@ -1,0 +1,144 @@
+"""What every request to the HTTP API goes through: who asks, what may they, and errors as problems (RFC 9457)."""
+
+import hmac
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from dispatcher.ops.commands import MOST_ID_CHARACTERS, CommandReused
+from dispatcher.ops.endpoint_input import BadEndpoint
+from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY
+from shared.log import get_logger
+
+PREFIX: Final = "/v1/"
+READ_METHODS: Final = frozenset({"GET", "HEAD"})
+MOST_PER_PAGE: Final = 200
+WHO: Final = web.RequestKey("who", str)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Problem(Exception):
+    """An answer that is no success. `field` names what is wrong, where it is one field."""
+
+    def __init__(self, status: int, code: str, detail: str, field: str | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.field = field
+
+    def response(self) -> web.Response:
+        """Return the problem as RFC 9457 has it; `code` is ours, stable, and says what `title` says."""
+        body: dict[str, Any] = {
+            "type": "about:blank",
+            "title": self.code.replace("_", " "),
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+        }
+        if self.field is not None:
+            body["field"] = self.field
+        headers = {"WWW-Authenticate": "Bearer"} if self.status == web.HTTPUnauthorized.status_code else {}
+        return web.Response(
+            status=self.status,
+            body=msgspec.json.encode(body),
+            content_type="application/problem+json",
+            headers=headers,
+        )
+
+
+def answered(status: int, body: Any) -> web.Response:
+    """Return *body* as JSON."""
+    return web.Response(status=status, body=msgspec.json.encode(body), content_type="application/json")
+
+
+def guard(token: str | None, read_token: str | None) -> Any:
+    """Return the middleware that asks for a bearer token on everything under `/v1/` and turns errors into problems."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not request.path.startswith(PREFIX):
+            return await handler(request)
+        try:
+            request[WHO] = _who(request, token, read_token)
+            return await handler(request)
+        except Exception as error:  # noqa: BLE001 - the outermost edge: every error becomes a problem
+            return _problem_of(request, error).response()
+
+    return middleware
+
+
+def _problem_of(request: web.Request, error: Exception) -> Problem:
+    match error:
+        case Problem():
+            return error
+        case BadEndpoint():
+            return Problem(422, error.code, str(error), error.field)
+        case CommandReused():
+            return Problem(409, error.code, str(error), "command_id")
+        case web.HTTPException():
+            return Problem(error.status, error.reason.lower().replace(" ", "_"), f"{request.method} {request.path}")
+    if isinstance(error, (*LEDGER_AWAY, *LEDGER_BUSY)):
+        return Problem(503, "unavailable", "the ledger does not answer now, try again")
+    get_logger().error("api.crashed", method=request.method, route=_route(request), exc_info=error)
+    return Problem(500, "crashed", "our own code failed; the log says where")
+
+
+async def read_object(request: web.Request) -> dict[str, Any]:
+    """Return the request's JSON object; an absent body is an empty one.
+
+    Raises:
+        Problem: It is no JSON object.
+    """
+    raw = await request.read()
+    if not raw:
+        return {}
+    try:
+        body = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Problem(400, "malformed", "the body is no JSON") from None
+    if not isinstance(body, dict):
+        raise Problem(400, "malformed", "the body must be a JSON object")
+    return body
+
+
+def take_command_id(request: web.Request, body: dict[str, Any]) -> str | None:
+    """Take the `command_id` out of the body, or the query where there is no body.
+
+    Raises:
+        Problem: It is no text of a reasonable length.
+    """
+    command_id = body.pop("command_id", None)
+    if command_id is None:
+        command_id = request.query.get("command_id")
+    if command_id is None:
+        return None
+    if not isinstance(command_id, str) or not 0 < len(command_id) <= MOST_ID_CHARACTERS or "\0" in command_id:
+        raise Problem(422, "bad_command_id", f"must be a text of at most {MOST_ID_CHARACTERS} characters", "command_id")
+    return command_id
+
+
+def _who(request: web.Request, token: str | None, read_token: str | None) -> str:
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    given_bytes = given.strip().encode("utf-8", "surrogateescape") if scheme.lower() == "bearer" else b""
+    matches = {
+        who: bool(secret) and hmac.compare_digest(given_bytes, (secret or "").encode())
+        for who, secret in (("operator", token), ("reader", read_token))
+    }
+    if matches["operator"]:
+        return "operator"
+    if matches["reader"]:
+        if request.method in READ_METHODS:
+            return "reader"
+        raise Problem(403, "read_only", "this token may read only")
+    if not token:
+        raise Problem(401, "unauthorized", "the API is off: OPS_TOKEN is not set")
+    raise Problem(401, "unauthorized", "a bearer token is needed: OPS_TOKEN or, to read, OPS_READ_TOKEN")
+
+
+def _route(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "none"

@@ -1,0 +1,241 @@
+"""`faxhook endpoints`: where applications want to be told."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+import typer
+from rich.table import Table
+
+from dispatcher.endpoint_store import EndpointStore
+from dispatcher.endpoints import EndpointBook
+from dispatcher.formats import DEFAULT_FORMAT, FORMATS
+from dispatcher.intake import Intake
+from dispatcher.ops.endpoint_api import AUDIT
+from dispatcher.ops.endpoint_fields import changed, new_endpoint, read_fields, shown
+from dispatcher.ops.endpoint_input import BadEndpoint
+from dispatcher.ops.reachable import check_reachable
+from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
+from dispatcher.pool import Pool, open_pool
+from dispatcher.routing import Endpoint, FaxMatch
+from dispatcher.settings import EndpointSettings
+
+app = typer.Typer(no_args_is_help=True, help="Where applications want to be told.")
+
+Url = Annotated[str, typer.Option("--url", help="http://, https:// or mailto:; user:password@ becomes Basic.")]
+Id = Annotated[str, typer.Argument(help="The endpoint's id.")]
+Direction = Annotated[str | None, typer.Option(help="sent, received or any.")]
+FormatName = Annotated[str | None, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")]
+Tokens = Annotated[list[str] | None, typer.Option("--token", help="Signs the webhooks; may be repeated, in order.")]
+Unsigned = Annotated[bool, typer.Option("--unsigned", help="No token: webhooks are not signed.")]
+Failover = Annotated[str | None, typer.Option(help="Tried in the same attempt when the URL fails; empty: none.")]
+Inflight = Annotated[bool | None, typer.Option("--inflight/--no-inflight", help="Tell of faxes under way, too.")]
+Overtaken = Annotated[str | None, typer.Option(help="What overtook an inflight event: skip it, or deliver it.")]
+Enabled = Annotated[bool | None, typer.Option("--enable/--disable")]
+Timeout = Annotated[float | None, typer.Option(help="Seconds for one request, at most 60.")]
+Concurrent = Annotated[int | None, typer.Option(help="Attempts at once, for each dispatcher process.")]
+Number = Annotated[str | None, typer.Option(help="Only faxes received at this number of ours (E.164).")]
+Job = Annotated[str | None, typer.Option(help="Only the sent fax with this job_id.")]
+Fax = Annotated[str | None, typer.Option(help="Only this sent fax: PROVIDER:FAX_ID.")]
+
+
+@app.command(name="list")
+def list_endpoints(as_json: Json = False) -> None:
+    """Show every endpoint. Tokens are never shown."""
+
+    async def work() -> list[Endpoint]:
+        async with _opened() as (pool, store, _):
+            return await store.everything(pool)
+
+    endpoints = run(work())
+    if as_json:
+        print_json({"items": [shown(endpoint) for endpoint in endpoints], "next": None})
+        return
+    table = Table("id", "applies to", "direction", "format", "url", "inflight", "signed", "enabled")
+    for endpoint in endpoints:
+        table.add_row(
+            str(endpoint.id),
+            _applies_to(endpoint),
+            endpoint.direction,
+            endpoint.format,
+            shown(endpoint)["url"],
+            _yes(endpoint.inflight),
+            _yes(bool(endpoint.tokens)),
+            _yes(endpoint.enabled),
+        )
+    console.print(table)
+
+
+@app.command(name="add")
+def add_endpoint(
+    url: Annotated[str, typer.Argument(help="http://, https:// or mailto:; user:password@ becomes Basic.")],
+    number: Number = None,
+    job_id: Job = None,
+    fax: Fax = None,
+    direction: Direction = None,
+    format_name: FormatName = None,
+    token: Tokens = None,
+    unsigned: Unsigned = False,
+    failover_url: Failover = None,
+    inflight: Inflight = None,
+    overtaken: Overtaken = None,
+    timeout_seconds: Timeout = None,
+    max_concurrent: Concurrent = None,
+    as_json: Json = False,
+) -> None:
+    """Add an endpoint: global, or of a number, or of one sent fax. Its token is shown in this answer and never again."""
+    given: dict[str, Any] = {
+        "url": url,
+        "direction": direction,
+        "format": format_name or DEFAULT_FORMAT,
+        "tokens": [] if unsigned else token,
+        "failover_url": failover_url,
+        "inflight": inflight,
+        "overtaken": overtaken,
+        "timeout_seconds": timeout_seconds,
+        "max_concurrent": max_concurrent,
+    } | _match(number, job_id, fax)
+
+    async def work() -> Endpoint:
+        async with _opened() as (pool, store, settings):
+            endpoint = new_endpoint(read_fields(_present(given)))
+            await _check_reachable(endpoint, settings)
+            async with pool.acquire() as connection, connection.transaction():
+                await store.insert(connection, endpoint)
+                await _audit(connection, "endpoint.added", endpoint)
+            await Intake(pool, store, EndpointBook(pool, store)).owe_registered(endpoint)
+            return endpoint
+
+    endpoint = run(work())
+    if as_json:
+        print_json(shown(endpoint, tokens=True))
+        return
+    console.print(f"added endpoint {endpoint.id}")
+    for each in endpoint.tokens:
+        console.print(f"token (shown once): {each}", soft_wrap=True)
+    if public_key := shown(endpoint)["public_key"]:
+        console.print(f"public key, for the application: {public_key}", soft_wrap=True)
+
+
+@app.command(name="set")
+def set_endpoint(
+    endpoint_id: Id,
+    url: Annotated[str | None, typer.Option("--url", help="Where it leads from now on.")] = None,
+    direction: Direction = None,
+    format_name: FormatName = None,
+    token: Tokens = None,
+    unsigned: Unsigned = False,
+    failover_url: Failover = None,
+    inflight: Inflight = None,
+    overtaken: Overtaken = None,
+    enabled: Enabled = None,
+    timeout_seconds: Timeout = None,
+    max_concurrent: Concurrent = None,
+    as_json: Json = False,
+) -> None:
+    """Change an endpoint; what is not named stays as it is."""
+    given = _present(
+        {
+            "url": url,
+            "direction": direction,
+            "format": format_name,
+            "tokens": [] if unsigned else token,
+            "failover_url": failover_url,
+            "inflight": inflight,
+            "overtaken": overtaken,
+            "enabled": enabled,
+            "timeout_seconds": timeout_seconds,
+            "max_concurrent": max_concurrent,
+        }
+    )
+    if failover_url == "":
+        given["failover_url"] = None
+
+    async def work() -> Endpoint:
+        async with _opened() as (pool, store, settings), pool.acquire() as connection, connection.transaction():
+            endpoint = changed(await _existing(connection, store, endpoint_id), read_fields(given))
+            await _check_reachable(endpoint, settings)
+            await store.update(connection, endpoint)
+            await _audit(connection, "endpoint.changed", endpoint)
+            return endpoint
+
+    endpoint = run(work())
+    if as_json:
+        print_json(shown(endpoint))
+    else:
+        console.print(f"changed endpoint {endpoint.id}: {', '.join(given) or 'nothing'}")
+
+
+@app.command(name="remove")
+def remove_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
+    """Remove an endpoint. Its history stays; what it was still owed becomes dead letters when due."""
+
+    async def work() -> Endpoint:
+        async with _opened() as (pool, store, _), pool.acquire() as connection, connection.transaction():
+            endpoint = await _existing(connection, store, endpoint_id)
+            await store.remove(connection, endpoint.id)
+            await _audit(connection, "endpoint.removed", endpoint)
+            return endpoint
+
+    endpoint = run(work())
+    if as_json:
+        print_json({"id": str(endpoint.id), "removed": True})
+    else:
+        console.print(f"removed endpoint {endpoint.id}")
+
+
+@asynccontextmanager
+async def _opened() -> AsyncIterator[tuple[Pool, EndpointStore, EndpointSettings]]:
+    settings = settings_of(EndpointSettings)
+    pool = await open_pool(settings.database_url.reveal(), size=2)
+    try:
+        yield pool, EndpointStore(settings.seal()), settings
+    finally:
+        await pool.close()
+
+
+async def _existing(connection: Any, store: EndpointStore, text: str) -> Endpoint:
+    try:
+        found = await store.get(connection, UUID(text), lock=True)
+    except ValueError:
+        raise BadEndpoint("id", f"`{text}` is no id") from None
+    if found is None:
+        raise BadEndpoint("id", f"there is no endpoint {text}")
+    return found
+
+
+async def _check_reachable(endpoint: Endpoint, settings: EndpointSettings) -> None:
+    await check_reachable("url", endpoint.url, settings.allowed_networks())
+    if endpoint.failover_url is not None:
+        await check_reachable("failover_url", endpoint.failover_url, settings.allowed_networks())
+
+
+async def _audit(connection: Any, what: str, endpoint: Endpoint) -> None:
+    await connection.execute(AUDIT, "cli", what, str(endpoint.id), "{}")
+
+
+def _present(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _match(number: str | None, job_id: str | None, fax: str | None) -> dict[str, Any]:
+    if number is not None:
+        return {"scope": "number", "match": number}
+    if job_id is not None:
+        return {"scope": "fax", "match": {"job_id": job_id}}
+    if fax is not None:
+        provider, _, fax_id = fax.partition(":")
+        return {"scope": "fax", "match": {"provider": provider, "fax_id": fax_id}}
+    return {}
+
+
+def _applies_to(endpoint: Endpoint) -> str:
+    if isinstance(endpoint.match, FaxMatch):
+        return " ".join(f"{name} {value}" for name, value in msgspec.to_builtins(endpoint.match).items())
+    return endpoint.match or "everything"
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"

@@ -1,0 +1,59 @@
+"""Encryption at rest of what must be read back: endpoint tokens, answers that hold them.
+
+Fernet (AES-128-CBC and HMAC-SHA256) of the library `cryptography`; SECRETS_KEY has its key format. Several keys are
+valid at once and the first encrypts, so that a key can be replaced: put the new one in front, let everything be
+written anew, drop the old one.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from shared.errors import Misconfigured
+from shared.settings import BadSetting
+
+
+class Unsealable(Misconfigured):
+    """No key of SECRETS_KEY opens what the ledger holds."""
+
+    code = "unsealable"
+
+
+class Seal:
+    """Seals and opens texts.
+
+    Raises:
+        BadSetting: A key is not the URL-safe base64 of 32 bytes, or there is none.
+    """
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        try:
+            self._fernet = MultiFernet([Fernet(key) for key in keys])
+        except ValueError:
+            raise BadSetting(
+                "SECRETS_KEY is wrong: each key must be the URL-safe base64 of 32 bytes, "
+                "as `openssl rand -base64 32 | tr +/ -_` makes them"
+            ) from None
+        # Endpoints are read every second and change rarely.
+        self._open_once = lru_cache(maxsize=10_000)(self._open)
+
+    def seal(self, text: str) -> bytes:
+        """Return *text* encrypted with the first key."""
+        return self._fernet.encrypt(text.encode())
+
+    def open(self, sealed: bytes) -> str:
+        """Return the text.
+
+        Raises:
+            Unsealable: None of the keys fits.
+        """
+        return self._open_once(sealed)
+
+    def _open(self, sealed: bytes) -> str:
+        try:
+            return self._fernet.decrypt(sealed).decode()
+        except InvalidToken:
+            raise Unsealable(
+                "SECRETS_KEY does not open the tokens in the ledger: the key that encrypted them must be among them"
+            ) from None
