@@ -5,6 +5,8 @@ import sys
 from contextlib import AsyncExitStack
 from typing import Final
 
+from dispatcher.channels import Channel
+from dispatcher.channels.mail import MailChannel, NoMailChannel
 from dispatcher.channels.webhook import WebhookChannel
 from dispatcher.consume import DeliveryHandler, EventHandler, delivery_consumer, event_consumer
 from dispatcher.deliver import Deliverer
@@ -50,7 +52,15 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         await stack.enter_async_context(running(recorder.run(), stop, "recorder"))
         webhooks = WebhookChannel(settings.allowed_networks())
         stack.push_async_callback(webhooks.close)
-        channels = {"http": webhooks, "https": webhooks}
+        channels: dict[str, Channel] = {"http": webhooks, "https": webhooks, "mailto": NoMailChannel()}
+        if mail := settings.mail():
+            relay, mail_from = mail
+            channels["mailto"] = mails = MailChannel(relay, mail_from)
+            stack.push_async_callback(mails.close)
+            if relay.password and relay.starttls is None:
+                log.warning("setting.insecure", reason="SMTP_URL: a relay without STARTTLS gets the password in clear")
+        else:
+            log.warning("setting.missing", reason="SMTP_URL is not set: what is owed to mailto endpoints waits")
         media = MediaStore(settings.media_url)
         deliverer = Deliverer(pool, publisher, channels, media, recorder, endpoints, metrics, backoff_seconds)
         await stack.enter_async_context(

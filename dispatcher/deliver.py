@@ -28,7 +28,7 @@ from dispatcher.messages import DeadDelivery, DeliveryMessage, Publishing, publi
 from dispatcher.metrics import Metrics
 from dispatcher.outcome import Bury, NotTold, NotTried, Outcome, PutBack, RetryAfter, Settle, Told, Verdict, judge
 from dispatcher.recorder import Recorder
-from dispatcher.routing import LEASE_MARGIN_SECONDS, Endpoint, Owed
+from dispatcher.routing import LEASE_MARGIN_SECONDS, Endpoint, Owed, has_word
 from shared.backoff import DEFER_WAITS_SECONDS
 from shared.broker import DEAD_DELIVERY, FAX_DEAD, FAX_RETRY, FAX_WORK, WORK_KEY, defer_queue, retry_queue
 from shared.domain import Event, Media
@@ -181,8 +181,15 @@ class Deliverer:
         endpoint = leased.endpoint
         try:
             outcome = await self._try_url(leased, endpoint.url, now)
-            if isinstance(outcome, NotTold) and endpoint.failover_url is not None:
-                outcome = await self._try_url(leased, endpoint.failover_url, now)
+            failover_url = endpoint.failover_url
+            if (
+                isinstance(outcome, NotTold)
+                and failover_url is not None
+                and has_word(failover_url, endpoint.format, leased.event)
+            ):
+                failover = await self._try_url(leased, failover_url, now)
+                # Our own trouble on the way to the failover does not undo that the endpoint itself failed us.
+                outcome = outcome if isinstance(failover, NotTried) else failover
         except MediaUnavailable as error:
             return NotTried(error=error.code)
         return outcome

@@ -4,17 +4,26 @@ This version knows global endpoints; `route` is the one place where the more spe
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 from uuid import UUID
 
 import msgspec
 
+from dispatcher.channels.mail_render import MailFormat
 from dispatcher.formats import FORMATS
 from dispatcher.lifecycle import is_overtaken
 from shared.domain import Event, Phase
 
 LEASE_MARGIN_SECONDS: Final = 15.0
 """On top of the longest attempt: for rendering, the failover's own connection, and writing the outcome down."""
+
+
+class _Words(Protocol):
+    def has_word_for(self, event: Event) -> bool:
+        """Can it say this event at all?"""
+
+
+_WORDS_OF_SCHEME: Final[dict[str, _Words]] = {"mailto": MailFormat()}
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,10 +65,20 @@ class Owed(msgspec.Struct, frozen=True, kw_only=True):
 def route(event: Event, endpoints: Iterable[Endpoint]) -> list[Owed]:
     """Return what is owed for *event* to the endpoints that apply to it."""
     return [
-        Owed(event=event, endpoint=endpoint, skipped=None if _has_word(endpoint, event) else "no_equivalent")
+        Owed(
+            event=event,
+            endpoint=endpoint,
+            skipped=None if has_word(endpoint.url, endpoint.format, event) else "no_equivalent",
+        )
         for endpoint in endpoints
         if _applies(endpoint, event)
     ]
+
+
+def has_word(url: str, format_name: str, event: Event) -> bool:
+    """Can *event* be said at *url*: in the words of its channel, if that has its own, else in those of the format?"""
+    words = _WORDS_OF_SCHEME.get(url.partition(":")[0]) or FORMATS[format_name]
+    return words.has_word_for(event)
 
 
 def skip_overtaken(owed: Sequence[Owed], rank_of: dict[tuple[str, str], int]) -> list[Owed]:
@@ -81,7 +100,3 @@ def _applies(endpoint: Endpoint, event: Event) -> bool:
         and endpoint.direction in {"any", event.direction}
         and (endpoint.inflight or event.phase is Phase.POSTFLIGHT)
     )
-
-
-def _has_word(endpoint: Endpoint, event: Event) -> bool:
-    return FORMATS[endpoint.format].has_word_for(event)

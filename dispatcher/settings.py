@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from dispatcher.channels.mail_address import Mailbox, Relay, parse_mailbox, parse_relay
 from dispatcher.egress import Network, parse_networks
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.settings import BadSetting, Secret, Settings, check_url
@@ -46,6 +47,16 @@ class DispatcherSettings(StoreSettings, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(description="networks that webhooks may reach though they are not public, e.g. `10.1.0.0/16`"),
     ] = ()
+    smtp_url: Annotated[
+        Secret | None,
+        Meta(
+            description="relay for mailto endpoints: `smtp://` (STARTTLS if offered), `smtp+starttls://` (or nothing), "
+            "`smtps://`; `user:password@host:port`, percent-encoded"
+        ),
+    ] = None
+    mail_from: Annotated[
+        str | None, Meta(description="sender of all mail, `fax@example.com` or `Faxes <fax@example.com>`")
+    ] = None
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="least level that is logged")
     ] = "INFO"
@@ -54,9 +65,10 @@ class DispatcherSettings(StoreSettings, frozen=True, kw_only=True):
     )
 
     def check(self) -> None:
-        """Check what the stores need, and the networks."""
+        """Check what the stores need, the networks, and the way of mail."""
         super().check()
         self.allowed_networks()
+        self.mail()
 
     def allowed_networks(self) -> tuple[Network, ...]:
         """Return the networks of EGRESS_ALLOW_NETWORKS.
@@ -68,3 +80,24 @@ class DispatcherSettings(StoreSettings, frozen=True, kw_only=True):
             return parse_networks(self.egress_allow_networks)
         except ValueError as error:
             raise BadSetting(f"EGRESS_ALLOW_NETWORKS is wrong: {error}") from None
+
+    def mail(self) -> tuple[Relay, Mailbox] | None:
+        """Return the relay for mail and who it is from; None if neither is set.
+
+        Raises:
+            BadSetting: One of them is wrong, or is set alone.
+        """
+        if self.smtp_url is None and self.mail_from is None:
+            return None
+        if self.smtp_url is None:
+            raise BadSetting("SMTP_URL is not set, but MAIL_FROM is: mail needs both")
+        if self.mail_from is None:
+            raise BadSetting("MAIL_FROM is not set, but SMTP_URL is: mail needs both")
+        try:
+            relay = parse_relay(self.smtp_url.reveal())
+        except ValueError as error:
+            raise BadSetting(f"SMTP_URL is wrong: {error}") from None
+        try:
+            return relay, parse_mailbox(self.mail_from)
+        except ValueError as error:
+            raise BadSetting(f"MAIL_FROM is wrong: {error}") from None

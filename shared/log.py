@@ -22,6 +22,7 @@ EVENTS: Final[dict[str, str]] = {
     "service.stopped": "everything is closed",
     "service.failed": "a part of the process died; the process ends so that the platform starts it again",
     "setting.insecure": "something is open on purpose; the line says what",
+    "setting.missing": "something cannot be done without a setting; the line says what",
     "library.warned": "a library used the standard logger",
     # broker
     "broker.connected": "a connection and its channels are open",
