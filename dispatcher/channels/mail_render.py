@@ -4,6 +4,8 @@ The HTML works without a style sheet, remote images, scripts or colours of its o
 outcome: text and background are the reader's, so that it is right in light and in dark.
 """
 
+import secrets
+from binascii import b2a_base64
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -18,6 +20,7 @@ from shared.domain import Event, EventType
 
 _BAR: Final[dict[Tone, str]] = {"good": "#1a7f37", "partly": "#9a6700", "bad": "#c62828", "underway": "#0b66c3"}
 _SIGN: Final[dict[Tone, str]] = {"good": "✓", "partly": "!", "bad": "✕", "underway": "…"}
+_BASE64_LINE: Final = 76
 _LINE: Final = "1px solid rgba(128,128,128,.3)"
 _FONT: Final = "-apple-system,BlinkMacSystemFont,'Segoe UI',Roboto,Helvetica,Arial,sans-serif"
 
@@ -51,14 +54,18 @@ def render(attempt: Attempt, mail_from: Mailbox, *, with_document: bool = True) 
     message["X-Faxhook-Command-Id"] = attempt.command_id
     message.set_content(text_of(story), cte="quoted-printable")
     message.add_alternative(html_of(story), subtype="html", cte="quoted-printable")
-    if attached is not None:
-        _attach(message, attached)
-    return message.as_bytes()
+    return message.as_bytes() if attached is None else _with_attachment(message, attached)
 
 
-def _attach(message: EmailMessage, attached: Attachment) -> None:
+def _with_attachment(message: EmailMessage, attached: Attachment) -> bytes:
+    # A stand-in goes through the mail library, the document takes its place: the library needs 45 ms for each MB.
+    stand_in = secrets.token_bytes(30)
     maintype, _, subtype = attached.content_type.partition("/")
-    message.add_attachment(attached.content, maintype=maintype, subtype=subtype, filename=attached.filename)
+    message.add_attachment(stand_in, maintype=maintype, subtype=subtype, filename=attached.filename)
+    before, _, after = message.as_bytes().partition(b2a_base64(stand_in, newline=False))
+    encoded = b2a_base64(attached.content, newline=False)
+    lines = [encoded[start : start + _BASE64_LINE] for start in range(0, len(encoded), _BASE64_LINE)]
+    return b"".join((before, b"\r\n".join(lines), after))
 
 
 def _header(text: str) -> str:

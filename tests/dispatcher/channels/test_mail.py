@@ -17,7 +17,7 @@ from dispatcher.channels import Attempt, mail_relay
 from dispatcher.channels.mail import MailChannel, NoMailChannel
 from dispatcher.channels.mail_address import Mailbox, parse_relay
 from dispatcher.outcome import NotTold, NotTried, Told
-from shared.domain import EventType, Media
+from shared.domain import EventType, Failure, Media
 
 DELIVERY_ID = UUID("01999d3c-8a40-7c11-9d0e-0f4b7f6a9e51")
 URL = "mailto:faxes%2Bin@example.com"
@@ -175,6 +175,25 @@ async def test_an_address_that_is_none_is_the_endpoints_fault() -> None:
             error="bad_address", url="mailto:a@b.example,c@d.example"
         )
         assert relay.connections == 0
+
+
+async def test_a_relay_that_refuses_before_it_has_heard_all_is_counted_with_its_code() -> None:
+    event = an_event(1, EventType.RECEIVED, media=Media(key="k", bytes=8_000_000, content_type="application/pdf"))
+    answers = ("220 hello", "250 relay", "250 ok", "250 ok", "354 go on", "552 5.3.4 that is enough")
+    async with talking(*answers) as port, mailing(f"smtp://127.0.0.1:{port}") as channel:
+        outcome = await channel.attempt(attempt(event=event, document=bytes(8_000_000)))
+    assert outcome == NotTold(error="smtp_552", url=URL, answer=b"552 5.3.4 that is enough")
+
+
+async def test_a_line_that_begins_with_a_dot_does_not_end_the_mail() -> None:
+    event = an_event(1, EventType.FAILED, failure=Failure(message="." * 200), from_number="." * 80)
+    async with both() as (relay, channel):
+        assert isinstance(await channel.attempt(attempt(event=event)), Told)
+    (mail,) = relay.mails
+    assert b"\r\n." in mail.content  # else nothing was tried
+    bodies = [mail.message.get_body((kind,)).get_content() for kind in ("plain", "html")]
+    assert [body.count("." * 200) for body in bodies] == [1, 1]
+    assert bodies[1].rstrip().endswith("</html>")
 
 
 # ---- Told stays told ------------------------------------------------------------------------------------------------
