@@ -141,6 +141,9 @@ class Connections:
     def _keep(self, connection: aiosmtplib.SMTP) -> None:
         if not connection.is_connected:
             return
+        if len(self._kept) >= MOST_CONNECTIONS:
+            self._part_with(connection)
+            return
         timer = asyncio.get_running_loop().call_later(KEPT_SECONDS, self._expire, connection)
         self._kept.append((connection, timer))
 

@@ -89,7 +89,12 @@ def list_endpoints(as_json: Json = False) -> None:
 
 @endpoints_app.command(name="add")
 def add_endpoint(
-    url: Annotated[str, typer.Argument(help="http:// or https://; user:password@ becomes Basic authentication.")],
+    url: Annotated[
+        str,
+        typer.Argument(
+            help="http://, https:// (user:password@ becomes Basic) or mailto:"
+        ),
+    ],
     direction: Annotated[str, typer.Option(help="sent, received or any")] = "any",
     format_name: Annotated[str, typer.Option("--format", help=f"one of {', '.join(FORMATS)}")] = DEFAULT_FORMAT,
     token: Annotated[str | None, typer.Option(help="Signs the webhooks; absent: one is made and shown once.")] = None,
