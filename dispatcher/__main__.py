@@ -11,12 +11,14 @@ from dispatcher.channels.webhook import WebhookChannel
 from dispatcher.consume import DeliveryHandler, EventHandler, delivery_consumer, event_consumer
 from dispatcher.deliver import Deliverer
 from dispatcher.endpoints import EndpointBook
+from dispatcher.fetch import Documents
 from dispatcher.ledger import open_pool
 from dispatcher.metrics import Metrics
 from dispatcher.ops.http import ops_app, serving
 from dispatcher.recorder import Recorder
 from dispatcher.settings import DispatcherSettings
 from dispatcher.sweeper import Sweeper
+from dispatcher.way_out import WayOut
 from shared.broker import FAX_DEAD, FAX_IN, FAX_RETRY, FAX_WORK, topology
 from shared.log import get_logger
 from shared.media import MediaStore
@@ -50,8 +52,9 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         await stack.enter_async_context(running(endpoints.run(), stop, "endpoints"))
         recorder = Recorder(pool)
         await stack.enter_async_context(running(recorder.run(), stop, "recorder"))
-        webhooks = WebhookChannel(settings.allowed_networks())
-        stack.push_async_callback(webhooks.close)
+        way_out = WayOut(settings.allowed_networks(), settings.proxy())
+        stack.push_async_callback(way_out.close)
+        webhooks = WebhookChannel(way_out)
         channels: dict[str, Channel] = {"http": webhooks, "https": webhooks, "mailto": NoMailChannel()}
         if mail := settings.mail():
             relay, mail_from = mail
@@ -61,8 +64,8 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
                 log.warning("setting.insecure", reason="SMTP_URL: a relay without STARTTLS gets the password in clear")
         else:
             log.warning("setting.missing", reason="SMTP_URL is not set: what is owed to mailto endpoints waits")
-        media = MediaStore(settings.media_url)
-        deliverer = Deliverer(pool, publisher, channels, media, recorder, endpoints, metrics, backoff_seconds)
+        documents = Documents(pool, MediaStore(settings.media_url), way_out)
+        deliverer = Deliverer(pool, publisher, channels, documents, recorder, endpoints, metrics, backoff_seconds)
         await stack.enter_async_context(
             running(Sweeper(pool, publisher, metrics).run(endpoints.known), stop, "sweeper")
         )

@@ -15,7 +15,7 @@ import msgspec
 
 from dispatcher.lifecycle import FaxState, fold
 from dispatcher.routing import Endpoint, Owed, skip_overtaken
-from shared.domain import Event, decode_event, encode_event
+from shared.domain import Event, Media, decode_event, encode_event
 from shared.errors import Misconfigured
 from shared.ids import uuid7
 from shared.sql import REVISION
@@ -276,7 +276,7 @@ WHERE d.id = wanted.id
   AND endpoints.id = d.endpoint_id
   AND events.id = d.event_id
   AND faxes.provider = events.provider AND faxes.fax_id = events.fax_id
-RETURNING d.id, d.endpoint_id, d.attempts, events.body, faxes.rank
+RETURNING d.id, d.endpoint_id, d.attempts, events.body, events.media, faxes.rank
 """
 
 
@@ -287,13 +287,39 @@ async def claim(pool: Pool, wanted: Sequence[tuple[UUID, int]], margin_seconds: 
     return [
         Claim(
             delivery_id=row["id"],
-            event=decode_event(row["body"]),
+            event=_event(row["body"], row["media"]),
             endpoint_id=row["endpoint_id"],
             attempt=row["attempts"] + 1,
             fax_rank=row["rank"],
         )
         for row in rows
     ]
+
+
+def _event(body: bytes, media: str | None) -> Event:
+    """Return an event, with the document that was fetched for it if there is one."""
+    event = decode_event(body)
+    return event if media is None else msgspec.structs.replace(event, media=_decode_media(media))
+
+
+MEDIA_OF: Final = "SELECT media FROM events WHERE id = $1"
+
+
+async def media_of(pool: Pool, event_id: str) -> Media | None:
+    """Return where an event's document is kept that its provider only named by URL; None if it is not."""
+    media = await pool.fetchval(MEDIA_OF, event_id)
+    return None if media is None else _decode_media(media)
+
+
+KEEP_MEDIA: Final = "UPDATE events SET media = $2 WHERE id = $1 AND media IS NULL"
+
+
+async def keep_media(pool: Pool, event_id: str, media: Media) -> None:
+    """Write down where it is kept. The first one to do so wins; who comes later has kept the same, or a copy."""
+    await pool.execute(KEEP_MEDIA, event_id, msgspec.json.encode(media).decode())
+
+
+_decode_media: Final = msgspec.json.Decoder(Media).decode
 
 
 RENEW: Final = """

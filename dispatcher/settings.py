@@ -1,6 +1,7 @@
 """What the dispatcher reads from its environment."""
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from msgspec import Meta
 
@@ -47,6 +48,13 @@ class DispatcherSettings(StoreSettings, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(description="networks that webhooks may reach though they are not public, e.g. `10.1.0.0/16`"),
     ] = ()
+    egress_proxy: Annotated[
+        Secret | None,
+        Meta(
+            description="proxy that webhooks and fetched documents go through, `http://user:password@host:port`; names "
+            "are resolved, and have to be checked, by it"
+        ),
+    ] = None
     smtp_url: Annotated[
         Secret | None,
         Meta(
@@ -65,9 +73,10 @@ class DispatcherSettings(StoreSettings, frozen=True, kw_only=True):
     )
 
     def check(self) -> None:
-        """Check what the stores need, the networks, and the way of mail."""
+        """Check what the stores need, the networks, the proxy, and the way of mail."""
         super().check()
         self.allowed_networks()
+        self.proxy()
         self.mail()
 
     def allowed_networks(self) -> tuple[Network, ...]:
@@ -80,6 +89,25 @@ class DispatcherSettings(StoreSettings, frozen=True, kw_only=True):
             return parse_networks(self.egress_allow_networks)
         except ValueError as error:
             raise BadSetting(f"EGRESS_ALLOW_NETWORKS is wrong: {error}") from None
+
+    def proxy(self) -> str | None:
+        """Return the URL of EGRESS_PROXY; None if it is not set.
+
+        Raises:
+            BadSetting: It is none of a proxy.
+        """
+        if self.egress_proxy is None:
+            return None
+        url = self.egress_proxy.reveal()
+        check_url("EGRESS_PROXY", url, ("http",))
+        try:
+            parts = urlsplit(url)
+            is_complete = bool(parts.hostname and parts.port) and parts.path in {"", "/"}
+        except ValueError:
+            is_complete = False
+        if not is_complete or urlsplit(url).query or urlsplit(url).fragment:
+            raise BadSetting("EGRESS_PROXY is wrong: it must be `http://host:port`, with `user:password@` if it asks")
+        return url
 
     def mail(self) -> tuple[Relay, Mailbox] | None:
         """Return the relay for mail and who it is from; None if neither is set.

@@ -18,11 +18,11 @@ import typer
 from msgspec import Meta
 from yarl import URL
 
-from dispatcher.channels.webhook import error_code
 from dispatcher.ops.endpoint_input import BadEndpoint, checked_web_url
 from dispatcher.ops.exits import EXIT_AWAY, EXIT_BAD_INPUT, fail
 from dispatcher.ops.sample_signing import MissingSecret, SampleSecrets
 from dispatcher.ops.samples import FROM_NUMBER, SAMPLES, TO_NUMBER, SampleCallback, UnknownSample, build
+from dispatcher.way_out import error_code
 from shared.domain import utc_now
 from shared.errors import FaxhookError
 from shared.settings import EXIT_BAD_SETTING, BadSetting, Secret, Settings, load
