@@ -12,7 +12,7 @@ from deploy.document_formats import SampleEvent, sample_events
 from dispatcher.formats import FORMATS, Facts, Webhook
 from dispatcher.formats.tokens import new_token, public_key
 from shared.callback import Adapter, Callback, Document, Parsed
-from shared.domain import Event, EventType, Provider
+from shared.domain import Event, EventType, Phase, Provider
 from shared.forms import read_form
 from shared.ids import uuid7
 from shared.providers.phaxio import PhaxioAdapter
@@ -27,6 +27,17 @@ URL = HOST + TARGET
 TOKENS = {name: new_token(name) for name in FORMATS}
 FILE_PARTS = {"phaxio-v2.1": "file", "phaxio-v2": "file", "phaxio-v1": "filename"}
 SIGNATURES = ("X-Phaxio-Signature", "telnyx-signature-ed25519", "X-Sinch-Signature", "webhook-signature")
+
+ENDINGS = frozenset(each for each in EventType if each.phase is Phase.POSTFLIGHT)
+WORDS = {
+    "phaxio-v2.1": ENDINGS | {EventType.PAGE_SENT, EventType.RETRY_SCHEDULED},
+    "phaxio-v2": ENDINGS,
+    "phaxio-v1": ENDINGS,
+    "telnyx-v2": ENDINGS | {EventType.QUEUED, EventType.RECEIVING, EventType.MEDIA_PROCESSED, EventType.SENDING},
+    "sinch-v3": ENDINGS,
+    "standard-v1": frozenset(EventType),
+}
+"""What each format has words for, by the contract."""
 
 
 def minimal_events() -> Iterator[SampleEvent]:

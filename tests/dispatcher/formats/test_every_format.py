@@ -1,16 +1,15 @@
 """What holds for every format: each event it has a word for goes out whole, signed, and is read as what it was."""
 
-import sys
-
 import pytest
 from format_cases import (
+    ENDINGS,
     EVENTS,
     FILE_PARTS,
-    NOW,
     RENDERED,
     SAMPLES,
     SIGNATURES,
     TOKENS,
+    WORDS,
     as_callback,
     case_id,
     content_of,
@@ -19,30 +18,18 @@ from format_cases import (
     read_back,
     render,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.document_formats import NO_EQUIVALENT, SampleEvent, cell, table
+from deploy.document_formats import SampleEvent
 from dispatcher.formats import FORMATS
-from dispatcher.formats.base import Format
 from dispatcher.formats.tokens import check_token, new_token
-from dispatcher.ops.samples import SAMPLES as SAMPLES_OF_PROVIDERS
-from dispatcher.ops.webhook_readers import READERS
 from shared.domain import Direction, EventType, Failure, Phase, Provider
 from shared.errors import Refused
 from shared.forms import MAX_FIELDS, read_form
 
 OWN = {"phaxio": Provider.PHAXIO, "telnyx": Provider.TELNYX, "sinch": Provider.SINCH}
 T = EventType
-ENDINGS = frozenset(each for each in EventType if each.phase is Phase.POSTFLIGHT)
-WORDS = {
-    "phaxio-v2.1": ENDINGS | {T.PAGE_SENT, T.RETRY_SCHEDULED},
-    "phaxio-v2": ENDINGS,
-    "phaxio-v1": ENDINGS,
-    "telnyx-v2": ENDINGS | {T.QUEUED, T.RECEIVING, T.MEDIA_PROCESSED, T.SENDING},
-    "sinch-v3": ENDINGS,
-    "standard-v1": frozenset(EventType),
-}
 STANDARD_LIMIT_BYTES = 20_000
 NO_PARTIAL = {"telnyx-v2", "sinch-v3"}  # they have no word of their own for it: it is a failure there
 
@@ -255,59 +242,48 @@ def test_whatever_text_and_document_a_provider_sends_it_verifies_and_the_documen
             assert part.content == content
 
 
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+_NAMES = st.sampled_from(
+    [
+        "id",
+        "status",
+        "direction",
+        "recipients",
+        "completed_at",
+        "requested_at",
+        "created_at",
+        "number",
+        "barcodes",
+        "error_code",
+        "errorCode",
+        "event",
+        "event_type",
+        "payload",
+        "meta",
+        "file",
+        "page",
+        "message",
+        "is_test",
+    ]
+)
+_OBJECTS = st.dictionaries(_NAMES, _JSON | st.lists(st.dictionaries(_NAMES, _JSON)), max_size=6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(fields=_OBJECTS, inner=_OBJECTS)
+def test_no_provider_can_send_what_a_format_cannot_render(fields, inner):
+    fields |= {"fax": inner, "payload": inner}
+    for sample in SAMPLES:
+        event = type(sample.event)(**(_as_dict(sample.event) | {"fields": fields}))
+        odd = SampleEvent(sample.provider, "odd", event, None)
+        for format_name, rendering in FORMATS.items():
+            if rendering.has_word_for(event):
+                json_of(render(format_name, odd))
+
+
 def _as_dict(event):
     return {name: getattr(event, name) for name in event.__struct_fields__}
-
-
-# ---- The checklist ----------------------------------------------------------------------------------------------
-
-
-def missing(format_name: str, rendering: Format) -> list[str]:
-    """Return what a format still lacks: what adding one consists of."""
-    lacks = []
-    if format_name not in READERS:
-        lacks.append("a reader in dispatcher/ops/webhook_readers.py, or `faxhook listen` cannot verify it")
-    documented = sys.modules[type(rendering).__module__].__doc__ or ""
-    if "| ours |" not in documented or format_name not in documented:
-        lacks.append("a mapping table in its module's docstring, with the format's name")
-    try:
-        own_reader(format_name, new_token(format_name))
-    except KeyError:
-        lacks.append("an application's own reader in tests/support/format_cases.py")
-    if format_name not in WORDS:
-        lacks.append("the types that it has words for, in this file")
-    for provider in SAMPLES_OF_PROVIDERS:
-        events = [each.event for each in SAMPLES if each.provider == provider]
-        if not any(rendering.has_word_for(event) for event in events):
-            lacks.append(f"a sample of {provider} that it can say")
-    if f"| {format_name} |" not in table().replace(" |\n", " |"):
-        lacks.append("a column in the README's table")
-    return lacks
-
-
-@pytest.mark.parametrize("format_name", FORMATS)
-def test_a_registered_format_lacks_nothing_of_the_checklist(format_name):
-    assert missing(format_name, FORMATS[format_name]) == []
-
-
-def test_a_format_that_is_only_registered_is_told_what_it_lacks():
-    class Mute:
-        def has_word_for(self, _event):
-            return False
-
-    Mute.__module__ = __name__
-    assert len(missing("mute-v0", Mute())) == 5 + len(SAMPLES_OF_PROVIDERS)
-
-
-def test_every_provider_has_a_sample_of_a_good_and_of_a_bad_ending():
-    for provider in Provider:
-        types = {each.event.type for each in SAMPLES if each.provider == provider}
-        assert types & {T.DELIVERED, T.RECEIVED}
-        assert types & {T.FAILED, T.RECEIVE_FAILED}
-
-
-def test_the_tables_cells_say_what_happens():
-    page = next(each for each in SAMPLES if each.event.type is T.PAGE_SENT)
-    received = next(each for each in SAMPLES if each.event.type is T.RECEIVED)
-    assert cell("phaxio-v1", page, NOW) == NO_EQUIVALENT
-    assert (cell("phaxio-v2.1", page, NOW), cell("phaxio-v2.1", received, NOW)) == ("rendered", "rendered, file")

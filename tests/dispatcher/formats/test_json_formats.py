@@ -140,6 +140,29 @@ def test_sinch_v3_makes_sinchs_shape_of_faxbots_flat_one():
     assert message == {"event": "INCOMING_FAX", "fax": expected}
 
 
+@pytest.mark.parametrize("status", ["failed", None, 7])
+def test_sinch_v3_says_sinchs_word_where_sinch_was_read_from_another(status):
+    fields = {"event": "INCOMING_FAX", "fax": {"id": "f", "status": status, "direction": "OUTBOUND"}}
+    event = an_event(1, T.FAILED, provider=Provider.SINCH, fields=fields)
+    message = json_of(render("sinch-v3", of(event)))
+    assert (message["event"], message["fax"]["status"]) == ("FAX_COMPLETED", "FAILURE")
+    received = json_of(render("sinch-v3", of(an_event(1, T.RECEIVE_FAILED, provider=Provider.SINCH, fields=fields))))
+    assert (received["event"], received["fax"]["direction"]) == ("INCOMING_FAX", "INBOUND")
+
+
+def test_sinch_v3_speaks_of_no_document_that_it_does_not_carry():
+    fields = {"event": "INCOMING_FAX", "fax": {"id": "f"}, "fileType": "PDF", "files": [{"fileType": "PDF"}]}
+    event = an_event(1, T.RECEIVED, provider=Provider.SINCH, fields=fields)
+    assert set(json_of(render("sinch-v3", of(event)))) == {"event", "fax"}
+
+
+def test_sinch_v3_names_media_by_url_of_received_faxes_only():
+    media = Media(url="https://media.example.com/x.pdf")
+    received, sent = (an_event(1, each, provider=Provider.TELNYX, media=media) for each in (T.RECEIVED, T.DELIVERED))
+    assert json_of(render("sinch-v3", of(received)))["fax"]["contentUrl"] == media.url
+    assert "contentUrl" not in json_of(render("sinch-v3", of(sent)))["fax"]
+
+
 # ---- standard-v1 ------------------------------------------------------------------------------------------------
 
 

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 from dispatchers import an_event
-from format_cases import SAMPLES, form_of, json_of, render
+from format_cases import NOW, SAMPLES, form_of, json_of, render
 
 from deploy.document_formats import SampleEvent
 from dispatcher.formats.phaxio_fax import fax_object, fax_object_v1
-from shared.domain import Direction, EventType, Failure, Provider
+from shared.domain import Direction, EventType, Failure, Media, Provider
 
 V1 = {
     "id": 13112687,
@@ -139,3 +139,23 @@ def test_the_direction_of_a_received_fax_shows_its_caller_only_as_such():
     assert (sent["caller_id"], sent["recipients"][0]["phone_number"]) == ("+1", "+2")
     assert sample("phaxio", "received").event.direction is Direction.RECEIVED
     json.dumps(fax)
+
+
+@pytest.mark.parametrize("name", ["phaxio-v2", "phaxio-v1"])
+def test_what_came_with_version_21_is_left_out_of_the_versions_before_it(name):
+    fields = {"fax": {"id": 5, "status": "success"}, "event_type": "fax_completed", "page": "2", "retry_count": "1"}
+    form = form_of(render(name, of(an_event(5, fields={**fields, "recipient_phone_number": "+1", "other": "kept"}))))
+    assert set(form) == {"fax", "success", "is_test", "direction", "message", "other"}
+
+
+def test_a_fax_on_its_way_is_not_said_to_be_completed():
+    fax = fax_object(an_event(5, EventType.PAGE_SENT, provider=Provider.TELNYX, occurred_at=NOW, to_number="+1"))
+    assert (fax["status"], fax["completed_at"], fax["recipients"][0]["completed_at"]) == ("inprogress", None, None)
+
+
+def test_a_type_that_would_end_its_line_is_not_sent():
+    media = Media(key="k", sha256="s", bytes=1, content_type="application/pdf\r\nX-Injected: 1")
+    event = an_event(5, EventType.RECEIVED, media=media)
+    body = render("phaxio-v2.1", SampleEvent("phaxio", "made", event, b"x")).body
+    assert b"X-Injected" not in body
+    assert b"Content-Type: application/octet-stream\r\n" in body
