@@ -31,8 +31,9 @@ services: $(READY) ## Bring up the private RabbitMQ and PostgreSQL
 services-down: $(READY) ## Stop them
 	@$(BIN)/python deploy/local.py down
 
-docs: $(READY) ## Write what is generated: settings tables, deploy/env.example
+docs: $(READY) ## Write what is generated: tables of settings and formats, deploy/env.example
 	@$(BIN)/python deploy/document_settings.py
+	@$(BIN)/python deploy/document_formats.py
 
 lock: $(READY) ## Pin the newest dependencies, with hashes and without index addresses
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock

@@ -100,7 +100,8 @@ async def running_stack(
         await wait_for(lambda: listening.url, READY_SECONDS, "the listener did not start")
         url = listening.url.rstrip("/") + ENDPOINT_PATH
         endpoint = await own_endpoint(database_url, url, variables[LISTEN_TOKEN], max_concurrent)
-        environment = {**variables, "SMTP_URL": smtp_url}
+        mail_from = variables.get("MAIL_FROM") or "faxhook@localhost"
+        environment = {**variables, "SMTP_URL": smtp_url, "MAIL_FROM": mail_from}
         for name in ("dispatcher", "ingress"):
             await stack.enter_async_context(
                 family.child(name, ["-m", name], environment, lambda line, name=name: on_line(name, line))  # type: ignore[misc]

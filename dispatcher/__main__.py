@@ -5,11 +5,14 @@ import sys
 from contextlib import AsyncExitStack
 from typing import Final
 
+from dispatcher.channels import Channel
+from dispatcher.channels.mail import MailChannel, NoMailChannel
 from dispatcher.channels.webhook import WebhookChannel
 from dispatcher.consume import DeliveryHandler, EventHandler, delivery_consumer, event_consumer
 from dispatcher.deliver import Deliverer
 from dispatcher.endpoint_store import EndpointStore
 from dispatcher.endpoints import EndpointBook
+from dispatcher.fetch import Documents
 from dispatcher.intake import Intake
 from dispatcher.metrics import Metrics
 from dispatcher.ops.endpoint_api import EndpointApi
@@ -18,6 +21,7 @@ from dispatcher.pool import open_pool
 from dispatcher.recorder import Recorder
 from dispatcher.settings import DispatcherSettings
 from dispatcher.sweeper import Sweeper
+from dispatcher.way_out import WayOut
 from shared.broker import FAX_DEAD, FAX_IN, FAX_RETRY, FAX_WORK, topology
 from shared.log import get_logger
 from shared.media import MediaStore
@@ -53,11 +57,20 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         await stack.enter_async_context(running(endpoints.run(), stop, "endpoints"))
         recorder = Recorder(pool)
         await stack.enter_async_context(running(recorder.run(), stop, "recorder"))
-        webhooks = WebhookChannel(settings.allowed_networks())
-        stack.push_async_callback(webhooks.close)
-        channels = {"http": webhooks, "https": webhooks}
-        media = MediaStore(settings.media_url)
-        deliverer = Deliverer(pool, publisher, channels, media, recorder, metrics, backoff_seconds)
+        way_out = WayOut(settings.allowed_networks(), settings.proxy())
+        stack.push_async_callback(way_out.close)
+        webhooks = WebhookChannel(way_out)
+        channels: dict[str, Channel] = {"http": webhooks, "https": webhooks, "mailto": NoMailChannel()}
+        if mail := settings.mail():
+            relay, mail_from = mail
+            channels["mailto"] = mails = MailChannel(relay, mail_from)
+            stack.push_async_callback(mails.close)
+            if relay.password and relay.starttls is None:
+                log.warning("setting.insecure", reason="SMTP_URL: a relay without STARTTLS gets the password in clear")
+        else:
+            log.warning("setting.missing", reason="SMTP_URL is not set: what is owed to mailto endpoints waits")
+        documents = Documents(pool, MediaStore(settings.media_url), way_out)
+        deliverer = Deliverer(pool, publisher, channels, documents, recorder, metrics, backoff_seconds)
         await stack.enter_async_context(
             running(Sweeper(pool, publisher, metrics).run(endpoints.known), stop, "sweeper")
         )

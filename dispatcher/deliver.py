@@ -20,6 +20,8 @@ import msgspec
 
 from dispatcher import ledger
 from dispatcher.channels import Attempt, Channel
+from dispatcher.fetch import LEASE_SECONDS as FETCH_LEASE_SECONDS
+from dispatcher.fetch import may_need_fetch
 from dispatcher.lanes import Lanes, Leased
 from dispatcher.ledger import Claim, Record
 from dispatcher.lifecycle import is_overtaken
@@ -28,20 +30,21 @@ from dispatcher.metrics import Metrics
 from dispatcher.outcome import Bury, NotTold, NotTried, Outcome, PutBack, RetryAfter, Settle, Told, Verdict, judge
 from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
 from dispatcher.recorder import Recorder
-from dispatcher.routing import LEASE_MARGIN_SECONDS, Endpoint, Owed
+from dispatcher.routing import LEASE_MARGIN_SECONDS, Endpoint, Owed, has_word
+from dispatcher.way_out import ProxyAway
 from shared.backoff import DEFER_WAITS_SECONDS
 from shared.broker import DEAD_DELIVERY, FAX_DEAD, FAX_RETRY, FAX_WORK, WORK_KEY, defer_queue, retry_queue
-from shared.domain import Event, Media
+from shared.domain import Event
 from shared.ids import command_id
 from shared.log import get_logger
 from shared.media import MediaUnavailable
 
 
 class Documents(Protocol):
-    """What gives a stored document."""
+    """What gives an event's document."""
 
-    async def get(self, media: Media) -> bytes:
-        """Return its content; raise `MediaUnavailable`."""
+    async def of(self, event: Event, attempt: int) -> tuple[Event, bytes | None]:
+        """Return it, and the event that tells of it; raise `MediaUnavailable` or `ProxyAway` for our own trouble."""
 
 
 class Deliverer:
@@ -99,8 +102,8 @@ class Deliverer:
     async def drain(self) -> None:
         """Finish the attempts under way, put back what only waited, write all outcomes.
 
-        Takes as long as the attempts under way: at most twice the longest `timeout_seconds`. Cutting one off would
-        not tell whether the application has it.
+        Takes as long as the attempts under way: at most twice the longest `timeout_seconds`, and a fetch. Cutting one
+        off would not tell whether the application has it.
         """
         self._stopping = True
         await self._lanes.idle()
@@ -166,12 +169,14 @@ class Deliverer:
         self._recorder.record(record, self._lanes.free)
 
     async def _still_ours(self, leased: Leased) -> bool:
-        """Prolong a lease that waited so long in its lane that an attempt might outlive it."""
-        endpoint = leased.endpoint
-        if leased.lease_ends - time.monotonic() >= endpoint.lease_seconds - LEASE_MARGIN_SECONDS / 2:
+        """Prolong a lease that an attempt might outlive: it waited long in its lane, or a document is to be fetched."""
+        lease_seconds = leased.endpoint.lease_seconds
+        if may_need_fetch(leased.event) and self._wants_document(leased):
+            lease_seconds += FETCH_LEASE_SECONDS
+        if leased.lease_ends - time.monotonic() >= lease_seconds - LEASE_MARGIN_SECONDS / 2:
             return True
         try:
-            return await ledger.renew(self._pool, leased.delivery_id, leased.attempt, endpoint.lease_seconds)
+            return await ledger.renew(self._pool, leased.delivery_id, leased.attempt, lease_seconds)
         except (*LEDGER_AWAY, *LEDGER_BUSY):
             return False
 
@@ -179,18 +184,32 @@ class Deliverer:
         endpoint = leased.endpoint
         try:
             outcome = await self._try_url(leased, endpoint.url, now)
-            if isinstance(outcome, NotTold) and endpoint.failover_url is not None:
-                outcome = await self._try_url(leased, endpoint.failover_url, now)
-        except MediaUnavailable as error:
+            failover_url = endpoint.failover_url
+            if (
+                isinstance(outcome, NotTold)
+                and failover_url is not None
+                and has_word(failover_url, endpoint.format, leased.event)
+            ):
+                failover = await self._try_url(leased, failover_url, now)
+                # Our own trouble on the way to the failover does not undo that the endpoint itself failed us.
+                outcome = outcome if isinstance(failover, NotTried) else failover
+        except (MediaUnavailable, ProxyAway) as error:
             return NotTried(error=error.code)
         return outcome
 
+    def _wants_document(self, leased: Leased) -> bool:
+        urls = (leased.endpoint.url, leased.endpoint.failover_url)
+        return any(url and self._channel(url).wants_document(leased.event, leased.endpoint.format) for url in urls)
+
+    def _channel(self, url: str) -> Channel:
+        return self._channels[url.partition(":")[0]]
+
     async def _try_url(self, leased: Leased, url: str, now: datetime) -> Outcome:
         endpoint, event = leased.endpoint, leased.event
-        channel = self._channels[url.partition(":")[0]]
+        channel = self._channel(url)
         document = None
-        if event.media is not None and event.media.key is not None and channel.wants_document(event, endpoint.format):
-            document = await self._documents.get(event.media)
+        if event.media is not None and channel.wants_document(event, endpoint.format):
+            event, document = await self._documents.of(event, leased.attempt)
         return await channel.attempt(
             Attempt(
                 event=event,

@@ -14,7 +14,7 @@ import msgspec
 from dispatcher.endpoint_store import COLUMNS, EndpointStore
 from dispatcher.pool import Pool
 from dispatcher.routing import Endpoint
-from shared.domain import Event, decode_event
+from shared.domain import Event, Media, decode_event
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +82,7 @@ WHERE d.id = wanted.id
   AND endpoints.id = d.endpoint_id
   AND events.id = d.event_id
   AND faxes.provider = events.provider AND faxes.fax_id = events.fax_id
-RETURNING d.id, d.attempts, events.body, faxes.rank, {COLUMNS}
+RETURNING d.id, d.attempts, events.body, events.media, faxes.rank, {COLUMNS}
 """  # noqa: S608 - the inserted text is a constant
 
 
@@ -95,7 +95,7 @@ async def claim(
     return [
         Claim(
             delivery_id=row["id"],
-            event=decode_event(row["body"]),
+            event=_event(row["body"], row["media"]),
             endpoint=store.from_row(row),
             is_removed=row["removed_at"] is not None,
             attempt=row["attempts"] + 1,
@@ -103,6 +103,32 @@ async def claim(
         )
         for row in rows
     ]
+
+
+def _event(body: bytes, media: str | None) -> Event:
+    """Return an event, with the document that was fetched for it if there is one."""
+    event = decode_event(body)
+    return event if media is None else msgspec.structs.replace(event, media=_decode_media(media))
+
+
+MEDIA_OF: Final = "SELECT media FROM events WHERE id = $1"
+
+
+async def media_of(pool: Pool, event_id: str) -> Media | None:
+    """Return where an event's document is kept that its provider only named by URL; None if it is not."""
+    media = await pool.fetchval(MEDIA_OF, event_id)
+    return None if media is None else _decode_media(media)
+
+
+KEEP_MEDIA: Final = "UPDATE events SET media = $2 WHERE id = $1 AND media IS NULL"
+
+
+async def keep_media(pool: Pool, event_id: str, media: Media) -> None:
+    """Write down where it is kept. The first one to do so wins; who comes later has kept the same, or a copy."""
+    await pool.execute(KEEP_MEDIA, event_id, msgspec.json.encode(media).decode())
+
+
+_decode_media: Final = msgspec.json.Decoder(Media).decode
 
 
 RENEW: Final = """

@@ -6,11 +6,12 @@ counts as if it were not there.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 from uuid import UUID
 
 import msgspec
 
+from dispatcher.channels.mail_render import MailFormat
 from dispatcher.formats import FORMATS
 from dispatcher.lifecycle import is_overtaken
 from shared.domain import Direction, Event, Phase, Provider
@@ -31,6 +32,14 @@ class FaxMatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     provider: Provider | None = None
     fax_id: str | None = None
     job_id: str | None = None
+
+
+class _Words(Protocol):
+    def has_word_for(self, event: Event) -> bool:
+        """Can it say this event at all?"""
+
+
+_WORDS_OF_SCHEME: Final[dict[str, _Words]] = {"mailto": MailFormat()}
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,10 +87,20 @@ def route(event: Event, endpoints: Iterable[Endpoint]) -> list[Owed]:
         return []
     level = max(_SPECIFICITY[endpoint.scope] for endpoint in applying)
     return [
-        Owed(event=event, endpoint=endpoint, skipped=None if _has_word(endpoint, event) else "no_equivalent")
+        Owed(
+            event=event,
+            endpoint=endpoint,
+            skipped=None if has_word(endpoint.url, endpoint.format, event) else "no_equivalent",
+        )
         for endpoint in applying
         if _SPECIFICITY[endpoint.scope] == level and (endpoint.inflight or event.phase is Phase.POSTFLIGHT)
     ]
+
+
+def has_word(url: str, format_name: str, event: Event) -> bool:
+    """Can *event* be said at *url*: in the words of its channel, if that has its own, else in those of the format?"""
+    words = _WORDS_OF_SCHEME.get(url.partition(":")[0]) or FORMATS[format_name]
+    return words.has_word_for(event)
 
 
 def skip_overtaken(owed: Sequence[Owed], rank_of: dict[tuple[str, str], int]) -> list[Owed]:
@@ -110,7 +129,3 @@ def _matches(endpoint: Endpoint, event: Event) -> bool:
             return event.direction is Direction.SENT and (event.provider, event.fax_id) == (provider, fax_id)
         case scope, _:
             return scope == "global"
-
-
-def _has_word(endpoint: Endpoint, event: Event) -> bool:
-    return FORMATS[endpoint.format].has_word_for(event)

@@ -1,9 +1,11 @@
 """What the dispatcher reads from its environment."""
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from msgspec import Meta
 
+from dispatcher.channels.mail_address import Mailbox, Relay, parse_mailbox, parse_relay
 from dispatcher.egress import Network, parse_networks
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.seal import Seal
@@ -86,6 +88,23 @@ class DispatcherSettings(EndpointSettings, frozen=True, kw_only=True):
     ops_port: Annotated[int, Meta(ge=0, le=65_535, description="port of health, metrics and operations")] = 8081
     ops_token: Annotated[Secret | None, Meta(description="bearer token of the HTTP API; unset: the API is off")] = None
     ops_read_token: Annotated[Secret | None, Meta(description="bearer token that may only read")] = None
+    egress_proxy: Annotated[
+        Secret | None,
+        Meta(
+            description="proxy that webhooks and fetched documents go through, `http://user:password@host:port`; names "
+            "are resolved, and have to be checked, by it"
+        ),
+    ] = None
+    smtp_url: Annotated[
+        Secret | None,
+        Meta(
+            description="relay for mailto endpoints: `smtp://` (STARTTLS if offered), `smtp+starttls://` (or nothing), "
+            "`smtps://`; `user:password@host:port`, percent-encoded"
+        ),
+    ] = None
+    mail_from: Annotated[
+        str | None, Meta(description="sender of all mail, `fax@example.com` or `Faxes <fax@example.com>`")
+    ] = None
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="least level that is logged")
     ] = "INFO"
@@ -93,9 +112,55 @@ class DispatcherSettings(EndpointSettings, frozen=True, kw_only=True):
         "json"
     )
 
+    def check(self) -> None:
+        """Check the proxy and the way of mail, too."""
+        super().check()
+        self.proxy()
+        self.mail()
+
     def ops_tokens(self) -> tuple[str | None, str | None]:
         """Return the token that may do everything, and the one that may read."""
         return (
             None if self.ops_token is None else self.ops_token.reveal(),
             None if self.ops_read_token is None else self.ops_read_token.reveal(),
         )
+
+    def proxy(self) -> str | None:
+        """Return the URL of EGRESS_PROXY; None if it is not set.
+
+        Raises:
+            BadSetting: It is none of a proxy.
+        """
+        if self.egress_proxy is None:
+            return None
+        url = self.egress_proxy.reveal()
+        check_url("EGRESS_PROXY", url, ("http",))
+        try:
+            parts = urlsplit(url)
+            is_complete = bool(parts.hostname and parts.port) and parts.path in {"", "/"}
+        except ValueError:
+            is_complete = False
+        if not is_complete or urlsplit(url).query or urlsplit(url).fragment:
+            raise BadSetting("EGRESS_PROXY is wrong: it must be `http://host:port`, with `user:password@` if it asks")
+        return url
+
+    def mail(self) -> tuple[Relay, Mailbox] | None:
+        """Return the relay for mail and who it is from; None if neither is set.
+
+        Raises:
+            BadSetting: One of them is wrong, or is set alone.
+        """
+        if self.smtp_url is None and self.mail_from is None:
+            return None
+        if self.smtp_url is None:
+            raise BadSetting("SMTP_URL is not set, but MAIL_FROM is: mail needs both")
+        if self.mail_from is None:
+            raise BadSetting("MAIL_FROM is not set, but SMTP_URL is: mail needs both")
+        try:
+            relay = parse_relay(self.smtp_url.reveal())
+        except ValueError as error:
+            raise BadSetting(f"SMTP_URL is wrong: {error}") from None
+        try:
+            return relay, parse_mailbox(self.mail_from)
+        except ValueError as error:
+            raise BadSetting(f"MAIL_FROM is wrong: {error}") from None

@@ -109,7 +109,10 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Media(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A fax's document: stored by us (`key`, `sha256`, `bytes`, `content_type`), or only named by `url`."""
+    """A fax's document: stored by us (`key`, `sha256`, `bytes`, `content_type`), or only named by `url`.
+
+    What was fetched from its `url` has both.
+    """
 
     key: str | None = None
     sha256: str | None = None

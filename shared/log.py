@@ -22,6 +22,7 @@ EVENTS: Final[dict[str, str]] = {
     "service.stopped": "everything is closed",
     "service.failed": "a part of the process died; the process ends so that the platform starts it again",
     "setting.insecure": "something is open on purpose; the line says what",
+    "setting.missing": "something cannot be done without a setting; the line says what",
     "library.warned": "a library used the standard logger",
     # broker
     "broker.connected": "a connection and its channels are open",
@@ -31,7 +32,7 @@ EVENTS: Final[dict[str, str]] = {
     "callback.quarantined": "authenticated but unreadable; kept in dead.callbacks, answered 200",
     "callback.refused": "answered 4xx or 503; code says why",
     "callback.crashed": "our own code failed on a callback; answered 503, the provider repeats it",
-    "media.missing": "an event went out without its document; the reason says why",
+    "media.missing": "an event goes out without its document; the reason says why",
     # dispatcher
     "event.accepted": "taken into the ledger; owed says to how many",
     "event.repeated": "its id was in the ledger already; nothing is owed again",
@@ -39,6 +40,8 @@ EVENTS: Final[dict[str, str]] = {
     "batch.delayed": "the ledger could not take a batch; it is tried again, nothing is acked",
     "attempt.made": "one try at a delivery; outcome, status, seconds",
     "attempt.crashed": "our own code failed in an attempt; the lease runs out and the sweeper puts it back",
+    "media.fetched": "a document that its provider only named by URL was fetched and kept",
+    "media.unkept": "a fetched document is sent, but could not be kept for retries; the reason says why",
     "delivery.deferred": "put back without an attempt: its endpoint has too much waiting",
     "delivery.dead": "given up; lies in dead.deliveries until a person decides",
     "delivery.dropped": "a message about a delivery that is settled, leased or ahead: nothing to do",

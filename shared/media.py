@@ -45,7 +45,7 @@ class MediaStore:
             # obstore's errors share no root; whatever it is, nothing can be kept there.
             raise BadSetting(f"MEDIA_URL is wrong: {type(error).__name__}, nothing can be kept there") from error
 
-    async def put(self, content: bytes, content_type: str) -> Media:
+    async def put(self, content: bytes, content_type: str, timeout_seconds: float = STORE_TIMEOUT_SECONDS) -> Media:
         """Keep *content* and return where it is.
 
         Raises:
@@ -57,7 +57,7 @@ class MediaStore:
             digest = _sha256(content)
         key = f"{digest[:2]}/{digest}"
         try:
-            async with asyncio.timeout(STORE_TIMEOUT_SECONDS):
+            async with asyncio.timeout(timeout_seconds):
                 await obstore.put_async(self._store, key, content)
                 if self._folder is not None:
                     await asyncio.to_thread(_sync, self._folder / key)

@@ -5,8 +5,6 @@ Told is a 2xx whose body ends, or reaches the limit, within the timeout. Redirec
 
 import asyncio
 import math
-import ssl
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -15,37 +13,20 @@ import aiohttp
 from yarl import URL
 
 from dispatcher.channels.base import Attempt
-from dispatcher.egress import EgressRefused, Network, guarded_socket
 from dispatcher.formats import FORMATS, Facts
-from dispatcher.outcome import ANSWER_KEPT_BYTES, NotTold, Outcome, Told
+from dispatcher.outcome import ANSWER_KEPT_BYTES, NotTold, NotTried, Outcome, Told
+from dispatcher.way_out import FAILURES, ProxyAway, WayOut, error_code, public_url
 from shared.domain import Event
 
 ANSWER_LIMIT_BYTES: Final = 64 * 1024
 """More of an answer than this is not waited for: the application has answered."""
 
-USER_AGENT: Final = "faxhook/1"
-
 
 class WebhookChannel:
-    """Sends webhooks over kept-alive connections. One for each process."""
+    """Sends webhooks. One for each process; *way_out* is closed by whoever opened it."""
 
-    def __init__(self, allowed_networks: Sequence[Network]) -> None:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0,  # bounded by each endpoint's max_concurrent, not by each other
-                socket_factory=guarded_socket(allowed_networks),
-                ttl_dns_cache=30,
-                keepalive_timeout=20,
-            ),
-            timeout=aiohttp.ClientTimeout(total=None),  # ours covers the whole, body included
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            headers={"User-Agent": USER_AGENT},
-        )
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._session.close()
+    def __init__(self, way_out: WayOut) -> None:
+        self._way_out = way_out
 
     def wants_document(self, event: Event, format_name: str) -> bool:
         """As the format says."""
@@ -80,16 +61,20 @@ class WebhookChannel:
         if target.user is not None:
             headers["Authorization"] = aiohttp.encode_basic_auth(target.user, target.password or "")
         try:
-            async with (
-                asyncio.timeout(timeout_seconds),
-                self._session.post(
-                    URL(shown, encoded=True), data=body, headers=headers, allow_redirects=False
-                ) as response,
-            ):
-                answer = await _read(response)
+            try:
+                async with (
+                    asyncio.timeout(timeout_seconds),
+                    self._way_out.request("POST", shown, headers, body) as response,
+                ):
+                    answer = await _read(response)
+            except (TimeoutError, aiohttp.ServerDisconnectedError, ConnectionError):
+                await self._way_out.check_proxy()
+                raise
+        except ProxyAway as error:
+            return NotTried(error=error.code)
         except TimeoutError:
             return NotTold(error="timeout", url=shown)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except FAILURES as error:
             return NotTold(error=error_code(error), url=shown)
         if 200 <= response.status < 300:  # noqa: PLR2004
             return Told(url=shown, http_status=response.status, answer=answer)
@@ -114,34 +99,6 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
             response.close()
             break
     return bytes(kept)
-
-
-def public_url(url: str) -> str:
-    """Return *url* without user and password, otherwise byte for byte.
-
-    >>> public_url("https://user:pass@example.com/hook?x=a%2Bb")
-    'https://example.com/hook?x=a%2Bb'
-    """
-    scheme, separator, rest = url.partition("://")
-    end = min((position for mark in "/?#" if (position := rest.find(mark)) >= 0), default=len(rest))
-    authority, tail = rest[:end], rest[end:]
-    return f"{scheme}{separator}{authority.rpartition('@')[2]}{tail}"
-
-
-_ERROR_CODES: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...]] = (
-    (aiohttp.ClientConnectorDNSError, "host_not_found"),
-    ((aiohttp.ClientSSLError, ssl.SSLError), "tls"),
-    (EgressRefused, "egress_refused"),
-    (ConnectionRefusedError, "refused"),
-    ((aiohttp.ServerDisconnectedError, ConnectionError, aiohttp.ClientPayloadError), "reset"),
-    (aiohttp.ClientResponseError, "bad_answer"),
-)
-
-
-def error_code(error: BaseException) -> str:
-    """Return the stable code of what went wrong on the way to an endpoint; `network` for what is rare."""
-    causes = (error, getattr(error, "os_error", error))
-    return next((code for kinds, code in _ERROR_CODES if any(isinstance(cause, kinds) for cause in causes)), "network")
 
 
 def retry_after_seconds(header: str | None, now: datetime) -> float | None:

@@ -37,7 +37,7 @@ STATUS: Final = {
 }
 """Of endings; what is inflight is `inprogress`."""
 
-_OWN_ENDINGS: Final = frozenset({"success", "partialsuccess", "failure"})
+_OWN_ENDINGS: Final = ("success", "partialsuccess", "failure")  # what is compared with them may be anything
 _FROM_V1: Final = {"requested_at": "created_at", "error_code": "error_message", "number": "phone_number"}
 _TO_V1: Final = {new: old for old, new in _FROM_V1.items()}
 _TIMES: Final = ("created_at", "completed_at")
@@ -136,7 +136,7 @@ def _as_v1(fax: dict[str, Any]) -> dict[str, Any]:
     for name in ("requested_at", "completed_at"):
         if moment := read_time(renamed.get(name)):
             renamed[name] = int(moment.timestamp())
-    if recipients := renamed.get("recipients"):
+    if isinstance(recipients := renamed.get("recipients"), list):
         renamed["recipients"] = [_as_v1(item) if isinstance(item, dict) else item for item in recipients]
     return renamed
 

@@ -43,7 +43,7 @@ _FILE_TYPES: Final = {
     "text/plain": "TXT",
 }
 _DOCUMENT_NAMES: Final = frozenset({"file", "fileType", "files"})
-_STATUSES: Final = frozenset({"COMPLETED", "FAILURE"})
+_STATUSES: Final = ("COMPLETED", "FAILURE")  # what is compared with them may be anything
 
 _encode = msgspec.json.Encoder().encode
 

@@ -3,6 +3,7 @@
 from typing import Final
 from urllib.parse import urlsplit
 
+from dispatcher.channels.mail_address import address_of
 from shared.errors import FaxhookError
 
 MOST_URL_CHARACTERS: Final = 2_048
@@ -19,25 +20,45 @@ class BadEndpoint(FaxhookError):
 
 
 def checked_url(field: str, url: str) -> str:
-    """Return *url* as it was given: what is signed must be what is posted to, byte for byte.
+    """Return an endpoint's *url* as it was given: what is signed must be what is posted to, byte for byte.
 
     Raises:
-        BadEndpoint: Another scheme than http or https, no host, a fragment, a control character, a blank, or text
-            beyond ASCII.
+        BadEndpoint: Another scheme than http, https or mailto (lower case), no host, a fragment, a control character,
+            a blank, or text beyond ASCII; of mailto, anything but one plain address.
     """
-    if len(url) > MOST_URL_CHARACTERS:
-        raise BadEndpoint(field, f"longer than {MOST_URL_CHARACTERS} characters")
-    if not url.isascii() or not url.isprintable() or " " in url:
-        raise BadEndpoint(field, "a URL holds printable ASCII only; percent-encode the rest")
+    if not url.startswith("mailto:"):
+        return checked_web_url(field, url, "http://, https:// or mailto:")
+    _check_characters(field, url)
+    try:
+        address_of(url)
+    except ValueError as error:
+        raise BadEndpoint(field, str(error)) from None
+    return url
+
+
+def checked_web_url(field: str, url: str, schemes: str = "http:// or https://") -> str:
+    """Return *url*, which is an http or https one, as it was given.
+
+    Raises:
+        BadEndpoint: As for `checked_url`; names *schemes* as what is right.
+    """
+    _check_characters(field, url)
     try:
         parts = urlsplit(url)
         host, _port = parts.hostname, parts.port
     except ValueError as error:
         raise BadEndpoint(field, f"is no URL: {error}") from None
-    if parts.scheme not in {"http", "https"}:
-        raise BadEndpoint(field, "must begin with http:// or https://")
+    if not url.startswith(("http://", "https://")):
+        raise BadEndpoint(field, f"must begin with {schemes}")
     if not host:
         raise BadEndpoint(field, "names no host")
     if "#" in url:
         raise BadEndpoint(field, "must not have a fragment (`#…`): it is never sent, and receivers cannot verify it")
     return url
+
+
+def _check_characters(field: str, url: str) -> None:
+    if len(url) > MOST_URL_CHARACTERS:
+        raise BadEndpoint(field, f"longer than {MOST_URL_CHARACTERS} characters")
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise BadEndpoint(field, "a URL holds printable ASCII only; percent-encode the rest")

@@ -20,10 +20,10 @@ import msgspec
 import typer
 from aiohttp import web
 
-from dispatcher.channels.webhook import public_url
 from dispatcher.formats import DEFAULT_FORMAT
 from dispatcher.ops.exits import EXIT_AWAY, EXIT_BAD_INPUT, fail
 from dispatcher.ops.webhook_readers import READERS, Posted, Told, user_info_of
+from dispatcher.way_out import public_url
 from shared.errors import Refused
 
 MOST_BODY_BYTES: Final = 64 * 1024 * 1024

@@ -18,11 +18,11 @@ import typer
 from msgspec import Meta
 from yarl import URL
 
-from dispatcher.channels.webhook import error_code
-from dispatcher.ops.endpoint_input import BadEndpoint, checked_url
+from dispatcher.ops.endpoint_input import BadEndpoint, checked_web_url
 from dispatcher.ops.exits import EXIT_AWAY, EXIT_BAD_INPUT, fail
 from dispatcher.ops.sample_signing import MissingSecret, SampleSecrets
 from dispatcher.ops.samples import FROM_NUMBER, SAMPLES, TO_NUMBER, SampleCallback, UnknownSample, build
+from dispatcher.way_out import error_code
 from shared.domain import utc_now
 from shared.errors import FaxhookError
 from shared.settings import EXIT_BAD_SETTING, BadSetting, Secret, Settings, load
@@ -192,7 +192,7 @@ def simulate_command(
     """Send a sample callback to the ingress, signed as its provider signs. Exit 0 only if it was answered 200."""
     try:
         loaded = load(SimulateSettings, {**os.environ, **(read_env_file(env) if env else {})})
-        base_url = checked_url("--to", to or f"http://{loaded.ingress_host}:{loaded.ingress_port}")
+        base_url = checked_web_url("--to", to or f"http://{loaded.ingress_host}:{loaded.ingress_port}")
         options = {
             "fax_id": fax_id,
             "from_number": from_number,

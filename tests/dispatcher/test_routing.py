@@ -53,6 +53,16 @@ def test_only_inflight_events_of_lower_rank_are_skipped_and_only_where_asked_for
     assert after.skipped == ("overtaken" if is_old_news and overtaken == "skip" else None)
 
 
+@given(event_type=types, format_name=st.sampled_from(sorted(FORMATS)))
+def test_a_mail_has_a_word_for_every_event_but_unknown_whatever_the_format(
+    event_type: EventType, format_name: str
+) -> None:
+    event = an_event(1, event_type)
+    mails = endpoint(url="mailto:a@example.com", format=format_name, inflight=True)
+    (owed,) = route(event, [mails])
+    assert owed.skipped == ("no_equivalent" if event_type is EventType.UNKNOWN else None)
+
+
 def test_what_has_no_word_stays_so_when_it_is_overtaken_too() -> None:
     owed = Owed(event=an_event(1, EventType.QUEUED), endpoint=endpoint(), skipped="no_equivalent")
     (after,) = skip_overtaken([owed], {("phaxio", "1"): 100})

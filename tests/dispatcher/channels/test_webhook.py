@@ -10,9 +10,10 @@ import pytest
 from aiohttp import web
 from receiver import Receiver
 
-from dispatcher.channels.webhook import WebhookChannel, public_url, retry_after_seconds
-from dispatcher.egress import is_allowed, parse_networks
+from dispatcher.channels.webhook import WebhookChannel, retry_after_seconds
+from dispatcher.egress import parse_networks
 from dispatcher.outcome import NotTold, Outcome, Told
+from dispatcher.way_out import WayOut, public_url
 
 
 async def post(channel: WebhookChannel, url: str, timeout_seconds: float) -> Outcome:
@@ -21,9 +22,9 @@ async def post(channel: WebhookChannel, url: str, timeout_seconds: float) -> Out
 
 @pytest.fixture
 async def channel() -> AsyncIterator[WebhookChannel]:
-    opened = WebhookChannel(parse_networks(["127.0.0.0/8"]))
-    yield opened
-    await opened.close()
+    way_out = WayOut(parse_networks(["127.0.0.0/8"]))
+    yield WebhookChannel(way_out)
+    await way_out.close()
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
@@ -126,41 +127,6 @@ async def test_nobody_there_a_name_that_is_none_and_a_receiver_without_tls_have_
         outcome = await post(channel, url, 5)
         assert isinstance(outcome, NotTold)
         assert outcome.error == error, url
-
-
-async def test_a_network_that_is_not_allowed_is_refused_at_the_connection(receiver: Receiver) -> None:
-    closed = WebhookChannel(())
-    try:
-        for host in ("127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "2130706433"):
-            outcome = await post(closed, receiver.url.replace("127.0.0.1", host), 5)
-            assert isinstance(outcome, NotTold), host
-    finally:
-        await closed.close()
-    assert receiver.received == []
-
-
-@pytest.mark.parametrize(
-    ("address", "allowed"),
-    [
-        ("8.8.8.8", True),
-        ("2606:4700::1111", True),
-        ("127.0.0.1", False),
-        ("10.0.0.1", False),
-        ("172.16.0.1", False),
-        ("192.168.1.1", False),
-        ("169.254.169.254", False),
-        ("100.64.0.1", False),
-        ("0.0.0.0", False),  # noqa: S104 - an address to refuse
-        ("224.0.0.1", False),
-        ("::1", False),
-        ("fe80::1%eth0", False),
-        ("fd00::1", False),
-        ("::ffff:10.0.0.1", False),
-        ("192.0.2.7", True),
-    ],
-)
-def test_public_addresses_and_named_networks_are_allowed(address: str, allowed: bool) -> None:
-    assert is_allowed(address, parse_networks(["192.0.2.0/24"])) is allowed
 
 
 NOW = datetime(2026, 10, 3, 8, 0, tzinfo=UTC)
