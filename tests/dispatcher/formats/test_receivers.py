@@ -8,13 +8,14 @@ from typing import Any
 import msgspec
 import pytest
 from django_receiver import TOKEN, django_application
-from format_cases import TOKENS, case_id, render
+from format_cases import TOKENS, URL, case_id, render
 from standardwebhooks import Webhook as StandardWebhook
 from standardwebhooks import WebhookVerificationError
 
 from deploy.document_formats import sample_events
 from dispatcher.formats import FORMATS, Webhook
 from dispatcher.formats.tokens import new_token, public_key
+from dispatcher.ops.webhook_readers import READERS, Posted
 from shared.domain import Direction, EventType, Phase, Provider, utc_now
 
 NOW = utc_now()  # these receivers look at the real clock
@@ -152,6 +153,26 @@ def test_standardwebhooks_verifies_with_either_secret_of_a_rotation_and_with_no_
         StandardWebhook(new_token("standard-v1")).verify(webhook.body, webhook.headers)
     with pytest.raises(WebhookVerificationError):
         StandardWebhook(old).verify(webhook.body + b" ", webhook.headers)
+
+
+# ---- `faxhook listen` -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("format_name", "sample"),
+    [(name, each) for name in FORMATS for each in SAMPLES if FORMATS[name].has_word_for(each.event)],
+    ids=case_id,
+)
+def test_faxhook_listen_says_which_fax_to_whom_and_why_not(format_name, sample):
+    webhook = render(format_name, sample, now=NOW)
+    posted = Posted(url=URL, headers=webhook.headers, body=webhook.body, now=NOW.timestamp())
+    told = READERS[format_name](posted, [TOKENS[format_name]])
+    event = sample.event
+    assert (told.refused, told.fax_id, told.pages) == (None, event.fax_id, event.pages)
+    assert told.to_number == event.to_number or event.to_number is None
+    if event.type in {EventType.FAILED, EventType.RECEIVE_FAILED}:
+        assert told.what.startswith("NOT ")
+        assert event.failure.message in told.what
 
 
 def test_every_provider_and_both_phases_were_put_to_the_receivers():
