@@ -23,7 +23,7 @@ import aiohttp
 import msgspec
 
 from dispatcher import ledger
-from dispatcher.ledger import LEDGER_AWAY, LEDGER_BUSY, Pool
+from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
 from dispatcher.way_out import FAILURES, WayOut, error_code, public_url
 from shared.domain import Event, Media
 from shared.log import get_logger

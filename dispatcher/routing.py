@@ -99,8 +99,9 @@ def route(event: Event, endpoints: Iterable[Endpoint]) -> list[Owed]:
 
 def has_word(url: str, format_name: str, event: Event) -> bool:
     """Can *event* be said at *url*: in the words of its channel, if that has its own, else in those of the format?"""
-    words = _WORDS_OF_SCHEME.get(url.partition(":")[0]) or FORMATS[format_name]
-    return words.has_word_for(event)
+    words = _WORDS_OF_SCHEME.get(url.partition(":")[0]) or FORMATS.get(format_name)
+    # A format that this version does not know was set by a newer one, which will know what to say.
+    return words is None or words.has_word_for(event)
 
 
 def skip_overtaken(owed: Sequence[Owed], rank_of: dict[tuple[str, str], int]) -> list[Owed]:
