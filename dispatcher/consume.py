@@ -40,6 +40,9 @@ DELIVERIES_PREFETCH: Final = 200
 
 RETRY_SECONDS: Final = 0.5
 
+UNREADABLE: Final = (msgspec.DecodeError, ValueError, RecursionError)
+"""What reading a message may raise: no JSON, another shape, no UTF-8, or a million brackets."""
+
 
 class Handler(Protocol):
     """What is done with a batch; returns when every message of it may be acked."""
@@ -123,8 +126,8 @@ class EventHandler:
         for message in batch:
             try:
                 event = decode_event(message.body)
-            except msgspec.DecodeError as error:
-                await self._park(message.body, message.headers.get("event_id"), "unreadable", str(error))
+            except UNREADABLE as error:
+                await self._park(message.body, message.headers.get("event_id"), "unreadable", type(error).__name__)
                 continue
             if event.id in events:
                 self._metrics.events_repeated.inc()
@@ -141,6 +144,10 @@ class EventHandler:
                 taken = await self._intake.take(events)
                 break
             except LEDGER_REFUSES as error:
+                # Certificate errors are both OSError and ValueError; no row is to blame for them.
+                if isinstance(error, OSError):
+                    was_delayed = await self._delay(len(events), error, was_delayed)
+                    continue
                 if len(events) == 1:
                     reason = type(error).__name__
                     await self._park(encode_event(events[0]), events[0].id, "ledger_refused", reason)
@@ -150,12 +157,15 @@ class EventHandler:
                 await self._take(events[middle:])
                 return
             except (*LEDGER_AWAY, *LEDGER_BUSY) as error:
-                if not was_delayed:
-                    self._log.warning("batch.delayed", count=len(events), reason=type(error).__name__)
-                was_delayed = True
-                await asyncio.sleep(RETRY_SECONDS)
+                was_delayed = await self._delay(len(events), error, was_delayed)
         self._report(events, taken)
         self._deliverer.take_first(taken.owed)
+
+    async def _delay(self, count: int, error: BaseException, was_delayed: bool) -> bool:
+        if not was_delayed:
+            self._log.warning("batch.delayed", count=count, reason=type(error).__name__)
+        await asyncio.sleep(RETRY_SECONDS)
+        return True
 
     def _report(self, events: Sequence[Event], taken: Taken) -> None:
         owed_count: dict[str, int] = {}
@@ -208,7 +218,7 @@ class DeliveryHandler:
         for message in batch:
             try:
                 wanted_delivery = msgspec.json.decode(message.body, type=DeliveryMessage)
-            except msgspec.DecodeError:
+            except UNREADABLE:
                 await publish_until_kept(
                     self._publisher, FAX_DEAD, DEAD_DELIVERY, message.body, {"cause": "unreadable"}
                 )

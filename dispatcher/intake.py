@@ -17,7 +17,7 @@ import msgspec
 from dispatcher.endpoint_store import EndpointStore
 from dispatcher.endpoints import EndpointBook
 from dispatcher.lifecycle import FaxState, fold
-from dispatcher.pool import Pool
+from dispatcher.pool import Pool, transaction
 from dispatcher.routing import Endpoint, FaxMatch, Owed, route, skip_overtaken
 from shared.domain import Event, decode_event, encode_event
 from shared.ids import uuid7
@@ -108,7 +108,7 @@ class Intake:
 
     async def take(self, events: Sequence[Event]) -> Taken:
         """Take a batch that holds each id once. What was known before owes nothing again."""
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with transaction(self._pool) as connection:
             taken = await self._take(connection, events)
         owed_ids = {each.event.id for _, each in taken.owed}
         late = await self.owe_unowed([event.id for event in events if event.id not in owed_ids], leased=True)
@@ -121,7 +121,7 @@ class Intake:
         """
         if not event_ids:
             return []
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with transaction(self._pool) as connection:
             rows = await connection.fetch(UNOWED, list(event_ids))
             events = [decode_event(row["body"]) for row in rows if row["body"] is not None]
             of_faxes = await self._store.of_faxes(connection, events)

@@ -7,7 +7,7 @@ deliveries held by the process in all. Past the last bound, consuming pauses.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, cast
 from uuid import UUID
 
 import msgspec
@@ -73,12 +73,17 @@ class Lanes:
         waiting.append(leased)
         workers = self._workers.setdefault(endpoint.id, set())
         if len(workers) < endpoint.max_concurrent:
-            worker = asyncio.create_task(self._run(waiting))
-            workers.add(worker)
-            worker.add_done_callback(workers.discard)
+            workers.add(asyncio.create_task(self._run(waiting, workers)))
         return True
 
-    async def _run(self, waiting: deque[Leased]) -> None:
+    async def _run(self, waiting: deque[Leased], workers: set["asyncio.Task[None]"]) -> None:
+        try:
+            await self._run_all(waiting)
+        finally:
+            # At once, not by a callback of the next turn: who enters in between would find a full set and no worker.
+            workers.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _run_all(self, waiting: deque[Leased]) -> None:
         while waiting:
             leased = waiting.popleft()
             try:

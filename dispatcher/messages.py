@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Annotated, Final, Protocol
 from uuid import UUID
 
 import msgspec
@@ -25,7 +25,7 @@ class DeliveryMessage(msgspec.Struct, frozen=True):
     """A message in `work.deliveries`: a reason to look, no more. *attempt* is the one to make, from 1."""
 
     delivery_id: UUID
-    attempt: int
+    attempt: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 
 
 class DeadDelivery(msgspec.Struct, frozen=True, kw_only=True):

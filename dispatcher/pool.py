@@ -1,17 +1,20 @@
 """The pool of connections to the ledger, what can be wrong with it, and whether its schema is ours."""
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
-from shared.errors import Misconfigured
+from shared.errors import FaxhookError, Misconfigured
 from shared.sql import REVISION
 
 POOL_SIZE: Final = 4
 """As many as batches in flight (events, deliveries, records) and one for the sweeper; not as messages."""
 
-COMMAND_TIMEOUT_SECONDS: Final = 30.0
+COMMAND_TIMEOUT_SECONDS: Final = 10.0
+"""A ledger that does not answer by then is away; its own statements take milliseconds."""
 
 LEDGER_REFUSES: Final = (
     asyncpg.DataError,
@@ -24,7 +27,14 @@ LEDGER_REFUSES: Final = (
 """A row's fault: a value that its column cannot hold, found by the server or by the driver. To be caught before
 `LEDGER_AWAY`, because the driver's refusals are interface errors as well."""
 
-LEDGER_AWAY: Final = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TimeoutError)
+
+class LedgerAway(FaxhookError):
+    """No connection to the ledger can be had now."""
+
+    code = "ledger_away"
+
+
+LEDGER_AWAY: Final = (LedgerAway, OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TimeoutError)
 """Our own trouble: the same batch is tried again later, whatever it holds."""
 
 LEDGER_BUSY: Final = (
@@ -35,6 +45,7 @@ LEDGER_BUSY: Final = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
+    asyncpg.InvalidCachedStatementError,
     asyncpg.InternalClientError,
 )
 """The server is there but cannot now: restarting, failing over, out of connections, a deadlock that chose us."""
@@ -43,6 +54,25 @@ if TYPE_CHECKING:
     Pool = asyncpg.Pool[asyncpg.Record]
 else:
     Pool = asyncpg.Pool  # generic in its stubs only
+
+
+@asynccontextmanager
+async def transaction(pool: Pool) -> AsyncIterator[Any]:
+    """Yield a connection in a transaction.
+
+    Raises:
+        LedgerAway: No connection can be had. Whatever the cause, a certificate say, it is no fault of what was to be
+            written, and must not be taken for one.
+    """
+    try:
+        connection = await pool.acquire()
+    except Exception as error:
+        raise LedgerAway(f"no connection to the ledger: {type(error).__name__}") from error
+    try:
+        async with connection.transaction():
+            yield connection
+    finally:
+        await pool.release(connection)
 
 
 async def open_pool(database_url: str, size: int = POOL_SIZE) -> Pool:

@@ -42,7 +42,15 @@ async def serve(settings: IngressSettings, stop: Stop) -> None:
         receiver = Receiver(
             publisher, media, metrics, spool_dir=settings.asterisk_spool_dir, spool_limit_bytes=settings.max_body_bytes
         )
-        app = IngressApp(adapters, receiver, publisher, admission, metrics, body_limit_bytes=settings.max_body_bytes)
+        app = IngressApp(
+            adapters,
+            receiver,
+            publisher,
+            admission,
+            metrics,
+            body_limit_bytes=settings.max_body_bytes,
+            media_is_ready=lambda: media.is_ready,
+        )
         port = await stack.enter_async_context(listening(app, settings.ingress_host, settings.ingress_port))
         log.info("service.listening", host=settings.ingress_host, port=port)
         await stop.wait()

@@ -9,6 +9,9 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from shared.errors import Malformed, TooLarge, Unavailable
 
+FIRST_BYTES: Final = 64 * 1024
+"""Admitted with the headers; the rest as it arrives, so that who only announces a large body takes no room."""
+
 READ_TIMEOUT_SECONDS: Final = 10.0
 """For the whole body; past it 503, so that the provider tries again."""
 
@@ -16,8 +19,7 @@ READ_TIMEOUT_SECONDS: Final = 10.0
 class Admission:
     """Counts the body bytes that are held at once.
 
-    Bytes are admitted before they are read (by `Content-Length`, else chunk by chunk) and released when the callback
-    is answered.
+    Bytes are admitted as they arrive and released when the callback is answered.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -59,7 +61,7 @@ class BodyReader:
         if length is not None:
             if length > self._limit_bytes:
                 raise TooLarge(f"the body has {length} bytes, {self._limit_bytes} are allowed")
-            self._hold(length)
+            self._hold(min(length, FIRST_BYTES))
         content = request.content
         try:
             if content.is_eof():

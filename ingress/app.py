@@ -5,7 +5,7 @@ A plain `web.Server` rather than an `Application`: a few fixed paths need no rou
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -51,7 +51,9 @@ class IngressApp:
         metrics: Metrics,
         *,
         body_limit_bytes: int,
+        media_is_ready: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._media_is_ready = media_is_ready
         self._adapters = adapters
         self._receiver = receiver
         self._publisher = publisher
@@ -103,6 +105,9 @@ class IngressApp:
         try:
             if request.method != "POST":
                 raise MethodNotAllowed("callbacks are POSTed")  # noqa: TRY301 - one place turns refusals into answers
+            if request.headers.get("Expect", "").lower() == "100-continue":
+                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                request.writer.output_size = 0  # the answer proper has not begun
             body = await reader.read(request)
             callback = Callback(
                 route=route,
@@ -152,6 +157,8 @@ class IngressApp:
             return _refusal(Unavailable("the service is stopping"))
         if not self._publisher.is_ready:
             return _refusal(Unavailable("the broker is away or takes no messages"))
+        if not self._media_is_ready():
+            return _refusal(Unavailable("the media store keeps nothing"))
         return web.Response(body=b'{"status":"ready"}', content_type=_JSON)
 
     def _render_metrics(self) -> web.Response:

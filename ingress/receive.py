@@ -9,8 +9,9 @@
 """
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -18,18 +19,23 @@ from ingress.metrics import Metrics
 from shared.broker import DEAD_CALLBACK, FAX_DEAD, FAX_IN
 from shared.callback import Adapter, Callback, Document, Parsed, SpoolFile, Verified
 from shared.domain import SCHEMA_VERSION, Event, Media, Provider, encode_event
-from shared.errors import Unavailable, Unreadable
+from shared.errors import Unavailable, Unreadable, place_of
 from shared.ids import uuid7
 from shared.log import get_logger
 from shared.media import MediaUnavailable
 from shared.providers.spool import read_spool_file
 from shared.publisher import NotKept
 
+Value = TypeVar("Value")
+
 KEEP_TIMEOUT_SECONDS: Final = 1.9
 """For storing and publishing together: Telnyx gives up after 2 s."""
 
 THREAD_FROM_BYTES: Final = 256 * 1024
 """A digest over this much takes about 0.15 ms (HMAC-SHA1, 0.55 ms per MB); longer ones leave the event loop."""
+
+MOST_EVENT_BYTES: Final = 1024 * 1024
+"""Of an event without its document. A real one has 1 to 5 kB; RabbitMQ 4 refuses messages over 16 MiB."""
 
 _CREDENTIALS: Final = frozenset(
     {
@@ -112,34 +118,35 @@ class Receiver:
         Raises:
             Refused: What to answer otherwise; nothing is kept then.
         """
-        if len(callback.body) < THREAD_FROM_BYTES:
-            verified = adapter.verify(callback)
-        else:
-            verified = await asyncio.to_thread(adapter.verify, callback)
         try:
-            parsed = adapter.parse(callback, verified)
-        except Unreadable as error:
-            return await self._quarantine(adapter.provider, callback, verified, error.code, str(error))
-        except Exception as error:  # noqa: BLE001 - a bug of ours must not lose what is signed
-            place = _place(error)
-            return await self._quarantine(adapter.provider, callback, verified, "parser_crashed", place)
+            if len(callback.body) < THREAD_FROM_BYTES:
+                return await self._receive(adapter, callback)
+            async with asyncio.timeout(KEEP_TIMEOUT_SECONDS):
+                return await self._receive(adapter, callback)
+        except (NotKept, MediaUnavailable) as error:
+            raise Unavailable(str(error)) from error
+        except TimeoutError as error:
+            raise Unavailable("the callback could not be kept in time") from error
+
+    async def _receive(self, adapter: Adapter, callback: Callback) -> Accepted | Quarantined:
+        verified = await _called(callback, adapter.verify, callback)
         try:
-            if parsed.document is None:
-                event = parsed.event
-                await self._publish(event)
-            else:
+            parsed = await _called(callback, adapter.parse, callback, verified)
+            event = parsed.event
+            if parsed.document is not None:
                 async with asyncio.timeout(KEEP_TIMEOUT_SECONDS):
                     event = await self._with_document(parsed, parsed.document)
-                    await self._publish(event)
+            message = _message(event)
         except Unreadable as error:
             return await self._quarantine(adapter.provider, callback, verified, error.code, str(error))
-        except (NotKept, MediaUnavailable, TimeoutError) as error:
-            raise Unavailable(str(error) or "the document could not be kept in time") from error
-        return Accepted(event.id)
-
-    async def _publish(self, event: Event) -> None:
+        except (MediaUnavailable, TimeoutError):
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug of ours must not lose what is signed
+            reason = f"our parser failed with {place_of(error)}"
+            return await self._quarantine(adapter.provider, callback, verified, "parser_crashed", reason)
         headers: dict[str, str | int] = {"event_id": event.id, "schema": SCHEMA_VERSION}
-        await self._publisher.publish(FAX_IN, event.routing_key, encode_event(event), headers)
+        await self._publisher.publish(FAX_IN, event.routing_key, message, headers)
+        return Accepted(event.id)
 
     async def _with_document(self, parsed: Parsed, document: Document | SpoolFile) -> Event:
         if isinstance(document, SpoolFile):
@@ -189,13 +196,25 @@ class Receiver:
         return Quarantined(callback_id)
 
 
-def _place(error: BaseException) -> str:
-    """Return the type of *error* and where it was raised; not its message, which may hold a fax's content."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = "" if trace is None else f" at {trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"
-    return f"our parser failed with {type(error).__name__}{where}"
+async def _called(callback: Callback, work: Callable[..., Value], *arguments: Any) -> Value:
+    """Call *work*: here for a small callback, in a thread for a large one."""
+    if len(callback.body) < THREAD_FROM_BYTES:
+        return work(*arguments)
+    return await asyncio.to_thread(work, *arguments)
+
+
+def _message(event: Event) -> bytes:
+    """Return the message that carries *event*.
+
+    Raises:
+        Unreadable: Later steps could not carry it: an id that is no header value, or more than a message may hold.
+    """
+    if not (event.id.isascii() and event.id.isprintable()):
+        raise Unreadable("the event's id holds characters that no header can carry")
+    message = encode_event(event)
+    if len(message) > MOST_EVENT_BYTES:
+        raise Unreadable(f"the event has {len(message)} bytes without its document, {MOST_EVENT_BYTES} are allowed")
+    return message
 
 
 def _printable(text: str) -> str:

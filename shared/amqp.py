@@ -16,6 +16,7 @@ from typing import Any, Final
 import aiormq
 import msgspec
 from aiormq.abc import ChannelFrame
+from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
 from pamqp import commands, frame
 from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
@@ -29,6 +30,7 @@ HEARTBEAT_SECONDS: Final = 10
 
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 RPC_TIMEOUT_SECONDS: Final = 10.0
+CLOSE_TIMEOUT_SECONDS: Final = 1.0
 RECONNECT_SECONDS: Final = (0.2, 5.0)
 """First and longest wait between two tries to connect; doubled each time, with jitter."""
 
@@ -165,11 +167,11 @@ class Channel:
         self._close(why)
 
     async def close(self) -> None:
-        """Close the connection, after what was written has gone out."""
-        while self._out and self.is_open:
+        """Let what was written go out; `keep_connected` closes the connection afterwards."""
+        deadline = asyncio.get_running_loop().time() + CLOSE_TIMEOUT_SECONDS
+        while self._out and self.is_open and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0)
         self._writer.cancel()
-        await self._connection.close()
 
     async def _write_out(self) -> None:
         while True:
@@ -267,28 +269,53 @@ async def keep_connected(amqp_url: str, name: str, use: Callable[[aiormq.Connect
     log = get_logger()
     wait_seconds = RECONNECT_SECONDS[0]
     while True:
-        connection = aiormq.Connection(url)
+        transport = _KnownTransport(url.scheme)
+        connection = aiormq.Connection(url, transport_factory=transport)
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-                await connection.connect()
+            await _connect(connection)
             log.info("broker.connected", connection=name)
             wait_seconds = RECONNECT_SECONDS[0]
             await use(connection)
             return
-        except (ConnectionLost, aiormq.exceptions.AMQPError, OSError, TimeoutError, EOFError) as error:
+        except (ConnectionLost, aiormq.exceptions.AMQPError, OSError) as error:
             log.warning("broker.lost", connection=name, reason=str(error) or type(error).__name__)
         finally:
-            await _close_quietly(connection)
+            await _close(connection, transport)
         await asyncio.sleep(wait_seconds * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
         wait_seconds = min(wait_seconds * 2, RECONNECT_SECONDS[1])
 
 
-async def _close_quietly(connection: aiormq.Connection) -> None:
-    if not connection.is_opened:
-        return
+class _KnownTransport(TransportFactory):
+    """Makes aiormq's own transport and remembers it, so that a connection can be cut that cannot be closed."""
+
+    def __init__(self, scheme: str) -> None:
+        self._maker = TLSTransportFactory() if scheme == "amqps" else TCPTransportFactory()
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def create(self, url: URL, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect."""
+        reader, self._writer = await self._maker.create(url, **options)
+        return reader, self._writer
+
+    def abort(self) -> None:
+        """Cut the connection: what was not sent is lost."""
+        if self._writer is not None:
+            self._writer.transport.abort()
+
+
+async def _connect(connection: aiormq.Connection) -> None:
     try:
-        async with asyncio.timeout(2.0):
-            await connection.close()
-    except (aiormq.exceptions.AMQPError, OSError, TimeoutError, RuntimeError):
-        # A stuck peer cannot finish the handshake of closing; the socket goes with the object.
-        return
+        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+            await connection.connect()
+    except Exception as error:
+        # A peer that accepts and closes makes aiormq raise what is none of its own errors (StopAsyncIteration among
+        # them); whatever it is, there is no connection.
+        raise ConnectionLost(f"no connection: {type(error).__name__}") from error
+
+
+async def _close(connection: aiormq.Connection, transport: _KnownTransport) -> None:
+    # Never waited for longer than this: a peer that does not read would hold the flush, and us, until TCP gives up.
+    closing = asyncio.ensure_future(connection.close())
+    closing.add_done_callback(lambda done: done.cancelled() or done.exception())
+    await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT_SECONDS)
+    transport.abort()

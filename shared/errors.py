@@ -96,3 +96,17 @@ class Unreadable(FaxhookError):
     """An authenticated callback that our parser cannot turn into an event: it is quarantined, never dropped."""
 
     code = "unreadable"
+
+
+def place_of(error: BaseException) -> str:
+    """Return the type of *error* and where it was raised; not its message, which may quote a fax or a password.
+
+    Our own errors are sentences made for people, and are returned as they are.
+    """
+    if isinstance(error, FaxhookError):
+        return str(error)
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = "" if trace is None else f" at {trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"
+    return f"{type(error).__name__}{where}"

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -16,6 +17,11 @@ from shared.settings import BadSetting
 
 STORE_TIMEOUT_SECONDS: Final = 1.5
 """The ingress must answer within 2 s; a document that is not kept by then is a 503."""
+
+MOST_FLUSHING: Final = 64
+"""Documents on their way to the disk; past it the store counts as away, at once."""
+
+FLUSH_THREADS: Final = 8
 
 HASH_IN_THREAD_FROM_BYTES: Final = 256 * 1024
 """SHA-256 of this much takes about 0.2 ms; hashing releases the interpreter's lock, so a thread keeps the loop free."""
@@ -35,6 +41,8 @@ class MediaStore:
     """
 
     def __init__(self, url: str) -> None:
+        self._flushing = 0
+        self._threads = ThreadPoolExecutor(FLUSH_THREADS, thread_name_prefix="media")
         parts = urlsplit(url)
         self._folder = Path(unquote(parts.path)) if parts.scheme == "file" else None
         try:
@@ -60,11 +68,32 @@ class MediaStore:
             async with asyncio.timeout(timeout_seconds):
                 await obstore.put_async(self._store, key, content)
                 if self._folder is not None:
-                    await asyncio.to_thread(_sync, self._folder / key)
+                    await self._flushed(self._folder / key)
+        except MediaUnavailable:
+            raise
         except Exception as error:
             # obstore's errors share no root with each other; every one of them means that nothing is kept.
             raise MediaUnavailable(f"the media store did not take a document of {len(content)} bytes") from error
         return Media(key=key, sha256=digest, bytes=len(content), content_type=content_type)
+
+    @property
+    def is_ready(self) -> bool:
+        """False while the disk keeps nothing up."""
+        return self._flushing < MOST_FLUSHING
+
+    async def _flushed(self, path: Path) -> None:
+        """Flush *path* to the disk in a thread of our own few: one that hangs must hold up nothing else."""
+        if self._flushing >= MOST_FLUSHING:
+            raise MediaUnavailable("the media store's disk does not keep up")
+        self._flushing += 1
+        flush = asyncio.get_running_loop().run_in_executor(self._threads, _sync, path)
+        flush.add_done_callback(self._flush_ended)
+        await asyncio.shield(flush)
+
+    def _flush_ended(self, flush: "asyncio.Future[None]") -> None:
+        self._flushing -= 1
+        if not flush.cancelled():
+            flush.exception()  # whoever waited has it; whoever gave up does not want it
 
     async def get(self, media: Media) -> bytes:
         """Return the content of stored *media*.
@@ -87,7 +116,8 @@ def _sha256(content: bytes) -> str:
 
 def _sync(path: Path) -> None:
     # obstore writes and renames, but leaves flushing to the system: a power cut after our 200 could empty the file.
-    for target, flags in ((path, os.O_RDONLY), (path.parent, os.O_RDONLY | os.O_DIRECTORY)):
+    folder = os.O_RDONLY | os.O_DIRECTORY
+    for target, flags in ((path, os.O_RDONLY), (path.parent, folder), (path.parent.parent, folder)):
         descriptor = os.open(target, flags)
         try:
             os.fsync(descriptor)

@@ -78,6 +78,7 @@ class Publisher:
         if channel.is_blocked:
             raise NotKept("the broker takes no messages now: it is out of memory or disk")
         if len(self._unconfirmed) >= self._most_unconfirmed:
+            self._watch()
             raise NotKept(f"{self._most_unconfirmed} messages wait for the broker's confirm already")
         loop = asyncio.get_running_loop()
         self._last_tag = tag = self._last_tag + 1
@@ -140,6 +141,10 @@ class Publisher:
 
     def _give_up(self, confirmed: "asyncio.Future[None]") -> None:
         _fail(confirmed, f"no confirm from the broker within {self._timeout_seconds} s")
+        self._watch()
+
+    def _watch(self) -> None:
+        """Give the connection up if its oldest message has waited too long for its confirm."""
         oldest_sent = next(iter(self._unconfirmed.values()))[1] if self._unconfirmed else None
         age_seconds = 0.0 if oldest_sent is None else asyncio.get_running_loop().time() - oldest_sent
         if self._channel is not None and age_seconds > STALLED_AFTER_SECONDS:

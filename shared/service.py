@@ -12,12 +12,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
-import aiormq
 import uvloop
 
 from shared import log
 from shared.broker import verify
-from shared.errors import Misconfigured
+from shared.errors import Misconfigured, place_of
 from shared.settings import EXIT_BAD_SETTING, Settings, load, masked
 
 EXIT_FAILED: Final = 70
@@ -57,7 +56,9 @@ async def verified_topology(amqp_url: str, exchanges: Sequence[str], queues: Seq
         try:
             await verify(amqp_url, exchanges, queues)
             return
-        except (aiormq.exceptions.AMQPError, OSError, TimeoutError):
+        except Misconfigured:
+            raise
+        except Exception:  # noqa: BLE001 - aiormq raises what is none of its own; whatever it is, nobody answered
             # Services may start before their broker; readiness tells meanwhile.
             await asyncio.sleep(TOPOLOGY_RETRY_SECONDS)
 
@@ -93,7 +94,7 @@ def run(service: str, kind: type[Kind], serve: Callable[[Kind, Stop], Awaitable[
     if isinstance(failure, Misconfigured):
         sys.stderr.write(f"{service}: {failure}\n")
         return EXIT_BAD_SETTING
-    sys.stderr.write(f"{service}: {type(failure).__name__}: {failure}\n")
+    sys.stderr.write(f"{service}: {place_of(failure)}\n")
     return EXIT_FAILED
 
 
@@ -106,6 +107,6 @@ async def _serve(settings: Kind, serve: Callable[[Kind, Stop], Awaitable[None]])
     logger.info("service.started", settings=masked(settings))
     await serve(settings, stop)
     if stop.failure is not None:
-        logger.error("service.failed", exc_info=stop.failure)
+        logger.error("service.failed", reason=place_of(stop.failure))
     logger.info("service.stopped")
     return stop.failure

@@ -93,9 +93,12 @@ def check_url(variable: str, url: str, schemes: Sequence[str]) -> None:
         BadSetting: It has not, or is no URL.
     """
     try:
-        scheme = urlsplit(url).scheme
+        parts = urlsplit(url)
+        scheme, _port = parts.scheme, parts.port
     except ValueError:
-        scheme = ""
+        raise BadSetting(
+            f"{variable} is no URL; a `/`, `@` or `:` in its user or password must be percent-encoded"
+        ) from None
     if scheme not in schemes:
         raise BadSetting(f"{variable} is wrong: it must begin with {' or '.join(f'{each}://' for each in schemes)}")
 

@@ -57,34 +57,42 @@ class WebhookChannel:
 
     async def post(self, url: str, shown: str, body: bytes, headers: dict[str, str], timeout_seconds: float) -> Outcome:
         """POST *body* to *url*, *shown* being the same without user and password."""
-        target = URL(url, encoded=True)
-        if target.user is not None:
-            headers["Authorization"] = aiohttp.encode_basic_auth(target.user, target.password or "")
+        outcome: Outcome | None = None
         try:
+            target = URL(url, encoded=True)
+            if target.user is not None:
+                headers["Authorization"] = aiohttp.encode_basic_auth(target.user, target.password or "")
             try:
                 async with (
                     asyncio.timeout(timeout_seconds),
                     self._way_out.request("POST", shown, headers, body) as response,
                 ):
-                    answer = await _read(response)
+                    outcome = judged(response, shown, await _read(response))
             except (TimeoutError, aiohttp.ServerDisconnectedError, ConnectionError):
-                await self._way_out.check_proxy()
-                raise
+                if outcome is None:
+                    await self._way_out.check_proxy()
+                    raise
         except ProxyAway as error:
             return NotTried(error=error.code)
         except TimeoutError:
             return NotTold(error="timeout", url=shown)
         except FAILURES as error:
-            return NotTold(error=error_code(error), url=shown)
-        if 200 <= response.status < 300:  # noqa: PLR2004
-            return Told(url=shown, http_status=response.status, answer=answer)
-        return NotTold(
-            error=f"http_{response.status}",
-            url=shown,
-            http_status=response.status,
-            answer=answer,
-            retry_after_seconds=retry_after_seconds(response.headers.get("Retry-After"), datetime.now(UTC)),
-        )
+            # After a complete answer it is only the rest of our request that nobody wanted to read.
+            return outcome or NotTold(error=error_code(error), url=shown)
+        return outcome or NotTold(error="network", url=shown)
+
+
+def judged(response: aiohttp.ClientResponse, shown: str, answer: bytes) -> Outcome:
+    """Return what a complete answer means."""
+    if 200 <= response.status < 300:  # noqa: PLR2004
+        return Told(url=shown, http_status=response.status, answer=answer)
+    return NotTold(
+        error=f"http_{response.status}",
+        url=shown,
+        http_status=response.status,
+        answer=answer,
+        retry_after_seconds=retry_after_seconds(response.headers.get("Retry-After"), datetime.now(UTC)),
+    )
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
@@ -114,7 +122,7 @@ def retry_after_seconds(header: str | None, now: datetime) -> float | None:
     except ValueError:
         try:
             moment = parsedate_to_datetime(header)
-        except ValueError:
+            seconds = (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
+        except (ValueError, TypeError, OverflowError):
             return None
-        seconds = (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
     return float(max(0, math.ceil(seconds))) if math.isfinite(seconds) else None
