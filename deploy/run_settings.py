@@ -55,6 +55,8 @@ def make_secrets() -> dict[str, str]:
         "SINCH_INBOUND_BASIC_USER": "sinch",
         "SINCH_INBOUND_BASIC_PASS": secrets.token_hex(16),
         "ASTERISK_INBOUND_SECRET": secrets.token_hex(16),
+        "SECRETS_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        "OPS_TOKEN": secrets.token_hex(16),
         LISTEN_TOKEN: secrets.token_hex(16),
     }
 

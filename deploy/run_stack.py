@@ -17,11 +17,12 @@ from deploy.local_processes import LOOPBACK, LocalError, StartFailed, Unavailabl
 from deploy.run_children import Family
 from deploy.run_mail import catching_mail
 from deploy.run_settings import LISTEN_PORT, LISTEN_TOKEN
+from dispatcher.endpoint_store import EndpointStore
 from dispatcher.formats import DEFAULT_FORMAT
-from dispatcher.ledger import add_endpoint, open_pool, read_endpoints
 from dispatcher.ops.listen import Listened, Started
+from dispatcher.pool import open_pool
 from dispatcher.routing import Endpoint
-from dispatcher.settings import StoreSettings
+from dispatcher.settings import EndpointSettings
 from shared.broker import declare, topology
 from shared.ids import uuid7
 from shared.settings import load
@@ -34,7 +35,6 @@ POLL_SECONDS: Final = 0.02
 ENDPOINT_PATH: Final = "/make-run"
 """By this path our endpoint is known again in a ledger that holds others."""
 
-MOVE_ENDPOINT: Final = "UPDATE endpoints SET url = $2, enabled = true WHERE id = $1"
 REMOVE_ENDPOINT: Final = "UPDATE endpoints SET removed_at = now() WHERE id = $1"
 
 Line = Callable[[str, str], None]
@@ -87,7 +87,7 @@ async def running_stack(
     Raises:
         StartFailed: Something did not become ready.
     """
-    settings = load(StoreSettings, variables)
+    settings = load(EndpointSettings, variables)
     listening = Listening(on_listened)
     async with AsyncExitStack() as stack:
         smtp_url = await stack.enter_async_context(catching_mail(lambda line: on_line("mail", line)))
@@ -99,7 +99,9 @@ async def running_stack(
         await _answered("AMQP_URL", declare(amqp_url, topology(settings.backoff_seconds())))
         await wait_for(lambda: listening.url, READY_SECONDS, "the listener did not start")
         url = listening.url.rstrip("/") + ENDPOINT_PATH
-        endpoint = await own_endpoint(database_url, url, variables[LISTEN_TOKEN], max_concurrent)
+        endpoint = await own_endpoint(
+            database_url, EndpointStore(settings.seal()), url, variables[LISTEN_TOKEN], max_concurrent
+        )
         mail_from = variables.get("MAIL_FROM") or "faxhook@localhost"
         environment = {**variables, "SMTP_URL": smtp_url, "MAIL_FROM": mail_from}
         for name in ("dispatcher", "ingress"):
@@ -118,23 +120,23 @@ async def _answered(variable: str, work: Awaitable[object]) -> None:
         raise Unavailable(f"What {variable} names does not answer: {error or type(error).__name__}") from error
 
 
-async def own_endpoint(database_url: str, url: str, token: str, max_concurrent: int) -> Endpoint:
+async def own_endpoint(database_url: str, store: EndpointStore, url: str, token: str, max_concurrent: int) -> Endpoint:
     """Return the listener's global endpoint; one of an earlier run is used again and leads to *url* from now on."""
     pool = await open_pool(database_url, size=1)
     try:
         found: Endpoint | None = None
-        for endpoint in await read_endpoints(pool):
+        for endpoint in await store.everything(pool):
             if not _is_own(endpoint):
                 continue
             if found is None and endpoint.tokens == (token,):
-                found = msgspec.structs.replace(endpoint, url=url)
-                await pool.execute(MOVE_ENDPOINT, endpoint.id, url)
+                found = msgspec.structs.replace(endpoint, url=url, enabled=True)
+                await store.update(pool, found)
             else:
-                await pool.execute(REMOVE_ENDPOINT, endpoint.id)
+                await store.remove(pool, endpoint.id)
         if found is None:
             # Inflight events too: whatever somebody tries out in the second terminal shall be seen in the first.
             found = Endpoint(id=uuid7(), url=url, tokens=(token,), inflight=True, max_concurrent=max_concurrent)
-            await add_endpoint(pool, found)
+            await store.insert(pool, found)
         return found
     finally:
         await pool.close()

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Final
 
 from dispatcher.channels import Channel
@@ -35,6 +35,10 @@ BATCH_TIMEOUT_SECONDS: Final = 10.0
 """For the batch in hand at SIGTERM. A ledger that is away then does not hold us up: nothing of it was acked."""
 
 
+FAILED_DRAIN_SECONDS: Final = 20.0
+"""For the same after a part died, which may be the very one that is waited for."""
+
+
 async def serve(settings: DispatcherSettings, stop: Stop) -> None:
     """Open what the dispatcher needs, consume until *stop*, drain, close in reverse."""
     log = get_logger()
@@ -59,21 +63,13 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         await stack.enter_async_context(running(recorder.run(), stop, "recorder"))
         way_out = WayOut(settings.allowed_networks(), settings.proxy())
         stack.push_async_callback(way_out.close)
-        webhooks = WebhookChannel(way_out)
-        channels: dict[str, Channel] = {"http": webhooks, "https": webhooks, "mailto": NoMailChannel()}
-        if mail := settings.mail():
-            relay, mail_from = mail
-            channels["mailto"] = mails = MailChannel(relay, mail_from)
-            stack.push_async_callback(mails.close)
-            if relay.password and relay.starttls is None:
-                log.warning("setting.insecure", reason="SMTP_URL: a relay without STARTTLS gets the password in clear")
-        else:
-            log.warning("setting.missing", reason="SMTP_URL is not set: what is owed to mailto endpoints waits")
+        channels = _channels(stack, settings, way_out)
         documents = Documents(pool, MediaStore(settings.media_url), way_out)
         deliverer = Deliverer(pool, publisher, channels, documents, recorder, metrics, backoff_seconds)
         await stack.enter_async_context(
             running(Sweeper(pool, publisher, metrics).run(endpoints.known), stop, "sweeper")
         )
+        await stack.enter_async_context(running(deliverer.keep_leases(), stop, "leases"))
         consumers = (
             event_consumer(amqp_url, EventHandler(intake, publisher, endpoints, deliverer, metrics), deliverer),
             delivery_consumer(amqp_url, DeliveryHandler(pool, store, publisher, deliverer, endpoints), deliverer),
@@ -100,8 +96,26 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             for consumer in consumers:
                 consumer.stop()
             await asyncio.wait(tasks, timeout=BATCH_TIMEOUT_SECONDS)
-        if stop.failure is None:
-            await deliverer.drain()
+        # After a failure too: what was answered 2xx shall be recorded, whichever other part died.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if stop.failure is None else FAILED_DRAIN_SECONDS):
+                await deliverer.drain()
+
+
+def _channels(stack: AsyncExitStack, settings: DispatcherSettings, way_out: WayOut) -> dict[str, Channel]:
+    """Return the channel for each scheme of an endpoint's URL."""
+    log = get_logger()
+    webhooks = WebhookChannel(way_out)
+    channels: dict[str, Channel] = {"http": webhooks, "https": webhooks, "mailto": NoMailChannel()}
+    if mail := settings.mail():
+        relay, mail_from = mail
+        channels["mailto"] = mails = MailChannel(relay, mail_from)
+        stack.push_async_callback(mails.close)
+        if relay.password and relay.starttls is None:
+            log.warning("setting.insecure", reason="SMTP_URL: a relay without STARTTLS gets the password in clear")
+    else:
+        log.warning("setting.missing", reason="SMTP_URL is not set: what is owed to mailto endpoints waits")
+    return channels
 
 
 def main() -> int:

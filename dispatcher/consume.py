@@ -169,8 +169,9 @@ class EventHandler:
 
     def _report(self, events: Sequence[Event], taken: Taken) -> None:
         owed_count: dict[str, int] = {}
-        for _, each in taken.owed:
-            owed_count[each.event.id] = owed_count.get(each.event.id, 0) + (each.skipped is None)
+        for each in taken.owed:
+            event_id = each.owed.event.id
+            owed_count[event_id] = owed_count.get(event_id, 0) + (each.lease_until is not None)
         for event in events:
             if event.id in taken.fresh:
                 self._metrics.events_accepted.inc()

@@ -12,8 +12,10 @@
 import asyncio
 import time
 from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Protocol, assert_never
+from functools import partial
+from typing import Any, Final, Protocol, assert_never
 from uuid import UUID
 
 import msgspec
@@ -22,6 +24,8 @@ from dispatcher import ledger
 from dispatcher.channels import Attempt, Channel
 from dispatcher.fetch import LEASE_SECONDS as FETCH_LEASE_SECONDS
 from dispatcher.fetch import may_need_fetch
+from dispatcher.formats import FORMATS
+from dispatcher.intake import OwedDelivery
 from dispatcher.lanes import Lanes, Leased
 from dispatcher.ledger import Claim, Record
 from dispatcher.lifecycle import is_overtaken
@@ -30,7 +34,7 @@ from dispatcher.metrics import Metrics
 from dispatcher.outcome import Bury, NotTold, NotTried, Outcome, PutBack, RetryAfter, Settle, Told, Verdict, judge
 from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
 from dispatcher.recorder import Recorder
-from dispatcher.routing import LEASE_MARGIN_SECONDS, Endpoint, Owed, has_word
+from dispatcher.routing import Endpoint, has_word
 from dispatcher.way_out import ProxyAway
 from shared.backoff import DEFER_WAITS_SECONDS
 from shared.broker import DEAD_DELIVERY, FAX_DEAD, FAX_RETRY, FAX_WORK, WORK_KEY, defer_queue, retry_queue
@@ -45,6 +49,10 @@ class Documents(Protocol):
 
     async def of(self, event: Event, attempt: int) -> tuple[Event, bytes | None]:
         """Return it, and the event that tells of it; raise `MediaUnavailable` or `ProxyAway` for our own trouble."""
+
+
+RENEW_EVERY_SECONDS: Final = 5.0
+"""What waits for its attempt renews its lease this often."""
 
 
 class Deliverer:
@@ -76,28 +84,58 @@ class Deliverer:
         """Wait until this process may lease more."""
         await self._lanes.room()
 
-    def take_first(self, owed: Sequence[tuple[UUID, Owed]]) -> None:
+    def take_first(self, owed: Sequence[OwedDelivery]) -> None:
         """Take the deliveries of a batch of events, leased by the transaction that wrote them."""
-        for delivery_id, each in owed:
-            if each.skipped is None:
-                self._enter(delivery_id, each.event, each.endpoint, 1)
+        for each in owed:
+            if each.lease_until is not None:
+                self._enter(each.delivery_id, each.owed.event, each.owed.endpoint, 1, each.lease_until)
 
     def take_claims(self, claims: Sequence[Claim]) -> None:
         """Take deliveries that came out of `work.deliveries` and were claimed."""
         for claim in claims:
-            endpoint = claim.endpoint
-            if claim.is_removed or not endpoint.enabled:
-                self._lanes.hold()
-                cause = "endpoint_removed" if claim.is_removed else "endpoint_disabled"
-                self._in_background(self._bury_unattempted(claim, cause))
-            elif endpoint.overtaken == "skip" and is_overtaken(claim.event.type, claim.fax_rank):
-                self._lanes.hold()
-                skipped = Record(
-                    delivery_id=claim.delivery_id, attempt=claim.attempt, state="skipped", reason="overtaken"
-                )
-                self._recorder.record(skipped, self._lanes.free)
+            if self._lanes.holds(claim.delivery_id):
+                # Put back behind our back: its lease had run out, or its record is still to be written. The claim
+                # has made the lease ours anew; a second attempt would tell twice.
+                if (held := self._lanes.held(claim.delivery_id)) is not None:
+                    self._lease(held, claim.lease_until, held.endpoint.lease_seconds)
             else:
-                self._enter(claim.delivery_id, claim.event, endpoint, claim.attempt)
+                self._take_claim(claim)
+
+    def _take_claim(self, claim: Claim) -> None:
+        endpoint = claim.endpoint
+        if claim.is_removed or not endpoint.enabled:
+            self._lanes.hold(claim.delivery_id)
+            cause = "endpoint_removed" if claim.is_removed else "endpoint_disabled"
+            self._in_background(self._bury_unattempted(claim, cause))
+        elif endpoint.overtaken == "skip" and is_overtaken(claim.event.type, claim.fax_rank):
+            self._lanes.hold(claim.delivery_id)
+            self._record(
+                Record(delivery_id=claim.delivery_id, attempt=claim.attempt, state="skipped", reason="overtaken")
+            )
+        else:
+            self._enter(claim.delivery_id, claim.event, endpoint, claim.attempt, claim.lease_until)
+
+    async def keep_leases(self) -> None:
+        """Renew for ever what waits for its attempt: a long lane must not look like a dead process."""
+        while True:
+            await asyncio.sleep(RENEW_EVERY_SECONDS)
+            waiting = [(leased, leased.endpoint.lease_seconds) for leased in self._lanes.waiting()]
+            with suppress(*LEDGER_AWAY, *LEDGER_BUSY):
+                await self._renew([each for each in waiting if not each[0].is_lost])
+
+    async def _renew(self, wanted: Sequence[tuple[Leased, float]]) -> None:
+        leases = [ledger.Lease(leased.delivery_id, leased.lease_until, seconds) for leased, seconds in wanted]
+        renewed = await ledger.renew(self._pool, leases) if leases else {}
+        for leased, seconds in wanted:
+            if leased.delivery_id in renewed:
+                self._lease(leased, renewed[leased.delivery_id], seconds)
+            else:
+                leased.is_lost = True
+
+    def _lease(self, leased: Leased, lease_until: datetime, seconds: float) -> None:
+        leased.lease_until = lease_until
+        leased.lease_ends = time.monotonic() + seconds
+        leased.is_lost = False
 
     async def drain(self) -> None:
         """Finish the attempts under way, put back what only waited, write all outcomes.
@@ -111,25 +149,30 @@ class Deliverer:
             await asyncio.wait(self._background)
         await self._recorder.drained()
 
-    def _enter(self, delivery_id: UUID, event: Event, endpoint: Endpoint, attempt: int) -> None:
-        self._lanes.hold()
+    def _enter(self, delivery_id: UUID, event: Event, endpoint: Endpoint, attempt: int, lease_until: datetime) -> None:
         leased = Leased(
             delivery_id=delivery_id,
             event=event,
             endpoint=endpoint,
             attempt=attempt,
+            lease_until=lease_until,
             lease_ends=time.monotonic() + endpoint.lease_seconds,
         )
+        self._lanes.hold(delivery_id, leased)
         if not self._lanes.enter(leased):
             self._log.info("delivery.deferred", delivery_id=str(delivery_id), endpoint_id=str(endpoint.id))
             self._in_background(self._put_back(leased))
+
+    def _record(self, record: Record) -> None:
+        self._recorder.record(record, partial(self._lanes.free, record.delivery_id))
 
     async def _work(self, leased: Leased) -> None:
         if self._stopping:
             await self._put_back(leased)
             return
         if not await self._still_ours(leased):
-            self._lanes.free()
+            self._log.info("delivery.dropped", delivery_id=str(leased.delivery_id))
+            self._lanes.free(leased.delivery_id)
             return
         started_at = datetime.now(UTC)
         started = time.perf_counter()
@@ -166,22 +209,26 @@ class Deliverer:
                 return
             case _:
                 assert_never(verdict)
-        self._recorder.record(record, self._lanes.free)
+        self._record(record)
 
     async def _still_ours(self, leased: Leased) -> bool:
-        """Prolong a lease that an attempt might outlive: it waited long in its lane, or a document is to be fetched."""
+        """Is the lease ours, and long enough for the attempt to end within it, a document to fetch included?"""
         lease_seconds = leased.endpoint.lease_seconds
         if may_need_fetch(leased.event) and self._wants_document(leased):
             lease_seconds += FETCH_LEASE_SECONDS
-        if leased.lease_ends - time.monotonic() >= lease_seconds - LEASE_MARGIN_SECONDS / 2:
-            return True
-        try:
-            return await ledger.renew(self._pool, leased.delivery_id, leased.attempt, lease_seconds)
-        except (*LEDGER_AWAY, *LEDGER_BUSY):
-            return False
+        enough_seconds = lease_seconds - 2 * RENEW_EVERY_SECONDS - 2.0
+        if not leased.is_lost and leased.lease_ends - time.monotonic() < enough_seconds:
+            try:
+                await self._renew([(leased, lease_seconds)])
+            except (*LEDGER_AWAY, *LEDGER_BUSY):
+                return False
+        return not leased.is_lost
 
     async def _attempt(self, leased: Leased, now: datetime) -> Outcome:
         endpoint = leased.endpoint
+        if endpoint.format not in FORMATS:
+            # Set by a newer version of ours, which will know what to say; this one puts it back.
+            return NotTried(error="unknown_format")
         try:
             outcome = await self._try_url(leased, endpoint.url, now)
             failover_url = endpoint.failover_url
@@ -270,7 +317,7 @@ class Deliverer:
         reason = "the endpoint takes no more"
         await self._publish_dead(claim.delivery_id, claim.attempt, claim.event.id, claim.endpoint.id, cause, reason)
         dead = Record(delivery_id=claim.delivery_id, attempt=claim.attempt, state="dead", reason=cause)
-        self._recorder.record(dead, self._lanes.free)
+        self._record(dead)
 
     async def _put_back(self, leased: Leased) -> None:
         """Give the lease back without an attempt and leave a message: for the next process, or for later."""
@@ -278,14 +325,16 @@ class Deliverer:
         exchange, key = (FAX_WORK, WORK_KEY) if self._stopping else (FAX_RETRY, defer_queue(wait_seconds))
         # The lease goes first: a message that finds a live lease is dropped. Should we die between the two, the
         # delivery is due without a message, which is what the sweeper looks for.
+        lease = ledger.Lease(leased.delivery_id, leased.lease_until, wait_seconds)
         try:
-            await ledger.release(self._pool, [(leased.delivery_id, leased.attempt, wait_seconds)])
-            await self._publish_attempt(exchange, key, leased.delivery_id, leased.attempt)
+            if await ledger.release(self._pool, [lease]):
+                self._lanes.free(leased.delivery_id)
+                await self._publish_attempt(exchange, key, leased.delivery_id, leased.attempt)
         except (*LEDGER_AWAY, *LEDGER_BUSY) as error:
             # The lease runs out by itself.
             self._log.warning("record.delayed", count=1, reason=type(error).__name__)
         finally:
-            self._lanes.free()
+            self._lanes.free(leased.delivery_id)
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

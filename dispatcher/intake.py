@@ -9,6 +9,7 @@ the other, so both look again after their own commit for events that nobody is o
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -28,7 +29,7 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timesta
     AS batch (id, provider, fax_id, type, occurred_at, received_at, body)
 ORDER BY id COLLATE "C"
 ON CONFLICT ON CONSTRAINT events_key DO NOTHING
-RETURNING id
+RETURNING id, lease_until
 """
 
 _WINS: Final = """
@@ -91,11 +92,19 @@ RETURNING id
 """
 
 
+class OwedDelivery(msgspec.Struct, frozen=True):
+    """A delivery as it was written. `lease_until` is ours, by the ledger's clock; None for what is skipped."""
+
+    delivery_id: UUID
+    owed: Owed
+    lease_until: datetime | None
+
+
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a batch: the ids seen for the first time, and what is owed (skipped ones included), leased to us."""
 
     fresh: frozenset[str]
-    owed: list[tuple[UUID, Owed]]
+    owed: list[OwedDelivery]
 
 
 class Intake:
@@ -110,11 +119,11 @@ class Intake:
         """Take a batch that holds each id once. What was known before owes nothing again."""
         async with transaction(self._pool) as connection:
             taken = await self._take(connection, events)
-        owed_ids = {each.event.id for _, each in taken.owed}
+        owed_ids = {each.owed.event.id for each in taken.owed}
         late = await self.owe_unowed([event.id for event in events if event.id not in owed_ids], leased=True)
         return Taken(fresh=taken.fresh, owed=taken.owed + late)
 
-    async def owe_unowed(self, event_ids: Sequence[str], *, leased: bool) -> list[tuple[UUID, Owed]]:
+    async def owe_unowed(self, event_ids: Sequence[str], *, leased: bool) -> list[OwedDelivery]:
         """Owe those of the events that nobody is owed to the endpoints of their own fax, if there are any now.
 
         *leased* to this process, or else for the sweeper to find at once.
@@ -163,7 +172,7 @@ class Intake:
         return Taken(fresh=fresh, owed=await _insert_deliveries(connection, skip_overtaken(owed, ranks), leased=True))
 
 
-async def _insert_deliveries(connection: Any, owed: Sequence[Owed], *, leased: bool) -> list[tuple[UUID, Owed]]:
+async def _insert_deliveries(connection: Any, owed: Sequence[Owed], *, leased: bool) -> list[OwedDelivery]:
     identified = [(uuid7(), each) for each in owed]
     if not identified:
         return []
@@ -175,8 +184,12 @@ async def _insert_deliveries(connection: Any, owed: Sequence[Owed], *, leased: b
         [each.skipped for _, each in identified],
         [each.endpoint.lease_seconds if leased else 0.0 for _, each in identified],
     )
-    inserted = {row["id"] for row in rows}
-    return [(delivery_id, each) for delivery_id, each in identified if delivery_id in inserted]
+    leases = {row["id"]: row["lease_until"] for row in rows}
+    return [
+        OwedDelivery(delivery_id, each, leases[delivery_id])
+        for delivery_id, each in identified
+        if delivery_id in leases
+    ]
 
 
 async def _fold_faxes(connection: Any, states: Sequence[FaxState]) -> dict[tuple[str, str], int]:

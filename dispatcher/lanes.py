@@ -7,6 +7,7 @@ deliveries held by the process in all. Past the last bound, consuming pauses.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Final, cast
 from uuid import UUID
 
@@ -25,24 +26,36 @@ MOST_IN_LANE: Final = 1_000
 
 
 class Leased(msgspec.Struct, kw_only=True):
-    """A delivery that this process holds, until `lease_ends` on the monotonic clock, in seconds."""
+    """A delivery that this process holds.
+
+    Attributes:
+        lease_until: By the ledger's clock: proves that the lease is ours.
+        lease_ends: The same moment at the earliest on our monotonic clock, in seconds.
+        is_lost: The lease turned out to be another process's; nothing is attempted.
+    """
 
     delivery_id: UUID
     event: Event
     endpoint: Endpoint
     attempt: int
+    lease_until: datetime
     lease_ends: float
+    is_lost: bool = False
 
 
 class Lanes:
-    """Runs *work* on leased deliveries. *work* or its record calls `free` when the process holds one less."""
+    """Runs *work* on leased deliveries, and knows everything that this process holds.
+
+    A delivery is held from its lease to its record: also while its outcome waits to be written, so that a second
+    message about it is recognised.
+    """
 
     def __init__(self, work: Callable[[Leased], Awaitable[None]], held: Gauge) -> None:
         self._work = work
         self._waiting: dict[UUID, deque[Leased]] = {}
         self._workers: dict[UUID, set[asyncio.Task[None]]] = {}
+        self._held: dict[UUID, Leased | None] = {}
         self._held_gauge = held
-        self._held = 0
         self._room = asyncio.Event()
         self._room.set()
 
@@ -50,18 +63,30 @@ class Lanes:
         """Wait until this process may hold more."""
         await self._room.wait()
 
-    def hold(self) -> None:
-        """Count one delivery more."""
-        self._held += 1
-        self._held_gauge.set(self._held)
-        if self._held >= MOST_LEASED:
+    def holds(self, delivery_id: UUID) -> bool:
+        """Is this process at it already?"""
+        return delivery_id in self._held
+
+    def held(self, delivery_id: UUID) -> Leased | None:
+        """Return what is held; None if it is only on its way to a record."""
+        return self._held.get(delivery_id)
+
+    def waiting(self) -> list[Leased]:
+        """Return what waits for its attempt."""
+        return [leased for waiting in self._waiting.values() for leased in waiting]
+
+    def hold(self, delivery_id: UUID, leased: Leased | None = None) -> None:
+        """Hold one delivery more."""
+        self._held[delivery_id] = leased
+        self._held_gauge.set(len(self._held))
+        if len(self._held) >= MOST_LEASED:
             self._room.clear()
 
-    def free(self) -> None:
-        """Count one delivery less."""
-        self._held -= 1
-        self._held_gauge.set(self._held)
-        if self._held < MOST_LEASED:
+    def free(self, delivery_id: UUID) -> None:
+        """Hold it no longer; freeing twice is freeing once."""
+        self._held.pop(delivery_id, None)
+        self._held_gauge.set(len(self._held))
+        if len(self._held) < MOST_LEASED:
             self._room.set()
 
     def enter(self, leased: Leased) -> bool:
@@ -89,7 +114,7 @@ class Lanes:
             try:
                 await self._work(leased)
             except Exception as error:  # noqa: BLE001 - one delivery that breaks our code must not stop its lane
-                self.free()
+                self.free(leased.delivery_id)
                 get_logger().error(
                     "attempt.crashed",
                     delivery_id=str(leased.delivery_id),

@@ -23,6 +23,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         attempt: The number of the attempt to make, from 1.
         is_removed: The endpoint was removed after the delivery was owed.
+        lease_until: By the ledger's clock; whoever renews or releases the lease must name it.
     """
 
     delivery_id: UUID
@@ -30,6 +31,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: Endpoint
     is_removed: bool
     attempt: int
+    lease_until: datetime
     fax_rank: int
 
 
@@ -82,7 +84,7 @@ WHERE d.id = wanted.id
   AND endpoints.id = d.endpoint_id
   AND events.id = d.event_id
   AND faxes.provider = events.provider AND faxes.fax_id = events.fax_id
-RETURNING d.id, d.attempts, events.body, events.media, faxes.rank, {COLUMNS}
+RETURNING d.id, d.attempts, d.lease_until, events.body, events.media, faxes.rank, {COLUMNS}
 """  # noqa: S608 - the inserted text is a constant
 
 
@@ -99,6 +101,7 @@ async def claim(
             endpoint=store.from_row(row),
             is_removed=row["removed_at"] is not None,
             attempt=row["attempts"] + 1,
+            lease_until=row["lease_until"],
             fax_rank=row["rank"],
         )
         for row in rows
@@ -131,31 +134,44 @@ async def keep_media(pool: Pool, event_id: str, media: Media) -> None:
 _decode_media: Final = msgspec.json.Decoder(Media).decode
 
 
+class Lease(msgspec.Struct, frozen=True):
+    """A lease that this process believes to hold; `seconds` until it shall end, or until due after its release."""
+
+    delivery_id: UUID
+    until: datetime
+    seconds: float
+
+
 RENEW: Final = """
-UPDATE deliveries SET lease_until = now() + make_interval(secs => $3)
-WHERE id = $1 AND attempts = $2 - 1 AND state IN ('pending', 'retrying')
-RETURNING true
+UPDATE deliveries d SET lease_until = now() + make_interval(secs => batch.seconds)
+FROM unnest($1::uuid[], $2::timestamptz[], $3::float8[]) AS batch (id, lease_until, seconds)
+WHERE d.id = batch.id AND d.lease_until = batch.lease_until AND d.state IN ('pending', 'retrying')
+RETURNING d.id, d.lease_until
 """
 
 
-async def renew(pool: Pool, delivery_id: UUID, attempt: int, lease_seconds: float) -> bool:
-    """Prolong a lease that waited long for its turn; False if the delivery is no longer ours to attempt."""
-    return bool(await pool.fetchval(RENEW, delivery_id, attempt, lease_seconds))
+async def renew(pool: Pool, leases: Sequence[Lease]) -> dict[UUID, datetime]:
+    """Prolong leases; return when each ends now. One that is missing is no longer ours, and must not be attempted."""
+    rows = await pool.fetch(RENEW, *_columns(leases))
+    return {row["id"]: row["lease_until"] for row in rows}
 
 
 RELEASE: Final = """
-UPDATE deliveries d SET lease_until = NULL, due_at = now() + make_interval(secs => batch.wait_seconds)
-FROM unnest($1::uuid[], $2::integer[], $3::float8[]) AS batch (id, attempt, wait_seconds)
-WHERE d.id = batch.id AND d.attempts = batch.attempt - 1 AND d.state IN ('pending', 'retrying')
+UPDATE deliveries d SET lease_until = NULL, due_at = now() + make_interval(secs => batch.seconds)
+FROM unnest($1::uuid[], $2::timestamptz[], $3::float8[]) AS batch (id, lease_until, seconds)
+WHERE d.id = batch.id AND d.lease_until = batch.lease_until AND d.state IN ('pending', 'retrying')
+RETURNING d.id
 """
 
 
-async def release(pool: Pool, held: Sequence[tuple[UUID, int, float]]) -> None:
-    """Give back leases (id, attempt, seconds until due) without an attempt."""
-    ordered = sorted(held)
-    await pool.execute(
-        RELEASE, [each[0] for each in ordered], [each[1] for each in ordered], [each[2] for each in ordered]
-    )
+async def release(pool: Pool, leases: Sequence[Lease]) -> frozenset[UUID]:
+    """Give leases back without an attempt, due after their seconds; return those that were ours to give."""
+    return frozenset(row["id"] for row in await pool.fetch(RELEASE, *_columns(leases)))
+
+
+def _columns(leases: Sequence[Lease]) -> tuple[list[UUID], list[datetime], list[float]]:
+    ordered = sorted(leases, key=lambda lease: lease.delivery_id)
+    return [each.delivery_id for each in ordered], [each.until for each in ordered], [each.seconds for each in ordered]
 
 
 RECORD: Final = """

@@ -16,8 +16,8 @@ from dispatcher.formats import FORMATS
 from dispatcher.lifecycle import is_overtaken
 from shared.domain import Direction, Event, Phase, Provider
 
-LEASE_MARGIN_SECONDS: Final = 15.0
-"""On top of the longest attempt: for rendering, the failover's own connection, and writing the outcome down."""
+LEASE_MARGIN_SECONDS: Final = 30.0
+"""On top of the longest attempt: up to 12 s since the last renewal, a document of the media store (15 s), rendering."""
 
 Scope = Literal["global", "number", "fax"]
 EndpointDirection = Literal["sent", "received", "any"]

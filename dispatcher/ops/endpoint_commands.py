@@ -85,7 +85,7 @@ def add_endpoint(
     max_concurrent: Concurrent = None,
     as_json: Json = False,
 ) -> None:
-    """Add an endpoint: global, or of a number, or of one sent fax. Its token is shown in this answer and never again."""
+    """Add an endpoint: global, or of a number, or of one sent fax. Its token is shown now and never again."""
     given: dict[str, Any] = {
         "url": url,
         "direction": direction,

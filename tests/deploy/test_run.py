@@ -13,6 +13,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from dispatchers import STORE
 from waiting import until
 
 from deploy import run_settings
@@ -24,7 +25,6 @@ from deploy.run_report import COPIES, Recorded, Seen, judge, print_report
 from deploy.run_samples import expected_samples
 from deploy.run_settings import chosen_port, make_secrets, only_run, run_environment, write_run_env
 from deploy.run_stack import own_endpoint
-from dispatcher.ledger import add_endpoint, read_endpoints
 from dispatcher.ops.listen import Listened
 from dispatcher.ops.simulate import read_env_file
 from dispatcher.routing import Endpoint
@@ -184,13 +184,13 @@ async def test_caught_mail_is_said_in_a_line():
 async def test_the_listener_s_endpoint_is_used_again_moved_and_never_piles_up(database_url):
     async with asyncpg.create_pool(database_url, min_size=1, max_size=2) as pool:
         other = Endpoint(id=uuid7(), url="http://127.0.0.1:9/hook", tokens=("t",))
-        await add_endpoint(pool, other)
-        first = await own_endpoint(database_url, "http://127.0.0.1:1/make-run", "t", 8)
-        moved = await own_endpoint(database_url, "http://127.0.0.1:2/make-run", "t", 8)
+        await STORE.insert(pool, other)
+        first = await own_endpoint(database_url, STORE, "http://127.0.0.1:1/make-run", "t", 8)
+        moved = await own_endpoint(database_url, STORE, "http://127.0.0.1:2/make-run", "t", 8)
         assert moved.id == first.id
-        another = await own_endpoint(database_url, "http://127.0.0.1:2/make-run", "other token", 8)
+        another = await own_endpoint(database_url, STORE, "http://127.0.0.1:2/make-run", "other token", 8)
         assert another.id != first.id
-        found = {endpoint.id: endpoint.url for endpoint in await read_endpoints(pool)}
+        found = {endpoint.id: endpoint.url for endpoint in await STORE.everything(pool)}
     assert found == {other.id: other.url, another.id: "http://127.0.0.1:2/make-run"}
 
 

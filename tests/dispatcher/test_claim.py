@@ -8,7 +8,7 @@ import asyncpg
 from dispatchers import STORE, Bench, an_event
 
 from dispatcher import ledger
-from dispatcher.ledger import Record
+from dispatcher.ledger import Lease, Record
 
 MARGIN = 15.0
 
@@ -16,7 +16,12 @@ MARGIN = 15.0
 async def one_owed(bench: Bench) -> UUID:
     await bench.endpoint()
     taken = await bench.take(an_event(1))
-    return taken.owed[0][0]
+    return taken.owed[0].delivery_id
+
+
+async def release(bench: Bench, delivery_id: UUID) -> None:
+    until = await bench.pool.fetchval("SELECT lease_until FROM deliveries WHERE id = $1", delivery_id)
+    assert await ledger.release(bench.pool, [Lease(delivery_id, until, 0.0)]) == {delivery_id}
 
 
 def record(delivery_id: UUID, attempt: int, state: str) -> Record:
@@ -29,7 +34,7 @@ async def claimed(pool: asyncpg.Pool, delivery_id: UUID, attempt: int) -> bool:
 
 async def test_of_many_who_claim_the_same_at_once_one_gets_it(bench: Bench) -> None:
     delivery_id = await one_owed(bench)
-    await ledger.release(bench.pool, [(delivery_id, 1, 0.0)])
+    await release(bench, delivery_id)
     results = await asyncio.gather(*(claimed(bench.pool, delivery_id, 1) for _ in range(8)))
     assert sum(results) == 1
 
@@ -37,7 +42,7 @@ async def test_of_many_who_claim_the_same_at_once_one_gets_it(bench: Bench) -> N
 async def test_a_leased_a_wrong_and_a_settled_attempt_cannot_be_claimed(bench: Bench) -> None:
     delivery_id = await one_owed(bench)
     assert not await claimed(bench.pool, delivery_id, 1), "leased"
-    await ledger.release(bench.pool, [(delivery_id, 1, 0.0)])
+    await release(bench, delivery_id)
     assert not await claimed(bench.pool, delivery_id, 2), "ahead"
     assert await claimed(bench.pool, delivery_id, 1)
     await ledger.record(bench.pool, [record(delivery_id, 1, "told")])

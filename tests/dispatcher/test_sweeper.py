@@ -29,7 +29,7 @@ async def owed(bench: Bench, count: int = 1) -> list[UUID]:
     """Take *count* events as a dispatcher does that dies before its first attempt."""
     await bench.endpoint()
     taken = await bench.take(*(an_event(number) for number in range(count)))
-    return [delivery_id for delivery_id, _ in taken.owed]
+    return [each.delivery_id for each in taken.owed]
 
 
 async def expire_leases(pool: asyncpg.Pool) -> None:
