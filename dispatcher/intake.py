@@ -29,7 +29,7 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timesta
     AS batch (id, provider, fax_id, type, occurred_at, received_at, body)
 ORDER BY id COLLATE "C"
 ON CONFLICT ON CONSTRAINT events_key DO NOTHING
-RETURNING id, lease_until
+RETURNING id
 """
 
 _WINS: Final = """
@@ -88,7 +88,7 @@ FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::float8[])
     AS batch (id, event_id, endpoint_id, reason, lease_seconds)
 ORDER BY event_id COLLATE "C", endpoint_id
 ON CONFLICT ON CONSTRAINT deliveries_once_per_endpoint DO NOTHING
-RETURNING id
+RETURNING id, lease_until
 """
 
 

@@ -7,12 +7,19 @@ from urllib.parse import urlsplit, urlunsplit
 
 
 class Proxy:
-    """Passes bytes on while it is open; `cut` resets what is connected and refuses what comes."""
+    """Passes bytes on while it is open.
+
+    `cut` resets what is connected and refuses what comes; `stall` keeps connections but passes nothing on, in the way
+    back only or both ways, and stops reading, so that buffers fill. `mend` ends both for new connections.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._writers: set[asyncio.StreamWriter] = set()
         self._is_cut = False
+        self._passing = [asyncio.Event(), asyncio.Event()]
+        for passing in self._passing:
+            passing.set()
         self.port = 0
 
     def cut(self) -> None:
@@ -20,8 +27,17 @@ class Proxy:
         for writer in list(self._writers):
             writer.transport.abort()
 
+    def stall(self, *, both: bool = True) -> None:
+        there, back = self._passing
+        back.clear()
+        if both:
+            there.clear()
+
     def mend(self) -> None:
         self._is_cut = False
+        self._passing = [asyncio.Event(), asyncio.Event()]
+        for passing in self._passing:
+            passing.set()
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._is_cut:
@@ -30,16 +46,19 @@ class Proxy:
         there_reader, there_writer = await asyncio.open_connection(*self._target)
         self._writers |= {writer, there_writer}
         try:
-            await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer))
+            await asyncio.gather(
+                _pump(reader, there_writer, self._passing[0]), _pump(there_reader, writer, self._passing[1])
+            )
         finally:
             self._writers -= {writer, there_writer}
             writer.transport.abort()
             there_writer.transport.abort()
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passing: asyncio.Event) -> None:
     with suppress(OSError):
         while data := await reader.read(65_536):
+            await passing.wait()
             writer.write(data)
             await writer.drain()
     with suppress(OSError, RuntimeError):
