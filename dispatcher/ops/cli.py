@@ -91,9 +91,7 @@ def list_endpoints(as_json: Json = False) -> None:
 def add_endpoint(
     url: Annotated[
         str,
-        typer.Argument(
-            help="http://, https:// (user:password@ becomes Basic) or mailto:"
-        ),
+        typer.Argument(help="http://, https:// (user:password@ becomes Basic) or mailto:"),
     ],
     direction: Annotated[str, typer.Option(help="sent, received or any")] = "any",
     format_name: Annotated[str, typer.Option("--format", help=f"one of {', '.join(FORMATS)}")] = DEFAULT_FORMAT,

@@ -64,6 +64,12 @@ async def test_a_relay_that_hangs_up_over_a_mail_is_counted_because_it_may_have_
         assert isinstance(await channel.attempt(an_attempt()), Told)
 
 
+async def test_a_mail_that_is_announced_as_too_large_is_counted() -> None:
+    async with both() as (relay, channel):
+        relay.on_mail = lambda _relay, _server: "552 5.3.4 too large"
+        assert await channel.attempt(an_attempt()) == NotTold(error="smtp_552", url=URL, answer=b"552 5.3.4 too large")
+
+
 async def test_an_address_that_is_none_is_the_endpoints_fault() -> None:
     async with both() as (relay, channel):
         assert await channel.attempt(an_attempt(url="mailto:a@b.example,c@d.example")) == NotTold(
