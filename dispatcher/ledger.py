@@ -276,7 +276,7 @@ WHERE d.id = wanted.id
   AND endpoints.id = d.endpoint_id
   AND events.id = d.event_id
   AND faxes.provider = events.provider AND faxes.fax_id = events.fax_id
-RETURNING d.id, d.endpoint_id, d.attempts, events.body, events.media, faxes.rank
+RETURNING d.id, d.endpoint_id, d.attempts, events.body, faxes.rank
 """
 
 
@@ -287,19 +287,13 @@ async def claim(pool: Pool, wanted: Sequence[tuple[UUID, int]], margin_seconds: 
     return [
         Claim(
             delivery_id=row["id"],
-            event=_event(row["body"], row["media"]),
+            event=decode_event(row["body"]),
             endpoint_id=row["endpoint_id"],
             attempt=row["attempts"] + 1,
             fax_rank=row["rank"],
         )
         for row in rows
     ]
-
-
-def _event(body: bytes, media: str | None) -> Event:
-    """Return an event, with the document that was fetched for it if there is one."""
-    event = decode_event(body)
-    return event if media is None else msgspec.structs.replace(event, media=_decode_media(media))
 
 
 MEDIA_OF: Final = "SELECT media FROM events WHERE id = $1"

@@ -187,6 +187,21 @@ async def test_the_lease_covers_a_slow_fetch(bench: Bench, dispatching: Dispatch
     assert left > endpoint.lease_seconds + fetch.FETCH_SECONDS
 
 
+async def test_a_proxy_that_is_away_when_a_document_is_to_be_fetched_does_not_count_as_an_attempt(
+    bench: Bench, dispatching: Dispatching, unused_tcp_port_factory: Callable[[], int]
+) -> None:
+    await bench.endpoint()
+    await bench.publish(received("http://storage.example/a.pdf"))
+
+    async def put_back() -> Any:
+        return await bench.pool.fetchval("SELECT attempts = 0 FROM deliveries WHERE lease_until IS NULL")
+
+    async with dispatching(EGRESS_PROXY=f"http://127.0.0.1:{unused_tcp_port_factory()}"):
+        await until(put_back, "put back")
+    assert await _state_is(bench, "pending")
+    assert await bench.pool.fetchval("SELECT count(*) FROM attempts") == 0
+
+
 async def attempt_now(bench: Bench) -> None:
     """Do what the delay queue does when the wait is over."""
     (delivery,) = await bench.deliveries()
