@@ -84,7 +84,7 @@ WHERE d.id = wanted.id
   AND endpoints.id = d.endpoint_id
   AND events.id = d.event_id
   AND faxes.provider = events.provider AND faxes.fax_id = events.fax_id
-RETURNING d.id, d.attempts, d.lease_until, events.body, events.media, faxes.rank, {COLUMNS}
+RETURNING d.id, d.attempts, d.lease_until, events.body, faxes.rank, {COLUMNS}
 """  # noqa: S608 - the inserted text is a constant
 
 
@@ -97,7 +97,7 @@ async def claim(
     return [
         Claim(
             delivery_id=row["id"],
-            event=_event(row["body"], row["media"]),
+            event=decode_event(row["body"]),
             endpoint=store.from_row(row),
             is_removed=row["removed_at"] is not None,
             attempt=row["attempts"] + 1,
@@ -106,12 +106,6 @@ async def claim(
         )
         for row in rows
     ]
-
-
-def _event(body: bytes, media: str | None) -> Event:
-    """Return an event, with the document that was fetched for it if there is one."""
-    event = decode_event(body)
-    return event if media is None else msgspec.structs.replace(event, media=_decode_media(media))
 
 
 MEDIA_OF: Final = "SELECT media FROM events WHERE id = $1"

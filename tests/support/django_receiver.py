@@ -1,6 +1,7 @@
 """An application of Phaxio's as people write it: Django with django-phaxio, running on a free loopback port.
 
-Django knows one set of settings in a process, so there is one application for all tests.
+Django knows one set of settings in a process, so there is one application for all tests. Nothing of Django is imported
+before it is wanted: whoever only looks at an unconfigured `settings`, as the collector of doctests does, gets an error.
 """
 
 import threading
@@ -8,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
-
-from django.conf import settings
 
 TOKEN = "django-callback-token"
 
@@ -28,6 +27,8 @@ def _routes() -> list[Any]:
 @contextmanager
 def django_application() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Yield the URL of its callback view and the list of what its signal was sent with."""
+    from django.conf import settings  # noqa: PLC0415
+
     if not settings.configured:
         settings.configure(
             SECRET_KEY="of no use here",

@@ -49,7 +49,7 @@ async def test_a_refused_recipient_or_content_is_counted_with_its_code_and_the_n
 async def test_a_relay_that_falls_silent_over_a_mail_is_a_timeout(stage: str) -> None:
     async with both() as (relay, channel):
         setattr(relay, stage, silence)
-        outcome = await channel.attempt(an_attempt(timeout_seconds=0.2))
+        outcome = await channel.attempt(an_attempt(timeout_seconds=0.8))
         assert outcome == NotTold(error="timeout", url=URL)
         setattr(relay, stage, None)
         assert isinstance(await channel.attempt(an_attempt()), Told)
@@ -62,6 +62,12 @@ async def test_a_relay_that_hangs_up_over_a_mail_is_counted_because_it_may_have_
         assert await channel.attempt(an_attempt()) == NotTold(error="reset", url=URL)
         setattr(relay, stage, None)
         assert isinstance(await channel.attempt(an_attempt()), Told)
+
+
+async def test_a_mail_that_is_announced_as_too_large_is_counted() -> None:
+    async with both() as (relay, channel):
+        relay.on_mail = lambda _relay, _server: "552 5.3.4 too large"
+        assert await channel.attempt(an_attempt()) == NotTold(error="smtp_552", url=URL, answer=b"552 5.3.4 too large")
 
 
 async def test_an_address_that_is_none_is_the_endpoints_fault() -> None:
@@ -123,8 +129,10 @@ async def test_a_250_in_the_moment_of_the_timeout_is_told_or_was_not_sent() -> N
         for delay in range(20):
             before = len(sent)
             outcome = await channel.attempt(an_attempt(timeout_seconds=0.095 + delay / 2_000))
-            assert isinstance(outcome, Told) or outcome == NotTold(error="timeout", url=URL)
-            assert isinstance(outcome, NotTold) or len(sent) > before
+            if isinstance(outcome, Told):
+                assert len(sent) > before
+            else:  # on a busy machine the time may be up before the recipient is named
+                assert outcome.error in {"timeout", "smtp_timeout", "smtp_connect_timeout"}
 
 
 # ---- Our own trouble: not counted -----------------------------------------------------------------------------------
@@ -168,21 +176,21 @@ async def test_a_relay_that_does_not_want_us_is_not_tried(answers: tuple[str, ..
 async def test_a_relay_that_says_nothing_at_all_is_not_tried() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         async with mailing(f"smtp://127.0.0.1:{silent.getsockname()[1]}") as channel:
-            outcome = await channel.attempt(an_attempt(timeout_seconds=0.2))
+            outcome = await channel.attempt(an_attempt(timeout_seconds=0.8))
     assert outcome == NotTried(error="smtp_connect_timeout")
 
 
 async def test_a_relay_that_falls_silent_before_it_knows_the_recipient_is_not_tried() -> None:
     async with both() as (relay, channel):
         relay.on_mail = silence
-        assert await channel.attempt(an_attempt(timeout_seconds=0.2)) == NotTried(error="smtp_timeout")
+        assert await channel.attempt(an_attempt(timeout_seconds=0.8)) == NotTried(error="smtp_timeout")
 
 
 async def test_mails_that_wait_in_vain_for_a_connection_are_not_tried() -> None:
     async with both() as (relay, channel):
         relay.on_data = silence
         full = [
-            asyncio.create_task(channel.attempt(an_attempt(timeout_seconds=0.6)))
+            asyncio.create_task(channel.attempt(an_attempt(timeout_seconds=1.5)))
             for _ in range(mail_relay.MOST_CONNECTIONS)
         ]
         await until(lambda: relay.commands.count("RCPT") == len(full), "all connections in use")

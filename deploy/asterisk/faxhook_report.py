@@ -1,0 +1,349 @@
+#!/usr/bin/env python3
+"""Tells faxhook of the faxes that an Asterisk received, until faxhook has them.
+
+Asterisk does not repeat a report, so this does: a report is first a file, and goes only when faxhook answered 200.
+
+  faxhook-report spool REPORT   what the dialplan calls by AGI: keep REPORT (a urlencoded form), then try it once
+  faxhook-report sweep          what a timer calls: try every report that is due, and report the TIFFs that nobody did
+  faxhook-report adopt          once, on a PBX that has old faxes: the TIFFs that lie there now are not to be reported
+
+At least once: whatever is repeated, faxhook removes. Needs Python 3.9 and nothing else. Settings are read from
+/etc/faxhook-report.env (or the file that FAXHOOK_REPORT_ENV names), lines of NAME=value; the environment wins.
+
+  FAXHOOK_URL         e.g. http://faxhook:8080
+  FAXHOOK_SECRET      the ingress's ASTERISK_INBOUND_SECRET
+  FAXHOOK_FAX_DIR     where the TIFFs are, by the same path as on faxhook's side; default /var/spool/fax
+  FAXHOOK_REPORT_DIR  where reports wait; default /var/spool/faxhook-report
+  FAXHOOK_IDLE_SECONDS  a TIFF is finished when it has not changed for so long; default 600
+
+Exit codes: 0 all reported, 75 something waits (faxhook is away), 77 faxhook does not take the secret, 78 bad settings.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import http.client
+import os
+import re
+import secrets
+import signal
+import stat
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+ROUTE = "/_internal/asterisk/inbound"
+TIMEOUT_SECONDS = 10.0
+SHORTEST_WAIT_SECONDS = 30.0
+LONGEST_WAIT_SECONDS = 900.0
+
+EXIT_WAITING = 75  # EX_TEMPFAIL: a later sweep will do
+EXIT_REFUSED = 77  # EX_NOPERM: somebody must mend the secret or the route
+EXIT_BAD_SETTING = 78  # EX_CONFIG
+
+OK = 200
+STOPS_THE_SWEEP = frozenset({401, 403, 404, 405})  # what is wrong with one report is wrong with all
+BUSY = 500  # and above: faxhook keeps nothing now
+
+TIFF_NAME = re.compile(r"(?P<to_number>\+?[0-9]+)_(?P<uniqueid>[A-Za-z0-9.-]+)\.tiff?")
+"""How the dialplan of ours names its files, so that a report that was lost can be made again from the name."""
+
+
+class BadSetting(Exception):
+    """A setting is missing or wrong."""
+
+
+class Away(Exception):
+    """Faxhook did not answer, or keeps nothing now: the rest waits as well."""
+
+
+class Refused(Exception):
+    """Faxhook does not take our reports at all."""
+
+
+# ---- Settings -------------------------------------------------------------------------------------------------------
+
+
+class Settings:
+    """What the environment and the settings file say."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        found = {**_settings_file(environ.get("FAXHOOK_REPORT_ENV", "/etc/faxhook-report.env")), **environ}
+        self.url = found.get("FAXHOOK_URL", "").rstrip("/")
+        self.secret = found.get("FAXHOOK_SECRET", "")
+        self.fax_dir = Path(found.get("FAXHOOK_FAX_DIR", "/var/spool/fax"))
+        self.report_dir = Path(found.get("FAXHOOK_REPORT_DIR", "/var/spool/faxhook-report"))
+        try:
+            self.idle_seconds = float(found.get("FAXHOOK_IDLE_SECONDS", "600"))
+        except ValueError:
+            raise BadSetting("FAXHOOK_IDLE_SECONDS is wrong: it must be a number of seconds") from None
+
+    def check_target(self) -> None:
+        """Raise `BadSetting` if nothing can be posted."""
+        parts = urlsplit(self.url)
+        try:
+            is_target = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_target = False
+        if not is_target:
+            raise BadSetting("FAXHOOK_URL is wrong: it must be http://host:port or https://host")
+        if not self.secret:
+            raise BadSetting("FAXHOOK_SECRET is not set: it is the ingress's ASTERISK_INBOUND_SECRET")
+
+
+def _settings_file(name: str) -> dict[str, str]:
+    try:
+        text = Path(name).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise BadSetting(f"{name} cannot be read: {error.strerror}") from None
+    lines = (line.partition("=") for line in text.splitlines() if "=" in line and not line.lstrip().startswith("#"))
+    return {key.strip(): value.strip().strip("'\"") for key, _, value in lines}
+
+
+# ---- Reports as files -----------------------------------------------------------------------------------------------
+
+
+def spool(report_dir: Path, report: str) -> Path:
+    """Keep *report* so that neither a crash nor a power cut loses it or leaves half of it; return its file.
+
+    Its name begins with the time, so that names sort by age; its modification time is when it is due.
+    """
+    report_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
+    path = report_dir / f"{time.time_ns():020d}-{secrets.token_hex(4)}.form"
+    _write(path, report)
+    return path
+
+
+def _read(path: Path) -> str:
+    """Return a report; empty if it is gone."""
+    try:
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
+    except FileNotFoundError:
+        return ""
+
+
+def _write(path: Path, text: str) -> None:
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with unfinished.open("x", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def tiff_of(report: str) -> str:
+    """Return the file that a report names; empty if it names none."""
+    return parse_qs(report, errors="surrogateescape").get("tiff_path", [""])[0]
+
+
+def _marker(report_dir: Path, tiff: str) -> Path:
+    return report_dir / "reported" / hashlib.sha256(os.fsencode(tiff)).hexdigest()
+
+
+def mark_reported(report_dir: Path, tiff: str) -> None:
+    """Remember that *tiff* needs no report any more."""
+    marker = _marker(report_dir, tiff)
+    marker.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    _write(marker, tiff)
+
+
+# ---- Posting --------------------------------------------------------------------------------------------------------
+
+
+def post(settings: Settings, report: str) -> int:
+    """Post one report and return the status. No redirect is followed and no proxy of the environment is used.
+
+    Raises:
+        Away: There was no answer.
+    """
+    parts = urlsplit(settings.url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "X-Internal-Secret": settings.secret}
+    try:
+        connection.request("POST", parts.path + ROUTE, report.encode("utf-8", "surrogateescape"), headers)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        raise Away(f"faxhook does not answer: {error or type(error).__name__}") from error
+    finally:
+        connection.close()
+
+
+def deliver(settings: Settings, path: Path) -> bool:
+    """Try one report; it goes when faxhook has it, else it stays and is due later.
+
+    Raises:
+        Away: Nothing can be delivered now.
+        Refused: Nothing will be delivered until somebody mends something.
+    """
+    report = _read(path)
+    if not report:
+        return True
+    status = 0
+    try:
+        status = post(settings, report)
+    finally:
+        if status != OK:
+            _wait_longer(path)
+    if status == OK:
+        if tiff := tiff_of(report):
+            mark_reported(settings.report_dir, tiff)  # first: in between, a sweep would report the TIFF again
+        path.unlink(missing_ok=True)
+        return True
+    if status in STOPS_THE_SWEEP:
+        raise Refused(f"faxhook answered {status}: check FAXHOOK_SECRET and FAXHOOK_URL; the reports are kept")
+    if status >= BUSY:
+        raise Away(f"faxhook answered {status}")
+    print(f"faxhook answered {status} to {path.name}, which is kept: it can be read there", file=sys.stderr)
+    return False
+
+
+def _wait_longer(path: Path) -> None:
+    """Make a report due after as long a wait as it has waited so far: doubling, without a counter to keep."""
+    now = time.time()
+    age = now - int(path.name.partition("-")[0]) / 1e9
+    due = now + min(max(age, SHORTEST_WAIT_SECONDS), LONGEST_WAIT_SECONDS)
+    with suppress(FileNotFoundError):
+        os.utime(path, (due, due))
+
+
+# ---- What is called -------------------------------------------------------------------------------------------------
+
+
+def sweep(settings: Settings) -> int:
+    """Try what is due, oldest first, and report the TIFFs that nobody reported; return the exit code."""
+    with only_sweep(settings.report_dir) as is_only:
+        if not is_only:
+            return 0
+        waiting = sorted(settings.report_dir.glob("*.form"))
+        named = {tiff_of(_read(path)) for path in waiting}
+        waiting += [spool(settings.report_dir, report) for report in unreported(settings, named)]
+        is_done = True
+        for path in waiting:
+            is_done = is_due(path) and deliver(settings, path) and is_done
+        forget_gone(settings.report_dir)
+    return 0 if is_done else EXIT_WAITING
+
+
+def is_due(path: Path) -> bool:
+    """Is it time to try a report, or is it gone: tried at this moment by the one who made it?"""
+    try:
+        return path.stat().st_mtime <= time.time()
+    except FileNotFoundError:
+        return True
+
+
+def unreported(settings: Settings, named: set[str]) -> Iterator[str]:
+    """Return a report for each finished TIFF that neither a waiting report names nor faxhook knows.
+
+    Such a call ended with the Asterisk, or the dialplan could not write. Whether all of its pages came nobody can say:
+    the report has no status, which means that there is a fax and this is it.
+    """
+    for path in finished_tiffs(settings):
+        tiff = str(path)
+        if tiff in named or _marker(settings.report_dir, tiff).exists():
+            continue
+        parts = TIFF_NAME.fullmatch(path.name)
+        yield urlencode({"tiff_path": tiff, **(parts.groupdict() if parts else {})}, errors="surrogateescape")
+
+
+def finished_tiffs(settings: Settings) -> Iterator[Path]:
+    """Return the TIFFs that have not changed for a while, oldest name first; links and folders are none."""
+    for path in sorted(settings.fax_dir.iterdir()):
+        if path.suffix.lower() not in {".tif", ".tiff"}:
+            continue
+        status = path.lstat()
+        is_idle = status.st_mtime <= time.time() - settings.idle_seconds
+        if stat.S_ISREG(status.st_mode) and status.st_size > 0 and is_idle:
+            yield path
+
+
+def forget_gone(report_dir: Path) -> None:
+    """Drop the markers of TIFFs that are gone, and what a writer that died left unfinished."""
+    for unfinished in report_dir.glob(".*.form.*"):
+        if unfinished.stat().st_mtime < time.time() - LONGEST_WAIT_SECONDS:
+            unfinished.unlink()
+    for marker in (report_dir / "reported").glob("[0-9a-f]*"):
+        if not os.path.lexists(marker.read_text(encoding="utf-8", errors="surrogateescape")):
+            marker.unlink()
+
+
+@contextmanager
+def only_sweep(report_dir: Path) -> Iterator[bool]:
+    """Yield whether we are the only sweep; a slow one must not be joined by the next."""
+    report_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
+    with (report_dir / ".lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def adopt(settings: Settings) -> int:
+    """Mark all TIFFs that lie there now as reported."""
+    for path in sorted(settings.fax_dir.iterdir()):
+        if path.suffix.lower() in {".tif", ".tiff"}:
+            mark_reported(settings.report_dir, str(path))
+    return 0
+
+
+def spool_for_asterisk(settings: Settings, report: str) -> int:
+    """Keep a report for the dialplan, then try it once: what fails now is the sweep's."""
+    if not sys.stdin.isatty():
+        while sys.stdin.buffer.readline().strip():  # AGI begins with variables and a blank line
+            pass
+    path = spool(settings.report_dir, report)
+    settings.check_target()
+    deliver(settings, path)
+    return 0
+
+
+def run(arguments: list[str], environ: Mapping[str, str]) -> int:
+    """Do what *arguments* say; return the exit code."""
+    settings = Settings(environ)
+    if arguments[:1] == ["spool"] and len(arguments) == 2:  # noqa: PLR2004 - the command and its report
+        return spool_for_asterisk(settings, arguments[1])
+    if arguments == ["sweep"]:
+        settings.check_target()
+        return sweep(settings)
+    if arguments == ["adopt"]:
+        return adopt(settings)
+    raise BadSetting(__doc__)
+
+
+def main(arguments: list[str], environ: Mapping[str, str]) -> int:
+    """Do it, and say in a sentence what went wrong; return the exit code."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # AGI sends it when the caller hangs up: that is when we are called
+    try:
+        return run(arguments, environ)
+    except BadSetting as error:
+        code, sentence = EXIT_BAD_SETTING, str(error)
+    except Away as error:
+        code, sentence = EXIT_WAITING, f"{error}; the reports are kept and tried again"
+    except Refused as error:
+        code, sentence = EXIT_REFUSED, str(error)
+    except OSError as error:
+        code, sentence = EXIT_WAITING, f"{error.filename or 'a file'}: {error.strerror}"
+    print(sentence, file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))
