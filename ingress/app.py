@@ -29,6 +29,9 @@ RETRY_AFTER_SECONDS: Final = 5
 SHUTDOWN_SECONDS: Final = 15.0
 """For requests under way at SIGTERM: reading may take 10 s, keeping 2."""
 
+READ_BUFFER_BYTES: Final = 16 * 1024
+"""Of a body that waits to be admitted, aiohttp reads twice as much ahead, for each connection."""
+
 _JSON: Final = "application/json"
 
 
@@ -207,6 +210,7 @@ _CONNECTION_OPTIONS: Final[dict[str, Any]] = {
     "access_log": None,
     "auto_decompress": False,  # signatures are over the bytes as they came
     "keepalive_timeout": 75.0,
+    "read_bufsize": READ_BUFFER_BYTES,
 }
 
 

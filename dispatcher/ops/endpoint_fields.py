@@ -63,7 +63,8 @@ def new_endpoint(fields: EndpointFields) -> Endpoint:
     tokens = fields.tokens
     if tokens is UNSET:
         format_name = DEFAULT_FORMAT if fields.format is UNSET else fields.format
-        tokens = [new_token(format_name)] if format_name in FORMATS else []
+        is_signed = format_name in FORMATS and not fields.url.startswith("mailto:")
+        tokens = [new_token(format_name)] if is_signed else []
     return changed(Endpoint(id=uuid7(), url=fields.url, tokens=tuple(tokens)), fields)
 
 
