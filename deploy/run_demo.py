@@ -25,6 +25,7 @@ import msgspec
 from deploy import local
 from deploy.local_processes import LOOPBACK, Interrupted, free_port
 from deploy.run_children import Family, Terminal, supervised
+from deploy.run_media import document_url, serving_document
 from deploy.run_report import COPIES, Recorded, Seen, judge, print_report
 from deploy.run_samples import Expected, expected_samples
 from deploy.run_settings import make_secrets, store_variables
@@ -51,7 +52,8 @@ def demo(data: Path, environ: Mapping[str, str], seed: int | None) -> int:
     seen = Seen()
     with _own_stores(data, environ, terminal.say) as stores:
         variables = _variables(stores, environ)
-        expected = expected_samples(variables, variables["PUBLIC_URL"])
+        media_port = free_port([int(variables[name]) for name in ("INGRESS_PORT", "OPS_PORT")])
+        expected = expected_samples(variables, variables["PUBLIC_URL"], document_url(media_port))
         terminal.say(f"sending {len(expected)} samples {COPIES} times each, shuffled with --seed {seed} …")
         seconds = 0.0
 
@@ -59,7 +61,10 @@ def demo(data: Path, environ: Mapping[str, str], seed: int | None) -> int:
             nonlocal seconds
             on_line = partial(_take_line, seen, terminal)
             # One at a time: requests under way at once may cross, and then no order could be told from outside.
-            async with running_stack(family, variables, on_line, seen.heard.append, max_concurrent=1) as stack:
+            async with (
+                serving_document(media_port),
+                running_stack(family, variables, on_line, seen.heard.append, max_concurrent=1) as stack,
+            ):
                 try:
                     began = time.monotonic()
                     await _send_all(stack.ingress_url, _shuffled(expected, seed), seen)

@@ -36,13 +36,21 @@ class Expected:
         return self.event.phase is Phase.POSTFLIGHT
 
 
-def expected_samples(variables: Mapping[str, str], base_url: str) -> list[Expected]:
-    """Return every sample of every provider, signed; what is inflight belongs to the same fax as an ending."""
+def expected_samples(variables: Mapping[str, str], base_url: str, media_url: str) -> list[Expected]:
+    """Return every sample of every provider, signed; what is inflight belongs to the same fax as an ending.
+
+    *media_url* is where Telnyx says that the documents of received faxes lie.
+    """
     settings = load(SimulateSettings, variables)
     adapters = make_adapters(load(IngressSettings, variables).providers())
     found: list[Expected] = []
     for provider in SAMPLES:
-        drafts = [_expected(make_sample(settings, base_url, provider, name), adapters) for name in events_of(provider)]
+
+        def make(name: str, fax_id: str | None = None, provider: str = provider) -> Expected:
+            sample = make_sample(settings, base_url, provider, name, fax_id=fax_id, media_url=media_url)
+            return _expected(sample, adapters)
+
+        drafts = [make(name) for name in events_of(provider)]
         stories: dict[str, str] = {}
         for draft in drafts:
             if draft.event.type in _STORIES:
@@ -52,8 +60,7 @@ def expected_samples(variables: Mapping[str, str], base_url: str) -> list[Expect
             if draft.is_ending or story is None:
                 found.append(draft)
             else:
-                name = draft.sample.event_name
-                found.append(_expected(make_sample(settings, base_url, provider, name, fax_id=story), adapters))
+                found.append(make(draft.sample.event_name, story))
     return found
 
 

@@ -26,12 +26,17 @@ Pairs = Sequence[tuple[str, str]]
 _encode = msgspec.json.Encoder().encode
 
 
+MEDIA_URL: Final = "https://www.example.com/received.pdf"
+"""Nothing lies there: an event goes out with this URL alone."""
+
+
 class SampleFax(msgspec.Struct, frozen=True, kw_only=True):
     """The fax that a sample callback tells of.
 
     Attributes:
         occurred_at: Aware UTC.
         tiff_path: What an Asterisk would name; empty: it names no file.
+        media_url: Where Telnyx says that the document lies.
     """
 
     fax_id: str
@@ -41,6 +46,7 @@ class SampleFax(msgspec.Struct, frozen=True, kw_only=True):
     occurred_at: datetime
     client_state: str | None = None
     tiff_path: str = ""
+    media_url: str = MEDIA_URL
 
     @property
     def pdf(self) -> bytes:
@@ -117,7 +123,9 @@ def _phaxio_recipient(number: str, status: str, completed_at: str | None) -> dic
 # ---- Telnyx ----------------------------------------------------------------------------------------------------------
 
 
-def telnyx(fax: SampleFax, *, event_type: str, direction: str, status: str, **extra: Any) -> SampleBody:
+def telnyx(
+    fax: SampleFax, *, event_type: str, direction: str, status: str, has_media: bool = False, **extra: Any
+) -> SampleBody:
     """Return an event in its envelope; *extra* are keys of its payload."""
     payload: dict[str, Any] = {
         "connection_id": "1232154810234000001",
@@ -135,6 +143,7 @@ def telnyx(fax: SampleFax, *, event_type: str, direction: str, status: str, **ex
         payload["caller_id"] = fax.from_number
     if status in ("delivered", "received", "media.processing"):
         payload["page_count"] = fax.pages
+    payload |= {"media_url": fax.media_url} if has_media else {}
     payload |= extra
     data = {
         "record_type": "event",

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from dispatcher.ops.sample_bodies import SampleBody, SampleFax, asterisk, phaxio, sinch, telnyx
+from dispatcher.ops.sample_bodies import MEDIA_URL, SampleBody, SampleFax, asterisk, phaxio, sinch, telnyx
 from dispatcher.ops.sample_signing import SampleSecrets, sign
 from shared.domain import EventType
 from shared.errors import FaxhookError
@@ -65,7 +65,6 @@ _SENT = partial(phaxio, direction="sent")
 _RECEIVED = partial(phaxio, direction="received", event_type="fax_completed")
 _OUTBOUND = partial(telnyx, direction="outbound")
 _INBOUND = partial(telnyx, direction="inbound")
-_MEDIA_URL: Final = "https://www.example.com/received.pdf"
 _COMPLETED = partial(sinch, event="FAX_COMPLETED", direction="OUTBOUND")
 _INCOMING = partial(sinch, event="INCOMING_FAX", direction="INBOUND")
 
@@ -126,17 +125,17 @@ SAMPLES: Final[dict[str, dict[str, _Sample]]] = {
         ),
         "received": _Sample(
             EventType.RECEIVED,
-            partial(_INBOUND, event_type="fax.received", status="received", media_url=_MEDIA_URL),
+            partial(_INBOUND, event_type="fax.received", status="received", has_media=True),
             "fax.received",
         ),
         "received-partial": _Sample(
             EventType.RECEIVED,
-            partial(_INBOUND, event_type="fax.received", status="received", media_url=_MEDIA_URL, partial_content=True),
+            partial(_INBOUND, event_type="fax.received", status="received", has_media=True, partial_content=True),
         ),
         # Inbound under the outbound name, as one revision of Telnyx's guide has it.
         "received-as-delivered": _Sample(
             EventType.RECEIVED,
-            partial(_INBOUND, event_type="fax.delivered", status="delivered", media_url=_MEDIA_URL),
+            partial(_INBOUND, event_type="fax.delivered", status="delivered", has_media=True),
         ),
         "received-failure": _Sample(
             EventType.RECEIVE_FAILED,
@@ -195,6 +194,7 @@ def build(
     job_id: str | None = None,
     client_state: str | None = None,
     tiff_path: str = "",
+    media_url: str = MEDIA_URL,
 ) -> SampleCallback:
     """Return a signed callback.
 
@@ -212,6 +212,7 @@ def build(
         job_id: Goes into the query of sent faxes' callbacks.
         client_state: Telnyx echoes it.
         tiff_path: What the Asterisk names.
+        media_url: Where Telnyx says that the document of a received fax lies.
 
     Raises:
         UnknownSample: No such provider or event.
@@ -226,6 +227,7 @@ def build(
         occurred_at=occurred_at or now,
         client_state=client_state,
         tiff_path=tiff_path,
+        media_url=media_url,
     )
     written = sample.write(fax)
     path = _PATHS.get(provider) or ("/phaxio-inbound" if name.startswith("received") else "/phaxio-callback")

@@ -36,7 +36,7 @@ VARIABLES: Final = {
 }
 """What proves each provider's samples, for people."""
 
-SETTABLE: Final = ("job_id", "client_state", "tiff_path")
+SETTABLE: Final = ("job_id", "client_state", "tiff_path", "media_url")
 """What `--set` knows: parameters of `samples.build` that have no option of their own."""
 
 ANSWER_SECONDS: Final = 10.0
