@@ -200,7 +200,7 @@ async def test_the_listener_s_endpoint_is_used_again_moved_and_never_piles_up(da
 @pytest.fixture(scope="module")
 def expected():
     variables = {**make_secrets(), "AMQP_URL": "amqp://x", "MEDIA_URL": "file:///x", "PUBLIC_URL": "http://a.example"}
-    return expected_samples(variables, "http://a.example")
+    return expected_samples(variables, "http://a.example", "http://a.example/received.pdf")
 
 
 @pytest.fixture

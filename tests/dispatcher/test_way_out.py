@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
+from dispatchers import SECRETS_KEY
 from raw import port_of, raw_server
 from receiver import Receiver
 from resolving import Answers
@@ -147,7 +148,12 @@ async def test_a_proxy_that_dies_under_a_request_is_our_own_trouble() -> None:
     assert outcome == NotTried(error="proxy_away")
 
 
-VARIABLES = {"AMQP_URL": "amqp://a", "DATABASE_URL": "postgres://a", "MEDIA_URL": "file:///tmp"}
+VARIABLES = {
+    "AMQP_URL": "amqp://a",
+    "DATABASE_URL": "postgres://a",
+    "MEDIA_URL": "file:///tmp",
+    "SECRETS_KEY": SECRETS_KEY,
+}
 
 
 @pytest.mark.parametrize(
