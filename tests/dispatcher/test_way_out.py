@@ -160,7 +160,7 @@ VARIABLES = {
     "url", ["socks5://a:1", "http://a", "http://:3128", "http://a:1/path", "http://a:99999", "a:1"]
 )
 def test_a_setting_that_names_no_proxy_is_refused_without_showing_it(url: str) -> None:
-    with pytest.raises(BadSetting, match=r"^EGRESS_PROXY is wrong") as refused:
+    with pytest.raises(BadSetting, match=r"^EGRESS_PROXY is ") as refused:
         load(DispatcherSettings, {**VARIABLES, "EGRESS_PROXY": url})
     assert url not in str(refused.value)
 
