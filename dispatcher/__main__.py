@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from typing import Final
 
 from dispatcher.channels import Channel
@@ -20,6 +21,7 @@ from dispatcher.ops.http import ops_app, serving
 from dispatcher.pool import open_pool
 from dispatcher.recorder import Recorder
 from dispatcher.settings import DispatcherSettings
+from dispatcher.settle import Settler
 from dispatcher.sweeper import Sweeper
 from dispatcher.way_out import WayOut
 from shared.broker import FAX_DEAD, FAX_IN, FAX_RETRY, FAX_WORK, topology
@@ -65,7 +67,14 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         stack.push_async_callback(way_out.close)
         channels = _channels(stack, settings, way_out)
         documents = Documents(pool, MediaStore(settings.media_url), way_out)
-        deliverer = Deliverer(pool, publisher, channels, documents, recorder, metrics, backoff_seconds)
+        deliverer = Deliverer(
+            pool,
+            channels,
+            documents,
+            partial(Settler, pool, store, publisher, recorder, metrics),
+            metrics,
+            backoff_seconds,
+        )
         await stack.enter_async_context(
             running(Sweeper(pool, publisher, metrics).run(endpoints.known), stop, "sweeper")
         )

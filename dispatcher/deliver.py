@@ -1,27 +1,20 @@
-"""Makes attempts at leased deliveries and sees to it that each has a next step before this one is forgotten.
+"""Makes attempts at leased deliveries: each endpoint in its own lane, one that keeps timing out left alone.
 
-| what happened | then |
-|---|---|
-| told | recorded |
-| not told, the table has a wait left | next attempt published and confirmed, then recorded |
-| not told, the table is used up | dead letter published and confirmed, then recorded |
-| our own trouble, or we are stopping | put back, not counted |
-| our own code failed | the lease runs out and the sweeper puts it back |
+What follows an attempt stands in `settle`. An attempt that breaks our own code leaves its lease to run out, and the
+sweeper puts it back.
 """
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any, Final, Protocol, assert_never
+from typing import Final, Protocol
 from uuid import UUID
-
-import msgspec
 
 from dispatcher import ledger
 from dispatcher.channels import Attempt, Channel
+from dispatcher.circuit import Circuit
 from dispatcher.fetch import LEASE_SECONDS as FETCH_LEASE_SECONDS
 from dispatcher.fetch import may_need_fetch
 from dispatcher.formats import FORMATS
@@ -29,15 +22,13 @@ from dispatcher.intake import OwedDelivery
 from dispatcher.lanes import Lanes, Leased
 from dispatcher.ledger import Claim, Record
 from dispatcher.lifecycle import is_overtaken
-from dispatcher.messages import DeadDelivery, DeliveryMessage, Publishing, publish_until_kept
 from dispatcher.metrics import Metrics
-from dispatcher.outcome import Bury, NotTold, NotTried, Outcome, PutBack, RetryAfter, Settle, Told, Verdict, judge
+from dispatcher.outcome import NotTold, NotTried, Outcome, PutBack, Told, Verdict, judge
 from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
-from dispatcher.recorder import Recorder
 from dispatcher.routing import Endpoint, has_word
+from dispatcher.settle import Settler, why_not_taken
 from dispatcher.way_out import ProxyAway
 from shared.backoff import DEFER_WAITS_SECONDS
-from shared.broker import DEAD_DELIVERY, FAX_DEAD, FAX_RETRY, FAX_WORK, WORK_KEY, defer_queue, retry_queue
 from shared.domain import Event
 from shared.ids import command_id
 from shared.log import get_logger
@@ -61,23 +52,21 @@ class Deliverer:
     def __init__(
         self,
         pool: Pool,
-        publisher: Publishing,
         channels: Mapping[str, Channel],
         documents: Documents,
-        recorder: Recorder,
+        make_settler: Callable[[Callable[[UUID], None]], Settler],
         metrics: Metrics,
         backoff_seconds: Sequence[float],
     ) -> None:
         self._pool = pool
-        self._publisher = publisher
         self._channels = channels
         self._documents = documents
-        self._recorder = recorder
         self._metrics = metrics
         self._backoff_seconds = backoff_seconds
         self._lanes = Lanes(self._work, metrics.leased)
+        self._settler = make_settler(self._lanes.free)
+        self._circuits: dict[UUID, Circuit] = {}
         self._stopping = False
-        self._background: set[asyncio.Task[None]] = set()
         self._log = get_logger()
 
     async def room(self) -> None:
@@ -88,7 +77,16 @@ class Deliverer:
         """Take the deliveries of a batch of events, leased by the transaction that wrote them."""
         for each in owed:
             if each.lease_until is not None:
-                self._enter(each.delivery_id, each.owed.event, each.owed.endpoint, 1, each.lease_until)
+                self._enter(
+                    _leased(
+                        each.delivery_id,
+                        each.owed.event,
+                        each.owed.endpoint,
+                        1,
+                        each.lease_until,
+                        datetime.now(UTC),
+                    )
+                )
 
     def take_claims(self, claims: Sequence[Claim]) -> None:
         """Take deliveries that came out of `work.deliveries` and were claimed."""
@@ -102,18 +100,19 @@ class Deliverer:
                 self._take_claim(claim)
 
     def _take_claim(self, claim: Claim) -> None:
-        endpoint = claim.endpoint
-        if claim.is_removed or not endpoint.enabled:
+        leased = _leased(
+            claim.delivery_id, claim.event, claim.endpoint, claim.attempt, claim.lease_until, claim.owed_since
+        )
+        if cause := why_not_taken(claim):
             self._lanes.hold(claim.delivery_id)
-            cause = "endpoint_removed" if claim.is_removed else "endpoint_disabled"
-            self._in_background(self._bury_unattempted(claim, cause))
-        elif endpoint.overtaken == "skip" and is_overtaken(claim.event.type, claim.fax_rank):
+            self._settler.in_background(self._settler.bury(leased, cause, "the endpoint takes no more"))
+        elif claim.endpoint.overtaken == "skip" and is_overtaken(claim.event.type, claim.fax_rank):
             self._lanes.hold(claim.delivery_id)
-            self._record(
+            self._settler.record(
                 Record(delivery_id=claim.delivery_id, attempt=claim.attempt, state="skipped", reason="overtaken")
             )
         else:
-            self._enter(claim.delivery_id, claim.event, endpoint, claim.attempt, claim.lease_until)
+            self._enter(leased)
 
     async def keep_leases(self) -> None:
         """Renew for ever what waits for its attempt: a long lane must not look like a dead process."""
@@ -145,71 +144,58 @@ class Deliverer:
         """
         self._stopping = True
         await self._lanes.idle()
-        while self._background:
-            await asyncio.wait(self._background)
-        await self._recorder.drained()
+        await self._settler.drained()
 
-    def _enter(self, delivery_id: UUID, event: Event, endpoint: Endpoint, attempt: int, lease_until: datetime) -> None:
-        leased = Leased(
-            delivery_id=delivery_id,
-            event=event,
-            endpoint=endpoint,
-            attempt=attempt,
-            lease_until=lease_until,
-            lease_ends=time.monotonic() + endpoint.lease_seconds,
-        )
-        self._lanes.hold(delivery_id, leased)
+    def _enter(self, leased: Leased) -> None:
+        self._lanes.hold(leased.delivery_id, leased)
         if not self._lanes.enter(leased):
-            self._log.info("delivery.deferred", delivery_id=str(delivery_id), endpoint_id=str(endpoint.id))
-            self._in_background(self._put_back(leased))
+            self._defer(leased, DEFER_WAITS_SECONDS[0])
 
-    def _record(self, record: Record) -> None:
-        self._recorder.record(record, partial(self._lanes.free, record.delivery_id))
+    def _defer(self, leased: Leased, wait_seconds: float) -> None:
+        self._log.info(
+            "delivery.deferred",
+            delivery_id=str(leased.delivery_id),
+            endpoint_id=str(leased.endpoint.id),
+            seconds=wait_seconds,
+        )
+        self._settler.in_background(self._settler.put_back(leased, wait_seconds))
 
     async def _work(self, leased: Leased) -> None:
         if self._stopping:
-            await self._put_back(leased)
+            await self._settler.put_back(leased, 0.0)
             return
-        if not await self._still_ours(leased):
-            self._log.info("delivery.dropped", delivery_id=str(leased.delivery_id))
-            self._lanes.free(leased.delivery_id)
+        circuit = self._circuits.setdefault(leased.endpoint.id, Circuit())
+        if not circuit.admits(time.monotonic()):
+            await self._leave_alone(leased, circuit)
             return
-        started_at = datetime.now(UTC)
-        started = time.perf_counter()
-        outcome = await self._attempt(leased, started_at)
-        seconds = time.perf_counter() - started
+        outcome: Outcome = NotTried(error="crashed")
+        try:
+            if not await self._still_ours(leased):
+                self._log.info("delivery.dropped", delivery_id=str(leased.delivery_id))
+                self._lanes.free(leased.delivery_id)
+                return
+            started_at = datetime.now(UTC)
+            started = time.perf_counter()
+            outcome = await self._attempt(leased, started_at)
+            seconds = time.perf_counter() - started
+        finally:
+            circuit.report(outcome, time.monotonic())
+        if isinstance(outcome, NotTried) and not self._stopping:
+            # Our own trouble, at this moment: in a moment's time, rather than round in circles.
+            self._report(leased, outcome, PutBack(), seconds)
+            self._defer(leased, DEFER_WAITS_SECONDS[0])
+            return
         verdict = judge(outcome, leased.attempt, self._backoff_seconds)
         self._report(leased, outcome, verdict, seconds)
-        record = Record(
-            delivery_id=leased.delivery_id,
-            attempt=leased.attempt,
-            state="told",
-            started_at=started_at,
-            seconds=seconds,
-            outcome="told" if isinstance(outcome, Told) else "not_told",
-            error=None if isinstance(outcome, Told) else outcome.error,
-            url=None if isinstance(outcome, NotTried) else outcome.url,
-            http_status=None if isinstance(outcome, NotTried) else outcome.http_status,
-            answer=b"" if isinstance(outcome, NotTried) else outcome.answer,
-        )
-        match verdict:
-            case Settle():
-                pass
-            case RetryAfter(wait):
-                await self._publish_attempt(FAX_RETRY, retry_queue(wait), leased.delivery_id, leased.attempt + 1)
-                record = msgspec.structs.replace(record, state="retrying", wait_seconds=wait)
-            case Bury(cause):
-                reason = f"the last of {leased.attempt} attempts failed"
-                await self._publish_dead(
-                    leased.delivery_id, leased.attempt, leased.event.id, leased.endpoint.id, cause, reason
-                )
-                record = msgspec.structs.replace(record, state="dead", reason=cause)
-            case PutBack():
-                await self._put_back(leased)
-                return
-            case _:
-                assert_never(verdict)
-        self._record(record)
+        await self._settler.settle(leased, verdict, _record(leased, outcome, started_at, seconds))
+
+    async def _leave_alone(self, leased: Leased, circuit: Circuit) -> None:
+        """Defer what is owed to an endpoint whose circuit is open; what the whole table could not save is given up."""
+        owed_for = datetime.now(UTC) - leased.owed_since
+        if owed_for.total_seconds() > sum(self._backoff_seconds):
+            await self._settler.bury(leased, "timeout", "owed for longer than the whole table takes")
+        else:
+            self._defer(leased, circuit.wait_seconds)
 
     async def _still_ours(self, leased: Leased) -> bool:
         """Is the lease ours, and long enough for the attempt to end within it, a document to fetch included?"""
@@ -238,8 +224,10 @@ class Deliverer:
                 and has_word(failover_url, endpoint.format, leased.event)
             ):
                 failover = await self._try_url(leased, failover_url, now)
-                # Our own trouble on the way to the failover does not undo that the endpoint itself failed us.
-                outcome = outcome if isinstance(failover, NotTried) else failover
+                # Our own trouble on the way to the failover does not undo that the endpoint itself failed us; nor does
+                # a failure there undo that the endpoint wants to be told no more.
+                if isinstance(failover, Told) or not (isinstance(failover, NotTried) or outcome.is_gone):
+                    outcome = failover
         except (MediaUnavailable, ProxyAway) as error:
             return NotTried(error=error.code)
         return outcome
@@ -290,53 +278,31 @@ class Deliverer:
             seconds=round(seconds, 6),
         )
 
-    async def _publish_attempt(self, exchange: str, key: str, delivery_id: UUID, attempt: int) -> None:
-        body = msgspec.json.encode(DeliveryMessage(delivery_id, attempt))
-        await publish_until_kept(self._publisher, exchange, key, body, {"attempt": attempt})
 
-    async def _publish_dead(
-        self, delivery_id: UUID, attempt: int, event_id: str, endpoint_id: UUID, cause: str, reason: str
-    ) -> None:
-        dead = DeadDelivery(
-            delivery_id=delivery_id,
-            attempt=attempt,
-            event_id=event_id,
-            endpoint_id=endpoint_id,
-            cause=cause,
-            reason=reason,
-            died_at=datetime.now(UTC),
-        )
-        body = msgspec.json.encode(dead)
-        await publish_until_kept(self._publisher, FAX_DEAD, DEAD_DELIVERY, body, {"cause": cause})
-        self._metrics.dead.labels(cause).inc()
-        self._log.warning(
-            "delivery.dead", delivery_id=str(delivery_id), event_id=event_id, endpoint_id=str(endpoint_id), cause=cause
-        )
+def _leased(
+    delivery_id: UUID, event: Event, endpoint: Endpoint, attempt: int, lease_until: datetime, owed_since: datetime
+) -> Leased:
+    return Leased(
+        delivery_id=delivery_id,
+        event=event,
+        endpoint=endpoint,
+        attempt=attempt,
+        owed_since=owed_since,
+        lease_until=lease_until,
+        lease_ends=time.monotonic() + endpoint.lease_seconds,
+    )
 
-    async def _bury_unattempted(self, claim: Claim, cause: str) -> None:
-        reason = "the endpoint takes no more"
-        await self._publish_dead(claim.delivery_id, claim.attempt, claim.event.id, claim.endpoint.id, cause, reason)
-        dead = Record(delivery_id=claim.delivery_id, attempt=claim.attempt, state="dead", reason=cause)
-        self._record(dead)
 
-    async def _put_back(self, leased: Leased) -> None:
-        """Give the lease back without an attempt and leave a message: for the next process, or for later."""
-        wait_seconds = 0.0 if self._stopping else DEFER_WAITS_SECONDS[0]
-        exchange, key = (FAX_WORK, WORK_KEY) if self._stopping else (FAX_RETRY, defer_queue(wait_seconds))
-        # The lease goes first: a message that finds a live lease is dropped. Should we die between the two, the
-        # delivery is due without a message, which is what the sweeper looks for.
-        lease = ledger.Lease(leased.delivery_id, leased.lease_until, wait_seconds)
-        try:
-            if await ledger.release(self._pool, [lease]):
-                self._lanes.free(leased.delivery_id)
-                await self._publish_attempt(exchange, key, leased.delivery_id, leased.attempt)
-        except (*LEDGER_AWAY, *LEDGER_BUSY) as error:
-            # The lease runs out by itself.
-            self._log.warning("record.delayed", count=1, reason=type(error).__name__)
-        finally:
-            self._lanes.free(leased.delivery_id)
-
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+def _record(leased: Leased, outcome: Outcome, started_at: datetime, seconds: float) -> Record:
+    return Record(
+        delivery_id=leased.delivery_id,
+        attempt=leased.attempt,
+        state="told",
+        started_at=started_at,
+        seconds=seconds,
+        outcome="told" if isinstance(outcome, Told) else "not_told",
+        error=None if isinstance(outcome, Told) else outcome.error,
+        url=None if isinstance(outcome, NotTried) else outcome.url,
+        http_status=None if isinstance(outcome, NotTried) else outcome.http_status,
+        answer=b"" if isinstance(outcome, NotTried) else outcome.answer,
+    )

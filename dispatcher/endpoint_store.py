@@ -13,7 +13,7 @@ COLUMNS: Final = """
 endpoints.id AS endpoint_id, endpoints.scope, endpoints.direction, endpoints.match_number, endpoints.match_provider,
 endpoints.match_fax_id, endpoints.match_job_id, endpoints.url, endpoints.failover_url, endpoints.format,
 endpoints.sealed_tokens, endpoints.inflight, endpoints.overtaken, endpoints.enabled, endpoints.timeout_seconds,
-endpoints.max_concurrent, endpoints.removed_at
+endpoints.max_concurrent, endpoints.removed_at, endpoints.is_gone
 """
 """What `from_row` reads; for other statements that join endpoints, too."""
 
@@ -38,11 +38,12 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 UPDATE: Final = """
 UPDATE endpoints SET scope = $2, direction = $3, match_number = $4, match_provider = $5, match_fax_id = $6,
                      match_job_id = $7, url = $8, failover_url = $9, format = $10, sealed_tokens = $11, inflight = $12,
-                     overtaken = $13, enabled = $14, timeout_seconds = $15, max_concurrent = $16, updated_at = now()
+                     overtaken = $13, enabled = $14, timeout_seconds = $15, max_concurrent = $16, updated_at = now(),
+                     is_gone = is_gone AND NOT $14
 WHERE id = $1 AND removed_at IS NULL
 """
 REMOVE: Final = "UPDATE endpoints SET removed_at = now(), updated_at = now() WHERE id = $1 AND removed_at IS NULL"
-DISABLE: Final = "UPDATE endpoints SET enabled = false, updated_at = now() WHERE id = $1 AND enabled"
+GONE: Final = "UPDATE endpoints SET enabled = false, is_gone = true, updated_at = now() WHERE id = $1 AND enabled"
 
 
 class EndpointStore:
@@ -90,9 +91,9 @@ class EndpointStore:
         """Remove an endpoint; its history stays. False if there was none."""
         return str(await connection.execute(REMOVE, endpoint_id)).endswith(" 1")
 
-    async def disable(self, connection: Any, endpoint_id: UUID) -> bool:
-        """Switch an endpoint off; False if it was off already."""
-        return str(await connection.execute(DISABLE, endpoint_id)).endswith(" 1")
+    async def gone(self, connection: Any, endpoint_id: UUID) -> bool:
+        """Switch an endpoint off that answered 410; False if it was off already. Enabling it forgets the 410."""
+        return str(await connection.execute(GONE, endpoint_id)).endswith(" 1")
 
     def from_row(self, row: Any) -> Endpoint:
         """Return the endpoint of a row with `COLUMNS`."""

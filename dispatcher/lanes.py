@@ -38,6 +38,7 @@ class Leased(msgspec.Struct, kw_only=True):
     event: Event
     endpoint: Endpoint
     attempt: int
+    owed_since: datetime
     lease_until: datetime
     lease_ends: float
     is_lost: bool = False

@@ -23,6 +23,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         attempt: The number of the attempt to make, from 1.
         is_removed: The endpoint was removed after the delivery was owed.
+        is_gone: The endpoint is disabled because it answered 410.
         lease_until: By the ledger's clock; whoever renews or releases the lease must name it.
     """
 
@@ -30,7 +31,9 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     event: Event
     endpoint: Endpoint
     is_removed: bool
+    is_gone: bool
     attempt: int
+    owed_since: datetime
     lease_until: datetime
     fax_rank: int
 
@@ -84,7 +87,7 @@ WHERE d.id = wanted.id
   AND endpoints.id = d.endpoint_id
   AND events.id = d.event_id
   AND faxes.provider = events.provider AND faxes.fax_id = events.fax_id
-RETURNING d.id, d.attempts, d.lease_until, events.body, faxes.rank, {COLUMNS}
+RETURNING d.id, d.attempts, d.created_at, d.lease_until, events.body, faxes.rank, {COLUMNS}
 """  # noqa: S608 - the inserted text is a constant
 
 
@@ -100,6 +103,8 @@ async def claim(
             event=decode_event(row["body"]),
             endpoint=store.from_row(row),
             is_removed=row["removed_at"] is not None,
+            is_gone=row["is_gone"],
+            owed_since=row["created_at"],
             attempt=row["attempts"] + 1,
             lease_until=row["lease_until"],
             fax_rank=row["rank"],

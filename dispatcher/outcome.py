@@ -1,11 +1,14 @@
 """What a channel reports (outcome), and what becomes of the delivery (verdict). Pure."""
 
 from collections.abc import Sequence
-from typing import assert_never
+from typing import Final, assert_never
 
 import msgspec
 
 from shared.backoff import wait_seconds
+
+GONE: Final = "gone"
+"""The cause of a dead letter whose endpoint answered 410: it asks never to be told again."""
 
 ANSWER_KEPT_BYTES = 2 * 1024
 """Of what the application answered, for the person who looks later."""
@@ -31,6 +34,11 @@ class NotTold(msgspec.Struct, frozen=True, kw_only=True):
     http_status: int | None = None
     answer: bytes = b""
     retry_after_seconds: float | None = None
+
+    @property
+    def is_gone(self) -> bool:
+        """Did the endpoint answer 410?"""
+        return self.http_status == 410  # noqa: PLR2004
 
 
 class NotTried(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +86,8 @@ def judge(outcome: Outcome, attempt: int, backoff: Sequence[float]) -> Verdict:
             return Settle()
         case NotTried():
             return PutBack()
+        case NotTold() if outcome.is_gone:
+            return Bury(GONE)
         case NotTold():
             wait = wait_seconds(backoff, attempt, outcome.retry_after_seconds)
             return Bury(outcome.error) if wait is None else RetryAfter(wait)

@@ -42,7 +42,7 @@ EVENTS: Final[dict[str, str]] = {
     "attempt.crashed": "our own code failed in an attempt; the lease runs out and the sweeper puts it back",
     "media.fetched": "a document that its provider only named by URL was fetched and kept",
     "media.unkept": "a fetched document is sent, but could not be kept for retries; the reason says why",
-    "delivery.deferred": "put back without an attempt: its endpoint has too much waiting",
+    "delivery.deferred": "put back for some seconds without an attempt: a full lane, an open circuit, our own trouble",
     "delivery.dead": "given up; lies in dead.deliveries until a person decides",
     "delivery.dropped": "a message about a delivery that is settled, leased or ahead: nothing to do",
     "record.delayed": "an outcome could not be written; it is held and written later, nothing is sent again",
@@ -50,6 +50,7 @@ EVENTS: Final[dict[str, str]] = {
     "sweep.done": "the sweeper put back what was due without a message",
     "sweep.failed": "the sweeper could not reach a store; it tries again",
     "api.crashed": "our own code failed on a request to the API; answered 500",
+    "endpoint.gone": "an endpoint answered 410 and is switched off",
     "endpoints.refreshed": "the endpoints were read anew",
     "endpoints.stale": "the endpoints could not be read; the last known ones are used",
 }

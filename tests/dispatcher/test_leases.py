@@ -100,6 +100,7 @@ async def test_a_delivery_that_enters_as_the_last_worker_leaves_is_worked_on() -
             event=event,
             endpoint=endpoint,
             attempt=1,
+            owed_since=event.received_at,
             lease_until=event.received_at,
             lease_ends=0.0,
         )

@@ -18,6 +18,7 @@ STATEMENTS = (
         ADD COLUMN match_provider text,
         ADD COLUMN match_fax_id   text COLLATE "C",
         ADD COLUMN match_job_id   text COLLATE "C",
+        ADD COLUMN is_gone        boolean NOT NULL DEFAULT false,
         ADD COLUMN updated_at     timestamptz NOT NULL DEFAULT now(),
         ADD CONSTRAINT endpoints_match CHECK (CASE scope
             WHEN 'global' THEN num_nonnulls(match_number, match_provider, match_fax_id, match_job_id) = 0
