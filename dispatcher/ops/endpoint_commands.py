@@ -53,18 +53,12 @@ def list_endpoints(as_json: Json = False) -> None:
     if as_json:
         print_json({"items": [shown(endpoint) for endpoint in endpoints], "next": None})
         return
-    table = Table("id", "applies to", "direction", "format", "url", "inflight", "signed", "enabled")
+    table = Table(show_lines=True)
+    table.add_column("id", no_wrap=True)
+    table.add_column("url", overflow="fold", ratio=1)
+    table.add_column("what", overflow="fold", ratio=1)
     for endpoint in endpoints:
-        table.add_row(
-            str(endpoint.id),
-            _applies_to(endpoint),
-            endpoint.direction,
-            endpoint.format,
-            shown(endpoint)["url"],
-            _yes(endpoint.inflight),
-            _yes(bool(endpoint.tokens)),
-            _yes(endpoint.enabled),
-        )
+        table.add_row(str(endpoint.id), shown(endpoint)["url"], _what(endpoint))
     console.print(table)
 
 
@@ -237,5 +231,11 @@ def _applies_to(endpoint: Endpoint) -> str:
     return endpoint.match or "everything"
 
 
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"
+def _what(endpoint: Endpoint) -> str:
+    """Return what an endpoint is told of and how, in a line."""
+    facts = [_applies_to(endpoint), endpoint.format]
+    facts += [] if endpoint.direction == "any" else [f"{endpoint.direction} only"]
+    facts += ["inflight too"] if endpoint.inflight else []
+    facts += [] if endpoint.tokens or endpoint.url.startswith("mailto:") else ["unsigned"]
+    facts += [] if endpoint.enabled else ["DISABLED"]
+    return ", ".join(facts)

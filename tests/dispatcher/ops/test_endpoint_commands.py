@@ -1,0 +1,97 @@
+"""`faxhook endpoints`: added, listed, changed and removed on the command line, with the checks of the API."""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+from dispatchers import SECRETS_KEY
+from typer.testing import CliRunner
+
+from dispatcher.ops.cli import app
+
+
+@pytest.fixture
+def environment(database_url: str) -> dict[str, str]:
+    return {
+        "AMQP_URL": "amqp://unused/",
+        "DATABASE_URL": database_url,
+        "SECRETS_KEY": SECRETS_KEY,
+        "EGRESS_ALLOW_NETWORKS": "127.0.0.0/8",
+    }
+
+
+async def faxhook(environment: dict[str, str], *arguments: str) -> tuple[int, str, str]:
+    """Run the command in a thread, where it has a loop of its own."""
+    result = await asyncio.to_thread(CliRunner().invoke, app, ["endpoints", *arguments], env=environment)
+    return result.exit_code, result.stdout, result.stderr
+
+
+async def as_json(environment: dict[str, str], *arguments: str) -> Any:
+    code, said, complained = await faxhook(environment, *arguments, "--json")
+    assert code == 0, complained
+    return msgspec.json.decode(said)
+
+
+async def test_an_endpoint_is_added_listed_changed_and_removed(environment: dict[str, str]) -> None:
+    added = await as_json(environment, "add", "http://127.0.0.1:1/hook", "--number", "+15551234567", "--inflight")
+    assert (added["scope"], added["match"], added["inflight"]) == ("number", "+15551234567", True)
+    assert len(added["tokens"]) == 1
+    changed = await as_json(environment, "set", added["id"], "--disable", "--max-concurrent", "2")
+    assert (changed["enabled"], changed["max_concurrent"]) == (False, 2)
+    (listed,) = (await as_json(environment, "list"))["items"]
+    assert listed["id"] == added["id"]
+    assert "tokens" not in listed
+    await as_json(environment, "remove", added["id"])
+    assert (await as_json(environment, "list"))["items"] == []
+
+
+async def test_people_see_the_token_once_and_a_table_without_it(environment: dict[str, str]) -> None:
+    code, said, _ = await faxhook(environment, "add", "http://user:secret@127.0.0.1:1/hook")
+    token = said.partition("token (shown once): ")[2].split()[0]
+    assert (code, len(token) > 20) == (0, True)
+    _, table, _ = await faxhook(environment, "list")
+    (endpoint,) = (await as_json(environment, "list"))["items"]
+    assert endpoint["id"] in table, "whole, to be copied"
+    assert "user:***@127.0.0.1" in "".join(line.split("│")[2].strip() for line in table.splitlines() if "│" in line)
+    assert token not in table
+    assert "secret" not in table
+
+
+async def test_a_mail_address_gets_no_token(environment: dict[str, str]) -> None:
+    assert (await as_json(environment, "add", "mailto:desk@example.com"))["tokens"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        (("add", "ftp://example.com/"), "url"),
+        (("add", "http://10.0.0.1/"), "url"),
+        (("add", "http://127.0.0.1/", "--format", "fax-v9"), "format"),
+        (("add", "http://127.0.0.1/", "--direction", "up"), "direction"),
+        (("add", "http://127.0.0.1/", "--number", "5551234"), "match"),
+        (("add", "http://127.0.0.1/", "--fax", "phaxio"), "match"),
+        (("add", "http://127.0.0.1/", "--format", "telnyx-v2", "--token", "short"), "tokens"),
+        (("set", "nonsense", "--disable"), "id"),
+        (("remove", "01a202c2-ec88-7d71-b7ab-9004d99a8e15"), "id"),
+    ],
+)
+async def test_what_is_wrong_is_refused_with_exit_65_naming_the_field_and_nothing_is_written(
+    environment: dict[str, str], database_url: str, arguments: tuple[str, ...], field: str
+) -> None:
+    code, _, complained = await faxhook(environment, *arguments)
+    assert code == 65, complained
+    assert complained.startswith(f"faxhook: {field}: ")
+    connection = await asyncpg.connect(database_url)
+    assert await connection.fetchval("SELECT count(*) FROM endpoints") == 0
+    await connection.close()
+
+
+async def test_a_key_that_does_not_fit_is_exit_78_naming_the_variable(environment: dict[str, str]) -> None:
+    await as_json(environment, "add", "http://127.0.0.1/")
+    other = {**environment, "SECRETS_KEY": SECRETS_KEY.replace("q", "r")}
+    code, _, complained = await faxhook(other, "list")
+    assert (code, "SECRETS_KEY" in complained) == (78, True)
+    rotated = {**environment, "SECRETS_KEY": f"{other['SECRETS_KEY']},{SECRETS_KEY}"}
+    assert len((await as_json(rotated, "list"))["items"]) == 1
