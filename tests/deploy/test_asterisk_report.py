@@ -136,6 +136,8 @@ async def test_a_tiff_that_nobody_reported_is_found_when_it_has_been_idle_and_it
     pbx.tiff("empty.tiff", seconds_ago=700, content=b"")
     (pbx.faxes / "link.tiff").symlink_to(SCRIPT)
     (pbx.faxes / "folder.tiff").mkdir()
+    for name in ("link.tiff", "folder.tiff"):
+        os.utime(pbx.faxes / name, (0, 0), follow_symlinks=False)
     assert await pbx.run("sweep") == (0, "")
     (found,) = await events(amqp_url)
     assert (found["type"], found["fax_id"], found["to_number"]) == ("fax.received", CALL, NUMBER)
@@ -186,7 +188,7 @@ def faxhook(receiver: Receiver, pbx: Pbx) -> Receiver:
 
 async def test_503_first_then_200_is_reported_once_and_the_waits_double(faxhook: Receiver, pbx: Pbx) -> None:
     faxhook.answer = lambda _received: 503
-    assert (await pbx.run("spool", report_of(pbx.tiff())))[0] == 75
+    assert (await pbx.run("spool", report_of(pbx.tiff(seconds_ago=700))))[0] == 75
     (path,) = pbx.waiting()
     assert 25 < path.stat().st_mtime - time.time() < 31
     hour_old = path.rename(path.with_name(f"{int((time.time() - 300) * 1e9):020d}-a.form"))
