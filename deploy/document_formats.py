@@ -4,6 +4,8 @@ Each cell is tried: the sample callback goes through its adapter, the event thro
 through the reader that an application would have. A cell that fails ends the program; the table cannot be wishful.
 """
 
+import email
+import email.policy
 import hashlib
 import sys
 from collections.abc import Iterator
@@ -19,11 +21,16 @@ REPOSITORY: Final = Path(__file__).resolve().parent.parent
 if str(REPOSITORY) not in sys.path:  # run as a script
     sys.path.insert(0, str(REPOSITORY))
 
+from dispatcher.channels.base import Attempt  # noqa: E402
+from dispatcher.channels.mail_address import parse_mailbox  # noqa: E402
+from dispatcher.channels.mail_render import render  # noqa: E402
+from dispatcher.channels.mail_story import wants_document  # noqa: E402
 from dispatcher.formats import FORMATS, Facts  # noqa: E402
 from dispatcher.formats.tokens import new_token, public_key  # noqa: E402
 from dispatcher.ops.sample_signing import SampleSecrets  # noqa: E402
 from dispatcher.ops.samples import SAMPLES, build  # noqa: E402
 from dispatcher.ops.webhook_readers import READERS, Posted  # noqa: E402
+from dispatcher.routing import has_word  # noqa: E402
 from shared.callback import Callback, Document, Parsed, SpoolFile  # noqa: E402
 from shared.domain import Event, Media, utc_now  # noqa: E402
 from shared.ids import uuid7  # noqa: E402
@@ -39,6 +46,7 @@ NO_EQUIVALENT: Final = "no_equivalent"
 
 _PUBLIC_URL: Final = "https://hooks.example.com"
 _ENDPOINT_URL: Final = "https://app.example.com/hook?account=1"
+_MAIL_URL: Final = "mailto:desk@example.com"
 _SPOOL: Final = Path("/spool")
 _TIFF: Final = b"II*\0 a page"
 _PDF: Final = b"%PDF-1.4 a page"
@@ -134,12 +142,42 @@ def cell(format_name: str, sample: SampleEvent, now: datetime) -> str:
     return RENDERED if told.file_bytes is None else WITH_FILE
 
 
+def mail_cell(sample: SampleEvent, now: datetime) -> str:
+    """Return what becomes of *sample* as an e-mail; it is rendered and read back to find out.
+
+    Raises:
+        RuntimeError: The mail does not say which fax it is about, or its attachment is another.
+    """
+    if not has_word(_MAIL_URL, "", sample.event):
+        return NO_EQUIVALENT
+    document = sample.document if wants_document(sample.event) else None
+    attempt = Attempt(
+        event=sample.event,
+        document=document,
+        url=_MAIL_URL,
+        format="",
+        tokens=(),
+        timeout_seconds=15.0,
+        delivery_id=uuid7(),
+        command_id="",
+        number=1,
+        now=now,
+    )
+    mail = email.message_from_bytes(render(attempt, parse_mailbox("fax@example.com")), policy=email.policy.default)
+    attached = [part.get_content() for part in mail.iter_attachments()]
+    text = mail.get_body(("plain",))
+    if text is None or sample.event.fax_id not in text.get_content() or attached != [document] * bool(document):
+        raise RuntimeError(f"{sample.provider} {sample.name} as a mail: not what it should say")
+    return WITH_FILE if attached else RENDERED
+
+
 def table() -> str:
     """Return the Markdown table."""
     now = utc_now()
-    lines = [f"| provider | event | type | {' | '.join(FORMATS)} |", "|---" * (3 + len(FORMATS)) + "|"]
+    columns = [*FORMATS, "e-mail"]
+    lines = [f"| provider | event | type | {' | '.join(columns)} |", "|---" * (3 + len(columns)) + "|"]
     for sample in sample_events(now):
-        cells = [cell(name, sample, now) for name in FORMATS]
+        cells = [*(cell(name, sample, now) for name in FORMATS), mail_cell(sample, now)]
         lines.append(f"| {sample.provider} | {sample.name} | `{sample.event.type}` | {' | '.join(cells)} |")
     return "\n".join(lines)
 

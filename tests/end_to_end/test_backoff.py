@@ -10,7 +10,7 @@ from stores import count, take_all
 from waiting import until
 from world import World
 
-from dispatcher.deliver import DeadDelivery
+from dispatcher.messages import DeadDelivery
 from shared.backoff import parse_backoff
 
 SCALED = "0.2s,0.4s,0.6s,0.8s,1s*12"
