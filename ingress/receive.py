@@ -28,7 +28,7 @@ from shared.publisher import NotKept
 
 Value = TypeVar("Value")
 
-KEEP_TIMEOUT_SECONDS: Final = 1.9
+KEEP_TIMEOUT_SECONDS: Final = 1.7
 """For storing and publishing together: Telnyx gives up after 2 s."""
 
 THREAD_FROM_BYTES: Final = 256 * 1024

@@ -15,7 +15,7 @@ from shared.amqp import Channel, keep_connected
 from shared.errors import FaxhookError
 from shared.log import get_logger
 
-CONFIRM_TIMEOUT_SECONDS: Final = 1.8
+CONFIRM_TIMEOUT_SECONDS: Final = 1.5
 """Providers give up after 2 s (Telnyx); the rest is for reading and answering."""
 
 STALLED_AFTER_SECONDS: Final = 5.0

@@ -20,9 +20,9 @@ def test_a_stale_table_is_written_anew_and_what_stands_around_it_stays() -> None
     assert readme_with_table("no place for it") == "no place for it"
 
 
-def test_it_has_a_row_for_every_sample_and_a_column_for_every_format() -> None:
+def test_it_has_a_row_for_every_sample_and_a_column_for_every_format_and_for_mail() -> None:
     head, _, *rows = table().splitlines()
-    assert head.split(" | ")[3:] == [*list(FORMATS)[:-1], f"{list(FORMATS)[-1]} |"]
+    assert head.split(" | ")[3:] == [*FORMATS, "e-mail |"]
     assert len(rows) == sum(len(samples) for samples in SAMPLES.values())
 
 

@@ -9,7 +9,12 @@ from dispatcher.ops.endpoint_input import BadEndpoint, checked_url
 from dispatcher.settings import DispatcherSettings
 from shared.settings import BadSetting, load, masked
 
-STORES = {"AMQP_URL": "amqp://a/v", "DATABASE_URL": "postgresql://d/b", "MEDIA_URL": "file:///media"}
+STORES = {
+    "AMQP_URL": "amqp://a/v",
+    "DATABASE_URL": "postgresql://d/b",
+    "MEDIA_URL": "file:///media",
+    "SECRETS_KEY": "q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s=",
+}
 
 
 @pytest.mark.parametrize(
