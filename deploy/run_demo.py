@@ -28,7 +28,7 @@ from deploy.run_children import Family, Terminal, supervised
 from deploy.run_media import document_url, serving_document
 from deploy.run_report import COPIES, Recorded, Seen, judge, print_report
 from deploy.run_samples import Expected, expected_samples
-from deploy.run_settings import make_secrets, store_variables
+from deploy.run_settings import make_secrets, secrets_key, store_variables
 from deploy.run_stack import POLL_SECONDS, remove_endpoint, running_stack
 from dispatcher.ops.simulate import OK, send
 from ingress.settings import IngressSettings
@@ -51,7 +51,7 @@ def demo(data: Path, environ: Mapping[str, str], seed: int | None) -> int:
     seed = secrets.randbelow(1_000_000) if seed is None else seed
     seen = Seen()
     with _own_stores(data, environ, terminal.say) as stores:
-        variables = _variables(stores, environ)
+        variables = {**_variables(stores, environ), "SECRETS_KEY": secrets_key(data, environ)}
         media_port = free_port([int(variables[name]) for name in ("INGRESS_PORT", "OPS_PORT")])
         expected = expected_samples(variables, variables["PUBLIC_URL"], document_url(media_port))
         terminal.say(f"sending {len(expected)} samples {COPIES} times each, shuffled with --seed {seed} …")

@@ -33,7 +33,7 @@ _HEADER: Final = """\
 # but this machine. Use: faxhook simulate … --env FILE, or: set -a; . FILE
 """
 
-_PROVIDER_VARIABLES: Final = (
+_GIVEN_VARIABLES: Final = (
     "PHAXIO_CALLBACK_TOKEN",
     "PHAXIO_API_SECRET",
     "TELNYX_PUBLIC_KEY",
@@ -42,6 +42,8 @@ _PROVIDER_VARIABLES: Final = (
     "SINCH_INBOUND_BASIC_PASS",
     "SINCH_INBOUND_HMAC_SECRET",
     "ASTERISK_INBOUND_SECRET",
+    "SECRETS_KEY",
+    "OPS_TOKEN",
 )
 
 
@@ -96,7 +98,7 @@ def run_environment(
     wanted |= {name: kept[name] for name in wanted if kept.get(name)}
     if environ.get("TELNYX_PUBLIC_KEY", "").strip():
         del wanted[TELNYX_SEED]  # it is not that key's
-    wanted |= {name: given for name in _PROVIDER_VARIABLES if (given := environ.get(name, "").strip())}
+    wanted |= {name: given for name in _GIVEN_VARIABLES if (given := environ.get(name, "").strip())}
     listen_port = kept.get(LISTEN_PORT, "")
     return {
         **wanted,
@@ -105,6 +107,20 @@ def run_environment(
         LISTEN_PORT: listen_port if listen_port.isdigit() and is_free(int(listen_port)) else "0",
         **store_variables(services),
     }
+
+
+def secrets_key(data: Path, environ: Mapping[str, str]) -> str:
+    """Return the key that seals the ledger's tokens: the given one, that of an earlier run, or a new one that is kept.
+
+    A ledger that was given outlives us, and with another key nobody could open what it holds.
+    """
+    if given := environ.get("SECRETS_KEY", "").strip():
+        return given
+    kept = read_env_file(data / RUN_ENV) if (data / RUN_ENV).exists() else {}
+    if not kept.get("SECRETS_KEY"):
+        kept["SECRETS_KEY"] = make_secrets()["SECRETS_KEY"]
+        write_run_env(data, kept)
+    return kept["SECRETS_KEY"]
 
 
 def store_variables(services: Services) -> dict[str, str]:

@@ -23,7 +23,7 @@ from deploy.run_children import ChildEnded, Terminal, supervised
 from deploy.run_mail import catching_mail
 from deploy.run_report import COPIES, Recorded, Seen, judge, print_report
 from deploy.run_samples import expected_samples
-from deploy.run_settings import chosen_port, make_secrets, only_run, run_environment, write_run_env
+from deploy.run_settings import chosen_port, make_secrets, only_run, run_environment, secrets_key, write_run_env
 from deploy.run_stack import own_endpoint
 from dispatcher.ops.listen import Listened
 from dispatcher.ops.simulate import read_env_file
@@ -292,3 +292,13 @@ def test_lines_of_children_bear_our_time_and_their_name_once(capsys):
     out = capsys.readouterr().out
     assert out.endswith(" ingress    | [info     ] service.started\n")
     assert "2026" not in out
+
+
+# ---- The key of a ledger that outlives us ----------------------------------------------------------------------------
+
+
+def test_the_key_of_a_ledger_is_the_given_one_else_kept_from_run_to_run(tmp_path):
+    first = secrets_key(tmp_path, {})
+    assert secrets_key(tmp_path, {}) == first
+    assert secrets_key(tmp_path, {"SECRETS_KEY": "given"}) == "given"
+    assert secrets_key(tmp_path, {}) == first
