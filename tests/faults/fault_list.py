@@ -82,21 +82,21 @@ def _of(plant: Plant, kind: str, index: int) -> Kept:
     return (plant.ingresses if kind == "ingress" else plant.dispatchers)[index]
 
 
-def kill_at(*points: tuple[str, str], seed: int = 0) -> Fault:
-    """Kill the first ingress, the first dispatcher, or both, each at a point."""
-    dice = random.Random(f"{points} {seed}")
+def kill_at(*victims: tuple[str, int, str], seed: int = 0) -> Fault:
+    """Kill processes (kind, index, point), each at its point."""
+    dice = random.Random(f"{victims} {seed}")
     plans = {
-        (kind, 0): Plan(kill_at=point, passing=1 if point.startswith("dead") else dice.randint(1, 2))
-        for kind, point in points
+        (kind, index): Plan(kill_at=point, passing=1 if point.startswith("dead") else dice.randint(1, 2))
+        for kind, index, point in victims
     }
 
     async def act(plant: Plant, _dice: random.Random) -> None:
-        for kind, point in points:
-            victim = _of(plant, kind, 0)
+        for kind, index, point in victims:
+            victim = _of(plant, kind, index)
             await until(lambda v=victim: v.ends, f"{kind} passes {point}", 40)
 
-    name = ", ".join(f"{kind} killed at {point}" for kind, point in points)
-    return Fault(name, act, plans, repeats=any(kind == "dispatcher" for kind, _ in points))
+    name = ", ".join(f"{kind} killed at {point}" for kind, _, point in victims)
+    return Fault(name, act, plans, repeats=any(kind == "dispatcher" for kind, _, _ in victims))
 
 
 def kill_stopping(point: str) -> Fault:
@@ -165,9 +165,23 @@ def _proxy_fault(name: str, which: str, do: Callable[[object], None], seconds: f
         await asyncio.sleep(seconds)
         proxy.mend()
 
-    # The sweeper shall not help: nothing was lost that it would have to find.
-    plans = {("dispatcher", index): Plan(grace_seconds=120.0) for index in (0, 1)}
-    return Fault(f"{which}'s connections {name}", act, plans)
+    return Fault(f"{which}'s connections {name}", act, _NO_HELP)
+
+
+async def _fail_into_a_black_hole(plant: Plant, _dice: random.Random) -> None:
+    """Let attempts fail while nothing gets through to the broker: their retries must not be taken for kept."""
+    plant.applications.seconds = 0.5
+    await until(lambda: plant.applications.answering.total() >= MOST_AT_ONCE // 2, "applications are asked", 30)
+    plant.applications.misbehaviour = applications.close_early
+    plant.amqp_proxy.stall()
+    await asyncio.sleep(2.0)
+    plant.applications.seconds = 0.0
+    plant.applications.misbehaviour = None
+    plant.amqp_proxy.mend()
+
+
+_NO_HELP: Final = {("dispatcher", index): Plan(grace_seconds=120.0) for index in (0, 1)}
+"""The sweeper shall not help: nothing is lost that it would have to find."""
 
 
 async def _close_all_connections(plant: Plant, _dice: random.Random) -> None:
@@ -325,8 +339,8 @@ def _application(manner: applications.Manner, name: str) -> Fault:
 def every_fault() -> list[Fault]:
     """Return all rows of the table."""
     return [
-        *(kill_at(("ingress", point)) for point in INGRESS_POINTS),
-        *(kill_at(("dispatcher", point)) for point in DISPATCHER_POINTS),
+        *(kill_at(("ingress", 0, point)) for point in INGRESS_POINTS),
+        *(kill_at(("dispatcher", 0, point)) for point in DISPATCHER_POINTS),
         *(kill_stopping(point) for point in STOPPING_POINTS),
         *(kill_sweeping(point) for point in SWEEPER_POINTS),
         *other_faults(),
@@ -343,6 +357,7 @@ def other_faults() -> list[Fault]:
         _proxy_fault("are reset", "broker", lambda proxy: proxy.cut(), 1.0),  # type: ignore[attr-defined]
         _proxy_fault("lead into a black hole", "broker", lambda proxy: proxy.stall(), 3.0),  # type: ignore[attr-defined]
         _proxy_fault("are half open", "broker", lambda proxy: proxy.stall(both=False), 3.0),  # type: ignore[attr-defined]
+        Fault("attempts fail while the broker's connections lead into a black hole", _fail_into_a_black_hole, _NO_HELP),
         Fault("broker closes all connections", _close_all_connections),
         _broker_ends(signal.SIGTERM, "stopped"),
         _broker_ends(signal.SIGKILL, "killed"),
@@ -371,3 +386,33 @@ def other_faults() -> list[Fault]:
         _application(applications.close_early, "closes early"),
         _application(applications.redirect, "redirects"),
     ]
+
+
+def short_set() -> list[Fault]:
+    """Return what every test run does: every point of both services, several in one run, and the gravest of the rest."""
+    half = (len(DISPATCHER_POINTS) + 1) // 2
+    kills = []
+    for number in range(half):
+        victims = [("dispatcher", index, point) for index, point in enumerate(DISPATCHER_POINTS[number::half])]
+        victims += [("ingress", 0, point) for point in INGRESS_POINTS[number : number + 1]]
+        kills.append(kill_at(*victims))
+    grave = (
+        "dispatcher stopped by SIGTERM",
+        "broker's connections lead into a black hole",
+        "broker killed and started",
+        "every queue deleted",
+        "messages repeated, stale and early",
+        "database killed and started",
+        "an application hangs",
+    )
+    return [*kills, kill_sweeping("sweep.after"), *(fault for fault in other_faults() if fault.name in grave)]
+
+
+PRECAUTIONS: Final = {
+    "confirm": "broker's connections lead into a black hole",
+    "commit before ack": "dispatcher killed at intake.before_commit",
+    "claim": "messages repeated, stale and early",
+    "sweeper": "dispatcher killed at attempt.before",
+    "retry confirm": "attempts fail while the broker's connections lead into a black hole",
+}
+"""What keeps things from being lost or told twice, and the fault that shows it when it is left out."""

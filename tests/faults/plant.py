@@ -5,7 +5,6 @@ A TCP proxy stands before each store. What dies is started again, as a platform 
 
 import asyncio
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -68,11 +67,12 @@ class OwnStores:
 
     def rabbitmqctl(self, *arguments: str) -> None:
         """Run an administrator's command on the broker."""
-        state = load(self.data)
+        state, installation = load(self.data), find_installation()
         assert state is not None
-        environment = Node(state, find_installation())._environment()
-        program = shutil.which("rabbitmqctl", path=environment["PATH"])
-        assert program is not None
+        assert installation is not None
+        # Not the one in the path, which becomes another user.
+        program = str(installation.scripts / "rabbitmqctl")
+        environment = Node(state, installation)._environment()
         subprocess.run([program, *arguments], env=environment, check=True, capture_output=True, timeout=60)
 
     def remove(self) -> None:
@@ -230,7 +230,11 @@ class Plant:
 
     async def add_endpoint(self, name: str, **fields: Any) -> None:
         """Add an endpoint that leads to the application *name*."""
-        fixed = {"id": uuid7(), "url": self.applications.url(name), "tokens": ("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",)}
+        fixed = {
+            "id": uuid7(),
+            "url": self.applications.url(name),
+            "tokens": ("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",),
+        }
         endpoint = Endpoint(**{**fixed, "timeout_seconds": TIMEOUT_SECONDS, **fields})
         await STORE.insert(self.pool, endpoint)
         self.names[endpoint.id] = name
@@ -275,7 +279,7 @@ async def running_plant(data: Path) -> AsyncIterator[Plant]:
         amqp_proxy, amqp_url = await stack.enter_async_context(proxied(services.amqp_url))
         database_proxy, database_url = await stack.enter_async_context(proxied(services.database_url))
         await migrate(services.database_url)
-        pool = await stack.enter_async_context(asyncpg.create_pool(services.database_url, min_size=1, max_size=3))
+        pool = await stack.enter_async_context(asyncpg.create_pool(services.database_url, min_size=0, max_size=3))
         applications = await stack.enter_async_context(serving_applications())
         environment = SECRETS | {
             "AMQP_URL": amqp_url,

@@ -1,8 +1,10 @@
 """`make faults SEEDS=200`: every fault in turn, each seed once; prints the table, exits 1 if anything was lost.
 
     python tests/faults/run_faults.py [--seeds 200] [--plants 2] [--fault WORDS] [--seed N] [--markdown FILE]
+    python tests/faults/run_faults.py --precautions
 
-A run is a fault and a seed, and comes again with `--fault … --seed …`.
+A run is a fault and a seed, and comes again with `--fault … --seed …`. `--precautions` leaves out one precaution after
+the other, and fails if the account of its fault does not tell.
 """
 
 import argparse
@@ -19,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent / "support"), str(HERE)]
 
 from accountant import Account  # noqa: E402
-from fault_list import Fault, every_fault  # noqa: E402
+from fault_list import PRECAUTIONS, Fault, every_fault  # noqa: E402
 from plant import running_plant  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: E402
@@ -27,6 +29,7 @@ from rich.table import Table  # noqa: E402
 from runner import run_fault  # noqa: E402
 
 COLUMNS = ("fault", "runs", "accepted", "told", "owed", "dead", "duplicates", "lost", "seconds to recover")
+MOST_SENTENCES = 3
 console = Console()
 
 
@@ -63,9 +66,25 @@ async def _on_one_plant(
         for fault, seed in waiting:
             account = await run_fault(plant, fault, seed)
             accounts[fault.name].append(account)
-            for sentence in account.wrong:
+            for sentence in account.wrong[:MOST_SENTENCES]:
                 console.print(f"[red]{fault.name}, seed {seed}:[/] {sentence}", highlight=False)
+            if len(account.wrong) > MOST_SENTENCES:
+                console.print(f"… and {len(account.wrong) - MOST_SENTENCES} more")
             done()
+
+
+async def leave_out_precautions() -> int:
+    """Leave out one precaution after the other; return how many were not missed."""
+    unnoticed = 0
+    faults = {fault.name: fault for fault in every_fault()}
+    for seed, (precaution, name) in enumerate(PRECAUTIONS.items(), start=9_001):
+        with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+            async with running_plant(Path(folder)) as plant:
+                account = await run_fault(plant, faults[name], seed, without=precaution, settle_seconds=25.0)
+        told = account.wrong[-1] if account.wrong else "nobody noticed"
+        unnoticed += not (account.lost or account.duplicates)
+        console.print(f"without {precaution}: {name}: lost {account.lost}, twice {account.duplicates}: {told}")
+    return unnoticed
 
 
 def main() -> int:
@@ -76,7 +95,12 @@ def main() -> int:
     parser.add_argument("--fault", default="", help="only those whose name holds these words")
     parser.add_argument("--plants", type=int, default=2, help="side by side")
     parser.add_argument("--markdown", type=Path, help="write the table there, too")
+    parser.add_argument(
+        "--precautions", action="store_true", help="leave out one after the other: somebody must notice"
+    )
     options = parser.parse_args()
+    if options.precautions:
+        return 1 if asyncio.run(leave_out_precautions()) else 0
     faults = [fault for fault in every_fault() if options.fault in fault.name]
     if not faults:
         console.print(f"no fault's name holds `{options.fault}`")
