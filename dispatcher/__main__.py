@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Final
 
+from dispatcher.backlog import Backlog
 from dispatcher.channels import Channel
 from dispatcher.channels.mail import MailChannel, NoMailChannel
 from dispatcher.channels.webhook import WebhookChannel
@@ -75,14 +76,16 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             metrics,
             backoff_seconds,
         )
-        await stack.enter_async_context(
-            running(Sweeper(pool, publisher, metrics).run(endpoints.known), stop, "sweeper")
-        )
         await stack.enter_async_context(running(deliverer.keep_leases(), stop, "leases"))
+        backlog = Backlog()
         consumers = (
             event_consumer(amqp_url, EventHandler(intake, publisher, endpoints, deliverer, metrics), deliverer),
-            delivery_consumer(amqp_url, DeliveryHandler(pool, store, publisher, deliverer, endpoints), deliverer),
+            delivery_consumer(
+                amqp_url, DeliveryHandler(pool, store, publisher, deliverer, endpoints, backlog), deliverer
+            ),
         )
+        sweeper = Sweeper(pool, publisher, metrics, lambda: backlog.grace_seconds(consumers[1].idle_seconds))
+        await stack.enter_async_context(running(sweeper.run(endpoints.known), stop, "sweeper"))
 
         def problems() -> list[str]:
             found = [] if publisher.is_ready else ["the broker is away or takes no messages"]
