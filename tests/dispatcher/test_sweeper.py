@@ -149,7 +149,7 @@ async def test_who_cannot_tell_how_long_the_queue_is_puts_back_leases_only(bench
 async def test_two_dispatchers_together_put_back_no_faster_than_the_rate_and_nothing_twice(bench: Bench) -> None:
     await owed(bench, 2 * MOST_PER_SWEEP)
     await expire_leases(bench.pool)
-    rate = 1000.0
+    rate = 125.0
     sweepers = [
         Sweeper(bench.pool, bench.publisher, Metrics(), lambda: 60.0, most_per_second=rate, every_seconds=0.01)
         for _ in range(2)
