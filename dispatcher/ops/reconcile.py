@@ -272,7 +272,7 @@ def sentences(report: Report) -> list[str]:
         )
     if report.messages.work:
         said.append(
-            f"{report.messages.work} messages lie in {WORK_DELIVERIES} already: what is due may just be waiting its turn"
+            f"{report.messages.work} messages lie in {WORK_DELIVERIES} already: what is due may only wait its turn"
         )
     return said
 
