@@ -219,7 +219,12 @@ class _Publisher:
         )
         try:
             await self._exchange.publish(message, routing_key, timeout=CONFIRM_SECONDS)
-        except (aiormq.exceptions.AMQPError, OSError, TimeoutError) as error:
+        except (
+            aiormq.exceptions.AMQPError,
+            aiormq.exceptions.ChannelInvalidStateError,
+            OSError,
+            TimeoutError,
+        ) as error:
             raise NotKept(str(error) or type(error).__name__) from error
 
 
