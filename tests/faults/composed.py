@@ -33,8 +33,9 @@ import dispatcher.__main__ as dispatcher_root
 import dispatcher.consume
 import dispatcher.deliver
 import dispatcher.routing
+import dispatcher.sweeper
 import ingress.__main__ as ingress_root
-from dispatcher import ledger
+from dispatcher import ledger, overdue
 from dispatcher.channels.webhook import WebhookChannel
 from dispatcher.intake import Intake
 from dispatcher.sweeper import Sweeper
@@ -137,8 +138,8 @@ class PointedMedia(MediaStore):
 class QuickSweeper(Sweeper):
     """Sweeps often, with a short grace; or not at all."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments, every_seconds=PLAN.sweep_seconds, grace_seconds=PLAN.grace_seconds)
+    def __init__(self, pool: Any, publisher: Any, metrics: Any, _grace_seconds: Any) -> None:
+        super().__init__(pool, publisher, metrics, lambda: PLAN.grace_seconds, every_seconds=PLAN.sweep_seconds)
 
     async def sweep(self) -> int:
         return 0 if PLAN.without == "sweeper" else await super().sweep()
@@ -194,8 +195,10 @@ def compose() -> None:
     dispatcher_root.Intake = PointedIntake  # type: ignore[misc]
     dispatcher_root.WebhookChannel = PointedWebhooks  # type: ignore[misc]
     dispatcher_root.Sweeper = QuickSweeper  # type: ignore[misc]
-    for step, name in (("claim", "claim"), ("record", "record"), ("release", "release"), ("sweep", "move_on")):
-        setattr(ledger, name, _pointed(step, getattr(ledger, name)))
+    for name in ("claim", "record", "release"):
+        setattr(ledger, name, _pointed(name, getattr(ledger, name)))
+    overdue._publish = _pointed("sweep", overdue._publish)  # type: ignore[assignment]
+    dispatcher.sweeper.FIRST_LOOK_SECONDS = PLAN.grace_seconds  # type: ignore[misc]
     if PLAN.without == "claim":
         condition = "AND d.attempts = message.attempt - 1\n      AND (d.lease_until IS NULL OR d.lease_until < now())"
         claim = ledger.CLAIM.replace("WHERE d.state IN ('pending', 'retrying')", "WHERE true").replace(condition, "")

@@ -122,11 +122,13 @@ def kill_sweeping(point: str) -> Fault:
     }
 
     async def act(plant: Plant, _dice: random.Random) -> None:
-        await until(lambda: plant.dispatchers[0].ends, "a dispatcher dies", 40)
         # Whoever is started anew would sweep first.
         plant.dispatchers[0].hold()
-        await until(lambda: plant.dispatchers[1].ends, f"the other passes {point}", 40)
-        plant.dispatchers[0].go_on()
+        await until(lambda: plant.dispatchers[0].ends, "a dispatcher dies", 40)
+        try:
+            await until(lambda: plant.dispatchers[1].ends, f"the other passes {point}", 40)
+        finally:
+            plant.dispatchers[0].go_on()
 
     return Fault(f"sweeping dispatcher killed at {point}", act, plans, repeats=True)
 

@@ -30,7 +30,7 @@ from runner import run_fault  # noqa: E402
 
 COLUMNS = ("fault", "runs", "accepted", "told", "owed", "dead", "duplicates", "lost", "seconds to recover")
 MOST_SENTENCES = 3
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else 160)
 
 
 def row(name: str, accounts: Sequence[Account]) -> tuple[str, ...]:
