@@ -259,8 +259,15 @@ _HANDLERS: Final[dict[type, Callable[[Channel, Any], None]]] = {
 }
 
 
-async def keep_connected(amqp_url: str, name: str, use: Callable[[aiormq.Connection], Awaitable[None]]) -> None:
+async def keep_connected(
+    amqp_url: str,
+    name: str,
+    use: Callable[[aiormq.Connection], Awaitable[None]],
+    tries: Callable[[], None] = lambda: None,
+) -> None:
     """Hold a connection open; hand each new one to *use*, which raises when it is gone and returns when it is done.
+
+    *tries* is called before each try to connect.
 
     Ends when *use* returns, or by cancellation, which *use* gets to see first; the connection is closed after it.
     """
@@ -269,6 +276,7 @@ async def keep_connected(amqp_url: str, name: str, use: Callable[[aiormq.Connect
     log = get_logger()
     wait_seconds = RECONNECT_SECONDS[0]
     while True:
+        tries()
         transport = _KnownTransport(url.scheme)
         connection = aiormq.Connection(url, transport_factory=transport)
         try:
