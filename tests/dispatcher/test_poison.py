@@ -154,11 +154,10 @@ async def test_an_event_that_breaks_our_code_is_parked_alone_with_the_place(
     bench: Bench, dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await bench.endpoint()
-    routing, tries = intake.route, Counter[str]()
+    routing = intake.route
 
     def route(event: Any, endpoints: Any) -> Any:
-        tries[event.fax_id] += 1
-        if event.fax_id == "5" or (event.fax_id == "7" and tries["7"] < MOST_TRIES):
+        if event.fax_id == "5":
             raise TypeError(NUMBER)
         return routing(event, endpoints)
 
@@ -193,6 +192,26 @@ async def test_of_any_items_the_culprits_are_given_up_and_all_others_done(culpri
         await isolated(range(total), work, give_up)
     assert sorted(given_up) == sorted(culprits & set(range(total)))
     assert done == set(range(total)) - culprits
+
+
+@pytest.mark.parametrize("times", [MOST_TRIES - 1, MOST_TRIES])
+async def test_a_culprit_is_tried_a_few_times_before_it_is_given_up(
+    times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone, given_up = 0, []
+
+    async def work(items: Sequence[int]) -> None:
+        nonlocal alone
+        alone += list(items) == [5]
+        if 5 in items and alone <= times:
+            raise ZeroDivisionError
+
+    async def give_up(item: int, _error: Exception) -> None:
+        given_up.append(item)
+
+    monkeypatch.setattr("dispatcher.poison.RETRY_SECONDS", 0.0)
+    await isolated(range(9), work, give_up)
+    assert given_up == ([5] if times == MOST_TRIES else [])
 
 
 async def test_what_no_item_is_to_blame_for_is_raised() -> None:
