@@ -132,10 +132,13 @@ class Consumer:
         channel = await Channel.open(connection, prefetch=self._prefetch)
         await channel.consume(self._queue)
         self._channel = channel
+        asking = asyncio.create_task(channel.keep_asking())
+        asking.add_done_callback(lambda done: done.cancelled() or done.exception())  # the channel knows it, too
         try:
             while await self._unless_stopping(self._some(channel)):
                 await self._handle(channel, channel.take(self._batch))
         finally:
+            asking.cancel()
             self._channel = None
         await channel.close()
 
