@@ -14,7 +14,9 @@ from uuid import UUID
 from dispatcher import ledger
 from dispatcher.channels import Attempt, Channel
 from dispatcher.circuit import Circuit
+from dispatcher.document_room import DocumentRoom, HeldRoom
 from dispatcher.fetch import LEASE_SECONDS as FETCH_LEASE_SECONDS
+from dispatcher.fetch import MOST_BYTES as MOST_DOCUMENT_BYTES
 from dispatcher.fetch import may_need_fetch
 from dispatcher.formats import FORMATS
 from dispatcher.intake import OwedDelivery
@@ -72,6 +74,7 @@ class Deliverer:
         self._backoff_seconds = backoff_seconds
         self._lanes = Lanes(self._work, metrics.leased)
         self._settler = make_settler(self._lanes.free)
+        self._room = DocumentRoom()
         self._circuits: dict[UUID, Circuit] = {}
         self._under_way: dict[UUID, int] = {}
         self._stopping = False
@@ -206,14 +209,15 @@ class Deliverer:
             return
         outcome: Outcome = NotTried(error="crashed")
         try:
-            if not await self._still_ours(leased):
-                self._log.info("delivery.dropped", delivery_id=str(leased.delivery_id))
-                self._lanes.free(leased.delivery_id)
-                return
-            started_at = datetime.now(UTC)
-            started = time.perf_counter()
-            outcome = await self._ending(leased, started_at)
-            seconds = time.perf_counter() - started
+            async with self._room.held(leased.endpoint.id, self._document_bytes(leased)) as room:
+                if not await self._still_ours(leased):
+                    self._log.info("delivery.dropped", delivery_id=str(leased.delivery_id))
+                    self._lanes.free(leased.delivery_id)
+                    return
+                started_at = datetime.now(UTC)
+                started = time.perf_counter()
+                outcome = await self._ending(leased, started_at, room)
+                seconds = time.perf_counter() - started
         finally:
             circuit.report(admitted, outcome, time.monotonic())
         if isinstance(outcome, NotTried) and not self._stopping:
@@ -246,13 +250,13 @@ class Deliverer:
                 return False
         return not leased.is_lost
 
-    async def _ending(self, leased: Leased, now: datetime) -> Outcome:
+    async def _ending(self, leased: Leased, now: datetime, room: HeldRoom) -> Outcome:
         """Make an attempt that ends, whatever its parts forget to bound."""
         most_seconds = leased.endpoint.lease_seconds + FETCH_LEASE_SECONDS
         self._under_way[leased.delivery_id] = leased.attempt
         try:
             async with asyncio.timeout(most_seconds) as bound:
-                return await self._attempt(leased, now)
+                return await self._attempt(leased, now, room)
         except TimeoutError:
             if not bound.expired():
                 raise
@@ -260,20 +264,20 @@ class Deliverer:
         finally:
             del self._under_way[leased.delivery_id]
 
-    async def _attempt(self, leased: Leased, now: datetime) -> Outcome:
+    async def _attempt(self, leased: Leased, now: datetime, room: HeldRoom) -> Outcome:
         endpoint = leased.endpoint
         if endpoint.format not in FORMATS:
             # Set by a newer version of ours, which will know what to say; this one puts it back.
             return NotTried(error="unknown_format")
         try:
-            outcome = await self._try_url(leased, endpoint.url, now)
+            outcome = await self._try_url(leased, endpoint.url, now, room)
             failover_url = endpoint.failover_url
             if (
                 isinstance(outcome, NotTold)
                 and failover_url is not None
                 and has_word(failover_url, endpoint.format, leased.event)
             ):
-                failover = await self._try_url(leased, failover_url, now)
+                failover = await self._try_url(leased, failover_url, now, room)
                 # Our own trouble on the way to the failover does not undo that the endpoint itself failed us; nor does
                 # a failure there undo that the endpoint wants to be told no more.
                 if isinstance(failover, Told) or not (isinstance(failover, NotTried) or outcome.is_gone):
@@ -284,17 +288,27 @@ class Deliverer:
 
     def _wants_document(self, leased: Leased) -> bool:
         urls = (leased.endpoint.url, leased.endpoint.failover_url)
+        if leased.endpoint.format not in FORMATS:
+            return False
         return any(url and self._channel(url).wants_document(leased.event, leased.endpoint.format) for url in urls)
+
+    def _document_bytes(self, leased: Leased) -> int:
+        """Return how large the document of an attempt may be."""
+        media = leased.event.media
+        if media is None or not self._wants_document(leased):
+            return 0
+        return (media.bytes or MOST_DOCUMENT_BYTES) if media.key is not None else MOST_DOCUMENT_BYTES
 
     def _channel(self, url: str) -> Channel:
         return self._channels[url.partition(":")[0]]
 
-    async def _try_url(self, leased: Leased, url: str, now: datetime) -> Outcome:
+    async def _try_url(self, leased: Leased, url: str, now: datetime, room: HeldRoom) -> Outcome:
         endpoint, event = leased.endpoint, leased.event
         channel = self._channel(url)
         document = None
         if event.media is not None and channel.wants_document(event, endpoint.format):
             event, document = await self._documents.of(event, leased.attempt)
+            room.shrink(len(document or b""))
         return await channel.attempt(
             Attempt(
                 event=event,
