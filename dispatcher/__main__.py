@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Final
@@ -10,7 +11,7 @@ from dispatcher.backlog import Backlog
 from dispatcher.channels import Channel
 from dispatcher.channels.mail import MailChannel, NoMailChannel
 from dispatcher.channels.webhook import WebhookChannel
-from dispatcher.consume import DeliveryHandler, EventHandler, delivery_consumer, event_consumer
+from dispatcher.consume import Consumer, DeliveryHandler, EventHandler, delivery_consumer, event_consumer
 from dispatcher.deliver import Deliverer
 from dispatcher.endpoint_store import EndpointStore
 from dispatcher.endpoints import EndpointBook
@@ -31,6 +32,7 @@ from shared.log import get_logger
 from shared.media import MediaStore
 from shared.publisher import Publisher
 from shared.service import Stop, run, running, verified_topology
+from shared.watchdog import Watch, watch
 
 CONFIRM_TIMEOUT_SECONDS: Final = 10.0
 """Nobody waits for the dispatcher's publishes; they are repeated until they are kept."""
@@ -89,6 +91,12 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         for part, name in ((sweeper, "sweeper"), (retention, "retention")):
             await stack.enter_async_context(running(part.run(endpoints.known), stop, name))
 
+        def is_store_away() -> bool:
+            return not (publisher.is_ready and endpoints.is_fresh)
+
+        watches = _watches(publisher, endpoints, recorder, deliverer, consumers, is_store_away)
+        await stack.enter_async_context(running(watch(watches), stop, "watchdog"))
+
         def problems() -> list[str]:
             found = [] if publisher.is_ready else ["the broker is away or takes no messages"]
             found += [] if endpoints.is_fresh else ["the ledger is away"]
@@ -114,6 +122,26 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(None if stop.failure is None else FAILED_DRAIN_SECONDS):
                 await deliverer.drain()
+
+
+def _watches(
+    publisher: Publisher,
+    endpoints: EndpointBook,
+    recorder: Recorder,
+    deliverer: Deliverer,
+    consumers: Sequence[Consumer],
+    is_store_away: Callable[[], bool],
+) -> list[Watch]:
+    """Return what must not stand still, each for longer than it can take when all is well."""
+    return [
+        Watch("connection to publish", 60.0, publisher.connecting),
+        *(Watch("connection to consume", 60.0, consumer.connecting) for consumer in consumers),
+        *(Watch("messages of the work queues", 120.0, each.unhandled, is_store_away) for each in consumers),
+        Watch("endpoints to be read", 60.0, endpoints.looks),
+        Watch("outcomes to be recorded", 120.0, recorder.unwritten),
+        Watch("attempts under way", 600.0, deliverer.under_way),
+        Watch("deliveries held", 900.0, deliverer.held, is_store_away),
+    ]
 
 
 def _channels(stack: AsyncExitStack, settings: DispatcherSettings, way_out: WayOut) -> dict[str, Channel]:

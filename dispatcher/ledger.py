@@ -6,7 +6,7 @@ deadlock. Nothing here decides anything: what is owed, overtaken, told or dead i
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -38,6 +38,17 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     lease_until: datetime
     overdue_seconds: float
     fax_rank: int
+
+
+class BrokenClaim(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery that was leased like others, but whose row our own code could not read: *error* says why."""
+
+    delivery_id: UUID
+    event_id: str
+    endpoint_id: UUID
+    attempt: int
+    lease_until: datetime
+    error: Exception
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,19 +92,23 @@ WHERE d.id = wanted.id
   AND endpoints.id = d.endpoint_id
   AND events.id = d.event_id AND events.body IS NOT NULL
   AND faxes.provider = events.provider AND faxes.fax_id = events.fax_id
-RETURNING d.id, d.attempts, d.created_at, d.lease_until,
+RETURNING d.id, d.event_id, d.attempts, d.created_at, d.lease_until,
           extract(epoch FROM now() - d.due_at)::float8 AS overdue_seconds, events.body, faxes.rank, {COLUMNS}
 """  # noqa: S608 - the inserted text is a constant
 
 
 async def claim(
     pool: Pool, store: EndpointStore, wanted: Sequence[tuple[UUID, int]], margin_seconds: float
-) -> list[Claim]:
+) -> list[Claim | BrokenClaim]:
     """Lease the deliveries of *wanted* (id, attempt) that may be attempted now; the others are stale or taken."""
-    latest = dict(sorted(wanted))
-    rows = await pool.fetch(CLAIM, list(latest), list(latest.values()), margin_seconds)
-    return [
-        Claim(
+    pairs = sorted(set(wanted))
+    rows = await pool.fetch(CLAIM, [pair[0] for pair in pairs], [pair[1] for pair in pairs], margin_seconds)
+    return [_claim_of(row, store) for row in rows]
+
+
+def _claim_of(row: Any, store: EndpointStore) -> Claim | BrokenClaim:
+    try:
+        return Claim(
             delivery_id=row["id"],
             event=decode_event(row["body"]),
             endpoint=store.from_row(row),
@@ -105,8 +120,15 @@ async def claim(
             overdue_seconds=row["overdue_seconds"],
             fax_rank=row["rank"],
         )
-        for row in rows
-    ]
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the other rows
+        return BrokenClaim(
+            delivery_id=row["id"],
+            event_id=row["event_id"],
+            endpoint_id=row["endpoint_id"],
+            attempt=row["attempts"] + 1,
+            lease_until=row["lease_until"],
+            error=error,
+        )
 
 
 MEDIA_OF: Final = "SELECT media FROM events WHERE id = $1"
@@ -164,6 +186,19 @@ async def release(pool: Pool, leases: Sequence[Lease]) -> frozenset[UUID]:
     return frozenset(row["id"] for row in await pool.fetch(RELEASE, *_columns(leases)))
 
 
+CRASHED: Final = """
+UPDATE deliveries SET crashes = crashes + 1, crash_place = $3
+WHERE id = $1 AND lease_until = $2 AND state IN ('pending', 'retrying')
+RETURNING crashes
+"""
+
+
+async def crashed(pool: Pool, delivery_id: UUID, lease_until: datetime, place: str) -> int | None:
+    """Count that a delivery broke our code at *place*; return how often it has, None if the lease is no longer ours."""
+    crashes: int | None = await pool.fetchval(CRASHED, delivery_id, lease_until, place)
+    return crashes
+
+
 def _columns(leases: Sequence[Lease]) -> tuple[list[UUID], list[datetime], list[float]]:
     ordered = sorted(leases, key=lambda lease: lease.delivery_id)
     return [each.delivery_id for each in ordered], [each.until for each in ordered], [each.seconds for each in ordered]
@@ -187,6 +222,7 @@ SET state       = batch.state,
     due_at      = now() + make_interval(secs => batch.wait_seconds),
     lease_until = NULL,
     sweeps      = 0,
+    crashes     = 0,
     settled_at  = CASE WHEN batch.state = 'retrying' THEN NULL ELSE now() END
 FROM batch
 WHERE d.id = batch.id

@@ -36,10 +36,11 @@ EVENTS: Final[dict[str, str]] = {
     # dispatcher
     "event.accepted": "taken into the ledger; owed says to how many",
     "event.repeated": "its id was in the ledger already; nothing is owed again",
-    "event.dead": "an event message that could not be read; moved to dead.events",
+    "event.dead": "an event that could not be read, or broke our own code; moved to dead.events",
+    "consumer.paused": "the ledger is away for longer: the messages are left to other dispatchers until it is back",
     "batch.delayed": "the ledger could not take a batch; it is tried again, nothing is acked",
     "attempt.made": "one try at a delivery; outcome, status, seconds",
-    "attempt.crashed": "our own code failed in an attempt; the lease runs out and the sweeper puts it back",
+    "attempt.crashed": "our own code failed on a delivery; it is tried again, and given up on after a few times",
     "media.fetched": "a document that its provider only named by URL was fetched and kept",
     "media.unkept": "a fetched document is sent, but could not be kept for retries; the reason says why",
     "delivery.deferred": "put back for some seconds without an attempt: a full lane, an open circuit, our own trouble",

@@ -7,7 +7,7 @@ time, beside each other: a few microseconds for each event, however many there a
 from alembic import op
 
 revision = "0005"
-down_revision = "0003"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
