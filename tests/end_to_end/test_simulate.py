@@ -15,7 +15,7 @@ from waiting import until
 from world import TOKEN, World
 
 from dispatcher.ops.listen import Listener, listening
-from dispatcher.ops.samples import SAMPLES, events_of
+from dispatcher.ops.samples import SAMPLES, events_of, find
 from dispatcher.ops.simulate import SimulateSettings, make_sample, send
 from shared.settings import load
 
@@ -63,6 +63,28 @@ async def test_the_command_says_what_it_sent_and_what_was_answered(world: World)
         assert code == 1
         assert "401 signature_invalid" in out
         assert "PUBLIC_URL" in out
+
+
+@pytest.mark.parametrize(
+    ("provider", "ending", "count"),
+    [("phaxio", "sent-success", 5), ("telnyx", "received", 3), ("sinch", "sent-failure", 1)],
+)
+async def test_a_whole_life_shuffled_and_repeated_ends_as_it_should(
+    world: World, provider: str, ending: str, count: int
+) -> None:
+    await world.endpoint(inflight=True, format="standard-v1", overtaken="deliver", tokens=())
+    asked = ("simulate", provider, ending, "--life", "--shuffle", "--repeat", "3", "--seed", "5", "--fax-id", "42")
+    async with running("ingress", world.ingress) as ingress, running("dispatcher", world.dispatcher):
+        code, out, errors = await faxhook(*asked, "--to", ingress.url)
+        assert (code, errors) == (0, "")
+        assert out.splitlines()[-1] == (
+            f"{count * 3} callbacks about 1 fax, shuffled with --seed 5: {count * 3} answered 200"
+        )
+        webhooks = await world.receiver.got(count)
+        await until(lambda: world.pool.fetchval("SELECT count(*) FROM events"), "taken in")
+        state = await world.pool.fetchval("SELECT state FROM faxes WHERE fax_id = '42'")
+    assert len({webhook.event_id for webhook in webhooks}) == len(world.receiver.received) == count
+    assert state == find(provider, ending)[1]
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
