@@ -4,7 +4,7 @@ import typer
 from rich.table import Table
 
 from dispatcher.ops import endpoint_commands
-from dispatcher.ops.listen import listen_command
+from dispatcher.ops.listen_command import listen_command
 from dispatcher.ops.simulate_command import simulate_command
 from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
 from dispatcher.settings import StoreSettings

@@ -14,7 +14,7 @@ from processes import SECRETS, running
 from waiting import until
 from world import TOKEN, World
 
-from dispatcher.ops.listen import Listener, listening
+from dispatcher.ops.listen import Listener, Wrong, listening
 from dispatcher.ops.samples import SAMPLES, events_of, find
 from dispatcher.ops.simulate import SimulateSettings, make_sample, send
 from shared.settings import load
@@ -117,3 +117,32 @@ async def test_what_simulate_sends_listen_verifies(world: World) -> None:
     assert listened.verified
     assert (listened.fax_id, listened.what, listened.attempt) == ("s-1", "received", 1)
     assert listened.file_bytes > 100
+
+
+@pytest.mark.parametrize("backoff", ["1s,1s"])
+@pytest.mark.parametrize(
+    ("wrong", "http_status", "error"),
+    [
+        (Wrong(), 500, "http_500"),
+        (Wrong(status=302), 302, "http_302"),
+        (Wrong(hang_seconds=30.0), None, "timeout"),
+        (Wrong(drips=True), None, "timeout"),
+        (Wrong(closes=True), None, "reset"),
+    ],
+)
+async def test_a_listener_that_goes_wrong_once_is_told_by_the_second_attempt(
+    world: World, wrong: Wrong, http_status: int | None, error: str
+) -> None:
+    heard: list = []
+    async with (
+        listening(Listener("phaxio-v2.1", [TOKEN], heard.append, wrong=wrong, fail=1), "127.0.0.1", 0) as url,
+        running("ingress", world.ingress) as ingress,
+    ):
+        await world.endpoint(url=url, timeout_seconds=1.0)
+        await callbacks.phaxio(7).send(world.http, ingress.url)
+        async with running("dispatcher", world.dispatcher):
+            await until(lambda: world.count_of("told"), "told by the second attempt")
+        attempts = await world.pool.fetch("SELECT number, outcome, http_status, error FROM attempts ORDER BY number")
+    assert [tuple(each) for each in attempts] == [(1, "not_told", http_status, error), (2, "told", 200, None)]
+    assert [each.attempt for each in heard] == [1, 2]
+    assert all(each.verified for each in heard)
