@@ -31,9 +31,10 @@ services: $(READY) ## Bring up the private RabbitMQ and PostgreSQL
 services-down: $(READY) ## Stop them
 	@$(BIN)/python deploy/local.py down
 
-docs: $(READY) ## Write what is generated: tables of settings and formats, deploy/env.example
+docs: $(READY) ## Write what is generated: tables of settings, formats, metrics and log lines, deploy/env.example
 	@$(BIN)/python deploy/document_settings.py
 	@$(BIN)/python deploy/document_formats.py
+	@$(BIN)/python deploy/document_metrics.py
 
 lock: $(READY) ## Pin the newest dependencies, with hashes and without index addresses
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock

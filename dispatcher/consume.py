@@ -58,7 +58,7 @@ class Consumer:
         self, amqp_url: str, queue: str, handler: Handler, *, prefetch: int, batch: int, deliverer: Deliverer
     ) -> None:
         self._amqp_url = amqp_url
-        self._queue = queue
+        self.queue = queue
         self._handler = handler
         self._prefetch = prefetch
         self._batch = batch
@@ -68,7 +68,7 @@ class Consumer:
 
     async def run(self) -> None:
         """Consume until `stop`, connecting anew as often as needed."""
-        await keep_connected(self._amqp_url, f"dispatcher {self._queue}", self._use)
+        await keep_connected(self._amqp_url, f"dispatcher {self.queue}", self._use)
 
     def stop(self) -> None:
         """End `run` after the batch in hand; what was pushed and not begun goes back to the queue."""
@@ -76,7 +76,7 @@ class Consumer:
 
     async def _use(self, connection: aiormq.Connection) -> None:
         channel = await Channel.open(connection, prefetch=self._prefetch)
-        await channel.consume(self._queue)
+        await channel.consume(self.queue)
         self.is_consuming = True
         try:
             while await self._next_batch_wanted(channel):
@@ -130,8 +130,7 @@ class EventHandler:
                 await self._park(message.body, message.headers.get("event_id"), "unreadable", type(error).__name__)
                 continue
             if event.id in events:
-                self._metrics.events_repeated.inc()
-                self._log.info("event.repeated", event_id=event.id)
+                self._report_repeated(event)
             events[event.id] = event
         if events:
             await self._take(list(events.values()))
@@ -168,24 +167,33 @@ class EventHandler:
         return True
 
     def _report(self, events: Sequence[Event], taken: Taken) -> None:
+        now = datetime.now(UTC)
         owed_count: dict[str, int] = {}
         for each in taken.owed:
             event_id = each.owed.event.id
             owed_count[event_id] = owed_count.get(event_id, 0) + (each.lease_until is not None)
         for event in events:
             if event.id in taken.fresh:
-                self._metrics.events_accepted.inc()
+                owed = owed_count.get(event.id)
+                seconds = (now - event.received_at).total_seconds()
+                self._metrics.accepted(seconds, is_owed=owed is not None)
                 self._log.info(
                     "event.accepted",
                     event_id=event.id,
                     provider=event.provider,
                     fax_id=event.fax_id,
                     type=event.type,
-                    owed=owed_count.get(event.id, 0),
+                    owed=owed or 0,
+                    seconds=round(seconds, 6),
                 )
             else:
-                self._metrics.events_repeated.inc()
-                self._log.info("event.repeated", event_id=event.id)
+                self._report_repeated(event)
+
+    def _report_repeated(self, event: Event) -> None:
+        self._metrics.events_repeated.inc()
+        self._log.info(
+            "event.repeated", event_id=event.id, provider=event.provider, fax_id=event.fax_id, type=event.type
+        )
 
     async def _park(self, body: bytes, event_id: object, cause: str, reason: str) -> None:
         headers: dict[str, str | int] = {
@@ -229,7 +237,9 @@ class DeliveryHandler:
         claimed = {claim.delivery_id for claim in claims}
         for wanted_delivery in wanted.values():
             if wanted_delivery.delivery_id not in claimed:
-                self._log.info("delivery.dropped", delivery_id=str(wanted_delivery.delivery_id))
+                self._log.info(
+                    "delivery.dropped", delivery_id=str(wanted_delivery.delivery_id), attempt=wanted_delivery.attempt
+                )
         self._deliverer.take_claims(claims)
 
     async def _claim(self, wanted: Sequence[DeliveryMessage]) -> list[ledger.Claim]:

@@ -27,6 +27,11 @@ class Recorder:
         self._idle = asyncio.Event()
         self._idle.set()
 
+    @property
+    def waiting(self) -> int:
+        """How many records wait to be written."""
+        return len(self._waiting)
+
     def record(self, record: Record, written: Callable[[], None]) -> None:
         """Write *record* soon; call *written* when it is in the ledger."""
         self._waiting.append((record, written))

@@ -67,7 +67,9 @@ class Sweeper:
             try:
                 while await self.sweep() == MOST_PER_SWEEP:
                     pass
+                self._metrics.sweeps_done.inc()
             except (*LEDGER_AWAY, *LEDGER_BUSY, NotKept) as error:
+                self._metrics.sweeps_failed.inc()
                 self._log.warning("sweep.failed", reason=type(error).__name__)
             await asyncio.sleep(self._every_seconds)
 
@@ -118,7 +120,7 @@ class Sweeper:
         await self._publish_all(
             (FAX_DEAD, DEAD_DELIVERY, msgspec.json.encode(each), {"cause": "stuck"}) for each in dead
         )
-        self._metrics.dead.labels("stuck").inc(len(dead))
+        self._metrics.died("stuck", len(dead))
 
     async def _publish_all(self, messages: Any) -> None:
         await asyncio.gather(*(self._publisher.publish(*message) for message in messages))

@@ -1,7 +1,7 @@
 """`faxhook listen`: an application's side for a laptop. Verifies every webhook, says it in a line, answers.
 
-It can be told to go wrong, to see what the dispatcher does then: how (`Wrong`) and how often (the first so many attempts
-of each delivery, or all). Only what is verified goes wrong; the rest is answered 401 as ever. The command is in
+It can be told to go wrong, to see what the dispatcher does then: how (`Wrong`), and how often (the first attempts of
+each delivery, or all). Only what is verified goes wrong; the rest is answered 401 as ever. The command is in
 `listen_command`.
 
 It keeps nothing and is no example of a production receiver: one that works writes the event down before it answers,
