@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check services services-down docs lock
+.PHONY: help run demo test bench check services services-down docs lock
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -18,6 +18,9 @@ demo: $(READY) ## The same, with the samples of every provider; exits 0 if every
 
 test: $(READY) ## Set up if needed, then the whole test suite
 	@$(BIN)/python -m pytest
+
+bench: $(READY) ## What a callback and a delivery cost, in ratios to a bare handler, beside the goals; about a minute
+	@$(BIN)/python tests/bench/bench.py
 
 check: $(READY) ## Linter, format, types, layering
 	@$(BIN)/ruff check .
