@@ -1,7 +1,7 @@
 """The dispatcher's metrics. One registry for each process, made at start."""
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -16,7 +16,6 @@ from shared.metrics import (
     READY,
     SHARED,
     UNCONFIRMED,
-    Children,
     Measure,
     new_registry,
 )
@@ -153,6 +152,7 @@ MEASURES: Final = (
 )
 
 
+@lru_cache(maxsize=1024)
 def label_of(error: str) -> str:
     """Return the label for an error's code: itself if it is a known one, else its class, else `other`.
 
@@ -190,27 +190,27 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = new_registry("dispatcher")
-        events = EVENTS.counter(self.registry)
-        self.events_accepted = events.labels("accepted")
-        self.events_repeated = events.labels("repeated")
-        self.events_dead = events.labels("dead")
-        self.unowed = UNOWED.counter(self.registry)
-        self.taken_seconds = TAKEN_SECONDS.histogram(self.registry)
-        self._attempts = Children(ATTEMPTS.counter(self.registry))
+        events = EVENTS.counters(self.registry)
+        self.events_accepted = events["accepted",]
+        self.events_repeated = events["repeated",]
+        self.events_dead = events["dead",]
+        self.unowed = UNOWED.counters(self.registry)[()]
+        self.taken_seconds = TAKEN_SECONDS.histograms(self.registry)[()]
+        self._attempts = ATTEMPTS.counters(self.registry)
         self._told = self._attempts["told", "none"]
-        seconds = ATTEMPT_SECONDS.histogram(self.registry)
-        self._told_seconds, self._not_told_seconds, self._not_tried_seconds = map(
-            seconds.labels, ATTEMPT_SECONDS.labels["outcome"]
+        seconds = ATTEMPT_SECONDS.histograms(self.registry)
+        self._told_seconds, self._not_told_seconds, self._not_tried_seconds = (
+            seconds[outcome,] for outcome in ATTEMPT_SECONDS.labels["outcome"]
         )
-        self.told_seconds = TOLD_SECONDS.histogram(self.registry)
-        self._dead = Children(DEAD.counter(self.registry))
+        self.told_seconds = TOLD_SECONDS.histograms(self.registry)[()]
+        self._dead = DEAD.counters(self.registry)
         for cause in CAUSES:
             self._dead[cause,].inc(0)  # there from the start: a rate needs a zero before
-        self.deferred = DEFERRED.counter(self.registry)
-        sweeps = SWEEPS.counter(self.registry)
-        self.sweeps_done = sweeps.labels("done")
-        self.sweeps_failed = sweeps.labels("failed")
-        self.swept = SWEPT.counter(self.registry)
+        self.deferred = DEFERRED.counters(self.registry)[()]
+        sweeps = SWEEPS.counters(self.registry)
+        self.sweeps_done = sweeps["done",]
+        self.sweeps_failed = sweeps["failed",]
+        self.swept = SWEPT.counters(self.registry)[()]
         self.leased = LEASED.gauge(self.registry)
         self._gauges = {
             each.name: each.gauge(self.registry)

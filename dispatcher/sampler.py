@@ -6,6 +6,7 @@ and stop at a bound, so that a large ledger or backlog costs no more.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from dispatcher.metrics import LedgerSample, Metrics
@@ -47,12 +48,10 @@ class Sampler:
         """Once the ledger is known to be there, sample for ever; nothing is told while it is away."""
         await ledger_known()
         while True:
-            try:
+            with suppress(*LEDGER_AWAY, *LEDGER_BUSY):  # `/readyz` and the log say that the ledger is away
                 async with self._pool.acquire() as connection:
                     if await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK_KEY):
                         await self._sample(connection)
-            except (*LEDGER_AWAY, *LEDGER_BUSY):
-                self._metrics.sample = None  # `/readyz` and the log say that the ledger is away
             await asyncio.sleep(self._every_seconds)
 
     async def _sample(self, connection: Any) -> None:

@@ -7,7 +7,7 @@ from prometheus_client import generate_latest
 
 from shared.domain import Provider
 from shared.errors import Refused, Unavailable
-from shared.metrics import BROKER_CONNECTED, READY, SHARED, SHORT_SECONDS, UNCONFIRMED, Children, Measure, new_registry
+from shared.metrics import BROKER_CONNECTED, READY, SHARED, SHORT_SECONDS, UNCONFIRMED, Measure, new_registry
 
 ACCEPTED: Final = "accepted"
 QUARANTINED: Final = "quarantined"
@@ -91,19 +91,19 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = new_registry("ingress")
-        self._answers = Children(CALLBACKS.counter(self.registry))
+        self._answers = CALLBACKS.counters(self.registry)
         for provider in CALLBACKS.labels["provider"]:
             for code, status in STATUS_OF.items():
                 self._answers[provider, code, str(status)].inc(0)  # there from the start: a rate needs a zero before
         self._accepted = {provider: self._answers[provider, ACCEPTED, str(OK)] for provider in Provider}
-        seconds = SECONDS.histogram(self.registry)
-        self._seconds = {provider: seconds.labels(provider) for provider in Provider}
-        sizes = BYTES.counter(self.registry)
-        self._bytes = {provider: sizes.labels(provider) for provider in Provider}
-        kept = KEPT_SECONDS.histogram(self.registry)
-        self.event_kept_seconds = kept.labels("broker")
-        self.media_kept_seconds = kept.labels("media")
-        self.media_missing = MEDIA_MISSING.counter(self.registry)
+        seconds = SECONDS.histograms(self.registry)
+        self._seconds = {provider: seconds[provider,] for provider in Provider}
+        sizes = BYTES.counters(self.registry)
+        self._bytes = {provider: sizes[provider,] for provider in Provider}
+        kept = KEPT_SECONDS.histograms(self.registry)
+        self.event_kept_seconds = kept["broker",]
+        self.media_kept_seconds = kept["media",]
+        self.media_missing = MEDIA_MISSING.counters(self.registry)[()]
         self._gauges = {
             each.name: each.gauge(self.registry)
             for each in (UNDER_WAY, ADMITTED, ADMITTED_LIMIT, READY, BROKER_CONNECTED, UNCONFIRMED)
