@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test faults check services services-down docs lock
+.PHONY: help run demo test faults bench check services services-down docs lock
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -23,6 +23,9 @@ faults: $(READY) ## Every fault under traffic, SEEDS runs in all (default: one o
 	@$(BIN)/python tests/faults/run_faults.py --seeds $(or $(SEEDS),0)
 	@$(BIN)/python tests/faults/run_faults.py --precautions
 
+bench: $(READY) ## What a callback and a delivery cost, in ratios to a bare handler, beside the goals; about a minute
+	@$(BIN)/python tests/bench/bench.py
+
 check: $(READY) ## Linter, format, types, layering
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -35,9 +38,10 @@ services: $(READY) ## Bring up the private RabbitMQ and PostgreSQL
 services-down: $(READY) ## Stop them
 	@$(BIN)/python deploy/local.py down
 
-docs: $(READY) ## Write what is generated: tables of settings and formats, deploy/env.example
+docs: $(READY) ## Write what is generated: tables of settings, formats, metrics and log lines, deploy/env.example
 	@$(BIN)/python deploy/document_settings.py
 	@$(BIN)/python deploy/document_formats.py
+	@$(BIN)/python deploy/document_metrics.py
 
 lock: $(READY) ## Pin the newest dependencies, with hashes and without index addresses
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock

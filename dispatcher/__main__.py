@@ -17,12 +17,13 @@ from dispatcher.endpoint_store import EndpointStore
 from dispatcher.endpoints import EndpointBook
 from dispatcher.fetch import Documents
 from dispatcher.intake import Intake
-from dispatcher.metrics import Metrics
+from dispatcher.metrics import OPEN_CIRCUITS, UNRECORDED, Metrics
 from dispatcher.ops.endpoint_api import EndpointApi
 from dispatcher.ops.http import ops_app, serving
 from dispatcher.pool import open_pool
 from dispatcher.recorder import Recorder
 from dispatcher.retention import Retention, nothing_waits
+from dispatcher.sampler import Sampler
 from dispatcher.settings import DispatcherSettings
 from dispatcher.settle import Settler
 from dispatcher.sweeper import Sweeper
@@ -30,6 +31,7 @@ from dispatcher.way_out import WayOut
 from shared.broker import FAX_DEAD, FAX_IN, FAX_RETRY, FAX_WORK, topology
 from shared.log import get_logger
 from shared.media import MediaStore
+from shared.metrics import BROKER_CONNECTED, READY, UNCONFIRMED
 from shared.publisher import Publisher
 from shared.service import Stop, run, running, verified_topology
 from shared.watchdog import Watch, watch
@@ -45,7 +47,7 @@ FAILED_DRAIN_SECONDS: Final = 20.0
 """For the same after a part died, which may be the very one that is waited for."""
 
 
-async def serve(settings: DispatcherSettings, stop: Stop) -> None:
+async def serve(settings: DispatcherSettings, stop: Stop) -> None:  # noqa: PLR0915
     """Open what the dispatcher needs, consume until *stop*, drain, close in reverse."""
     log = get_logger()
     amqp_url = settings.amqp_url.reveal()
@@ -79,6 +81,9 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             backoff_seconds,
         )
         await stack.enter_async_context(running(deliverer.keep_leases(), stop, "leases"))
+        sampling = await open_pool(settings.database_url.reveal(), size=1)
+        stack.push_async_callback(sampling.close)
+        await stack.enter_async_context(running(Sampler(sampling, metrics).run(endpoints.known), stop, "sampler"))
         backlog = Backlog()
         consumers = (
             event_consumer(amqp_url, EventHandler(intake, publisher, endpoints, deliverer, metrics), deliverer),
@@ -104,6 +109,16 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             found += ["the service is stopping"] if stop.is_set else []
             return found
 
+        metrics.watch(
+            {
+                READY.name: lambda: not problems(),
+                BROKER_CONNECTED.name: lambda: publisher.is_ready,
+                UNCONFIRMED.name: lambda: publisher.unconfirmed,
+                UNRECORDED.name: lambda: recorder.waiting,
+                OPEN_CIRCUITS.name: deliverer.open_circuits,
+            },
+            consumers,
+        )
         api = EndpointApi(pool, store, intake, settings.seal(), settings.allowed_networks())
         token, read_token = settings.ops_tokens()
         app = ops_app(metrics, problems, [api], token, read_token)

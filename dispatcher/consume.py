@@ -84,7 +84,7 @@ class Consumer:
         self, amqp_url: str, queue: str, handler: Handler, *, prefetch: int, batch: int, deliverer: Deliverer
     ) -> None:
         self._amqp_url = amqp_url
-        self._queue = queue
+        self.queue = queue
         self._handler = handler
         self._prefetch = prefetch
         self._batch = batch
@@ -124,9 +124,9 @@ class Consumer:
         while await self._unless_stopping(self._handler.ready()):
             self._wants_connection = True
             try:
-                await keep_connected(self._amqp_url, f"dispatcher {self._queue}", self._use, self._tried)
+                await keep_connected(self._amqp_url, f"dispatcher {self.queue}", self._use, self._tried)
             except CutOff as error:
-                get_logger().warning("consumer.paused", queue=self._queue, reason=error.code)
+                get_logger().warning("consumer.paused", queue=self.queue, reason=error.code)
             finally:
                 self._wants_connection = False
 
@@ -139,7 +139,7 @@ class Consumer:
 
     async def _use(self, connection: aiormq.Connection) -> None:
         channel = await Channel.open(connection, prefetch=self._prefetch)
-        await channel.consume(self._queue)
+        await channel.consume(self.queue)
         self._channel = channel
         asking = asyncio.create_task(channel.keep_asking())
         asking.add_done_callback(lambda done: done.cancelled() or done.exception())  # the channel knows it, too
@@ -309,8 +309,7 @@ class EventHandler:
                 await self._park(message.body, message.headers.get("event_id"), "unreadable", type(error).__name__)
                 continue
             if event.id in events:
-                self._metrics.events_repeated.inc()
-                self._log.info("event.repeated", event_id=event.id)
+                self._report_repeated(event)
             events[event.id] = event
         if events:
             await isolated(list(events.values()), self._take, self._give_up, NOBODYS_FAULT)
@@ -330,24 +329,33 @@ class EventHandler:
         await self._park(encode_event(event), event.id, "crashed", place_of(error))
 
     def _report(self, events: Sequence[Event], taken: Taken) -> None:
+        now = datetime.now(UTC)
         owed_count: dict[str, int] = {}
         for each in taken.owed:
             event_id = each.owed.event.id
             owed_count[event_id] = owed_count.get(event_id, 0) + (each.lease_until is not None)
         for event in events:
             if event.id in taken.fresh:
-                self._metrics.events_accepted.inc()
+                owed = owed_count.get(event.id)
+                seconds = (now - event.received_at).total_seconds()
+                self._metrics.accepted(seconds, is_owed=owed is not None)
                 self._log.info(
                     "event.accepted",
                     event_id=event.id,
                     provider=event.provider,
                     fax_id=event.fax_id,
                     type=event.type,
-                    owed=owed_count.get(event.id, 0),
+                    owed=owed or 0,
+                    seconds=round(seconds, 6),
                 )
             else:
-                self._metrics.events_repeated.inc()
-                self._log.info("event.repeated", event_id=event.id)
+                self._report_repeated(event)
+
+    def _report_repeated(self, event: Event) -> None:
+        self._metrics.events_repeated.inc()
+        self._log.info(
+            "event.repeated", event_id=event.id, provider=event.provider, fax_id=event.fax_id, type=event.type
+        )
 
     async def _park(self, body: bytes, event_id: object, cause: str, reason: str) -> None:
         headers: dict[str, str | int] = {
@@ -419,7 +427,7 @@ class DeliveryHandler:
         claimed = {(claim.delivery_id, claim.attempt) for claim in claims}
         for delivery_id, attempt in pairs:
             if (delivery_id, attempt) not in claimed:
-                self._log.info("delivery.dropped", delivery_id=str(delivery_id))
+                self._log.info("delivery.dropped", delivery_id=str(delivery_id), attempt=attempt)
         self._deliverer.take_claims(claims)
 
     async def _give_up(self, wanted: DeliveryMessage, error: Exception) -> None:

@@ -24,7 +24,7 @@ from dispatcher.lanes import Lanes, Leased
 from dispatcher.ledger import BrokenClaim, Claim, Record
 from dispatcher.lifecycle import is_overtaken
 from dispatcher.metrics import Metrics
-from dispatcher.outcome import NotTold, NotTried, Outcome, PutBack, Told, Verdict, judge
+from dispatcher.outcome import NotTold, NotTried, Outcome, PutBack, RetryAfter, Told, Verdict, judge
 from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
 from dispatcher.routing import Endpoint, has_word
 from dispatcher.settle import Held, Settler, why_not_taken
@@ -79,6 +79,10 @@ class Deliverer:
         self._under_way: dict[UUID, int] = {}
         self._stopping = False
         self._log = get_logger()
+
+    def open_circuits(self) -> int:
+        """Return how many endpoints are left alone now."""
+        return sum(circuit.is_open for circuit in self._circuits.values())
 
     async def room(self) -> None:
         """Wait until this process may lease more."""
@@ -188,10 +192,13 @@ class Deliverer:
             self._defer(leased, DEFER_WAITS_SECONDS[0])
 
     def _defer(self, leased: Leased, wait_seconds: float) -> None:
+        self._metrics.deferred.inc()
         self._log.info(
             "delivery.deferred",
+            event_id=leased.event.id,
             delivery_id=str(leased.delivery_id),
             endpoint_id=str(leased.endpoint.id),
+            attempt=leased.attempt,
             seconds=wait_seconds,
         )
         self._settler.in_background(leased.delivery_id, self._settler.put_back(leased, wait_seconds))
@@ -215,7 +222,7 @@ class Deliverer:
         try:
             async with self._room.held(leased.endpoint.id, self._document_bytes(leased)) as room:
                 if not await self._still_ours(leased):
-                    self._log.info("delivery.dropped", delivery_id=str(leased.delivery_id))
+                    self._log.info("delivery.dropped", delivery_id=str(leased.delivery_id), attempt=leased.attempt)
                     self._lanes.free(leased.delivery_id)
                     return
                 started_at = datetime.now(UTC)
@@ -336,13 +343,18 @@ class Deliverer:
         self._log.info(
             "attempt.made",
             event_id=leased.event.id,
+            provider=leased.event.provider,
+            fax_id=leased.event.fax_id,
+            type=leased.event.type,
             delivery_id=str(leased.delivery_id),
             endpoint_id=str(leased.endpoint.id),
+            format=leased.endpoint.format,
             attempt=leased.attempt,
             outcome=type(outcome).__name__,
             verdict=type(verdict).__name__,
             http_status=None if isinstance(outcome, NotTried) else outcome.http_status,
             code=None if isinstance(outcome, Told) else outcome.error,
+            wait_seconds=verdict.wait_seconds if isinstance(verdict, RetryAfter) else None,
             seconds=round(seconds, 6),
         )
 

@@ -1,49 +1,276 @@
 """The dispatcher's metrics. One registry for each process, made at start."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache, partial
+from typing import Any, Final, Protocol
 
-from dispatcher.outcome import NotTold, NotTried, Outcome, Told
+import msgspec
+from prometheus_client import generate_latest
 
-_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+from dispatcher.outcome import GONE, NotTold, NotTried, Outcome, Told
+from shared.broker import WORK_DELIVERIES, WORK_EVENTS
+from shared.metrics import (
+    BROKER_CONNECTED,
+    LONG_SECONDS,
+    OTHER,
+    READY,
+    SHARED,
+    UNCONFIRMED,
+    Measure,
+    new_registry,
+)
+
+ENDPOINT_ERRORS: Final = (
+    *("timeout", "host_not_found", "tls", "refused", "reset", "bad_answer", "network", "egress_refused", "proxy_5xx"),
+    *("http_3xx", "http_401", "http_403", "http_404", "http_410", "http_429", "http_4xx", "http_5xx"),
+    *("bad_address", "smtp_4xx", "smtp_5xx"),
+)
+"""What an attempt's own error becomes as a label: the endpoint's trouble."""
+
+OUR_ERRORS: Final = (
+    *("crashed", "unknown_format", "media_unavailable", "proxy_away", "smtp_not_configured", "smtp_busy"),
+    *("smtp_connect_timeout", "smtp_disconnected", "smtp_login", "smtp_timeout", "smtp_tls", "smtp_unreachable"),
+)
+"""The same for our own trouble, which is not counted as an attempt."""
+
+CAUSES: Final = (*ENDPOINT_ERRORS, GONE, "endpoint_removed", "endpoint_disabled", "stuck", "unreadable", OTHER)
+"""Of dead deliveries, as a label."""
+
+EVENTS: Final = Measure(
+    name="faxhook_events_total",
+    kind="counter",
+    meaning="events by fate: taken into the ledger, known already, or unreadable and moved to `dead.events`",
+    labels={"fate": ("accepted", "repeated", "dead")},
+    watch="`dead` at all: two versions of us do not understand each other",
+)
+UNOWED: Final = Measure(
+    name="faxhook_unowed_events_total",
+    kind="counter",
+    meaning="events that nobody is to be told of: no endpoint wants them",
+    watch="all of them, where endpoints are set",
+)
+TAKEN_SECONDS: Final = Measure(
+    name="faxhook_taken_seconds",
+    kind="histogram",
+    meaning="from a callback's receipt until its event is in the ledger",
+    buckets=LONG_SECONDS,
+    watch="p99 over 10 s: the dispatchers do not keep up",
+)
+ATTEMPTS: Final = Measure(
+    name="faxhook_attempts_total",
+    kind="counter",
+    meaning="attempts by outcome and error; `not_tried`: our own trouble, nothing was sent or counted",
+    labels={"outcome": ("told", "not_told", "not_tried"), "code": ("none", *ENDPOINT_ERRORS, *OUR_ERRORS, OTHER)},
+    watch="no `told` while something is due; `not_tried` at all",
+)
+ATTEMPT_SECONDS: Final = Measure(
+    name="faxhook_attempt_seconds",
+    kind="histogram",
+    meaning="one attempt, answer and failover included",
+    labels={"outcome": ("told", "not_told", "not_tried")},
+    buckets=LONG_SECONDS,
+)
+TOLD_SECONDS: Final = Measure(
+    name="faxhook_told_seconds",
+    kind="histogram",
+    meaning="from a callback's receipt to its webhook's 2xx, first attempts only",
+    buckets=LONG_SECONDS,
+    watch="p99 over 10 s",
+)
+DEAD: Final = Measure(
+    name="faxhook_dead_deliveries_total",
+    kind="counter",
+    meaning="deliveries given up, by cause",
+    labels={"cause": CAUSES},
+    watch="any: a person has to look (`faxhook dead list`)",
+)
+DEFERRED: Final = Measure(
+    name="faxhook_deferred_deliveries_total",
+    kind="counter",
+    meaning="deliveries put back for some seconds without an attempt: a full lane, an open circuit, our own trouble",
+)
+SWEEPS: Final = Measure(
+    name="faxhook_sweeps_total",
+    kind="counter",
+    meaning="looks for what is due without a message",
+    labels={"result": ("done", "failed")},
+    watch="none done for minutes by any dispatcher",
+)
+SWEPT: Final = Measure(
+    name="faxhook_swept_deliveries_total",
+    kind="counter",
+    meaning="deliveries put back by the sweeper: a dispatcher died, or the broker lost messages",
+    watch="a rate that stays",
+)
+LEASED: Final = Measure(
+    name="faxhook_leased_deliveries",
+    kind="gauge",
+    meaning="deliveries this process holds: waiting, under way or not yet recorded; at 4,000 consuming pauses",
+    watch="at 4,000 for minutes",
+)
+UNRECORDED: Final = Measure(
+    name="faxhook_unrecorded_outcomes",
+    kind="gauge",
+    meaning="outcomes of attempts that wait to be written into the ledger",
+    watch="over 1,000: a crash now would tell as many twice",
+)
+OPEN_CIRCUITS: Final = Measure(
+    name="faxhook_open_circuits",
+    kind="gauge",
+    meaning="endpoints that this process leaves alone because they keep timing out",
+    watch="any for an hour",
+)
+CONSUMING: Final = Measure(
+    name="faxhook_consuming",
+    kind="gauge",
+    meaning="1 if the queue is being consumed",
+    labels={"queue": (WORK_EVENTS, WORK_DELIVERIES)},
+    watch="0 for a minute",
+)
+OWED: Final = Measure(
+    name="faxhook_owed_deliveries",
+    kind="gauge",
+    meaning="deliveries in the ledger that are not settled, at most a million; one dispatcher tells it",
+    watch="growing for a day",
+)
+DUE: Final = Measure(
+    name="faxhook_due_deliveries",
+    kind="gauge",
+    meaning="of these, those that are due and nobody is at, at most 100,000; one dispatcher tells it",
+)
+OVERDUE_SECONDS: Final = Measure(
+    name="faxhook_oldest_overdue_seconds",
+    kind="gauge",
+    meaning="how long ago the oldest of these became due; one dispatcher tells it",
+    watch="over 5 minutes",
+)
+
+MEASURES: Final = (
+    *(EVENTS, UNOWED, TAKEN_SECONDS, ATTEMPTS, ATTEMPT_SECONDS, TOLD_SECONDS, DEAD, DEFERRED, SWEEPS, SWEPT),
+    *(LEASED, UNRECORDED, OPEN_CIRCUITS, CONSUMING, OWED, DUE, OVERDUE_SECONDS),
+    *SHARED,
+)
+
+
+@lru_cache(maxsize=1024)
+def label_of(error: str) -> str:
+    """Return the label for an error's code: itself if it is a known one, else its class, else `other`.
+
+    >>> [label_of(error) for error in ("timeout", "http_404", "http_418", "smtp_550", "anything")]
+    ['timeout', 'http_404', 'http_4xx', 'smtp_5xx', 'other']
+    """
+    if error in _KNOWN:
+        return error
+    family, _, number = error.rpartition("_")
+    label = f"{family}_{number[:1]}xx"
+    return label if label in _KNOWN and len(number) == _STATUS_DIGITS and number.isdecimal() else OTHER
+
+
+_KNOWN: Final = frozenset((*CAUSES, *OUR_ERRORS))
+_STATUS_DIGITS: Final = 3
+
+
+class Consuming(Protocol):
+    """A consumer, as the metrics see it."""
+
+    queue: str
+
+    @property
+    def is_consuming(self) -> bool:
+        """Does the broker push it messages?"""
+
+
+class LedgerSample(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ledger owes at one moment."""
+
+    owed: int
+    due: int
+    oldest_overdue_seconds: float
 
 
 class Metrics:
     """What the dispatcher counts."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.events = Counter("faxhook_events_total", "Events by fate", ["fate"], registry=self.registry)
-        self.events_accepted = self.events.labels("accepted")
-        self.events_repeated = self.events.labels("repeated")
-        self.events_dead = self.events.labels("dead")
-        self.attempts = Counter("faxhook_attempts_total", "Attempts by outcome", ["outcome"], registry=self.registry)
-        self.attempts_told = self.attempts.labels("told")
-        self.attempts_not_told = self.attempts.labels("not_told")
-        self.attempts_not_tried = self.attempts.labels("not_tried")
-        self.attempt_seconds = Histogram(
-            "faxhook_attempt_seconds", "One attempt, answer included", buckets=_SECONDS, registry=self.registry
+        self.registry = new_registry("dispatcher")
+        events = EVENTS.counters(self.registry)
+        self.events_accepted = events["accepted",]
+        self.events_repeated = events["repeated",]
+        self.events_dead = events["dead",]
+        self.unowed = UNOWED.counters(self.registry)[()]
+        self.taken_seconds = TAKEN_SECONDS.histograms(self.registry)[()]
+        self._attempts = ATTEMPTS.counters(self.registry)
+        self._told = self._attempts["told", "none"]
+        seconds = ATTEMPT_SECONDS.histograms(self.registry)
+        self._told_seconds, self._not_told_seconds, self._not_tried_seconds = (
+            seconds[outcome,] for outcome in ATTEMPT_SECONDS.labels["outcome"]
         )
-        self.told_seconds = Histogram(
-            "faxhook_told_seconds",
-            "From a callback's receipt to its webhook's 2xx, first attempts only",
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self.dead = Counter("faxhook_dead_deliveries_total", "Deliveries given up", ["cause"], registry=self.registry)
-        self.swept = Counter("faxhook_swept_deliveries_total", "Put back by the sweeper", registry=self.registry)
-        self.leased = Gauge("faxhook_leased_deliveries", "Deliveries this process holds", registry=self.registry)
+        self.told_seconds = TOLD_SECONDS.histograms(self.registry)[()]
+        self._dead = DEAD.counters(self.registry)
+        for cause in CAUSES:
+            self._dead[cause,].inc(0)  # there from the start: a rate needs a zero before
+        self.deferred = DEFERRED.counters(self.registry)[()]
+        sweeps = SWEEPS.counters(self.registry)
+        self.sweeps_done = sweeps["done",]
+        self.sweeps_failed = sweeps["failed",]
+        self.swept = SWEPT.counters(self.registry)[()]
+        self.leased = LEASED.gauge(self.registry)
+        self._gauges = {
+            each.name: each.gauge(self.registry)
+            for each in (READY, BROKER_CONNECTED, UNCONFIRMED, UNRECORDED, OPEN_CIRCUITS)
+        }
+        self._consuming = CONSUMING.gauge(self.registry)
+        self.sample: LedgerSample | None = None
+        self.registry.register(_LedgerCollector(self))
+
+    def accepted(self, seconds: float, *, is_owed: bool) -> None:
+        """Count an event that was taken in *seconds* after its callback's receipt."""
+        self.events_accepted.inc()
+        self.taken_seconds.observe(max(0.0, seconds))
+        if not is_owed:
+            self.unowed.inc()
 
     def attempted(self, outcome: Outcome, seconds: float) -> None:
         """Count one attempt."""
-        self.attempt_seconds.observe(seconds)
         match outcome:
             case Told():
-                self.attempts_told.inc()
-            case NotTold():
-                self.attempts_not_told.inc()
-            case NotTried():
-                self.attempts_not_tried.inc()
+                self._told.inc()
+                self._told_seconds.observe(seconds)
+            case NotTold(error=error):
+                self._attempts["not_told", label_of(error)].inc()
+                self._not_told_seconds.observe(seconds)
+            case NotTried(error=error):
+                self._attempts["not_tried", label_of(error)].inc()
+                self._not_tried_seconds.observe(seconds)
+
+    def died(self, cause: str, count: int = 1) -> None:
+        """Count deliveries given up."""
+        label = label_of(cause)
+        self._dead[label if label in CAUSES else OTHER,].inc(count)
+
+    def watch(self, values: dict[str, Callable[[], float]], consumers: Iterable[Consuming]) -> None:
+        """Read these gauges by name, and what *consumers* consume, whenever somebody asks."""
+        for name, value in values.items():
+            self._gauges[name].set_function(value)
+        for consumer in consumers:
+            self._consuming.labels(consumer.queue).set_function(partial(getattr, consumer, "is_consuming"))
 
     def render(self) -> bytes:
         """Return the exposition text."""
         return generate_latest(self.registry)
+
+
+class _LedgerCollector:
+    """Tells the last sample of the ledger; a process that takes none tells nothing, so that a sum counts once."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Any]:
+        sample = self._metrics.sample
+        values = (None,) * 3 if sample is None else (sample.owed, sample.due, sample.oldest_overdue_seconds)
+        for measure, value in zip((OWED, DUE, OVERDUE_SECONDS), values, strict=True):
+            family = measure.family()
+            if value is not None:
+                family.add_metric([], float(value))
+            yield family

@@ -34,6 +34,11 @@ class Recorder:
         """Return for the watchdog what waits to be written, and how often that was tried."""
         return len(self._waiting) + self._in_hand, self._tries
 
+    @property
+    def waiting(self) -> int:
+        """How many records wait to be written."""
+        return len(self._waiting)
+
     def record(self, record: Record, written: Callable[[], None]) -> None:
         """Write *record* soon; call *written* when it is in the ledger."""
         self._waiting.append((record, written))

@@ -205,12 +205,13 @@ class Settler:
         )
         body = msgspec.json.encode(dead)
         await publish_until_kept(self._publisher, FAX_DEAD, DEAD_DELIVERY, body, {"cause": cause})
-        self._metrics.dead.labels(cause).inc()
+        self._metrics.died(cause)
         self._log.warning(
             "delivery.dead",
             delivery_id=str(leased.delivery_id),
             event_id=leased.event_id,
             endpoint_id=str(leased.endpoint_id),
+            attempt=leased.attempt,
             cause=cause,
         )
 

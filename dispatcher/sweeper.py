@@ -78,7 +78,9 @@ class Sweeper:
             try:
                 while await self.sweep() == MOST_PER_SWEEP:
                     pass
+                self._metrics.sweeps_done.inc()
             except (*LEDGER_AWAY, *LEDGER_BUSY, NotKept) as error:
+                self._metrics.sweeps_failed.inc()
                 self._log.warning("sweep.failed", reason=type(error).__name__)
             await asyncio.sleep(self._every_seconds)
 
@@ -143,4 +145,4 @@ class Sweeper:
             *(self._publisher.publish(FAX_DEAD, DEAD_DELIVERY, letter, {"cause": "stuck"}) for letter in letters)
         )
         await overdue.bury(connection, stuck)
-        self._metrics.dead.labels("stuck").inc(len(dead))
+        self._metrics.died("stuck", len(dead))

@@ -15,12 +15,22 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from ingress.admission import Admission, BodyReader
-from ingress.metrics import ACCEPTED, QUARANTINED, Metrics
-from ingress.receive import Accepted, Receiver
+from ingress.metrics import (
+    ACCEPTED,
+    ADMITTED,
+    ADMITTED_LIMIT,
+    CRASHED,
+    OK,
+    QUARANTINED,
+    UNDER_WAY,
+    Metrics,
+)
+from ingress.receive import Quarantined, Received, Receiver
 from shared.callback import Adapter, Callback
-from shared.domain import utc_now
+from shared.domain import Provider, utc_now
 from shared.errors import CredentialsInvalid, Malformed, MethodNotAllowed, NotFound, Refused, Unavailable
 from shared.log import get_logger
+from shared.metrics import BROKER_CONNECTED, READY, UNCONFIRMED
 from shared.publisher import Publisher
 
 RETRY_AFTER_SECONDS: Final = 5
@@ -68,6 +78,16 @@ class IngressApp:
         self._idle = asyncio.Event()
         self._idle.set()
         self.is_draining = False
+        metrics.watch(
+            {
+                READY.name: lambda: self._problem() is None,
+                BROKER_CONNECTED.name: lambda: publisher.is_ready,
+                UNCONFIRMED.name: lambda: publisher.unconfirmed,
+                UNDER_WAY.name: lambda: self._under_way,
+                ADMITTED.name: lambda: admission.admitted_bytes,
+                ADMITTED_LIMIT.name: lambda: admission.limit_bytes,
+            }
+        )
         self._platform = {"/livez": self._livez, "/readyz": self._readyz, "/metrics": self._render_metrics}
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
@@ -89,6 +109,10 @@ class IngressApp:
         self.is_draining = True
         await self._idle.wait()
 
+    def malformed(self) -> None:
+        """Count a request that is no HTTP."""
+        self._metrics.malformed()
+
     async def _answer(self, request: web.BaseRequest) -> web.Response:
         route, _, query = request.raw_path.partition("?")
         adapter = self._adapters.get(route)
@@ -96,6 +120,7 @@ class IngressApp:
             return await self._callback(request, adapter, route, query)
         platform = self._platform.get(route)
         if platform is None:
+            self._metrics.not_found()
             return _refusal(NotFound("no such path here, or its provider is not configured"))
         if request.method not in {"GET", "HEAD"}:
             return _refusal(MethodNotAllowed("only GET"), {"Allow": "GET, HEAD"})
@@ -120,12 +145,19 @@ class IngressApp:
                 body=body,
                 received_at=utc_now(),
             )
-            answer = await self._receiver.receive(adapter, callback)
+            received = await self._receiver.receive(adapter, callback)
         except Refused as refusal:
             seconds = time.perf_counter() - started
             self._metrics.answered(provider, refusal.code, seconds)
             self._log.info(
-                "callback.refused", provider=provider, code=refusal.code, reason=str(refusal), seconds=round(seconds, 6)
+                "callback.refused",
+                provider=provider,
+                route=route,
+                code=refusal.code,
+                reason=str(refusal),
+                http_status=refusal.status,
+                bytes=request.content_length,
+                seconds=round(seconds, 6),
             )
             return _refusal(refusal, {"Allow": "POST"} if isinstance(refusal, MethodNotAllowed) else None)
         except ConnectionError:
@@ -133,40 +165,61 @@ class IngressApp:
             return _refusal(Unavailable("the connection was lost"))
         except Exception:  # noqa: BLE001 - the outermost edge: the traceback is ours, the provider repeats
             seconds = time.perf_counter() - started
-            self._metrics.answered(provider, "crashed", seconds)
-            self._log.exception("callback.crashed", provider=provider, seconds=round(seconds, 6))
+            self._metrics.answered(provider, CRASHED, seconds)
+            self._log.exception("callback.crashed", provider=provider, route=route, seconds=round(seconds, 6))
             return _refusal(Unavailable("the callback could not be kept, try again"))
         finally:
             reader.close()
         seconds = time.perf_counter() - started
-        if isinstance(answer, Accepted):
-            self._metrics.answered(provider, ACCEPTED, seconds)
+        self._report(callback, provider, received, seconds)
+        return web.Response(body=msgspec.json.encode(received.answer), content_type=_JSON)
+
+    def _report(self, callback: Callback, provider: Provider, received: Received, seconds: float) -> None:
+        event, size = received.event, len(callback.body)
+        if event is not None:
+            self._metrics.answered(provider, ACCEPTED, seconds, size)
             self._log.info(
                 "callback.accepted",
                 provider=provider,
-                event_id=answer.event_id,
-                bytes=len(body),
+                route=callback.route,
+                event_id=event.id,
+                fax_id=event.fax_id,
+                type=event.type,
+                http_status=OK,
+                bytes=size,
+                media_bytes=None if event.media is None else event.media.bytes,
                 seconds=round(seconds, 6),
             )
-        else:
-            self._metrics.answered(provider, QUARANTINED, seconds)
-        return web.Response(body=msgspec.json.encode(answer), content_type=_JSON)
+        elif isinstance(received.answer, Quarantined):
+            self._metrics.answered(provider, QUARANTINED, seconds, size)
+            self._log.warning(
+                "callback.quarantined",
+                provider=provider,
+                route=callback.route,
+                callback_id=received.answer.callback_id,
+                code=received.cause,
+                reason=received.reason,
+                http_status=OK,
+                bytes=size,
+                seconds=round(seconds, 6),
+            )
 
     def _livez(self) -> web.Response:
         return web.Response(body=b'{"status":"alive"}', content_type=_JSON)
 
     def _readyz(self) -> web.Response:
-        if self.is_draining:
-            return _refusal(Unavailable("the service is stopping"))
-        if not self._publisher.is_ready:
-            return _refusal(Unavailable("the broker is away or takes no messages"))
-        if not self._media_is_ready():
-            return _refusal(Unavailable("the media store keeps nothing"))
+        if (problem := self._problem()) is not None:
+            return _refusal(Unavailable(problem))
         return web.Response(body=b'{"status":"ready"}', content_type=_JSON)
 
+    def _problem(self) -> str | None:
+        if self.is_draining:
+            return "the service is stopping"
+        if not self._publisher.is_ready:
+            return "the broker is away or takes no messages"
+        return None if self._media_is_ready() else "the media store keeps nothing"
+
     def _render_metrics(self) -> web.Response:
-        self._metrics.admitted_bytes.set(self._admission.admitted_bytes)
-        self._metrics.unconfirmed.set(self._publisher.unconfirmed)
         return web.Response(body=self._metrics.render(), content_type="text/plain", charset="utf-8")
 
 
@@ -182,7 +235,11 @@ def _refusal(refusal: Refused, headers: dict[str, str] | None = None) -> web.Res
 class _Connection(RequestHandler):
     """aiohttp's connection, answering what is no HTTP in our words instead of echoing it."""
 
-    __slots__ = ()
+    __slots__ = ("_malformed",)
+
+    def __init__(self, server: "_Server", malformed: Callable[[], None]) -> None:
+        super().__init__(server, loop=asyncio.get_running_loop(), **_CONNECTION_OPTIONS)
+        self._malformed = malformed
 
     def handle_error(
         self,
@@ -193,6 +250,7 @@ class _Connection(RequestHandler):
     ) -> web.StreamResponse:
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun already")
+        self._malformed()
         get_logger().info("callback.refused", code=Malformed.code, reason=type(exc).__name__, http_status=status)
         response = _refusal(Malformed("the request is no HTTP that can be read"))
         response.force_close()
@@ -202,8 +260,12 @@ class _Connection(RequestHandler):
 class _Server(web.Server):
     """A server that makes such connections."""
 
+    def __init__(self, app: IngressApp) -> None:
+        super().__init__(app.handle)
+        self._malformed = app.malformed
+
     def __call__(self) -> RequestHandler:
-        return _Connection(self, loop=asyncio.get_running_loop(), **_CONNECTION_OPTIONS)
+        return _Connection(self, self._malformed)
 
 
 _CONNECTION_OPTIONS: Final[dict[str, Any]] = {
@@ -217,7 +279,7 @@ _CONNECTION_OPTIONS: Final[dict[str, Any]] = {
 @asynccontextmanager
 async def listening(app: IngressApp, host: str, port: int) -> AsyncIterator[int]:
     """Listen on *host*:*port* (0: any free port) and yield the port; afterwards finish what is under way."""
-    server = _Server(app.handle)
+    server = _Server(app)
     runner = web.ServerRunner(server, shutdown_timeout=1.0)
     await runner.setup()
     site = web.TCPSite(runner, host, port, backlog=1024)

@@ -9,6 +9,7 @@
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
@@ -78,6 +79,20 @@ class Quarantined(msgspec.Struct, frozen=True, tag="quarantined", tag_field="sta
     callback_id: str
 
 
+class Received(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a callback: the answer, and what the log tells of it.
+
+    Attributes:
+        event: As published; None if it is quarantined.
+        cause: Why it is quarantined, as a code and as a sentence.
+    """
+
+    answer: Accepted | Quarantined
+    event: Event | None = None
+    cause: str | None = None
+    reason: str | None = None
+
+
 class QuarantinedCallback(msgspec.Struct, frozen=True, kw_only=True):
     """The message in `dead.callbacks`: everything that a mended parser needs, and why it lies there."""
 
@@ -112,7 +127,7 @@ class Receiver:
         self._spool_limit_bytes = spool_limit_bytes
         self._log = get_logger()
 
-    async def receive(self, adapter: Adapter, callback: Callback) -> Accepted | Quarantined:
+    async def receive(self, adapter: Adapter, callback: Callback) -> Received:
         """Verify, parse and keep *callback*; return what to answer.
 
         Raises:
@@ -128,7 +143,7 @@ class Receiver:
         except TimeoutError as error:
             raise Unavailable("the callback could not be kept in time") from error
 
-    async def _receive(self, adapter: Adapter, callback: Callback) -> Accepted | Quarantined:
+    async def _receive(self, adapter: Adapter, callback: Callback) -> Received:
         verified = await _called(callback, adapter.verify, callback)
         try:
             parsed = await _called(callback, adapter.parse, callback, verified)
@@ -145,8 +160,10 @@ class Receiver:
             reason = f"our parser failed with {place_of(error)}"
             return await self._quarantine(adapter.provider, callback, verified, "parser_crashed", reason)
         headers: dict[str, str | int] = {"event_id": event.id, "schema": SCHEMA_VERSION}
+        started = time.perf_counter()
         await self._publisher.publish(FAX_IN, event.routing_key, message, headers)
-        return Accepted(event.id)
+        self._metrics.event_kept_seconds.observe(time.perf_counter() - started)
+        return Received(answer=Accepted(event.id), event=event)
 
     async def _with_document(self, parsed: Parsed, document: Document | SpoolFile) -> Event:
         if isinstance(document, SpoolFile):
@@ -157,12 +174,14 @@ class Receiver:
                 self._log.warning("media.missing", event_id=parsed.event.id, reason=found)
                 return parsed.event
             document = found
+        started = time.perf_counter()
         media = await self._media.put(document.content, document.content_type)
+        self._metrics.media_kept_seconds.observe(time.perf_counter() - started)
         return msgspec.structs.replace(parsed.event, media=media)
 
     async def _quarantine(
         self, provider: Provider, callback: Callback, verified: Verified, cause: str, reason: str
-    ) -> Quarantined:
+    ) -> Received:
         callback_id = str(uuid7())
         content_type = callback.headers.get("Content-Type", "application/octet-stream")
         try:
@@ -192,8 +211,7 @@ class Receiver:
                 )
         except (NotKept, MediaUnavailable, TimeoutError) as error:
             raise Unavailable("the callback could not be kept in time") from error
-        self._log.warning("callback.quarantined", callback_id=callback_id, provider=provider, code=cause, reason=reason)
-        return Quarantined(callback_id)
+        return Received(answer=Quarantined(callback_id), cause=cause, reason=reason)
 
 
 async def _called(callback: Callback, work: Callable[..., Value], *arguments: Any) -> Value:

@@ -59,6 +59,52 @@ EVENTS: Final[dict[str, str]] = {
 }
 
 
+FIELDS: Final[dict[str, str]] = {
+    # on every line
+    "event": "the line's name, from the table above",
+    "level": "`debug`, `info`, `warning` or `error`",
+    "timestamp": "ISO 8601, UTC",
+    "service": "`ingress` or `dispatcher`",
+    # ids: what to search for
+    "callback_id": "of a quarantined callback: its id in `dead.callbacks` and in the answer to the provider",
+    "event_id": "the event's: from the callback to the last attempt the same",
+    "fax_id": "the provider's id of the fax",
+    "delivery_id": "the delivery's, which the application gets as `X-Faxhook-Delivery-Id`",
+    "endpoint_id": "the endpoint's",
+    # what and how
+    "provider": "phaxio, telnyx, sinch or asterisk",
+    "route": "the path that was called, without its query",
+    "type": "of the event",
+    "format": "the endpoint's",
+    "attempt": "number of the attempt, from 1",
+    "outcome": "`Told`, `NotTold` (the endpoint failed us) or `NotTried` (our own trouble)",
+    "verdict": "what follows: `Settle`, `RetryAfter`, `Bury` or `PutBack`",
+    "wait_seconds": "until the next attempt",
+    "code": "what went wrong, as a stable word: of a callback the answer's `error`, of an attempt its error",
+    "cause": "why something is dead, as a stable word",
+    "reason": "why, for people",
+    "http_status": "of our answer to a provider, or of the application's to us",
+    "seconds": "how long it took; of `event.accepted` since its callback's receipt; of `delivery.deferred` the wait",
+    "bytes": "of the body or document; of a refused callback as announced",
+    "media_bytes": "of the document that came with a callback",
+    "owed": "to how many endpoints",
+    "count": "how many",
+    "put_back": "how many deliveries",
+    "stuck": "how many deliveries were given up as `stuck`",
+    # parts and places
+    "connection": "of ours to the broker",
+    "exchange": "of the broker",
+    "key": "the routing key",
+    "host": "that is listened on",
+    "port": "that is listened on",
+    "method": "of a request to the API",
+    "library": "the logger that a library used",
+    "message": "what it said, at most 500 characters",
+    "settings": "the effective settings, secrets masked; JSON only",
+    "exception": "the traceback",
+}
+"""Every field that a line may carry, for people; which line carries which is read from the code for the README."""
+
 FLUSH_SECONDS: Final = 0.05
 """A crash by SIGKILL loses the last lines of this long; what counts is in broker and ledger, not in the log."""
 

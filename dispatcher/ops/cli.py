@@ -4,9 +4,9 @@ import typer
 from rich.table import Table
 
 from dispatcher.ops import endpoint_commands
-from dispatcher.ops.listen import listen_command
+from dispatcher.ops.listen_command import listen_command
 from dispatcher.ops.reconcile import reconcile_command
-from dispatcher.ops.simulate import simulate_command
+from dispatcher.ops.simulate_command import simulate_command
 from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
 from dispatcher.settings import StoreSettings
 from shared.broker import declare, topology

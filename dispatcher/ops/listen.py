@@ -1,27 +1,26 @@
 """`faxhook listen`: an application's side for a laptop. Verifies every webhook, says it in a line, answers.
 
+It can be told to go wrong, to see what the dispatcher does then: how (`Wrong`), and how often (the first attempts of
+each delivery, or all). Only what is verified goes wrong; the rest is answered 401 as ever. The command is in
+`listen_command`.
+
 It keeps nothing and is no example of a production receiver: one that works writes the event down before it answers,
 and drops what it knows already by `X-Faxhook-Event-Id`.
 """
 
 import asyncio
 import logging
-import os
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
-import typer
 from aiohttp import web
 
-from dispatcher.formats import DEFAULT_FORMAT
-from dispatcher.ops.exits import EXIT_AWAY, EXIT_BAD_INPUT, fail
 from dispatcher.ops.webhook_readers import READERS, Posted, Told, user_info_of
 from dispatcher.way_out import public_url
 from shared.errors import Refused
@@ -30,6 +29,9 @@ MOST_BODY_BYTES: Final = 64 * 1024 * 1024
 SHUTDOWN_SECONDS: Final = 0.5
 """A sender that hangs does not keep Ctrl-C waiting."""
 
+DRIP_SECONDS: Final = 1.0
+OK: Final = 200
+SERVER_ERROR: Final = 500
 _FAXHOOK: Final = "X-Faxhook-"
 
 
@@ -41,7 +43,8 @@ class Listened(msgspec.Struct, kw_only=True, omit_defaults=True):
         verified: Is it signed with the token, over the URL that it was posted to?
         refused: Why not.
         what: What happened to the fax, in plain words.
-        answered: The HTTP status that we gave.
+        answered: The HTTP status that we give; 0 if none is.
+        went_wrong: What we do to the sender on purpose: hang, drip or close.
         attempt, event_id, delivery_id: As the headers say.
     """
 
@@ -58,6 +61,37 @@ class Listened(msgspec.Struct, kw_only=True, omit_defaults=True):
     attempt: int | None = None
     event_id: str | None = None
     delivery_id: str | None = None
+    went_wrong: str | None = None
+
+
+class Wrong(msgspec.Struct, frozen=True, kw_only=True):
+    """How an attempt goes wrong.
+
+    Attributes:
+        status: It is answered so; None: 500, or 200 if it hangs first.
+        hang_seconds: Waits this long before the answer.
+        drips: Answers at once, but its body comes a byte a second and has no end.
+        closes: The connection is closed without an answer.
+        retry_after: Sent as `Retry-After`.
+    """
+
+    status: int | None = None
+    hang_seconds: float = 0.0
+    drips: bool = False
+    closes: bool = False
+    retry_after: str | None = None
+
+    @property
+    def answered(self) -> int:
+        """The status of the answer; 0 if there is none."""
+        if self.closes:
+            return 0
+        return self.status or (OK if self.hang_seconds or self.drips else SERVER_ERROR)
+
+    def __str__(self) -> str:
+        words = [f"hangs {self.hang_seconds:g} s"] if self.hang_seconds else []
+        words += ["closes without an answer"] if self.closes else ["drips its answer"] if self.drips else []
+        return ", ".join(words)
 
 
 class Started(msgspec.Struct, kw_only=True):
@@ -77,8 +111,9 @@ class Listener:
         tokens: Each is valid, as during a rotation.
         report: Is told of every request.
         url: The endpoint's URL, where it is not what requests say (behind a proxy or tunnel).
-        fail: So many times each delivery is answered 500 before it may be answered 200.
-        hang_seconds: Waits this long before each answer.
+        wrong: How attempts go wrong; None: they do not.
+        fail: How many attempts of each delivery; None: all. A delivery is told from others by `X-Faxhook-Delivery-Id`,
+            and its attempts are counted as they come: a replay's do not begin anew.
     """
 
     def __init__(
@@ -88,42 +123,47 @@ class Listener:
         report: Report,
         *,
         url: str | None = None,
-        fail: int = 0,
-        hang_seconds: float = 0.0,
+        wrong: Wrong | None = None,
+        fail: int | None = None,
     ) -> None:
         self._read = READERS[format_name]
         self._tokens = tuple(tokens)
         self._report = report
         self._url = url
+        self._wrong = wrong
         self._fail = fail
-        self._hang_seconds = hang_seconds
         self._failed: Counter[str] = Counter()
         self.stop = asyncio.Event()
 
-    async def handle(self, request: web.Request) -> web.Response:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer 200 if verified, 401 if not, 405 to what is no POST, 400 to what cannot be read."""
         delivery_id = request.headers.get(f"{_FAXHOOK}Delivery-Id")
         told, status = await self._judge(request)
-        if status == 200 and self._failed[delivery_id or ""] < self._fail:  # noqa: PLR2004
-            self._failed[delivery_id or ""] += 1
-            status = 500
-        if self._hang_seconds:
-            await asyncio.sleep(self._hang_seconds)
+        wrong = self._goes_wrong(delivery_id or "") if status == OK else None
         attempt = request.headers.get(f"{_FAXHOOK}Attempt", "")
         listened = Listened(
             at=datetime.now().astimezone(),
             verified=told.refused is None,
-            answered=status,
+            answered=status if wrong is None else wrong.answered,
             attempt=int(attempt) if attempt.isascii() and attempt.isdigit() else None,
             event_id=request.headers.get(f"{_FAXHOOK}Event-Id"),
             delivery_id=delivery_id,
+            went_wrong=str(wrong or "") or None,
             **msgspec.structs.asdict(told),
         )
         try:
             self._report(listened)
         except BrokenPipeError:  # whoever read our lines has seen enough (`faxhook listen | head`)
             self.stop.set()
+        if wrong is not None:
+            return await _go_wrong(request, wrong)
         return web.json_response({"verified": told.refused is None}, status=status)
+
+    def _goes_wrong(self, delivery_id: str) -> Wrong | None:
+        if self._wrong is None or (self._fail is not None and self._failed[delivery_id] >= self._fail):
+            return None
+        self._failed[delivery_id] += 1
+        return self._wrong
 
     async def _judge(self, request: web.Request) -> tuple[Told, int]:
         if request.method != "POST":
@@ -143,7 +183,27 @@ class Listener:
             return Told(what="no webhook", refused=str(refusal)), 400
         except Exception as error:  # noqa: BLE001 - whatever comes in here is not worth a traceback
             return Told(what="an unreadable request", refused=type(error).__name__), 400
-        return told, 200 if told.refused is None else 401
+        return told, OK if told.refused is None else 401
+
+
+async def _go_wrong(request: web.Request, wrong: Wrong) -> web.StreamResponse:
+    await asyncio.sleep(wrong.hang_seconds)
+    if wrong.closes:
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response()
+    headers = {} if wrong.retry_after is None else {"Retry-After": wrong.retry_after}
+    if 300 <= wrong.answered < 400:  # noqa: PLR2004
+        headers["Location"] = "/elsewhere"
+    response = web.StreamResponse(status=wrong.answered, headers=headers)
+    if not wrong.drips:
+        return web.Response(status=wrong.answered, headers=headers)
+    await response.prepare(request)
+    with suppress(ConnectionError):  # it has had enough
+        while True:
+            await response.write(b".")
+            await asyncio.sleep(DRIP_SECONDS)
+    return response
 
 
 @asynccontextmanager
@@ -188,75 +248,9 @@ def line_of(listened: Listened) -> str:
         facts.append(f"delivery …{listened.delivery_id[-8:]}")
     if listened.refused:
         facts.append(listened.refused)
-    if listened.answered != 200:  # noqa: PLR2004
+    if listened.went_wrong:
+        facts.append(listened.went_wrong)
+    if listened.answered not in (0, OK):
         facts.append(f"answered {listened.answered}")
     text = f"{'verified ✓  ' if listened.verified else 'NOT VERIFIED'}  {', '.join(facts)}"
     return "".join(letter if letter.isprintable() else "�" for letter in text)
-
-
-def _reporter(as_json: bool) -> Report:
-    if as_json:
-        return lambda listened: _print(msgspec.json.encode(listened).decode())
-    if not sys.stdout.isatty():
-        return lambda listened: _print(f"{listened.at:%H:%M:%S}  {line_of(listened)}")
-    green, red = 32, 31
-    return lambda listened: _print(
-        f"{listened.at:%H:%M:%S}  \x1b[{green if listened.verified else red}m{line_of(listened)}\x1b[0m"
-    )
-
-
-def _print(line: str) -> None:
-    # A terminal that knows no ✓, and a surrogate out of a header, are no reason to end.
-    encoding = sys.stdout.encoding or "utf-8"
-    print(line.encode(encoding, "replace").decode(encoding), flush=True)
-
-
-# ---- The command ----------------------------------------------------------------------------------------------------
-
-
-def listen_command(
-    token: Annotated[
-        list[str], typer.Option(envvar="LISTEN_TOKEN", help="The endpoint's; give several while one replaces another.")
-    ],
-    format_name: Annotated[str, typer.Option("--format", help=f"one of {', '.join(READERS)}")] = DEFAULT_FORMAT,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any free one, printed.")] = 0,
-    url: Annotated[
-        str | None, typer.Option(help="The endpoint's URL, if a proxy or tunnel stands before: it is what is signed.")
-    ] = None,
-    fail_count: Annotated[
-        int, typer.Option("--fail", min=0, help="Answer 500 to the first N attempts of each delivery.")
-    ] = 0,
-    hang: Annotated[float, typer.Option(min=0.0, help="Seconds to wait before each answer.")] = 0.0,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON lines for programs; the first says where.")
-    ] = False,
-) -> None:
-    """Receive webhooks here: verify each as an application would, print it, answer 200 (401 if it is not verified)."""
-    if format_name not in READERS:
-        fail(f"format `{format_name}` is unknown; known are {', '.join(READERS)}", EXIT_BAD_INPUT)
-
-    def started(address: str) -> None:
-        if as_json:
-            _print(msgspec.json.encode(Started(listening=address)).decode())
-        else:
-            _print(f"listening for {format_name} webhooks on {address} until Ctrl-C")
-
-    async def run() -> None:
-        listener = Listener(format_name, token, _reporter(as_json), url=url, fail=fail_count, hang_seconds=hang)
-        await listen(listener, host, port, started)
-
-    try:
-        asyncio.run(run())
-    except OSError as error:
-        if not isinstance(error, BrokenPipeError):
-            fail(f"cannot listen on {host} port {port}: {error.strerror or error}", EXIT_AWAY)
-    _let_go_of_stdout()
-
-
-def _let_go_of_stdout() -> None:
-    """Flush; and if nobody reads any more, do not have the interpreter complain of it at its end."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,14 +1,15 @@
 """What each provider would write about a fax: the bodies of sample callbacks, in the providers' own words and shapes.
 
 Modelled on the providers' documentation: Phaxio's v2.1 form, Telnyx's envelope, Sinch's form, the form of our own
-dialplan. How they are signed and under which names they are asked for stands in `samples`.
+dialplan. How they are signed and under which names they are asked for stands in `samples`; how single fields are
+changed before that, in `sample_fields`.
 """
 
 import secrets
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
 import msgspec
@@ -54,6 +55,19 @@ class SampleFax(msgspec.Struct, frozen=True, kw_only=True):
         return sample_pdf(f"Sample fax {self.fax_id}", self.pages)
 
 
+class SampleDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider would write, before it becomes bytes.
+
+    Attributes:
+        fields: Of `json` the object; of the forms the fields by name: text, or what is written there as JSON.
+        files: Of a `form`, name and content; all are called `fax.pdf`.
+    """
+
+    shape: Literal["json", "form", "urlencoded"]
+    fields: dict[str, Any]
+    files: Sequence[tuple[str, bytes]] = ()
+
+
 class SampleBody(msgspec.Struct, frozen=True, kw_only=True):
     """A body, and what of it a signature over a form needs."""
 
@@ -63,18 +77,30 @@ class SampleBody(msgspec.Struct, frozen=True, kw_only=True):
     files: Sequence[tuple[str, bytes]] = ()
 
 
+def written(draft: SampleDraft) -> SampleBody:
+    """Return *draft* as it is sent."""
+    if draft.shape == "json":
+        return SampleBody(content_type="application/json", body=_encode(draft.fields))
+    pairs = [
+        (name, value if isinstance(value, str) else _encode(value).decode()) for name, value in draft.fields.items()
+    ]
+    if draft.shape == "form":
+        return _form(pairs, draft.files)
+    return SampleBody(content_type=_URLENCODED, body=urlencode(pairs).encode(), fields=pairs)
+
+
 # ---- Phaxio ----------------------------------------------------------------------------------------------------------
 
 
-def phaxio(fax: SampleFax, *, direction: str, status: str, event_type: str = "", **extra: str) -> SampleBody:
+def phaxio(fax: SampleFax, *, direction: str, status: str, event_type: str = "", **extra: str) -> SampleDraft:
     """Return a v2.1 form; *extra* are its fields beside `fax` and `event_type`."""
-    fields = [("fax", _encode(_phaxio_fax(fax, direction, status)).decode())]
-    fields += [("event_type", event_type)] if event_type else []
-    fields += extra.items()
+    fields: dict[str, Any] = {"fax": _phaxio_fax(fax, direction, status)}
+    fields |= {"event_type": event_type} if event_type else {}
+    fields |= extra
     if event_type in ("transmitting_page", "retry_scheduled"):
-        fields.append(("recipient_phone_number", fax.to_number))
+        fields["recipient_phone_number"] = fax.to_number
     files = [("file", fax.pdf)] if (direction, status) == ("received", "success") else []
-    return _form(fields, files)
+    return SampleDraft(shape="form", fields=fields, files=files)
 
 
 def _phaxio_fax(fax: SampleFax, direction: str, status: str) -> dict[str, Any]:
@@ -125,7 +151,7 @@ def _phaxio_recipient(number: str, status: str, completed_at: str | None) -> dic
 
 def telnyx(
     fax: SampleFax, *, event_type: str, direction: str, status: str, has_media: bool = False, **extra: Any
-) -> SampleBody:
+) -> SampleDraft:
     """Return an event in its envelope; *extra* are keys of its payload."""
     payload: dict[str, Any] = {
         "connection_id": "1232154810234000001",
@@ -154,13 +180,13 @@ def telnyx(
         "payload": payload,
     }
     meta = {"attempt": 1, "delivered_to": "https://www.example.com/telnyx-webhook"}
-    return SampleBody(content_type="application/json", body=_encode({"data": data, "meta": meta}))
+    return SampleDraft(shape="json", fields={"data": data, "meta": meta})
 
 
 # ---- Sinch -----------------------------------------------------------------------------------------------------------
 
 
-def sinch(fax: SampleFax, *, event: str, direction: str, status: str, pages_sent: int | None = None) -> SampleBody:
+def sinch(fax: SampleFax, *, event: str, direction: str, status: str, pages_sent: int | None = None) -> SampleDraft:
     """Return the form that Sinch sends by default."""
     content: dict[str, Any] = {
         "id": fax.fax_id,
@@ -180,15 +206,15 @@ def sinch(fax: SampleFax, *, event: str, direction: str, status: str, pages_sent
         content["pagesSentSuccessfully"] = pages_sent
     if status == "FAILURE":
         content |= {"errorType": "CALL_ERROR", "errorCode": 17, "errorMessage": "Busy"}
-    fields = [("event", event), ("eventTime", _text(fax.occurred_at)), ("fax", _encode(content).decode())]
+    fields = {"event": event, "eventTime": _text(fax.occurred_at), "fax": content}
     files = [("file", fax.pdf)] if (direction, status) == ("INBOUND", "COMPLETED") else []
-    return _form(fields, files)
+    return SampleDraft(shape="form", fields=fields, files=files)
 
 
 # ---- Asterisk --------------------------------------------------------------------------------------------------------
 
 
-def asterisk(fax: SampleFax, *, faxstatus: str, faxpages: int | None = None, **extra: str) -> SampleBody:
+def asterisk(fax: SampleFax, *, faxstatus: str, faxpages: int | None = None, **extra: str) -> SampleDraft:
     """Return the form that the hang-up handler of our dialplan posts, and *extra* variables."""
     fields = {
         "tiff_path": fax.tiff_path,
@@ -199,7 +225,7 @@ def asterisk(fax: SampleFax, *, faxstatus: str, faxpages: int | None = None, **e
         "uniqueid": fax.fax_id,
         **extra,
     }
-    return SampleBody(content_type=_URLENCODED, body=urlencode(fields).encode())
+    return SampleDraft(shape="urlencoded", fields=fields)
 
 
 # ---- Small parts -----------------------------------------------------------------------------------------------------

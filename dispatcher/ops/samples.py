@@ -7,7 +7,7 @@ event of the same fax with the same `occurred_at` is a repetition, as the provid
 
 import secrets as randomness
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -15,7 +15,8 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from dispatcher.ops.sample_bodies import MEDIA_URL, SampleBody, SampleFax, asterisk, phaxio, sinch, telnyx
+from dispatcher.ops.sample_bodies import MEDIA_URL, SampleDraft, SampleFax, asterisk, phaxio, sinch, telnyx, written
+from dispatcher.ops.sample_fields import Change, changed
 from dispatcher.ops.sample_signing import SampleSecrets, sign
 from shared.domain import EventType
 from shared.errors import FaxhookError
@@ -36,7 +37,8 @@ class SampleCallback(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         query: Without question mark; empty if there is none.
         event_name: Ours, also where it was asked for by the provider's.
-        event_type: What the ingress makes of it.
+        event_type: What the ingress makes of it, unless changes make it something else.
+        added: Fields that the sample had only by a change: mistyped, perhaps.
     """
 
     path: str
@@ -46,6 +48,7 @@ class SampleCallback(msgspec.Struct, frozen=True, kw_only=True):
     fax_id: str
     event_name: str
     event_type: EventType
+    added: tuple[str, ...] = ()
 
     @property
     def target(self) -> str:
@@ -57,7 +60,7 @@ class _Sample(msgspec.Struct, frozen=True):
     """One row: what it is in our words, how the provider writes it, the provider's own name if it means only this."""
 
     type: EventType
-    write: Callable[[SampleFax], SampleBody]
+    write: Callable[[SampleFax], SampleDraft]
     own_name: str = ""
 
 
@@ -179,6 +182,31 @@ def events_of(provider: str) -> list[str]:
     return list(_samples_of(provider))
 
 
+def find(provider: str, event: str) -> tuple[str, EventType]:
+    """Return our name of a sample asked for by ours or the provider's own, and what the ingress makes of it.
+
+    Raises:
+        UnknownSample: No such provider or event.
+    """
+    name, sample = _find(provider, event)
+    return name, sample.type
+
+
+def own_name(provider: str, event: str) -> str:
+    """Return the provider's own name of a sample; empty where that may mean several."""
+    return _find(provider, event)[1].own_name
+
+
+def draft_of(provider: str, event: str, now: datetime) -> SampleDraft:
+    """Return what a sample holds, for people who look for a field to change."""
+    _, sample = _find(provider, event)
+    return sample.write(
+        SampleFax(
+            fax_id=_NEW_IDS[provider](now), from_number=FROM_NUMBER, to_number=TO_NUMBER, pages=2, occurred_at=now
+        )
+    )
+
+
 def build(
     provider: str,
     event: str,
@@ -195,6 +223,8 @@ def build(
     client_state: str | None = None,
     tiff_path: str = "",
     media_url: str = MEDIA_URL,
+    changes: Sequence[Change] = (),
+    document: bytes | None = None,
 ) -> SampleCallback:
     """Return a signed callback.
 
@@ -213,9 +243,12 @@ def build(
         client_state: Telnyx echoes it.
         tiff_path: What the Asterisk names.
         media_url: Where Telnyx says that the document of a received fax lies.
+        changes: Of single fields, made in this order before it is signed.
+        document: Goes along instead of the sample's own, where the provider sends one.
 
     Raises:
         UnknownSample: No such provider or event.
+        BadChange: A change that cannot be made.
         MissingSecret: Its secret was not given, or is none.
     """
     name, sample = _find(provider, event)
@@ -229,19 +262,21 @@ def build(
         tiff_path=tiff_path,
         media_url=media_url,
     )
-    written = sample.write(fax)
+    draft, added = changed(sample.write(fax), changes, document)
+    content = written(draft)
     path = _PATHS.get(provider) or ("/phaxio-inbound" if name.startswith("received") else "/phaxio-callback")
     query = urlencode({"job_id": job_id}) if job_id and not name.startswith("receiv") else ""
     url = public_url.rstrip("/") + (f"{path}?{query}" if query else path)
-    headers = {"Content-Type": written.content_type, **sign(provider, written, secrets, url, now)}
+    headers = {"Content-Type": content.content_type, **sign(provider, content, secrets, url, now)}
     return SampleCallback(
         path=path,
         query=query,
         headers=headers,
-        body=written.body,
+        body=content.body,
         fax_id=fax.fax_id,
         event_name=name,
         event_type=sample.type,
+        added=added,
     )
 
 

@@ -1,31 +1,24 @@
-"""`faxhook simulate`: sends a sample callback to the ingress, signed as its provider signs.
+"""Sample callbacks on their way to the ingress, signed as their provider signs. The command: `simulate_command`.
 
 The secrets are those of the ingress, from the same variables. Telnyx alone needs one more: the ingress knows only its
 public key, so the seed of a pair of your own making is in `TELNYX_SIMULATE_SEED` (`make run` makes one).
 """
 
-import asyncio
 import os
 import shlex
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import aiohttp
 import msgspec
-import typer
 from msgspec import Meta
 from yarl import URL
 
-from dispatcher.ops.endpoint_input import BadEndpoint, checked_web_url
-from dispatcher.ops.exits import EXIT_AWAY, EXIT_BAD_INPUT, fail
-from dispatcher.ops.sample_signing import MissingSecret, SampleSecrets
-from dispatcher.ops.samples import FROM_NUMBER, SAMPLES, TO_NUMBER, SampleCallback, UnknownSample, build
-from dispatcher.way_out import error_code
+from dispatcher.ops.sample_signing import SampleSecrets
+from dispatcher.ops.samples import SampleCallback, build
 from shared.domain import utc_now
-from shared.errors import FaxhookError
-from shared.settings import EXIT_BAD_SETTING, BadSetting, Secret, Settings, load
+from shared.settings import BadSetting, Secret, Settings
 
 TELNYX_SEED: Final = "TELNYX_SIMULATE_SEED"
 VARIABLES: Final = {
@@ -36,12 +29,7 @@ VARIABLES: Final = {
 }
 """What proves each provider's samples, for people."""
 
-SETTABLE: Final = ("job_id", "client_state", "tiff_path", "media_url")
-"""What `--set` knows: parameters of `samples.build` that have no option of their own."""
-
 ANSWER_SECONDS: Final = 10.0
-CURL_FOLDER: Final = Path(".local") / "simulated"
-EXIT_NOT_ACCEPTED: Final = 1
 OK: Final = 200
 
 
@@ -60,12 +48,6 @@ class SimulateSettings(Settings, frozen=True, kw_only=True):
     sinch_inbound_basic_pass: Annotated[tuple[Secret, ...], Meta(description="the first one is used")] = ()
     sinch_inbound_hmac_secret: Annotated[tuple[Secret, ...], Meta(description="the first one signs")] = ()
     asterisk_inbound_secret: Annotated[tuple[Secret, ...], Meta(description="the first one is sent")] = ()
-
-
-class BadRequest(FaxhookError):
-    """What was asked for cannot be sent; nothing was."""
-
-    code = "bad_request"
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +85,7 @@ def make_sample(settings: SimulateSettings, base_url: str, provider: str, event:
 
     Raises:
         UnknownSample: No such provider or event.
+        BadChange: A change that cannot be made.
         MissingSecret: Its secret is not set.
     """
     public_url = settings.public_url or base_url
@@ -164,112 +147,3 @@ def _assignments(path: Path, text: str) -> Iterator[tuple[str, str]]:
             if not equals:
                 raise BadSetting(f"{path} line {number} is no KEY=value")
             yield name, value
-
-
-# ---- The command ----------------------------------------------------------------------------------------------------
-
-
-def simulate_command(
-    provider: Annotated[str, typer.Argument(help=", ".join(SAMPLES))],
-    event: Annotated[str, typer.Argument(help="sent-success, received, …; anything else lists what there is.")],
-    to: Annotated[
-        str | None, typer.Option(help="The ingress; default: http://INGRESS_HOST:INGRESS_PORT, 127.0.0.1:8080.")
-    ] = None,
-    fax_id: Annotated[
-        str | None, typer.Option(help="The same id and event again is a repetition; absent: a new id each time.")
-    ] = None,
-    from_number: Annotated[str, typer.Option("--from")] = FROM_NUMBER,
-    to_number: Annotated[str, typer.Option()] = TO_NUMBER,
-    pages: Annotated[int, typer.Option(min=1, max=1000)] = 2,
-    settings: Annotated[list[str] | None, typer.Option("--set", help=f"FIELD=VALUE of {', '.join(SETTABLE)}.")] = None,
-    count: Annotated[int, typer.Option(min=1, help="Send so many.")] = 1,
-    env: Annotated[
-        Path | None, typer.Option(help="A file with KEY=value lines, which win over the environment.")
-    ] = None,
-    as_curl: Annotated[bool, typer.Option("--curl", help="Send nothing; print the curl command that would.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line for each callback.")] = False,
-) -> None:
-    """Send a sample callback to the ingress, signed as its provider signs. Exit 0 only if it was answered 200."""
-    try:
-        loaded = load(SimulateSettings, {**os.environ, **(read_env_file(env) if env else {})})
-        base_url = checked_web_url("--to", to or f"http://{loaded.ingress_host}:{loaded.ingress_port}")
-        options = {
-            "fax_id": fax_id,
-            "from_number": from_number,
-            "to_number": to_number,
-            "pages": pages,
-            **_fields(settings),
-        }
-        samples = [make_sample(loaded, base_url, provider, event, **options) for _ in range(count)]
-    except MissingSecret as error:
-        fail(f"{error}: set {VARIABLES[provider]}, or name a file that does: --env FILE", EXIT_BAD_SETTING)
-    except BadSetting as error:
-        fail(str(error), EXIT_BAD_SETTING)
-    except (UnknownSample, BadEndpoint, BadRequest) as error:
-        fail(str(error), EXIT_BAD_INPUT)
-    if as_curl:
-        _print_curl(base_url, samples)
-        return
-    try:
-        accepted = asyncio.run(_send_all(base_url, provider, samples, as_json))
-    except (aiohttp.ClientError, OSError) as error:
-        reason = "timeout" if isinstance(error, TimeoutError) else error_code(error)
-        fail(f"nothing answers at {base_url} ({reason}). Does the ingress run there?", EXIT_AWAY)
-    if accepted < count:
-        raise typer.Exit(EXIT_NOT_ACCEPTED)
-
-
-async def _send_all(base_url: str, provider: str, samples: Sequence[SampleCallback], as_json: bool) -> int:
-    accepted = 0
-    async with aiohttp.ClientSession() as session:
-        for sample in samples:
-            answer = await send(session, base_url, sample)
-            accepted += answer.http_status == OK
-            print(_json_of(provider, sample, answer) if as_json else _text_of(base_url, provider, sample, answer))
-    return accepted
-
-
-def _text_of(base_url: str, provider: str, sample: SampleCallback, answer: Answer) -> str:
-    sent = f"sent      {provider} {sample.event_name} of fax {sample.fax_id} to {base_url.rstrip('/')}{sample.target}"
-    if answer.http_status == OK:
-        return f"{sent}\nanswered  200 {answer.body.get('status')}: {answer.event_id or answer.body.get('callback_id')}"
-    hint = {
-        401: f" Are {VARIABLES[provider]} and PUBLIC_URL those of the ingress?",
-        404: f" Has the ingress what switches {provider} on?",
-    }.get(answer.http_status, "")
-    code = answer.body.get("error", "")
-    return f"{sent}\nanswered  {answer.http_status} {code}: {answer.body.get('detail', '')}.{hint}"
-
-
-def _json_of(provider: str, sample: SampleCallback, answer: Answer) -> str:
-    line = {
-        "provider": provider,
-        "event": sample.event_name,
-        "type": sample.event_type,
-        "fax_id": sample.fax_id,
-        "target": sample.target,
-        "bytes": len(sample.body),
-        "http_status": answer.http_status,
-        "answer": answer.body,
-    }
-    return msgspec.json.encode(line).decode()
-
-
-def _print_curl(base_url: str, samples: Sequence[SampleCallback]) -> None:
-    try:
-        for sample in samples:
-            print(curl_of(base_url, sample, CURL_FOLDER))
-    except OSError as error:
-        fail(f"the body cannot be written: {error}", EXIT_AWAY)
-    if samples[0].path == "/telnyx-webhook":
-        sys.stderr.write("Telnyx signs the time: the command is good for 5 minutes.\n")
-
-
-def _fields(assignments: Sequence[str] | None) -> dict[str, str]:
-    fields = {}
-    for assignment in assignments or ():
-        name, equals, value = assignment.partition("=")
-        if not equals or name not in SETTABLE:
-            raise BadRequest(f"--set wants FIELD=VALUE, FIELD being one of {', '.join(SETTABLE)}; not `{assignment}`")
-        fields[name] = value
-    return fields

@@ -1,10 +1,8 @@
 """What is generated from the code is current: run `make docs` when one of these fails."""
 
-import re
 from pathlib import Path
 
 from deploy.document_settings import ENV_EXAMPLE, README, env_example, readme_with_tables
-from shared.log import EVENTS
 
 REPOSITORY = Path(__file__).parent.parent.parent
 
@@ -16,15 +14,6 @@ def test_the_readmes_settings_are_those_of_the_code() -> None:
 
 def test_the_example_env_file_is_that_of_the_code() -> None:
     assert ENV_EXAMPLE.read_text() == env_example()
-
-
-def test_every_log_event_that_is_listed_is_logged_somewhere_and_the_other_way_round() -> None:
-    logged: set[str] = set()
-    for package in ("ingress", "dispatcher", "shared"):
-        for path in (REPOSITORY / package).rglob("*.py"):
-            pattern = r"\.(?:debug|info|warning|error|exception)\(\s*\"([a-z]+\.[a-z]+)\""
-            logged |= set(re.findall(pattern, path.read_text()))
-    assert logged == set(EVENTS)
 
 
 def test_the_lock_files_hold_no_address_of_an_index() -> None:

@@ -14,8 +14,8 @@ from processes import SECRETS, running
 from waiting import until
 from world import TOKEN, World
 
-from dispatcher.ops.listen import Listener, listening
-from dispatcher.ops.samples import SAMPLES, events_of
+from dispatcher.ops.listen import Listener, Wrong, listening
+from dispatcher.ops.samples import SAMPLES, events_of, find
 from dispatcher.ops.simulate import SimulateSettings, make_sample, send
 from shared.settings import load
 
@@ -65,6 +65,28 @@ async def test_the_command_says_what_it_sent_and_what_was_answered(world: World)
         assert "PUBLIC_URL" in out
 
 
+@pytest.mark.parametrize(
+    ("provider", "ending", "count"),
+    [("phaxio", "sent-success", 5), ("telnyx", "received", 3), ("sinch", "sent-failure", 1)],
+)
+async def test_a_whole_life_shuffled_and_repeated_ends_as_it_should(
+    world: World, provider: str, ending: str, count: int
+) -> None:
+    await world.endpoint(inflight=True, format="standard-v1", overtaken="deliver", tokens=())
+    asked = ("simulate", provider, ending, "--life", "--shuffle", "--repeat", "3", "--seed", "5", "--fax-id", "42")
+    async with running("ingress", world.ingress) as ingress, running("dispatcher", world.dispatcher):
+        code, out, errors = await faxhook(*asked, "--to", ingress.url)
+        assert (code, errors) == (0, "")
+        assert out.splitlines()[-1] == (
+            f"{count * 3} callbacks about 1 fax, shuffled with --seed 5: {count * 3} answered 200"
+        )
+        webhooks = await world.receiver.got(count)
+        await until(lambda: world.pool.fetchval("SELECT count(*) FROM events"), "taken in")
+        state = await world.pool.fetchval("SELECT state FROM faxes WHERE fax_id = '42'")
+    assert len({webhook.event_id for webhook in webhooks}) == len(world.receiver.received) == count
+    assert state == find(provider, ending)[1]
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
 @pytest.mark.parametrize(
     ("provider", "event"), [("phaxio", "received"), ("telnyx", "queued"), ("asterisk", "received")]
@@ -95,3 +117,32 @@ async def test_what_simulate_sends_listen_verifies(world: World) -> None:
     assert listened.verified
     assert (listened.fax_id, listened.what, listened.attempt) == ("s-1", "received", 1)
     assert listened.file_bytes > 100
+
+
+@pytest.mark.parametrize("backoff", ["1s,1s"])
+@pytest.mark.parametrize(
+    ("wrong", "http_status", "error"),
+    [
+        (Wrong(), 500, "http_500"),
+        (Wrong(status=302), 302, "http_302"),
+        (Wrong(hang_seconds=30.0), None, "timeout"),
+        (Wrong(drips=True), None, "timeout"),
+        (Wrong(closes=True), None, "reset"),
+    ],
+)
+async def test_a_listener_that_goes_wrong_once_is_told_by_the_second_attempt(
+    world: World, wrong: Wrong, http_status: int | None, error: str
+) -> None:
+    heard: list = []
+    async with (
+        listening(Listener("phaxio-v2.1", [TOKEN], heard.append, wrong=wrong, fail=1), "127.0.0.1", 0) as url,
+        running("ingress", world.ingress) as ingress,
+    ):
+        await world.endpoint(url=url, timeout_seconds=1.0)
+        await callbacks.phaxio(7).send(world.http, ingress.url)
+        async with running("dispatcher", world.dispatcher):
+            await until(lambda: world.count_of("told"), "told by the second attempt")
+        attempts = await world.pool.fetch("SELECT number, outcome, http_status, error FROM attempts ORDER BY number")
+    assert [tuple(each) for each in attempts] == [(1, "not_told", http_status, error), (2, "told", 200, None)]
+    assert [each.attempt for each in heard] == [1, 2]
+    assert all(each.verified for each in heard)

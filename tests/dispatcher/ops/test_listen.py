@@ -16,7 +16,7 @@ import pytest
 from yarl import URL
 
 from dispatcher.formats import FORMATS, Facts
-from dispatcher.ops.listen import Listened, Listener, Started, line_of, listening
+from dispatcher.ops.listen import Listened, Listener, Started, Wrong, line_of, listening
 from dispatcher.ops.webhook_readers import READERS
 from shared.domain import Direction, Event, EventType, Failure, Provider
 from shared.ids import uuid7
@@ -116,7 +116,7 @@ async def test_behind_a_proxy_the_endpoint_s_url_counts_and_during_a_rotation_ei
 
 
 async def test_fail_counts_for_each_delivery():
-    async with application(fail=2) as app:
+    async with application(wrong=Wrong(), fail=2) as app:
         first, second = uuid7(), uuid7()
         requests = [rendered(app.url, delivery_id=each) for each in (first, second, first, second, first, second)]
         assert [await app.post(request) for request in requests] == [500, 500, 500, 500, 200, 200]
@@ -125,10 +125,49 @@ async def test_fail_counts_for_each_delivery():
 
 
 async def test_hang_waits_before_the_answer():
-    async with application(hang_seconds=0.3) as app:
+    async with application(wrong=Wrong(hang_seconds=0.3)) as app:
         began = time.monotonic()
         assert await app.post(rendered(app.url)) == 200
     assert time.monotonic() - began >= 0.3
+    assert line_of(app.reported[0]).endswith("hangs 0.3 s")
+
+
+async def test_a_status_is_answered_to_all_or_to_the_first_attempts_only():
+    async with application(wrong=Wrong(status=503, retry_after="120")) as app:
+        async with app.session.post(URL(app.url, encoded=True), **rendered(app.url)) as response:
+            assert (response.status, response.headers["Retry-After"]) == (503, "120")
+        assert await app.post(rendered(app.url)) == 503
+    async with application(wrong=Wrong(status=302), fail=1) as app:
+        request = rendered(app.url)
+        async with app.session.post(URL(app.url, encoded=True), allow_redirects=False, **request) as response:
+            assert (response.status, response.headers["Location"]) == (302, "/elsewhere")
+        assert await app.post(request) == 200
+
+
+async def test_close_gives_no_answer_at_all():
+    async with application(wrong=Wrong(closes=True), fail=1) as app:
+        request = rendered(app.url)
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await app.post(request)
+        assert await app.post(request) == 200
+    assert app.reported[0].answered == 0
+    assert line_of(app.reported[0]).endswith("closes without an answer")
+
+
+async def test_drip_begins_to_answer_at_once_and_never_ends():
+    async with (
+        application(wrong=Wrong(drips=True)) as app,
+        app.session.post(URL(app.url, encoded=True), **rendered(app.url)) as response,
+    ):
+        assert response.status == 200
+        assert await response.content.readexactly(2) == b".."
+        assert not response.content.at_eof()
+    assert line_of(app.reported[0]).endswith("drips its answer")
+
+
+async def test_what_is_not_verified_never_goes_wrong_on_purpose():
+    async with application(wrong=Wrong(closes=True), tokens=("another",)) as app:
+        assert await app.post(rendered(app.url)) == 401
 
 
 @pytest.mark.parametrize(
@@ -270,3 +309,36 @@ async def test_an_unknown_format_is_a_sentence_with_those_there_are_and_exit_65(
     _, errors = await process.communicate()
     assert process.returncode == 65
     assert b"phaxio-v2.1" in errors
+
+
+async def test_options_that_say_nothing_beside_each_other_are_a_sentence_and_exit_65():
+    process = await start("--token", TOKEN, "--close", "--status", "500")
+    _, errors = await process.communicate()
+    assert process.returncode == 65
+    assert errors.startswith(b"faxhook: --close gives no answer")
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        (("--fail", "1"), 500),
+        (("--fail", "1", "--status", "404"), 404),
+        (("--status", "418"), 418),
+        (("--hang", "0.01"), 200),
+        (("--drip",), 200),
+        (("--close",), None),
+    ],
+)
+async def test_the_command_goes_wrong_as_it_is_told(options, status):
+    process = await start("--token", TOKEN, "--json", *options)
+    url = msgspec.json.decode(await process.stdout.readline(), type=Started).listening
+    async with aiohttp.ClientSession() as session:
+        try:
+            async with session.post(url, **rendered(url)) as response:
+                assert response.status == status
+        except aiohttp.ServerDisconnectedError:
+            assert status is None
+    heard = msgspec.json.decode(await process.stdout.readline(), type=Listened)
+    assert heard.answered == (status or 0)
+    process.send_signal(signal.SIGTERM)
+    await process.communicate()

@@ -1,5 +1,7 @@
 """`faxhook simulate`: what it says and how it ends. That the ingress takes what it sends stands in end_to_end/."""
 
+import json
+import re
 import shlex
 import socket
 from pathlib import Path
@@ -38,12 +40,55 @@ def test_a_missing_secret_names_its_variable(provider):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--set", "x=1"], ["--set", "job_id"], ["--to", "ftp://a"], ["--to", "nonsense"]]
+    "arguments",
+    [
+        ["--set", "job_id"],
+        ["--set", "fax.num_pages.x=1"],
+        ["--set", "fax.recipients.7.status=busy"],
+        ["--unset", "fax.nothing"],
+        ["--to", "ftp://a"],
+        ["--to", "nonsense"],
+        ["--file", "/nowhere/at-all.pdf"],
+        ["--secret", "PHAXIO=x"],
+        ["--number", "+1", "--from", "+2"],
+        ["--life"],
+    ],
 )
 def test_an_option_that_makes_no_sense_is_a_sentence(arguments):
     result = simulate("phaxio", "queued", *arguments)
     assert result.exit_code == 65
-    assert arguments[0] in result.stderr
+    assert result.stderr.startswith("faxhook: ")
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+
+
+def test_without_an_event_it_says_which_there_are():
+    result = simulate("phaxio")
+    assert result.exit_code == 65
+    assert "retry-scheduled" in result.stderr
+    assert all(provider in simulate().stderr for provider in SAMPLES)
+
+
+@pytest.mark.parametrize("provider", SAMPLES)
+def test_list_shows_every_event_and_every_field_of_one(provider):
+    shown = simulate("--list").stdout
+    assert all(re.search(rf"^{provider} +{event} ", shown, re.MULTILINE) for event in events_of(provider))
+    lines = [json.loads(line) for line in simulate(provider, "--list", "--json").stdout.splitlines()]
+    assert [line["event"] for line in lines] == events_of(provider)
+    fields = [json.loads(line) for line in simulate(provider, "received", "--list", "--json").stdout.splitlines()]
+    known = {"phaxio": "fax.num_pages", "telnyx": "data.payload.page_count", "sinch": "fax.numberOfPages"}
+    assert known.get(provider, "faxpages") in [field["field"] for field in fields]
+
+
+def test_a_secret_may_be_given_by_hand_and_wins():
+    result = simulate("asterisk", "received", "--secret", "ASTERISK_INBOUND_SECRET=by hand", "--print-curl", environ={})
+    assert "X-Internal-Secret: by hand" in result.stdout
+
+
+def test_a_field_that_the_sample_had_not_is_said_and_sent():
+    result = simulate("phaxio", "queued", "--set", "fax.nun_pages=3", "--print-curl")
+    assert result.exit_code == 0
+    assert "fax.nun_pages" in result.stderr
 
 
 def test_where_nothing_listens_it_ends_with_69():
@@ -75,7 +120,7 @@ def test_an_env_file_that_cannot_be_read_is_a_sentence_that_shows_no_value(tmp_p
 
 def test_curl_has_a_line_of_text_inline_and_a_form_in_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    result = simulate("phaxio", "sent-success", "--fax-id", "7", "--curl", "--set", "job_id=a b")
+    result = simulate("phaxio", "sent-success", "--fax-id", "7", "--curl", "--job-id", "a b")
     words = shlex.split(result.stdout)
     assert words[:3] == ["curl", "-sS", "http://127.0.0.1:8080/phaxio-callback?job_id=a+b"]
     assert words[-2] == "--data-binary"
