@@ -16,7 +16,7 @@ from stores import count, fresh_topology
 from waiting import until
 
 from dispatcher import __main__ as main
-from dispatcher.consume import Consumer
+from dispatcher.consumer import Consumer
 from dispatcher.intake import Intake
 from dispatcher.settings import DispatcherSettings
 from shared.amqp import Delivered
