@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Final
@@ -11,7 +11,8 @@ from dispatcher.backlog import Backlog
 from dispatcher.channels import Channel
 from dispatcher.channels.mail import MailChannel, NoMailChannel
 from dispatcher.channels.webhook import WebhookChannel
-from dispatcher.consume import Consumer, DeliveryHandler, EventHandler, delivery_consumer, event_consumer
+from dispatcher.consume import DeliveryHandler, EventHandler, delivery_consumer, event_consumer
+from dispatcher.consumer import Consumer
 from dispatcher.deliver import Deliverer
 from dispatcher.endpoint_store import EndpointStore
 from dispatcher.endpoints import EndpointBook
@@ -96,11 +97,8 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:  # noqa: PLR0
         for part, name in ((sweeper, "sweeper"), (retention, "retention")):
             await stack.enter_async_context(running(part.run(endpoints.known), stop, name))
 
-        def is_store_away() -> bool:
-            return not (publisher.is_ready and endpoints.is_fresh)
-
-        watches = _watches(publisher, endpoints, recorder, deliverer, consumers, is_store_away)
-        await stack.enter_async_context(running(watch(watches), stop, "watchdog"))
+        watching = watch(_watches(publisher, endpoints, recorder, deliverer, consumers))
+        await stack.enter_async_context(running(watching, stop, "watchdog"))
 
         def problems() -> list[str]:
             found = [] if publisher.is_ready else ["the broker is away or takes no messages"]
@@ -145,9 +143,12 @@ def _watches(
     recorder: Recorder,
     deliverer: Deliverer,
     consumers: Sequence[Consumer],
-    is_store_away: Callable[[], bool],
 ) -> list[Watch]:
     """Return what must not stand still, each for longer than it can take when all is well."""
+
+    def is_store_away() -> bool:
+        return not (publisher.is_ready and endpoints.is_fresh)
+
     return [
         Watch("connection to publish", 60.0, publisher.connecting),
         *(Watch("connection to consume", 60.0, consumer.connecting) for consumer in consumers),

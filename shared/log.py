@@ -91,8 +91,12 @@ FIELDS: Final[dict[str, str]] = {
     "count": "how many",
     "put_back": "how many deliveries",
     "stuck": "how many deliveries were given up as `stuck`",
+    "events": "how many payloads were pruned",
+    "attempts": "how many were pruned",
+    "documents": "how many were removed",
     # parts and places
     "connection": "of ours to the broker",
+    "queue": "of the broker",
     "exchange": "of the broker",
     "key": "the routing key",
     "host": "that is listened on",

@@ -19,7 +19,7 @@ from waiting import until
 from dispatcher import deliver, intake
 from dispatcher.channels.base import Attempt
 from dispatcher.channels.webhook import WebhookChannel
-from dispatcher.consume import SUSPECT_FROM, Consumer, groups
+from dispatcher.consumer import SUSPECT_FROM, Consumer, groups
 from dispatcher.poison import MOST_TRIES, isolated
 from dispatcher.routing import FaxMatch
 from dispatcher.settle import MOST_CRASHES

@@ -16,7 +16,7 @@ from stores import count, fresh_topology
 from waiting import until
 
 from dispatcher import __main__ as main
-from dispatcher.consume import Consumer
+from dispatcher.consumer import Consumer
 from dispatcher.intake import Intake
 from dispatcher.settings import DispatcherSettings
 from shared.amqp import Delivered
@@ -160,7 +160,7 @@ async def test_a_consumer_that_the_broker_cancelled_comes_back_with_its_queue(
     async with dispatching():
         await fresh_topology(bench.amqp_url, topology(parse_backoff(backoff)))  # deletes the queues and declares them
         await bench.publish(an_event(1))
-        await bench.settled(1, BACK_SECONDS)
+        await bench.settled(1, 2 * BACK_SECONDS)  # a dozen queues are deleted and declared
         await back(port)
 
 

@@ -31,6 +31,7 @@ shared.backoff.DEFER_WAITS_SECONDS = (1.0, 2.0, 3.0, 4.0)  # type: ignore[misc]
 
 import dispatcher.__main__ as dispatcher_root
 import dispatcher.consume
+import dispatcher.consumer
 import dispatcher.deliver
 import dispatcher.routing
 import dispatcher.sweeper
@@ -191,7 +192,7 @@ def compose() -> None:
     for root in (ingress_root, dispatcher_root):
         root.Publisher = PointedPublisher  # type: ignore[misc]
         root.MediaStore = PointedMedia  # type: ignore[misc]
-    dispatcher.consume.Channel = PointedChannel  # type: ignore[misc]
+    dispatcher.consumer.Channel = PointedChannel  # type: ignore[misc]
     dispatcher_root.Intake = PointedIntake  # type: ignore[misc]
     dispatcher_root.WebhookChannel = PointedWebhooks  # type: ignore[misc]
     dispatcher_root.Sweeper = QuickSweeper  # type: ignore[misc]
