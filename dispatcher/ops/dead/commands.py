@@ -5,6 +5,7 @@ more); 65 a wrong id or a filter that matches nothing; 69 a store is away, or an
 """
 
 import asyncio
+import logging
 import re
 import signal
 import sys
@@ -219,8 +220,11 @@ async def _stop(dead: DeadLetterService, job_id: UUID) -> Job:
 def _run(ask: Callable[[DeadLetterService], Awaitable[Value]], rate: float = RATE) -> Value:
     settings = settings_of(DeadSettings)
     if not structlog.is_configured():
-        # Lines for people go to stdout; what the libraries under us log would stand between them.
-        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(60))
+        # What the services' code under us logs must not stand between the lines for people.
+        structlog.configure(
+            wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+            logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        )
 
     async def work() -> Value:
         async with opened(settings, "faxhook dead", rate=rate) as dead:
