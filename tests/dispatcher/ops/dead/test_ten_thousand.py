@@ -16,9 +16,8 @@ from receiver import Receiver, receiving
 from stores import count
 from waiting import until
 
-from dispatcher.ops.dead.letters import DeadFilter, Selection
+from dispatcher.ops.dead.letters import DeadFilter
 from dispatcher.ops.dead.service import DeadLetterService
-from shared.ids import uuid7
 from shared.service import Stop
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
@@ -137,7 +136,7 @@ async def test_a_group_is_replayed_beside_live_traffic_killed_and_started_again_
             await live.slice(1.0)
             quiet: list[float] = []
             busy: list[float] = []
-            async with replaying(bench, "--cause", "timeout") as replay:
+            async with replaying(bench, "--cause", "timeout", "--rate", os.environ.get("R", "100")) as replay:
                 await bench.receiver.got(1, 30.0)
                 while len(busy) < 800 and len(bench.receiver.received) < PER_CAUSE - 300:
                     busy += await live.slice(SLICE_SECONDS)
@@ -146,5 +145,9 @@ async def test_a_group_is_replayed_beside_live_traffic_killed_and_started_again_
                     replay.send_signal(signal.SIGCONT)
                 replay.kill()
             told = len(bench.receiver.received)
-    sys.stderr.write(f"p99 {p99(quiet) * 1e3:.1f} ms without, {p99(busy) * 1e3:.1f} ms with, {len(busy)} each, {told}\n")
-    sys.stderr.write(f"p50 {sorted(quiet)[len(quiet)//2] * 1e3:.1f} ms without, {sorted(busy)[len(busy)//2] * 1e3:.1f} ms\n")
+    sys.stderr.write(
+        f"p99 {p99(quiet) * 1e3:.1f} ms without, {p99(busy) * 1e3:.1f} ms with, {len(busy)} each, {told}\n"
+    )
+    sys.stderr.write(
+        f"p50 {sorted(quiet)[len(quiet) // 2] * 1e3:.1f} ms without, {sorted(busy)[len(busy) // 2] * 1e3:.1f} ms\n"
+    )
