@@ -10,8 +10,12 @@ from dispatcher.ops.dead.queues import DeadQueues
 from dispatcher.pool import Pool
 from shared.broker import WORK_DELIVERIES
 
-RATE: Final = 100.0
-"""Letters a second. A dispatcher makes a thousand attempts and more in that time: live traffic does not notice."""
+RATE: Final = 20.0
+"""Letters a second: live traffic comes first, and what is dead has waited for long. Who is in a hurry says so."""
+
+TOGETHER: Final = 10
+"""Go out at once: what the stores have to flush is then flushed for all of them together, and not ten times as often,
+which is what live traffic would notice first; few enough that nobody waits for their attempts."""
 
 MOST_UNDER_WAY: Final = 100
 """Replayed and not yet attempted, or put off: behind a slow application, or a queue that is long, the replay waits."""
@@ -32,12 +36,13 @@ class Pace:
         self._looked_at = 0.0
         self._nobody_at = float("-inf")
 
-    async def next(self) -> None:
-        """Wait until one more may go."""
+    async def next(self, letters: int = 1) -> None:
+        """Wait until so many more may go together."""
         now = asyncio.get_running_loop().time()
-        self._next_at = max(self._next_at + self._gap_seconds, now)
-        if self._next_at > now:
-            await asyncio.sleep(self._next_at - now)
+        wait_seconds = self._next_at - now
+        self._next_at = max(self._next_at, now) + letters * self._gap_seconds
+        if wait_seconds > 0:
+            await asyncio.sleep(wait_seconds)
 
     def sent(self, delivery_ids: Sequence[UUID]) -> None:
         """Count what stands in line now."""

@@ -24,7 +24,7 @@ from dispatcher.ops.dead.deliveries import Standing
 from dispatcher.ops.dead.jobs import Item, Lost, Moved
 from dispatcher.ops.dead.letters import Job, Kind, TakenByAnother
 from dispatcher.ops.dead.mend import Mender, NotMended
-from dispatcher.ops.dead.pace import Pace
+from dispatcher.ops.dead.pace import TOGETHER, Pace
 from dispatcher.ops.dead.queues import ALL_AT_ONCE, DeadQueues, HeldQueue
 from dispatcher.ops.dead.reading import QUEUES, Found, read
 from dispatcher.ops.dead.shelf import role_of
@@ -33,7 +33,7 @@ from shared.amqp import Delivered
 from shared.broker import FAX_WORK, WORK_KEY
 from shared.log import get_logger
 
-BATCH: Final = 25
+BATCH: Final = 5 * TOGETHER
 ROUND_SECONDS: Final = 2.0
 """So long a queue is held at a time: others want to look into it, too."""
 
@@ -139,12 +139,16 @@ class Worker:
     async def _publish(self, job_id: UUID, moved: list[Moved]) -> None:
         if not moved:
             return
-        for each in moved:
-            await self._pace.next()
-            body = msgspec.json.encode(DeliveryMessage(each.delivery_id, each.attempt))
-            await publish_until_kept(self._publisher, FAX_WORK, WORK_KEY, body, {"attempt": each.attempt})
+        for start in range(0, len(moved), TOGETHER):
+            together = moved[start : start + TOGETHER]
+            await self._pace.next(len(together))
+            await asyncio.gather(*(self._publish_one(each) for each in together))
         self._pace.sent([each.delivery_id for each in moved])
         await jobs.settle(self._pool, job_id, [(each.letter_id, "done", None) for each in moved])
+
+    async def _publish_one(self, moved: Moved) -> None:
+        body = msgspec.json.encode(DeliveryMessage(moved.delivery_id, moved.attempt))
+        await publish_until_kept(self._publisher, FAX_WORK, WORK_KEY, body, {"attempt": moved.attempt})
 
     # ---- Letters of the queues ---------------------------------------------------------------------------------------
 
