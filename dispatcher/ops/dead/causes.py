@@ -94,7 +94,7 @@ GROUPS: Final = (
     ),
     Group(
         key="http_4xx",
-        codes="http_4(0[0269]|1[1-9]|[2-9].)",
+        codes="http_4(0[02689]|1[1-9]|[2-9].)",
         title="the application refused the request (4xx)",
         hint="The application did not take the request as it is: is the endpoint's format the one it expects?",
     ),

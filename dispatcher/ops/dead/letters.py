@@ -30,8 +30,13 @@ JobState = Literal["running", "waiting", "done", "stopped"]
 MOST_IDS: Final = 1_000
 """Named one by one in a request; more than that is what a filter is for."""
 
-LetterId = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-Cause = Annotated[str, msgspec.Meta(min_length=1, max_length=100, description="a cause's code, or a group's")]
+NO_NULL: Final = "^[^\\u0000]*$"
+"""Texts that the ledger can be asked for."""
+
+LetterId = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=NO_NULL)]
+Cause = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=100, pattern=NO_NULL, description="a cause's code, or a group's")
+]
 Age = Annotated[float, msgspec.Meta(ge=0, le=3_650 * 86_400.0, description="seconds since it died")]
 
 
@@ -137,8 +142,8 @@ class DeadFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     endpoint_id: UUID | None = None
     provider: Provider | None = None
     cause: Cause | None = None
-    type: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
-    event_id: Annotated[str, msgspec.Meta(min_length=1, max_length=1_000)] | None = None
+    type: Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=NO_NULL)] | None = None
+    event_id: Annotated[str, msgspec.Meta(min_length=1, max_length=1_000, pattern=NO_NULL)] | None = None
     older_than_seconds: Age | None = None
     younger_than_seconds: Age | None = None
 
@@ -242,17 +247,17 @@ class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ids: Annotated[list[LetterId], msgspec.Meta(min_length=1, max_length=MOST_IDS)] | None = None
     filter: DeadFilter | None = None
     dry_run: bool = False
-    command_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+    command_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=NO_NULL)] | None = None
 
 
 class DiscardRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The body of `POST /v1/dead-letters/discard`: `ids` or `filter`, and why; the reason stays in the audit."""
 
-    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=500, pattern=NO_NULL)]
     ids: Annotated[list[LetterId], msgspec.Meta(min_length=1, max_length=MOST_IDS)] | None = None
     filter: DeadFilter | None = None
     dry_run: bool = False
-    command_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+    command_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=NO_NULL)] | None = None
 
 
 class UnknownLetter(FaxhookError):

@@ -96,6 +96,8 @@ class DeadLetterService:
 
     async def show(self, letter_id: str) -> DeadLetterDetail:
         """Return one letter with all that helps to decide on it."""
+        if "\0" in letter_id:
+            raise UnknownLetter("there is no dead letter with a zero in its id")
         delivery_id = _uuid(letter_id)
         if delivery_id is not None:
             letter = (await deliveries.letters(self._pool, [delivery_id])).get(delivery_id)
