@@ -303,12 +303,12 @@ def _print_groups(groups: list[DeadGroup]) -> None:
         console.print("no dead letters")
         return
     table = Table(show_lines=False)
-    table.add_column("count", justify="right")
+    table.add_column("count", justify="right", min_width=5)
     table.add_column("cause", no_wrap=True)
-    table.add_column("what", no_wrap=True)
-    table.add_column("endpoints", justify="right")
-    table.add_column("died", no_wrap=True)
-    table.add_column("example", no_wrap=True)
+    table.add_column("what", overflow="fold")
+    table.add_column("endpoints", justify="right", min_width=9)
+    table.add_column("died")
+    table.add_column("an example", no_wrap=True)
     for group in groups:
         table.add_row(
             str(group.count),
@@ -320,7 +320,7 @@ def _print_groups(groups: list[DeadGroup]) -> None:
         )
     console.print(table)
     for group in groups:
-        console.print(f"[bold]{group.cause}[/bold] {group.hint}", highlight=False)
+        console.print(f"[bold]{group.cause}:[/bold] {group.hint}", highlight=False)
 
 
 def _print_letters(letters: list[DeadLetter], *, is_cut: bool) -> None:
