@@ -2,14 +2,16 @@
 
 import asyncio
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Final
 
+from dispatcher.backlog import Backlog
 from dispatcher.channels import Channel
 from dispatcher.channels.mail import MailChannel, NoMailChannel
 from dispatcher.channels.webhook import WebhookChannel
-from dispatcher.consume import DeliveryHandler, EventHandler, delivery_consumer, event_consumer
+from dispatcher.consume import Consumer, DeliveryHandler, EventHandler, delivery_consumer, event_consumer
 from dispatcher.deliver import Deliverer
 from dispatcher.endpoint_store import EndpointStore
 from dispatcher.endpoints import EndpointBook
@@ -22,6 +24,7 @@ from dispatcher.ops.endpoint_api import EndpointApi
 from dispatcher.ops.http import ops_app, serving
 from dispatcher.pool import open_pool
 from dispatcher.recorder import Recorder
+from dispatcher.retention import Retention, nothing_waits
 from dispatcher.settings import DispatcherSettings
 from dispatcher.settle import Settler
 from dispatcher.sweeper import Sweeper
@@ -31,6 +34,7 @@ from shared.log import get_logger
 from shared.media import MediaStore
 from shared.publisher import Publisher
 from shared.service import Stop, run, running, verified_topology
+from shared.watchdog import Watch, watch
 
 CONFIRM_TIMEOUT_SECONDS: Final = 10.0
 """Nobody waits for the dispatcher's publishes; they are repeated until they are kept."""
@@ -67,24 +71,33 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         await stack.enter_async_context(running(recorder.run(), stop, "recorder"))
         way_out = WayOut(settings.allowed_networks(), settings.proxy())
         stack.push_async_callback(way_out.close)
-        channels = _channels(stack, settings, way_out)
-        documents = Documents(pool, MediaStore(settings.media_url), way_out)
+        media = MediaStore(settings.media_url)
         deliverer = Deliverer(
             pool,
-            channels,
-            documents,
+            _channels(stack, settings, way_out),
+            Documents(pool, media, way_out),
             partial(Settler, pool, store, publisher, recorder, metrics),
             metrics,
             backoff_seconds,
         )
-        await stack.enter_async_context(
-            running(Sweeper(pool, publisher, metrics).run(endpoints.known), stop, "sweeper")
-        )
         await stack.enter_async_context(running(deliverer.keep_leases(), stop, "leases"))
+        backlog = Backlog()
         consumers = (
             event_consumer(amqp_url, EventHandler(intake, publisher, endpoints, deliverer, metrics), deliverer),
-            delivery_consumer(amqp_url, DeliveryHandler(pool, store, publisher, deliverer, endpoints), deliverer),
+            delivery_consumer(
+                amqp_url, DeliveryHandler(pool, store, publisher, deliverer, endpoints, backlog), deliverer
+            ),
         )
+        sweeper = Sweeper(pool, publisher, metrics, lambda: backlog.grace_seconds(consumers[1].idle_seconds))
+        retention = Retention(pool, media, partial(nothing_waits, amqp_url), settings.retention_days)
+        for part, name in ((sweeper, "sweeper"), (retention, "retention")):
+            await stack.enter_async_context(running(part.run(endpoints.known), stop, name))
+
+        def is_store_away() -> bool:
+            return not (publisher.is_ready and endpoints.is_fresh)
+
+        watches = _watches(publisher, endpoints, recorder, deliverer, consumers, is_store_away)
+        await stack.enter_async_context(running(watch(watches), stop, "watchdog"))
 
         def problems() -> list[str]:
             found = [] if publisher.is_ready else ["the broker is away or takes no messages"]
@@ -114,6 +127,26 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(None if stop.failure is None else FAILED_DRAIN_SECONDS):
                 await deliverer.drain()
+
+
+def _watches(
+    publisher: Publisher,
+    endpoints: EndpointBook,
+    recorder: Recorder,
+    deliverer: Deliverer,
+    consumers: Sequence[Consumer],
+    is_store_away: Callable[[], bool],
+) -> list[Watch]:
+    """Return what must not stand still, each for longer than it can take when all is well."""
+    return [
+        Watch("connection to publish", 60.0, publisher.connecting),
+        *(Watch("connection to consume", 60.0, consumer.connecting) for consumer in consumers),
+        *(Watch("messages of the work queues", 120.0, each.unhandled, is_store_away) for each in consumers),
+        Watch("endpoints to be read", 60.0, endpoints.looks),
+        Watch("outcomes to be recorded", 120.0, recorder.unwritten),
+        Watch("attempts under way", 600.0, deliverer.under_way),
+        Watch("deliveries held", 900.0, deliverer.held, is_store_away),
+    ]
 
 
 def _channels(stack: AsyncExitStack, settings: DispatcherSettings, way_out: WayOut) -> dict[str, Channel]:

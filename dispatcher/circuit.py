@@ -7,11 +7,19 @@ answer at all, a refusal too, closes it: only an endpoint that holds our places 
 
 from typing import Final
 
+import msgspec
+
 from dispatcher.outcome import NotTold, Outcome, Told
 from shared.backoff import DEFER_WAITS_SECONDS
 
 TIMEOUTS_TO_OPEN: Final = 5
 """In a row. Fewer would open on a receiver's restart; more would let its lane hang for minutes."""
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """Leave to make an attempt; to be handed back with its outcome."""
+
+    is_probe: bool
 
 
 class Circuit:
@@ -33,20 +41,23 @@ class Circuit:
         failed_probes = max(0, self._timeouts - TIMEOUTS_TO_OPEN)
         return DEFER_WAITS_SECONDS[min(failed_probes, len(DEFER_WAITS_SECONDS) - 1)]
 
-    def admits(self, now: float) -> bool:
-        """May a delivery be attempted at *now* (monotonic seconds)? If the circuit is open, it is the probe."""
+    def admit(self, now: float) -> Admitted | None:
+        """Let a delivery be attempted at *now* (monotonic seconds), as the probe if the circuit is open; or not."""
         if not self.is_open:
-            return True
+            return Admitted(is_probe=False)
         if self._probing or now < self._next_probe_at:
-            return False
+            return None
         self._probing = True
-        return True
+        return Admitted(is_probe=True)
 
-    def report(self, outcome: Outcome, now: float) -> None:
-        """Take the outcome of an attempt that was admitted."""
-        self._probing = False
+    def report(self, admitted: Admitted, outcome: Outcome, now: float) -> None:
+        """Take the outcome of an attempt that was admitted, maybe before the circuit opened."""
+        if admitted.is_probe:
+            self._probing = False
         if isinstance(outcome, NotTold) and outcome.error == "timeout":
-            self._timeouts += 1
-            self._next_probe_at = now + self.wait_seconds
+            # What was under way when it opened says nothing new: only a probe makes the waits grow.
+            if admitted.is_probe or not self.is_open:
+                self._timeouts += 1
+                self._next_probe_at = now + self.wait_seconds
         elif isinstance(outcome, Told | NotTold):
             self._timeouts = 0

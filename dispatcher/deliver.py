@@ -1,7 +1,6 @@
 """Makes attempts at leased deliveries: each endpoint in its own lane, one that keeps timing out left alone.
 
-What follows an attempt stands in `settle`. An attempt that breaks our own code leaves its lease to run out, and the
-sweeper puts it back.
+What follows an attempt stands in `settle`; also what follows one that breaks our own code, or never ends.
 """
 
 import asyncio
@@ -15,24 +14,28 @@ from uuid import UUID
 from dispatcher import ledger
 from dispatcher.channels import Attempt, Channel
 from dispatcher.circuit import Circuit
+from dispatcher.document_room import DocumentRoom, HeldRoom
 from dispatcher.fetch import LEASE_SECONDS as FETCH_LEASE_SECONDS
+from dispatcher.fetch import MOST_BYTES as MOST_DOCUMENT_BYTES
 from dispatcher.fetch import may_need_fetch
 from dispatcher.formats import FORMATS
 from dispatcher.intake import OwedDelivery
 from dispatcher.lanes import Lanes, Leased
-from dispatcher.ledger import Claim, Record
+from dispatcher.ledger import BrokenClaim, Claim, Record
 from dispatcher.lifecycle import is_overtaken
 from dispatcher.metrics import Metrics
 from dispatcher.outcome import NotTold, NotTried, Outcome, PutBack, Told, Verdict, judge
 from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
 from dispatcher.routing import Endpoint, has_word
-from dispatcher.settle import Settler, why_not_taken
+from dispatcher.settle import Held, Settler, why_not_taken
 from dispatcher.way_out import ProxyAway
 from shared.backoff import DEFER_WAITS_SECONDS
 from shared.domain import Event
+from shared.errors import FaxhookError
 from shared.ids import command_id
 from shared.log import get_logger
 from shared.media import MediaUnavailable
+from shared.watchdog import Look
 
 
 class Documents(Protocol):
@@ -44,6 +47,12 @@ class Documents(Protocol):
 
 RENEW_EVERY_SECONDS: Final = 5.0
 """What waits for its attempt renews its lease this often."""
+
+
+class AttemptHung(FaxhookError):
+    """Our own code forgot to bound a wait."""
+
+    code = "attempt_hung"
 
 
 class Deliverer:
@@ -65,13 +74,28 @@ class Deliverer:
         self._backoff_seconds = backoff_seconds
         self._lanes = Lanes(self._work, metrics.leased)
         self._settler = make_settler(self._lanes.free)
+        self._room = DocumentRoom()
         self._circuits: dict[UUID, Circuit] = {}
+        self._under_way: dict[UUID, int] = {}
         self._stopping = False
         self._log = get_logger()
 
     async def room(self) -> None:
         """Wait until this process may lease more."""
         await self._lanes.room()
+
+    @property
+    def has_room(self) -> bool:
+        """May this process lease more?"""
+        return self._lanes.has_room
+
+    def held(self) -> Look:
+        """Return for the watchdog what this process holds, and what it let go of so far."""
+        return self._lanes.count, self._lanes.freed
+
+    def under_way(self) -> Look:
+        """Return for the watchdog the attempts under way, and which is the oldest."""
+        return len(self._under_way), next(iter(self._under_way.items()), None)
 
     def take_first(self, owed: Sequence[OwedDelivery]) -> None:
         """Take the deliveries of a batch of events, leased by the transaction that wrote them."""
@@ -88,7 +112,7 @@ class Deliverer:
                     )
                 )
 
-    def take_claims(self, claims: Sequence[Claim]) -> None:
+    def take_claims(self, claims: Sequence[Claim | BrokenClaim]) -> None:
         """Take deliveries that came out of `work.deliveries` and were claimed."""
         for claim in claims:
             if self._lanes.holds(claim.delivery_id):
@@ -96,17 +120,24 @@ class Deliverer:
                 # has made the lease ours anew; a second attempt would tell twice.
                 if (held := self._lanes.held(claim.delivery_id)) is not None:
                     self._lease(held, claim.lease_until, held.endpoint.lease_seconds)
+            elif isinstance(claim, BrokenClaim):
+                self._take_broken(claim, claim.error)
             else:
-                self._take_claim(claim)
+                try:
+                    self._take_claim(claim)
+                except Exception as error:  # noqa: BLE001 - one that breaks our code must not stop the others
+                    self._take_broken(_leased_of(claim), error)
+
+    def _take_broken(self, held: Held, error: Exception) -> None:
+        self._lanes.hold(held.delivery_id)
+        self._settler.in_background(held.delivery_id, self._settler.crashed(held, error))
 
     def _take_claim(self, claim: Claim) -> None:
-        leased = _leased(
-            claim.delivery_id, claim.event, claim.endpoint, claim.attempt, claim.lease_until, claim.owed_since
-        )
-        leased.spent = claim.spent
+        leased = _leased_of(claim)
         if cause := why_not_taken(claim):
             self._lanes.hold(claim.delivery_id)
-            self._settler.in_background(self._settler.bury(leased, cause, "the endpoint takes no more"))
+            bury = self._settler.bury(leased, cause, "the endpoint takes no more")
+            self._settler.in_background(claim.delivery_id, bury)
         elif claim.endpoint.overtaken == "skip" and is_overtaken(claim.event.type, claim.fax_rank):
             self._lanes.hold(claim.delivery_id)
             self._settler.record(
@@ -116,12 +147,16 @@ class Deliverer:
             self._enter(leased)
 
     async def keep_leases(self) -> None:
-        """Renew for ever what waits for its attempt: a long lane must not look like a dead process."""
+        """Renew for ever what this process holds.
+
+        A long lane must not look like a dead process, nor a retry that waits for the broker, nor one that waits for the
+        ledger.
+        """
         while True:
             await asyncio.sleep(RENEW_EVERY_SECONDS)
-            waiting = [(leased, leased.endpoint.lease_seconds) for leased in self._lanes.waiting()]
+            held = [(leased, leased.endpoint.lease_seconds) for leased in self._lanes.leased() if not leased.is_lost]
             with suppress(*LEDGER_AWAY, *LEDGER_BUSY):
-                await self._renew([each for each in waiting if not each[0].is_lost])
+                await self._renew(held)
 
     async def _renew(self, wanted: Sequence[tuple[Leased, float]]) -> None:
         leases = [ledger.Lease(leased.delivery_id, leased.lease_until, seconds) for leased, seconds in wanted]
@@ -159,28 +194,36 @@ class Deliverer:
             endpoint_id=str(leased.endpoint.id),
             seconds=wait_seconds,
         )
-        self._settler.in_background(self._settler.put_back(leased, wait_seconds))
+        self._settler.in_background(leased.delivery_id, self._settler.put_back(leased, wait_seconds))
 
     async def _work(self, leased: Leased) -> None:
+        try:
+            await self._deliver(leased)
+        except Exception as error:  # noqa: BLE001 - one delivery that breaks our code must not stop its lane
+            await self._settler.crashed(leased, error)
+
+    async def _deliver(self, leased: Leased) -> None:
         if self._stopping:
             await self._settler.put_back(leased, 0.0)
             return
         circuit = self._circuits.setdefault(leased.endpoint.id, Circuit())
-        if not circuit.admits(time.monotonic()):
+        admitted = circuit.admit(time.monotonic())
+        if admitted is None:
             await self._leave_alone(leased, circuit)
             return
         outcome: Outcome = NotTried(error="crashed")
         try:
-            if not await self._still_ours(leased):
-                self._log.info("delivery.dropped", delivery_id=str(leased.delivery_id))
-                self._lanes.free(leased.delivery_id)
-                return
-            started_at = datetime.now(UTC)
-            started = time.perf_counter()
-            outcome = await self._attempt(leased, started_at)
-            seconds = time.perf_counter() - started
+            async with self._room.held(leased.endpoint.id, self._document_bytes(leased)) as room:
+                if not await self._still_ours(leased):
+                    self._log.info("delivery.dropped", delivery_id=str(leased.delivery_id))
+                    self._lanes.free(leased.delivery_id)
+                    return
+                started_at = datetime.now(UTC)
+                started = time.perf_counter()
+                outcome = await self._ending(leased, started_at, room)
+                seconds = time.perf_counter() - started
         finally:
-            circuit.report(outcome, time.monotonic())
+            circuit.report(admitted, outcome, time.monotonic())
         if isinstance(outcome, NotTried) and not self._stopping:
             # Our own trouble, at this moment: in a moment's time, rather than round in circles.
             self._report(leased, outcome, PutBack(), seconds)
@@ -211,20 +254,34 @@ class Deliverer:
                 return False
         return not leased.is_lost
 
-    async def _attempt(self, leased: Leased, now: datetime) -> Outcome:
+    async def _ending(self, leased: Leased, now: datetime, room: HeldRoom) -> Outcome:
+        """Make an attempt that ends, whatever its parts forget to bound."""
+        most_seconds = leased.endpoint.lease_seconds + FETCH_LEASE_SECONDS
+        self._under_way[leased.delivery_id] = leased.attempt
+        try:
+            async with asyncio.timeout(most_seconds) as bound:
+                return await self._attempt(leased, now, room)
+        except TimeoutError:
+            if not bound.expired():
+                raise
+            raise AttemptHung(f"an attempt had not ended after {most_seconds:.0f} s") from None
+        finally:
+            del self._under_way[leased.delivery_id]
+
+    async def _attempt(self, leased: Leased, now: datetime, room: HeldRoom) -> Outcome:
         endpoint = leased.endpoint
         if endpoint.format not in FORMATS:
             # Set by a newer version of ours, which will know what to say; this one puts it back.
             return NotTried(error="unknown_format")
         try:
-            outcome = await self._try_url(leased, endpoint.url, now)
+            outcome = await self._try_url(leased, endpoint.url, now, room)
             failover_url = endpoint.failover_url
             if (
                 isinstance(outcome, NotTold)
                 and failover_url is not None
                 and has_word(failover_url, endpoint.format, leased.event)
             ):
-                failover = await self._try_url(leased, failover_url, now)
+                failover = await self._try_url(leased, failover_url, now, room)
                 # Our own trouble on the way to the failover does not undo that the endpoint itself failed us; nor does
                 # a failure there undo that the endpoint wants to be told no more.
                 if isinstance(failover, Told) or not (isinstance(failover, NotTried) or outcome.is_gone):
@@ -235,17 +292,27 @@ class Deliverer:
 
     def _wants_document(self, leased: Leased) -> bool:
         urls = (leased.endpoint.url, leased.endpoint.failover_url)
+        if leased.endpoint.format not in FORMATS:
+            return False
         return any(url and self._channel(url).wants_document(leased.event, leased.endpoint.format) for url in urls)
+
+    def _document_bytes(self, leased: Leased) -> int:
+        """Return how large the document of an attempt may be."""
+        media = leased.event.media
+        if media is None or not self._wants_document(leased):
+            return 0
+        return (media.bytes or MOST_DOCUMENT_BYTES) if media.key is not None else MOST_DOCUMENT_BYTES
 
     def _channel(self, url: str) -> Channel:
         return self._channels[url.partition(":")[0]]
 
-    async def _try_url(self, leased: Leased, url: str, now: datetime) -> Outcome:
+    async def _try_url(self, leased: Leased, url: str, now: datetime, room: HeldRoom) -> Outcome:
         endpoint, event = leased.endpoint, leased.event
         channel = self._channel(url)
         document = None
         if event.media is not None and channel.wants_document(event, endpoint.format):
             event, document = await self._documents.of(event, leased.attempt)
+            room.shrink(len(document or b""))
         return await channel.attempt(
             Attempt(
                 event=event,
@@ -278,6 +345,12 @@ class Deliverer:
             code=None if isinstance(outcome, Told) else outcome.error,
             seconds=round(seconds, 6),
         )
+
+
+def _leased_of(claim: Claim) -> Leased:
+    leased = _leased(claim.delivery_id, claim.event, claim.endpoint, claim.attempt, claim.lease_until, claim.owed_since)
+    leased.spent = claim.spent
+    return leased
 
 
 def _leased(

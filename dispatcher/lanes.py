@@ -16,6 +16,7 @@ from prometheus_client import Gauge
 
 from dispatcher.routing import Endpoint
 from shared.domain import Event
+from shared.errors import place_of
 from shared.log import get_logger
 
 MOST_LEASED: Final = 4_000
@@ -45,12 +46,22 @@ class Leased(msgspec.Struct, kw_only=True):
     spent: int = 0
     is_lost: bool = False
 
+    @property
+    def event_id(self) -> str:
+        """Of which event."""
+        return self.event.id
+
+    @property
+    def endpoint_id(self) -> UUID:
+        """Owed to which endpoint."""
+        return self.endpoint.id
+
 
 class Lanes:
     """Runs *work* on leased deliveries, and knows everything that this process holds.
 
     A delivery is held from its lease to its record: also while its outcome waits to be written, so that a second
-    message about it is recognised.
+    message about it is recognised. `freed` counts those that are held no more.
     """
 
     def __init__(self, work: Callable[[Leased], Awaitable[None]], held: Gauge) -> None:
@@ -59,12 +70,23 @@ class Lanes:
         self._workers: dict[UUID, set[asyncio.Task[None]]] = {}
         self._held: dict[UUID, Leased | None] = {}
         self._held_gauge = held
+        self.freed = 0
         self._room = asyncio.Event()
         self._room.set()
 
     async def room(self) -> None:
         """Wait until this process may hold more."""
         await self._room.wait()
+
+    @property
+    def has_room(self) -> bool:
+        """May this process hold more?"""
+        return self._room.is_set()
+
+    @property
+    def count(self) -> int:
+        """How many this process holds."""
+        return len(self._held)
 
     def holds(self, delivery_id: UUID) -> bool:
         """Is this process at it already?"""
@@ -74,9 +96,9 @@ class Lanes:
         """Return what is held; None if it is only on its way to a record."""
         return self._held.get(delivery_id)
 
-    def waiting(self) -> list[Leased]:
-        """Return what waits for its attempt."""
-        return [leased for waiting in self._waiting.values() for leased in waiting]
+    def leased(self) -> list[Leased]:
+        """Return what waits for its attempt, is under way, or waits for its next step to be published or recorded."""
+        return [leased for leased in self._held.values() if leased is not None]
 
     def hold(self, delivery_id: UUID, leased: Leased | None = None) -> None:
         """Hold one delivery more."""
@@ -87,7 +109,9 @@ class Lanes:
 
     def free(self, delivery_id: UUID) -> None:
         """Hold it no longer; freeing twice is freeing once."""
-        self._held.pop(delivery_id, None)
+        if delivery_id in self._held:
+            del self._held[delivery_id]
+            self.freed += 1
         self._held_gauge.set(len(self._held))
         if len(self._held) < MOST_LEASED:
             self._room.set()
@@ -116,15 +140,18 @@ class Lanes:
             leased = waiting.popleft()
             try:
                 await self._work(leased)
-            except Exception as error:  # noqa: BLE001 - one delivery that breaks our code must not stop its lane
+            except (Exception, asyncio.CancelledError) as error:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise
+                # Its lease runs out by itself. A cancellation that nobody asked for came out of a library.
                 self.free(leased.delivery_id)
                 get_logger().error(
                     "attempt.crashed",
                     delivery_id=str(leased.delivery_id),
-                    event_id=leased.event.id,
+                    event_id=leased.event_id,
                     attempt=leased.attempt,
-                    reason=type(error).__name__,
-                    exc_info=error,
+                    reason=place_of(error),
                 )
 
     async def idle(self) -> None:

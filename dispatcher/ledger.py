@@ -1,4 +1,4 @@
-"""Deliveries in the ledger: claimed, recorded, given back, swept; one function for each statement.
+"""Deliveries in the ledger: claimed, recorded, given back; one function for each statement.
 
 All writes come in batches (`unnest`) with sorted keys, because two batches with the same keys in opposite order
 deadlock. Nothing here decides anything: what is owed, overtaken, told or dead is said by pure functions.
@@ -27,6 +27,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
         is_removed: The endpoint was removed after the delivery was owed.
         is_gone: The endpoint is disabled because it answered 410.
         lease_until: By the ledger's clock; whoever renews or releases the lease must name it.
+        overdue_seconds: How long after its due time the claim came; below 0 for what was put back early.
     """
 
     delivery_id: UUID
@@ -38,7 +39,19 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     spent: int
     owed_since: datetime
     lease_until: datetime
+    overdue_seconds: float
     fax_rank: int
+
+
+class BrokenClaim(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery that was leased like others, but whose row our own code could not read: *error* says why."""
+
+    delivery_id: UUID
+    event_id: str
+    endpoint_id: UUID
+    attempt: int
+    lease_until: datetime
+    error: Exception
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,14 +77,6 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     answer: bytes = b""
 
 
-class Overdue(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery that somebody should look at: its lease ran out, or it is due and no message came."""
-
-    delivery_id: UUID
-    attempt: int
-    sweeps: int
-
-
 CLAIM: Final = f"""
 WITH wanted AS (
     SELECT d.id
@@ -88,21 +93,26 @@ SET lease_until = now() + make_interval(secs => 2 * endpoints.timeout_seconds + 
 FROM wanted, endpoints, events, faxes
 WHERE d.id = wanted.id
   AND endpoints.id = d.endpoint_id
-  AND events.id = d.event_id
+  AND events.id = d.event_id AND events.body IS NOT NULL
   AND faxes.provider = events.provider AND faxes.fax_id = events.fax_id
-RETURNING d.id, d.attempts, d.budget_from, coalesce(d.replayed_at, d.created_at) AS owed_since, d.lease_until,
-          events.body, faxes.rank, {COLUMNS}
+RETURNING d.id, d.event_id, d.attempts, d.budget_from, coalesce(d.replayed_at, d.created_at) AS owed_since,
+          d.lease_until, extract(epoch FROM now() - d.due_at)::float8 AS overdue_seconds, events.body, faxes.rank,
+          {COLUMNS}
 """  # noqa: S608 - the inserted text is a constant
 
 
 async def claim(
     pool: Pool, store: EndpointStore, wanted: Sequence[tuple[UUID, int]], margin_seconds: float
-) -> list[Claim]:
+) -> list[Claim | BrokenClaim]:
     """Lease the deliveries of *wanted* (id, attempt) that may be attempted now; the others are stale or taken."""
-    latest = dict(sorted(wanted))
-    rows = await pool.fetch(CLAIM, list(latest), list(latest.values()), margin_seconds)
-    return [
-        Claim(
+    pairs = sorted(set(wanted))
+    rows = await pool.fetch(CLAIM, [pair[0] for pair in pairs], [pair[1] for pair in pairs], margin_seconds)
+    return [_claim_of(row, store) for row in rows]
+
+
+def _claim_of(row: Any, store: EndpointStore) -> Claim | BrokenClaim:
+    try:
+        return Claim(
             delivery_id=row["id"],
             event=decode_event(row["body"]),
             endpoint=store.from_row(row),
@@ -112,10 +122,18 @@ async def claim(
             attempt=row["attempts"] + 1,
             spent=row["budget_from"],
             lease_until=row["lease_until"],
+            overdue_seconds=row["overdue_seconds"],
             fax_rank=row["rank"],
         )
-        for row in rows
-    ]
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the other rows
+        return BrokenClaim(
+            delivery_id=row["id"],
+            event_id=row["event_id"],
+            endpoint_id=row["endpoint_id"],
+            attempt=row["attempts"] + 1,
+            lease_until=row["lease_until"],
+            error=error,
+        )
 
 
 MEDIA_OF: Final = "SELECT media FROM events WHERE id = $1"
@@ -173,6 +191,19 @@ async def release(pool: Pool, leases: Sequence[Lease]) -> frozenset[UUID]:
     return frozenset(row["id"] for row in await pool.fetch(RELEASE, *_columns(leases)))
 
 
+CRASHED: Final = """
+UPDATE deliveries SET crashes = crashes + 1, crash_place = $3
+WHERE id = $1 AND lease_until = $2 AND state IN ('pending', 'retrying')
+RETURNING crashes
+"""
+
+
+async def crashed(pool: Pool, delivery_id: UUID, lease_until: datetime, place: str) -> int | None:
+    """Count that a delivery broke our code at *place*; return how often it has, None if the lease is no longer ours."""
+    crashes: int | None = await pool.fetchval(CRASHED, delivery_id, lease_until, place)
+    return crashes
+
+
 def _columns(leases: Sequence[Lease]) -> tuple[list[UUID], list[datetime], list[float]]:
     ordered = sorted(leases, key=lambda lease: lease.delivery_id)
     return [each.delivery_id for each in ordered], [each.until for each in ordered], [each.seconds for each in ordered]
@@ -196,6 +227,7 @@ SET state       = batch.state,
     due_at      = now() + make_interval(secs => batch.wait_seconds),
     lease_until = NULL,
     sweeps      = 0,
+    crashes     = 0,
     settled_at  = CASE WHEN batch.state = 'retrying' THEN NULL ELSE now() END
 FROM batch
 WHERE d.id = batch.id
@@ -224,46 +256,3 @@ async def record(pool: Pool, records: Sequence[Record]) -> None:
         [each.error for each in batch],
         [each.answer for each in batch],
     )
-
-
-OVERDUE: Final = """
-SELECT id, attempts, sweeps FROM deliveries
-WHERE state IN ('pending', 'retrying')
-  AND greatest(due_at, lease_until) < now()
-  AND (lease_until IS NOT NULL OR due_at < now() - make_interval(secs => $1))
-ORDER BY greatest(due_at, lease_until)
-LIMIT $2
-FOR UPDATE SKIP LOCKED
-"""
-
-MOVE_ON: Final = """
-UPDATE deliveries d
-SET sweeps = d.sweeps + 1, lease_until = NULL, due_at = now() + make_interval(secs => batch.wait_seconds)
-FROM unnest($1::uuid[], $2::float8[]) AS batch (id, wait_seconds)
-WHERE d.id = batch.id
-"""
-
-
-async def overdue(connection: Any, grace_seconds: float, most: int) -> list[Overdue]:
-    """Return and lock what a sweeper should put back: oldest first, at most *most*."""
-    rows = await connection.fetch(OVERDUE, grace_seconds, most)
-    return [Overdue(delivery_id=row["id"], attempt=row["attempts"] + 1, sweeps=row["sweeps"]) for row in rows]
-
-
-async def move_on(connection: Any, put_back: Sequence[tuple[UUID, float]]) -> None:
-    """Say when to look again (seconds) at what was put back, so that the next sweep finds something else."""
-    ordered = sorted(put_back)
-    await connection.execute(MOVE_ON, [each[0] for each in ordered], [each[1] for each in ordered])
-
-
-BURY_STUCK: Final = """
-UPDATE deliveries SET state = 'dead', reason = 'stuck', lease_until = NULL, settled_at = now()
-WHERE id = ANY($1::uuid[]) AND state IN ('pending', 'retrying')
-RETURNING id, attempts, event_id, endpoint_id
-"""
-
-
-async def bury_stuck(connection: Any, delivery_ids: Sequence[UUID]) -> Sequence[Any]:
-    """Give up on deliveries that never get on; return what their dead letters need."""
-    rows: Sequence[Any] = await connection.fetch(BURY_STUCK, sorted(delivery_ids))
-    return rows

@@ -10,11 +10,15 @@ import asyncpg
 from shared.errors import FaxhookError, Misconfigured
 from shared.sql import REVISION
 
-POOL_SIZE: Final = 4
-"""As many as batches in flight (events, deliveries, records) and one for the sweeper; not as messages."""
+POOL_SIZE: Final = 5
+"""As many as batches in flight (events, deliveries, records), one for the sweeper and one for retention, which hold
+theirs while they are at it; not as messages."""
 
-COMMAND_TIMEOUT_SECONDS: Final = 10.0
-"""A ledger that does not answer by then is away; its own statements take milliseconds."""
+COMMAND_TIMEOUT_SECONDS: Final = 5.0
+"""A ledger that does not answer by then is away; its own statements take milliseconds. Whatever hangs when it comes
+back is over after this, and done anew on another connection."""
+
+CONNECT_TIMEOUT_SECONDS: Final = 5.0
 
 LEDGER_REFUSES: Final = (
     asyncpg.DataError,
@@ -75,9 +79,31 @@ async def transaction(pool: Pool) -> AsyncIterator[Any]:
         await pool.release(connection)
 
 
+class _Impatient(asyncpg.Connection):
+    """A connection that ends with the first command that is cut off.
+
+    The library would ask the server, over a second connection, to cancel the command, and keep the pool's place taken
+    until it answers: a server that hangs would hold every place twice as long.
+    """
+
+    __slots__ = ()
+
+    def _cancel_current_command(self, waiter: Any, cancel_waiter: Any = None) -> None:  # noqa: ARG002 - the library's
+        asyncio.get_running_loop().call_soon(self.terminate)
+        if not waiter.done():
+            waiter.set_result(None)
+
+
 async def open_pool(database_url: str, size: int = POOL_SIZE) -> Pool:
     """Return a pool; it connects when it is first used, so that a service can start before its database."""
-    pool = asyncpg.create_pool(database_url, min_size=0, max_size=size, command_timeout=COMMAND_TIMEOUT_SECONDS)
+    pool = asyncpg.create_pool(
+        database_url,
+        min_size=0,
+        max_size=size,
+        command_timeout=COMMAND_TIMEOUT_SECONDS,
+        timeout=CONNECT_TIMEOUT_SECONDS,
+        connection_class=_Impatient,
+    )
     return await pool
 
 

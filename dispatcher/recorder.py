@@ -12,6 +12,7 @@ from dispatcher import ledger
 from dispatcher.ledger import Record
 from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
 from shared.log import get_logger
+from shared.watchdog import Look
 
 MOST_PER_BATCH: Final = 500
 RETRY_SECONDS: Final = 0.5
@@ -26,6 +27,12 @@ class Recorder:
         self._some = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._in_hand = 0
+        self._tries = 0
+
+    def unwritten(self) -> Look:
+        """Return for the watchdog what waits to be written, and how often that was tried."""
+        return len(self._waiting) + self._in_hand, self._tries
 
     def record(self, record: Record, written: Callable[[], None]) -> None:
         """Write *record* soon; call *written* when it is in the ledger."""
@@ -45,13 +52,16 @@ class Recorder:
                 self._some.clear()
                 await self._some.wait()
             batch = [self._waiting.popleft() for _ in range(min(MOST_PER_BATCH, len(self._waiting)))]
+            self._in_hand = len(batch)
             await self._write([record for record, _ in batch])
+            self._in_hand = 0
             for _, written in batch:
                 written()
 
     async def _write(self, records: list[Record]) -> None:
         was_delayed = False
         while True:
+            self._tries += 1
             try:
                 await ledger.record(self._pool, records)
                 return

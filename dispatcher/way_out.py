@@ -23,6 +23,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from dispatcher.egress import EgressRefused, GuardedResolver, Network, check_host, guarded_socket
+from dispatcher.resolve import Resolver
 
 USER_AGENT: Final = "faxhook/1"
 
@@ -86,7 +87,7 @@ class WayOut:
     Args:
         networks: What may be reached though it is not public.
         proxy: `http://user:password@host:port`. Its own address is not checked: the operator named it.
-        resolver: Of names, for tests; the system's if absent.
+        resolver: Of names, for tests; the system's if absent, each name by itself.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class WayOut:
     ) -> None:
         self._networks = tuple(networks)
         self._proxy = None if proxy is None else URL(proxy)
-        resolver = resolver or aiohttp.DefaultResolver()
+        resolver = resolver or Resolver()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=0,  # bounded by each endpoint's max_concurrent, not by each other

@@ -15,6 +15,7 @@ from shared.providers import make_adapters
 from shared.publisher import Publisher
 from shared.service import Stop, run, running, verified_topology
 from shared.settings import BadSetting
+from shared.watchdog import Watch, watch
 
 
 async def serve(settings: IngressSettings, stop: Stop) -> None:
@@ -37,6 +38,8 @@ async def serve(settings: IngressSettings, stop: Stop) -> None:
         await stack.enter_async_context(
             running(verified_topology(amqp_url, (FAX_IN, FAX_DEAD), (WORK_EVENTS,)), stop, "topology")
         )
+        watches = [Watch("connection to publish", 60.0, publisher.connecting)]
+        await stack.enter_async_context(running(watch(watches), stop, "watchdog"))
         metrics = Metrics()
         admission = Admission(settings.max_admitted_bytes)
         receiver = Receiver(

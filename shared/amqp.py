@@ -30,10 +30,15 @@ from shared.log import get_logger
 HEARTBEAT_SECONDS: Final = 10
 """Under 5 s gives false alarms; a dead connection is noticed after about three of them."""
 
-CONNECT_TIMEOUT_SECONDS: Final = 5.0
+CONNECT_TIMEOUT_SECONDS: Final = 4.0
 RPC_TIMEOUT_SECONDS: Final = 10.0
+
+ALIVE_EVERY_SECONDS: Final = 2.0
+ALIVE_TIMEOUT_SECONDS: Final = 4.0
+"""A broker that leaves a question unanswered for so long is gone; its heartbeats would tell after half a minute."""
+
 CLOSE_TIMEOUT_SECONDS: Final = 1.0
-RECONNECT_SECONDS: Final = (0.2, 5.0)
+RECONNECT_SECONDS: Final = (0.2, 2.0)
 """First and longest wait between two tries to connect; doubled each time, with jitter."""
 
 _FRAME_OVERHEAD_BYTES: Final = 8
@@ -75,6 +80,7 @@ class Channel:
         self.on_confirm: Callable[[int, bool, bool], None] = lambda _tag, _multiple, _acked: None
         self.on_return: Callable[[str | None], None] = lambda _correlation_id: None
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._prefetch = 0
         self.number = _CHANNEL_NUMBER
         self.body_limit_bytes = connection.connection_tune.frame_max - _FRAME_OVERHEAD_BYTES
         # aiormq's reader hands every frame of this number to `.frames.put`.
@@ -90,6 +96,7 @@ class Channel:
         await channel.call(commands.Channel.Open())
         if confirms:
             await channel.call(commands.Confirm.Select())
+        channel._prefetch = prefetch
         if prefetch:
             await channel.call(commands.Basic.Qos(prefetch_count=prefetch))
         return channel
@@ -111,19 +118,19 @@ class Channel:
         probe.close()
         return True
 
-    async def call(self, request: Any) -> Any:
+    async def call(self, request: Any, timeout_seconds: float = RPC_TIMEOUT_SECONDS) -> Any:
         """Send a method and return the broker's reply to it.
 
         Raises:
-            ConnectionLost: The channel closed instead, or nothing came within `RPC_TIMEOUT_SECONDS`.
+            ConnectionLost: The channel closed instead, or nothing came in time.
         """
         self._reply = asyncio.get_running_loop().create_future()
         self.write(frame.marshal(request, self.number))
         try:
-            async with asyncio.timeout(RPC_TIMEOUT_SECONDS):
+            async with asyncio.timeout(timeout_seconds):
                 await asyncio.wait({self._reply, self.closed}, return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
-            self._close(f"no answer to {request.name} within {RPC_TIMEOUT_SECONDS:.0f} s")
+            self._close(f"no answer to {request.name} within {timeout_seconds:.0f} s")
         if self._reply.done():
             return self._reply.result()
         self._reply.cancel()
@@ -134,6 +141,18 @@ class Channel:
         """Have the broker push the queue's messages to `received`; return the consumer tag."""
         reply = await self.call(commands.Basic.Consume(queue=queue))
         return str(reply.consumer_tag)
+
+    async def keep_asking(self) -> None:
+        """Ask the broker for ever if it is there, by what changes nothing.
+
+        For channels that only consume: the broker does not read those that publish while it is out of memory or disk.
+
+        Raises:
+            ConnectionLost: It is not.
+        """
+        while True:
+            await asyncio.sleep(ALIVE_EVERY_SECONDS)
+            await self.call(commands.Basic.Qos(prefetch_count=self._prefetch), ALIVE_TIMEOUT_SECONDS)
 
     async def cancel(self, consumer_tag: str) -> None:
         """Stop the pushing. What was pushed before stays in `received`."""
@@ -274,8 +293,15 @@ _HANDLERS: Final[dict[type, Callable[[Channel, Any], None]]] = {
 }
 
 
-async def keep_connected(amqp_url: str, name: str, use: Callable[[aiormq.Connection], Awaitable[None]]) -> None:
+async def keep_connected(
+    amqp_url: str,
+    name: str,
+    use: Callable[[aiormq.Connection], Awaitable[None]],
+    tries: Callable[[], None] = lambda: None,
+) -> None:
     """Hold a connection open; hand each new one to *use*, which raises when it is gone and returns when it is done.
+
+    *tries* is called before each try to connect.
 
     Ends when *use* returns, or by cancellation, which *use* gets to see first; the connection is closed after it.
     """
@@ -283,6 +309,7 @@ async def keep_connected(amqp_url: str, name: str, use: Callable[[aiormq.Connect
     log = get_logger()
     wait_seconds = RECONNECT_SECONDS[0]
     while True:
+        tries()
         transport = _KnownTransport(url.scheme)
         connection = aiormq.Connection(url, transport_factory=transport)
         try:

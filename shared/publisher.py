@@ -14,6 +14,7 @@ import aiormq
 from shared.amqp import Channel, keep_connected
 from shared.errors import FaxhookError
 from shared.log import get_logger
+from shared.watchdog import Look
 
 CONFIRM_TIMEOUT_SECONDS: Final = 1.5
 """Providers give up after 2 s (Telnyx); the rest is for reading and answering."""
@@ -48,13 +49,21 @@ class Publisher:
         self._timeout_seconds = confirm_timeout_seconds
         self._most_unconfirmed = most_unconfirmed
         self._channel: Channel | None = None
+        self._connects = 0
         self._last_tag = 0
         # In the order of their tags, so that a confirm of many takes them from the front.
         self._unconfirmed: dict[int, tuple[asyncio.Future[None], float]] = {}
 
     async def run(self) -> None:
         """Hold the connection open until cancelled."""
-        await keep_connected(self._amqp_url, self._name, self._use)
+        await keep_connected(self._amqp_url, self._name, self._use, self._tried)
+
+    def _tried(self) -> None:
+        self._connects += 1
+
+    def connecting(self) -> Look:
+        """Return for the watchdog if a connection is wanted, and how often it was tried."""
+        return int(self._channel is None), self._connects
 
     @property
     def is_ready(self) -> bool:

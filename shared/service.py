@@ -17,10 +17,8 @@ import uvloop
 from shared import log
 from shared.broker import verify
 from shared.errors import Misconfigured, place_of
+from shared.last_resort import EXIT_FAILED, LastResort
 from shared.settings import EXIT_BAD_SETTING, Settings, load, masked
-
-EXIT_FAILED: Final = 70
-"""`EX_SOFTWARE`: a part of the process died; starting again may help."""
 
 TOPOLOGY_RETRY_SECONDS: Final = 1.0
 
@@ -85,7 +83,7 @@ def run(service: str, kind: type[Kind], serve: Callable[[Kind, Stop], Awaitable[
     try:
         settings = load(kind, os.environ)
         log.configure(service, getattr(settings, "log_level", "INFO"), getattr(settings, "log_format", "json"))
-        failure = uvloop.run(_serve(settings, serve))
+        failure = uvloop.run(_serve(service, settings, serve))
     except Misconfigured as error:
         sys.stderr.write(f"{service}: {error}\n")
         return EXIT_BAD_SETTING
@@ -98,9 +96,10 @@ def run(service: str, kind: type[Kind], serve: Callable[[Kind, Stop], Awaitable[
     return EXIT_FAILED
 
 
-async def _serve(settings: Kind, serve: Callable[[Kind, Stop], Awaitable[None]]) -> BaseException | None:
+async def _serve(service: str, settings: Kind, serve: Callable[[Kind, Stop], Awaitable[None]]) -> BaseException | None:
     stop = Stop()
     loop = asyncio.get_running_loop()
+    LastResort(service, loop, lambda: stop.failure is not None).start()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     logger = log.get_logger()

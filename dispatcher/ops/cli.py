@@ -6,6 +6,7 @@ from rich.table import Table
 from dispatcher.ops import endpoint_commands
 from dispatcher.ops.dead import commands as dead_commands
 from dispatcher.ops.listen import listen_command
+from dispatcher.ops.reconcile import reconcile_command
 from dispatcher.ops.simulate import simulate_command
 from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
 from dispatcher.settings import StoreSettings
@@ -16,6 +17,7 @@ app.add_typer(endpoint_commands.app, name="endpoints")
 app.add_typer(dead_commands.app, name="dead")
 app.command(name="simulate")(simulate_command)
 app.command(name="listen")(listen_command)
+app.command(name="reconcile")(reconcile_command)
 
 
 @app.command()

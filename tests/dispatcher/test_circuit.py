@@ -11,63 +11,86 @@ TIMEOUT = NotTold(error="timeout")
 REFUSAL = NotTold(error="http_500", http_status=500)
 
 
+def attempt(circuit: Circuit, outcome: Outcome, now: float = 0.0) -> None:
+    admitted = circuit.admit(now)
+    assert admitted is not None
+    circuit.report(admitted, outcome, now)
+
+
 def opened() -> Circuit:
     circuit = Circuit()
     for _ in range(TIMEOUTS_TO_OPEN):
-        assert circuit.admits(0.0)
-        circuit.report(TIMEOUT, 0.0)
+        attempt(circuit, TIMEOUT)
     return circuit
 
 
 def test_it_opens_after_enough_timeouts_in_a_row_and_not_before() -> None:
     circuit = Circuit()
     for _ in range(TIMEOUTS_TO_OPEN - 1):
-        circuit.report(TIMEOUT, 0.0)
+        attempt(circuit, TIMEOUT)
     assert not circuit.is_open
-    circuit.report(REFUSAL, 0.0)
+    attempt(circuit, REFUSAL)
     for _ in range(TIMEOUTS_TO_OPEN - 1):
-        circuit.report(TIMEOUT, 0.0)
+        attempt(circuit, TIMEOUT)
     assert not circuit.is_open, "an answer in between begins the count anew"
-    circuit.report(TIMEOUT, 0.0)
+    attempt(circuit, TIMEOUT)
     assert circuit.is_open
 
 
 def test_an_open_one_admits_one_probe_at_a_time_and_the_next_only_after_its_wait() -> None:
     circuit = opened()
     wait = DEFER_WAITS_SECONDS[0]
-    assert not circuit.admits(wait - 1)
-    assert circuit.admits(wait)
-    assert not circuit.admits(wait), "the probe is under way"
-    circuit.report(TIMEOUT, wait)
+    assert not circuit.admit(wait - 1)
+    probe = circuit.admit(wait)
+    assert probe is not None
+    assert not circuit.admit(wait), "the probe is under way"
+    circuit.report(probe, TIMEOUT, wait)
     assert circuit.wait_seconds == DEFER_WAITS_SECONDS[1]
-    assert not circuit.admits(wait + 1)
+    assert not circuit.admit(wait + 1)
+
+
+def test_what_was_under_way_when_it_opened_makes_no_room_for_a_second_probe_and_no_wait_longer() -> None:
+    circuit = Circuit()
+    under_way = [circuit.admit(0.0) for _ in range(2 * TIMEOUTS_TO_OPEN)]
+    for admitted in under_way[:TIMEOUTS_TO_OPEN]:
+        assert admitted is not None
+        circuit.report(admitted, TIMEOUT, 0.0)
+    wait = DEFER_WAITS_SECONDS[0]
+    assert circuit.wait_seconds == wait
+    assert circuit.admit(wait) is not None
+    for admitted in under_way[TIMEOUTS_TO_OPEN:]:
+        assert admitted is not None
+        circuit.report(admitted, TIMEOUT, wait)
+        assert circuit.admit(wait) is None, "the probe is under way"
+    assert circuit.wait_seconds == wait, "not one probe has failed"
 
 
 def test_a_probe_that_is_answered_closes_it_and_our_own_trouble_says_nothing() -> None:
     for answer in (Told(), REFUSAL):
         circuit = opened()
-        assert circuit.admits(1000.0)
-        circuit.report(answer, 1000.0)
+        attempt(circuit, answer, 1000.0)
         assert not circuit.is_open
     circuit = opened()
-    assert circuit.admits(1000.0)
-    circuit.report(NotTried(error="media_unavailable"), 1000.0)
+    attempt(circuit, NotTried(error="media_unavailable"), 1000.0)
     assert circuit.is_open
-    assert circuit.admits(1000.0), "the probe was none; the next may try"
+    assert circuit.admit(1000.0), "the probe was none; the next may try"
 
 
 outcomes = st.sampled_from([TIMEOUT, REFUSAL, Told(), NotTried(error="x")])
 
 
-@given(st.lists(st.tuples(outcomes, st.floats(0, 5000)), max_size=60))
-def test_it_never_admits_two_at_once_while_open_and_never_keeps_everybody_out_for_good(
-    reports: list[tuple[Outcome, float]],
+@given(st.lists(st.tuples(st.booleans(), outcomes, st.floats(0, 5000), st.integers(0)), max_size=60))
+def test_it_never_admits_two_probes_at_once_and_never_keeps_everybody_out_for_good(
+    steps: list[tuple[bool, Outcome, float, int]],
 ) -> None:
-    circuit, now = Circuit(), 0.0
-    for outcome, pause in reports:
+    circuit, now, under_way = Circuit(), 0.0, []
+    for begins, outcome, pause, which in steps:
         now += pause
-        if circuit.admits(now):
-            if circuit.is_open:
-                assert not circuit.admits(now)
-            circuit.report(outcome, now)
-    assert circuit.admits(now + max(DEFER_WAITS_SECONDS))
+        if begins:
+            under_way += [admitted] if (admitted := circuit.admit(now)) else []
+        elif under_way:
+            circuit.report(under_way.pop(which % len(under_way)), outcome, now)
+        assert sum(each.is_probe for each in under_way) <= 1
+    for admitted in under_way:
+        circuit.report(admitted, TIMEOUT, now)
+    assert circuit.admit(now + max(DEFER_WAITS_SECONDS))

@@ -73,6 +73,20 @@ async def test_a_message_about_a_delivery_that_is_settled_unknown_or_ahead_is_dr
     assert await count(bench.amqp_url, WORK_DELIVERIES) == 0
 
 
+async def test_of_several_messages_of_one_delivery_the_stale_one_does_not_hide_the_one_that_is_due(
+    bench: Bench, dispatching: Dispatching
+) -> None:
+    await bench.endpoint()
+    (owed,) = (await bench.take(an_event(1))).owed
+    await bench.pool.execute("UPDATE deliveries SET state = 'retrying', attempts = 1, lease_until = NULL")
+    for attempt in (2, 1):
+        body = json.dumps({"delivery_id": str(owed.delivery_id), "attempt": attempt}).encode()
+        await bench.publisher.publish(FAX_WORK, "delivery", body, {})
+    async with dispatching():
+        (told,) = await bench.settled(1)
+    assert (told["state"], told["attempts"]) == ("told", 2)
+
+
 async def test_of_a_batch_that_holds_a_faxs_ending_what_it_overtook_is_recorded_and_not_told(
     bench: Bench, dispatching: Dispatching
 ) -> None:

@@ -251,7 +251,7 @@ async def write_items(connection: Any, job_id: UUID, what: What, wanted: DeadFil
 REPLAY: Final = """
 UPDATE deliveries d
 SET state = 'retrying', reason = NULL, due_at = now(), lease_until = NULL, sweeps = 0, settled_at = NULL,
-    budget_from = d.attempts, replayed_at = now()
+    budget_from = d.attempts, replayed_at = now(), crashes = 0, crash_place = NULL
 WHERE d.id = ANY($1::uuid[]) AND d.state = 'dead'
 """
 

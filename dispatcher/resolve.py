@@ -1,0 +1,94 @@
+"""Resolving names so that one whose servers never answer keeps nobody else's waiting.
+
+The event loop's own resolver has four threads for all names. Here each name that is looked up has a thread of its own,
+one however many ask for it, and who asks waits only so long. The threads are daemons: a name that hangs must not hold
+up the end of the process either.
+"""
+
+import asyncio
+import socket
+import threading
+from contextlib import suppress
+from typing import Any, Final
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+LOOKUP_SECONDS: Final = 5.0
+"""For one name. The system's resolver may go on for half a minute."""
+
+MOST_LOOKUPS: Final = 64
+"""Names looked up at once; known ones are remembered by the connector and need none."""
+
+
+class NotResolved(OSError):
+    """The name's servers did not answer in time."""
+
+
+class Resolver(AbstractResolver):
+    """The system's resolver, one thread for each name under way."""
+
+    def __init__(self) -> None:
+        self._turns = asyncio.Semaphore(MOST_LOOKUPS)
+        self._under_way: dict[tuple[str, int], asyncio.Task[list[Any]]] = {}
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Return the addresses of *host*.
+
+        Raises:
+            OSError: There are none; `NotResolved` if that could not be found out in time.
+        """
+        key = (host, family)
+        lookup = self._under_way.get(key)
+        if lookup is None:
+            self._under_way[key] = lookup = asyncio.create_task(self._looked_up(host, family))
+            lookup.add_done_callback(lambda done: self._ended(key, done))
+        try:
+            async with asyncio.timeout(LOOKUP_SECONDS):
+                found = await asyncio.shield(lookup)
+        except TimeoutError:
+            raise NotResolved("the name's servers do not answer") from None
+        return [
+            ResolveResult(
+                hostname=host, host=address[0], port=port, family=kind, proto=protocol, flags=socket.AI_NUMERICHOST
+            )
+            for kind, _, protocol, _, address in found
+        ]
+
+    async def close(self) -> None:
+        """Wait for nothing: the threads are daemons."""
+        for lookup in tuple(self._under_way.values()):
+            lookup.cancel()
+
+    async def _looked_up(self, host: str, family: int) -> list[Any]:
+        # The turn is held for as long as the thread is, however soon everybody has stopped waiting.
+        async with self._turns:
+            loop = asyncio.get_running_loop()
+            answer: asyncio.Future[list[Any]] = loop.create_future()
+            threading.Thread(target=_look_up, args=(host, family, loop, answer), name="name", daemon=True).start()
+            return await answer
+
+    def _ended(self, key: tuple[str, int], lookup: "asyncio.Task[list[Any]]") -> None:
+        self._under_way.pop(key, None)
+        if not lookup.cancelled():
+            lookup.exception()  # who stopped waiting does not want it
+
+
+def _look_up(host: str, family: int, loop: asyncio.AbstractEventLoop, answer: "asyncio.Future[list[Any]]") -> None:
+    found: list[Any] | Exception
+    try:
+        found = socket.getaddrinfo(host, None, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    except Exception as error:  # noqa: BLE001 - a name that is none at all raises UnicodeError, and more
+        found = error
+
+    def tell() -> None:
+        if answer.done():
+            return
+        if isinstance(found, Exception):
+            answer.set_exception(found if isinstance(found, OSError) else OSError(type(found).__name__))
+        else:
+            answer.set_result(found)
+
+    with suppress(RuntimeError):  # the loop has ended meanwhile
+        loop.call_soon_threadsafe(tell)

@@ -1,0 +1,79 @@
+"""A name whose servers never answer keeps no other name waiting, and nobody waits for it for ever."""
+
+import asyncio
+import socket
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from dispatcher import resolve
+from dispatcher.egress import parse_networks
+from dispatcher.resolve import NotResolved, Resolver
+from dispatcher.way_out import WayOut, error_code
+
+
+class Names:
+    """Name servers: those of `*.hanging` never answer until `answer` is set."""
+
+    def __init__(self) -> None:
+        self.asked: Counter[str] = Counter()
+        self.answer = threading.Event()
+
+    def getaddrinfo(self, host: str, _port: Any, **_options: Any) -> list[Any]:
+        self.asked[host] += 1
+        if host.endswith(".hanging"):
+            self.answer.wait(30)
+        if host.endswith(".invalid"):
+            raise socket.gaierror(socket.EAI_NONAME, "no such name")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
+    names = Names()
+    monkeypatch.setattr(resolve.socket, "getaddrinfo", names.getaddrinfo)
+    monkeypatch.setattr(resolve, "LOOKUP_SECONDS", 0.4)
+    yield names
+    names.answer.set()
+
+
+@pytest.fixture
+async def resolver(names: Names) -> AsyncIterator[Resolver]:
+    resolver = Resolver()
+    yield resolver
+    await resolver.close()
+
+
+async def test_others_are_resolved_at_once_while_many_names_hang(names: Names, resolver: Resolver) -> None:
+    hanging = [asyncio.create_task(resolver.resolve(f"{number}.hanging")) for number in range(resolve.MOST_LOOKUPS - 1)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(0.3):
+        (found,) = await resolver.resolve("a.example", 443)
+    assert (found["host"], found["port"], found["hostname"]) == ("127.0.0.1", 443, "a.example")
+    assert all(isinstance(each, NotResolved) for each in await asyncio.gather(*hanging, return_exceptions=True))
+
+
+async def test_a_name_that_hangs_takes_one_thread_however_often_it_is_asked_for(
+    names: Names, resolver: Resolver
+) -> None:
+    for _ in range(2):
+        asking = [resolver.resolve("one.hanging") for _ in range(20)]
+        assert {type(each) for each in await asyncio.gather(*asking, return_exceptions=True)} == {NotResolved}
+    assert names.asked["one.hanging"] == 1
+    names.answer.set()
+    assert await resolver.resolve("one.hanging")
+
+
+async def test_a_name_that_does_not_exist_or_does_not_answer_is_the_endpoints_trouble(names: Names) -> None:
+    way_out = WayOut(parse_networks(["127.0.0.0/8"]))
+    try:
+        for url in ("http://nobody.invalid/", "http://two.hanging/", f"http://{'x' * 70}.example/"):
+            with pytest.raises(OSError) as raised:  # noqa: PT011 - of many kinds; what counts is the code
+                async with asyncio.timeout(5), way_out.request("POST", url, {}):
+                    pass
+            assert error_code(raised.value) in {"host_not_found", "refused"}, url
+    finally:
+        await way_out.close()
