@@ -19,7 +19,7 @@ from dispatcher.fetch import Documents
 from dispatcher.intake import Intake
 from dispatcher.metrics import Metrics
 from dispatcher.ops.dead.api import DeadLetterApi
-from dispatcher.ops.dead.opened import IN_A_DISPATCHER, opened
+from dispatcher.ops.dead.opened import serving_dead
 from dispatcher.ops.endpoint_api import EndpointApi
 from dispatcher.ops.http import ops_app, serving
 from dispatcher.pool import open_pool
@@ -107,11 +107,9 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             return found
 
         api = EndpointApi(pool, store, intake, settings.seal(), settings.allowed_networks())
-        dead = await stack.enter_async_context(opened(settings, "dispatcher ops", gentle=IN_A_DISPATCHER))
-        await stack.enter_async_context(running(dead.run(), stop, "jobs"))
-        dead_api = DeadLetterApi(pool, dead, settings.seal())
+        dead = await stack.enter_async_context(serving_dead(settings, stop))
         token, read_token = settings.ops_tokens()
-        app = ops_app(metrics, problems, [api, dead_api], token, read_token)
+        app = ops_app(metrics, problems, [api, DeadLetterApi(pool, dead, settings.seal())], token, read_token)
         port = await stack.enter_async_context(serving(app, settings.ops_host, settings.ops_port))
         log.info("service.listening", host=settings.ops_host, port=port)
         async with AsyncExitStack() as consuming:

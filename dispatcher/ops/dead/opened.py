@@ -14,6 +14,7 @@ from dispatcher.pool import open_pool
 from dispatcher.settings import DeadSettings, DispatcherSettings
 from shared.media import MediaStore
 from shared.publisher import Publisher
+from shared.service import Stop, running
 
 CONFIRM_TIMEOUT_SECONDS: Final = 10.0
 POOL_SIZE: Final = 5
@@ -46,3 +47,11 @@ async def opened(
         with suppress(asyncio.CancelledError):
             await publishing
         await pool.close()
+
+
+@asynccontextmanager
+async def serving_dead(settings: DispatcherSettings, stop: Stop) -> AsyncIterator[DeadLetterService]:
+    """Yield the service of a dispatcher, which goes on with jobs that others left."""
+    async with opened(settings, "dispatcher ops", gentle=IN_A_DISPATCHER) as service:
+        async with running(service.run(), stop, "jobs"):
+            yield service
