@@ -106,10 +106,12 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             found += ["the service is stopping"] if stop.is_set else []
             return found
 
-        api = EndpointApi(pool, store, intake, settings.seal(), settings.allowed_networks())
         dead = await stack.enter_async_context(serving_dead(settings, stop))
-        token, read_token = settings.ops_tokens()
-        app = ops_app(metrics, problems, [api, DeadLetterApi(pool, dead, settings.seal())], token, read_token)
+        parts = (
+            EndpointApi(pool, store, intake, settings.seal(), settings.allowed_networks()),
+            DeadLetterApi(pool, dead, settings.seal()),
+        )
+        app = ops_app(metrics, problems, parts, *settings.ops_tokens())
         port = await stack.enter_async_context(serving(app, settings.ops_host, settings.ops_port))
         log.info("service.listening", host=settings.ops_host, port=port)
         async with AsyncExitStack() as consuming:

@@ -52,6 +52,8 @@ async def opened(
 @asynccontextmanager
 async def serving_dead(settings: DispatcherSettings, stop: Stop) -> AsyncIterator[DeadLetterService]:
     """Yield the service of a dispatcher, which goes on with jobs that others left."""
-    async with opened(settings, "dispatcher ops", gentle=IN_A_DISPATCHER) as service:
-        async with running(service.run(), stop, "jobs"):
-            yield service
+    async with (
+        opened(settings, "dispatcher ops", gentle=IN_A_DISPATCHER) as service,
+        running(service.run(), stop, "jobs"),
+    ):
+        yield service
