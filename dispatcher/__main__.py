@@ -107,11 +107,15 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             return found
 
         dead = await stack.enter_async_context(serving_dead(settings, stop))
-        parts = (
-            EndpointApi(pool, store, intake, settings.seal(), settings.allowed_networks()),
-            DeadLetterApi(pool, dead, settings.seal()),
+        app = ops_app(
+            metrics,
+            problems,
+            (
+                EndpointApi(pool, store, intake, settings.seal(), settings.allowed_networks()),
+                DeadLetterApi(pool, dead, settings.seal()),
+            ),
+            *settings.ops_tokens(),
         )
-        app = ops_app(metrics, problems, parts, *settings.ops_tokens())
         port = await stack.enter_async_context(serving(app, settings.ops_host, settings.ops_port))
         log.info("service.listening", host=settings.ops_host, port=port)
         async with AsyncExitStack() as consuming:
