@@ -19,6 +19,8 @@ from dispatcher.endpoints import EndpointBook
 from dispatcher.fetch import Documents
 from dispatcher.intake import Intake
 from dispatcher.metrics import OPEN_CIRCUITS, UNRECORDED, Metrics
+from dispatcher.ops.dead.api import DeadLetterApi
+from dispatcher.ops.dead.opened import serving_dead
 from dispatcher.ops.endpoint_api import EndpointApi
 from dispatcher.ops.http import ops_app, serving
 from dispatcher.pool import open_pool
@@ -117,9 +119,16 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:  # noqa: PLR0
             },
             consumers,
         )
-        api = EndpointApi(pool, store, intake, settings.seal(), settings.allowed_networks())
-        token, read_token = settings.ops_tokens()
-        app = ops_app(metrics, problems, [api], token, read_token)
+        dead = await stack.enter_async_context(serving_dead(settings, stop))
+        app = ops_app(
+            metrics,
+            problems,
+            (
+                EndpointApi(pool, store, intake, settings.seal(), settings.allowed_networks()),
+                DeadLetterApi(pool, dead, settings.seal()),
+            ),
+            *settings.ops_tokens(),
+        )
         port = await stack.enter_async_context(serving(app, settings.ops_host, settings.ops_port))
         log.info("service.listening", host=settings.ops_host, port=port)
         async with AsyncExitStack() as consuming:

@@ -236,7 +236,7 @@ class Deliverer:
             self._report(leased, outcome, PutBack(), seconds)
             self._defer(leased, DEFER_WAITS_SECONDS[0])
             return
-        verdict = judge(outcome, leased.attempt, self._backoff_seconds)
+        verdict = judge(outcome, leased.attempt - leased.spent, self._backoff_seconds)
         self._report(leased, outcome, verdict, seconds)
         await self._settler.settle(leased, verdict, _record(leased, outcome, started_at, seconds))
 
@@ -360,7 +360,9 @@ class Deliverer:
 
 
 def _leased_of(claim: Claim) -> Leased:
-    return _leased(claim.delivery_id, claim.event, claim.endpoint, claim.attempt, claim.lease_until, claim.owed_since)
+    leased = _leased(claim.delivery_id, claim.event, claim.endpoint, claim.attempt, claim.lease_until, claim.owed_since)
+    leased.spent = claim.spent
+    return leased
 
 
 def _leased(

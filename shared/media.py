@@ -6,7 +6,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -32,6 +32,13 @@ class MediaUnavailable(FaxhookError):
     """The media store did not take or give a document."""
 
     code = "media_unavailable"
+
+
+class DocumentStore(Protocol):
+    """What keeping a document needs of a media store."""
+
+    async def put(self, content: bytes, content_type: str) -> Media:
+        """Return where *content* is kept; raise `MediaUnavailable` otherwise."""
 
 
 class MediaStore:

@@ -4,6 +4,7 @@ import typer
 from rich.table import Table
 
 from dispatcher.ops import endpoint_commands
+from dispatcher.ops.dead import commands as dead_commands
 from dispatcher.ops.listen_command import listen_command
 from dispatcher.ops.reconcile import reconcile_command
 from dispatcher.ops.simulate_command import simulate_command
@@ -13,6 +14,7 @@ from shared.broker import declare, topology
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Operate faxhook.")
 app.add_typer(endpoint_commands.app, name="endpoints")
+app.add_typer(dead_commands.app, name="dead")
 app.command(name="simulate")(simulate_command)
 app.command(name="listen")(listen_command)
 app.command(name="reconcile")(reconcile_command)
