@@ -20,6 +20,9 @@ from dispatcher.ops.endpoint_api import EndpointApi
 from dispatcher.ops.faxes.api import FaxApi
 from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.ops.http import Routes, ops_app, serving
+from dispatcher.ops.queues.api import QueueApi
+from dispatcher.ops.queues.history import QueueHistory
+from dispatcher.ops.queues.reader import QueueReader
 from dispatcher.pool import open_pool
 from dispatcher.recorder import Recorder
 from dispatcher.settings import DispatcherSettings
@@ -95,7 +98,9 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
 
         api = EndpointApi(pool, store, intake, settings.seal(), settings.allowed_networks())
         token, read_token = settings.ops_tokens()
-        parts: list[Routes] = [api, FaxApi(FaxReader(pool))]
+        queues = QueueHistory(QueueReader(settings.ops_amqp(), settings.rabbitmq_api(), pool, backoff_seconds))
+        await stack.enter_async_context(running(queues.run(), stop, "queues"))
+        parts: list[Routes] = [api, FaxApi(FaxReader(pool)), QueueApi(queues)]
         app = ops_app(metrics, problems, parts, token, read_token)
         port = await stack.enter_async_context(serving(app, settings.ops_host, settings.ops_port))
         log.info("service.listening", host=settings.ops_host, port=port)
