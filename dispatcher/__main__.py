@@ -6,9 +6,7 @@ from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Final
 
-from dispatcher.channels import Channel
-from dispatcher.channels.mail import MailChannel, NoMailChannel
-from dispatcher.channels.webhook import WebhookChannel
+from dispatcher.channels.opened import open_channels
 from dispatcher.consume import DeliveryHandler, EventHandler, delivery_consumer, event_consumer
 from dispatcher.deliver import Deliverer
 from dispatcher.endpoint_store import EndpointStore
@@ -17,6 +15,7 @@ from dispatcher.fetch import Documents
 from dispatcher.intake import Intake
 from dispatcher.metrics import Metrics
 from dispatcher.ops.endpoint_api import EndpointApi
+from dispatcher.ops.endpoint_health import EndpointHealthReader
 from dispatcher.ops.faxes.api import FaxApi
 from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.ops.http import Routes, ops_app, serving
@@ -70,7 +69,8 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         await stack.enter_async_context(running(recorder.run(), stop, "recorder"))
         way_out = WayOut(settings.allowed_networks(), settings.proxy())
         stack.push_async_callback(way_out.close)
-        channels = _channels(stack, settings, way_out)
+        channels = open_channels(stack, settings, way_out)
+        _warn_of_mail(settings)
         documents = Documents(pool, MediaStore(settings.media_url), way_out)
         deliverer = Deliverer(
             pool,
@@ -96,12 +96,15 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             found += ["the service is stopping"] if stop.is_set else []
             return found
 
-        api = EndpointApi(pool, store, intake, settings.seal(), settings.allowed_networks())
-        token, read_token = settings.ops_tokens()
         queues = QueueHistory(QueueReader(settings.ops_amqp(), settings.rabbitmq_api(), pool, backoff_seconds))
         await stack.enter_async_context(running(queues.run(), stop, "queues"))
-        parts: list[Routes] = [api, FaxApi(FaxReader(pool)), QueueApi(queues)]
-        app = ops_app(metrics, problems, parts, token, read_token)
+        health = EndpointHealthReader(pool, deliverer.circuit_is_open)
+        parts: list[Routes] = [
+            EndpointApi(pool, store, intake, settings.seal(), settings.allowed_networks(), health, channels),
+            FaxApi(FaxReader(pool)),
+            QueueApi(queues),
+        ]
+        app = ops_app(metrics, problems, parts, *settings.ops_tokens())
         port = await stack.enter_async_context(serving(app, settings.ops_host, settings.ops_port))
         log.info("service.listening", host=settings.ops_host, port=port)
         async with AsyncExitStack() as consuming:
@@ -119,20 +122,14 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
                 await deliverer.drain()
 
 
-def _channels(stack: AsyncExitStack, settings: DispatcherSettings, way_out: WayOut) -> dict[str, Channel]:
-    """Return the channel for each scheme of an endpoint's URL."""
+def _warn_of_mail(settings: DispatcherSettings) -> None:
     log = get_logger()
-    webhooks = WebhookChannel(way_out)
-    channels: dict[str, Channel] = {"http": webhooks, "https": webhooks, "mailto": NoMailChannel()}
     if mail := settings.mail():
-        relay, mail_from = mail
-        channels["mailto"] = mails = MailChannel(relay, mail_from)
-        stack.push_async_callback(mails.close)
+        relay, _ = mail
         if relay.password and relay.starttls is None:
             log.warning("setting.insecure", reason="SMTP_URL: a relay without STARTTLS gets the password in clear")
     else:
         log.warning("setting.missing", reason="SMTP_URL is not set: what is owed to mailto endpoints waits")
-    return channels
 
 
 def main() -> int:

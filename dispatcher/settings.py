@@ -98,14 +98,9 @@ class EndpointSettings(StoreSettings, frozen=True, kw_only=True):
             raise BadSetting(f"EGRESS_ALLOW_NETWORKS is wrong: {error}") from None
 
 
-class DispatcherSettings(EndpointSettings, frozen=True, kw_only=True):
-    """Variables of `python -m dispatcher`."""
+class ChannelSettings(EndpointSettings, frozen=True, kw_only=True):
+    """Variables of everything that tells applications: dispatcher and `faxhook endpoints test`."""
 
-    media_url: Annotated[str, Meta(description="where documents are kept: `file:///…` or `s3://bucket/prefix`")]
-    ops_host: Annotated[str, Meta(description="address of health, metrics and operations")] = "127.0.0.1"
-    ops_port: Annotated[int, Meta(ge=0, le=65_535, description="port of health, metrics and operations")] = 8081
-    ops_token: Annotated[Secret | None, Meta(description="bearer token of the HTTP API; unset: the API is off")] = None
-    ops_read_token: Annotated[Secret | None, Meta(description="bearer token that may only read")] = None
     egress_proxy: Annotated[
         Secret | None,
         Meta(
@@ -123,25 +118,12 @@ class DispatcherSettings(EndpointSettings, frozen=True, kw_only=True):
     mail_from: Annotated[
         str | None, Meta(description="sender of all mail, `fax@example.com` or `Faxes <fax@example.com>`")
     ] = None
-    log_level: Annotated[
-        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="least level that is logged")
-    ] = "INFO"
-    log_format: Annotated[Literal["json", "console"], Meta(description="`json` for machines, `console` for people")] = (
-        "json"
-    )
 
     def check(self) -> None:
         """Check the proxy and the way of mail, too."""
         super().check()
         self.proxy()
         self.mail()
-
-    def ops_tokens(self) -> tuple[str | None, str | None]:
-        """Return the token that may do everything, and the one that may read."""
-        return (
-            None if self.ops_token is None else self.ops_token.reveal(),
-            None if self.ops_read_token is None else self.ops_read_token.reveal(),
-        )
 
     def proxy(self) -> str | None:
         """Return the URL of EGRESS_PROXY; None if it is not set.
@@ -182,3 +164,26 @@ class DispatcherSettings(EndpointSettings, frozen=True, kw_only=True):
             return relay, parse_mailbox(self.mail_from)
         except ValueError as error:
             raise BadSetting(f"MAIL_FROM is wrong: {error}") from None
+
+
+class DispatcherSettings(ChannelSettings, frozen=True, kw_only=True):
+    """Variables of `python -m dispatcher`."""
+
+    media_url: Annotated[str, Meta(description="where documents are kept: `file:///…` or `s3://bucket/prefix`")]
+    ops_host: Annotated[str, Meta(description="address of health, metrics and operations")] = "127.0.0.1"
+    ops_port: Annotated[int, Meta(ge=0, le=65_535, description="port of health, metrics and operations")] = 8081
+    ops_token: Annotated[Secret | None, Meta(description="bearer token of the HTTP API; unset: the API is off")] = None
+    ops_read_token: Annotated[Secret | None, Meta(description="bearer token that may only read")] = None
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="least level that is logged")
+    ] = "INFO"
+    log_format: Annotated[Literal["json", "console"], Meta(description="`json` for machines, `console` for people")] = (
+        "json"
+    )
+
+    def ops_tokens(self) -> tuple[str | None, str | None]:
+        """Return the token that may do everything, and the one that may read."""
+        return (
+            None if self.ops_token is None else self.ops_token.reveal(),
+            None if self.ops_read_token is None else self.ops_read_token.reveal(),
+        )
