@@ -14,6 +14,8 @@ from dispatcher.endpoints import EndpointBook
 from dispatcher.fetch import Documents
 from dispatcher.intake import Intake
 from dispatcher.metrics import Metrics
+from dispatcher.ops.dead.api import DeadLetterApi
+from dispatcher.ops.dead.opened import IN_A_DISPATCHER, opened
 from dispatcher.ops.endpoint_api import EndpointApi
 from dispatcher.ops.endpoint_health import EndpointHealthReader
 from dispatcher.ops.faxes.api import FaxApi
@@ -34,6 +36,8 @@ from shared.media import MediaStore
 from shared.publisher import Publisher
 from shared.service import Stop, run, running, verified_topology
 
+EXCHANGES: Final = (FAX_IN, FAX_WORK, FAX_RETRY, FAX_DEAD)
+
 CONFIRM_TIMEOUT_SECONDS: Final = 10.0
 """Nobody waits for the dispatcher's publishes; they are repeated until they are kept."""
 
@@ -51,13 +55,12 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
     amqp_url = settings.amqp_url.reveal()
     backoff_seconds = settings.backoff_seconds()
     wanted = topology(backoff_seconds)
-    exchanges = (FAX_IN, FAX_WORK, FAX_RETRY, FAX_DEAD)
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         pool = await open_pool(settings.database_url.reveal())
         stack.push_async_callback(pool.close)
         await stack.enter_async_context(
-            running(verified_topology(amqp_url, exchanges, [queue.name for queue in wanted.queues]), stop, "topology")
+            running(verified_topology(amqp_url, EXCHANGES, [queue.name for queue in wanted.queues]), stop, "topology")
         )
         publisher = Publisher(amqp_url, "dispatcher", confirm_timeout_seconds=CONFIRM_TIMEOUT_SECONDS)
         await stack.enter_async_context(running(publisher.run(), stop, "publisher"))
@@ -96,13 +99,16 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             found += ["the service is stopping"] if stop.is_set else []
             return found
 
-        queues = QueueHistory(QueueReader(settings.ops_amqp(), settings.rabbitmq_api(), pool, backoff_seconds))
+        dead = await stack.enter_async_context(opened(settings, "dispatcher ops", gentle=IN_A_DISPATCHER))
+        await stack.enter_async_context(running(dead.run(), stop, "jobs"))
+        queues = QueueHistory(QueueReader(settings.for_operations(), settings.rabbitmq_api(), pool, backoff_seconds))
         await stack.enter_async_context(running(queues.run(), stop, "queues"))
         health = EndpointHealthReader(pool, deliverer.circuit_is_open)
         parts: list[Routes] = [
             EndpointApi(pool, store, intake, settings.seal(), settings.allowed_networks(), health, channels),
             FaxApi(FaxReader(pool)),
             QueueApi(queues),
+            DeadLetterApi(pool, dead, settings.seal()),
         ]
         app = ops_app(metrics, problems, parts, *settings.ops_tokens())
         port = await stack.enter_async_context(serving(app, settings.ops_host, settings.ops_port))

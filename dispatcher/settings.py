@@ -1,5 +1,6 @@
 """What the dispatcher reads from its environment."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -31,13 +32,13 @@ class StoreSettings(Settings, frozen=True, kw_only=True):
     def check(self) -> None:
         """Check the stores' URLs and the table of waits."""
         check_url("AMQP_URL", self.amqp_url.reveal(), ("amqp", "amqps"))
-        check_url("OPS_AMQP_URL", self.ops_amqp(), ("amqp", "amqps"))
+        check_url("OPS_AMQP_URL", self.for_operations(), ("amqp", "amqps"))
         if self.rabbitmq_api_url is not None:
             check_url("RABBITMQ_API_URL", self.rabbitmq_api_url.reveal(), ("http", "https"))
         check_url("DATABASE_URL", self.database_url.reveal(), ("postgresql", "postgres"))
         self.backoff_seconds()
 
-    def ops_amqp(self) -> str:
+    def for_operations(self) -> str:
         """Return the broker's URL for operations."""
         return (self.ops_amqp_url or self.amqp_url).reveal()
 
@@ -55,6 +56,19 @@ class StoreSettings(Settings, frozen=True, kw_only=True):
             return parse_backoff(self.backoff)
         except ValueError as error:
             raise BadSetting(f"BACKOFF is wrong: {error}") from None
+
+
+class DeadSettings(StoreSettings, frozen=True, kw_only=True):
+    """Variables of `faxhook dead`; the last three only for callbacks, as the ingress has them."""
+
+    media_url: Annotated[str | None, Meta(description="where callbacks' bodies and documents are kept")] = None
+    asterisk_spool_dir: Annotated[Path | None, Meta(description="folder of Asterisk's TIFFs, absolute")] = None
+    max_body_bytes: Annotated[int, Meta(ge=1024, description="largest document")] = 32 * 1024 * 1024
+
+    def check(self) -> None:
+        """Check the spool folder, too."""
+        super().check()
+        _check_spool_dir(self.asterisk_spool_dir)
 
 
 class EndpointSettings(StoreSettings, frozen=True, kw_only=True):
@@ -170,6 +184,12 @@ class DispatcherSettings(ChannelSettings, frozen=True, kw_only=True):
     """Variables of `python -m dispatcher`."""
 
     media_url: Annotated[str, Meta(description="where documents are kept: `file:///…` or `s3://bucket/prefix`")]
+    asterisk_spool_dir: Annotated[
+        Path | None, Meta(description="folder of Asterisk's TIFFs, as the ingress has it: for replayed callbacks")
+    ] = None
+    max_body_bytes: Annotated[int, Meta(ge=1024, description="largest document of a replayed callback")] = (
+        32 * 1024 * 1024
+    )
     ops_host: Annotated[str, Meta(description="address of health, metrics and operations")] = "127.0.0.1"
     ops_port: Annotated[int, Meta(ge=0, le=65_535, description="port of health, metrics and operations")] = 8081
     ops_token: Annotated[Secret | None, Meta(description="bearer token of the HTTP API; unset: the API is off")] = None
@@ -181,9 +201,19 @@ class DispatcherSettings(ChannelSettings, frozen=True, kw_only=True):
         "json"
     )
 
+    def check(self) -> None:
+        """Check the spool folder, too."""
+        super().check()
+        _check_spool_dir(self.asterisk_spool_dir)
+
     def ops_tokens(self) -> tuple[str | None, str | None]:
         """Return the token that may do everything, and the one that may read."""
         return (
             None if self.ops_token is None else self.ops_token.reveal(),
             None if self.ops_read_token is None else self.ops_read_token.reveal(),
         )
+
+
+def _check_spool_dir(folder: Path | None) -> None:
+    if folder is not None and not folder.is_absolute():
+        raise BadSetting("ASTERISK_SPOOL_DIR must be an absolute path")

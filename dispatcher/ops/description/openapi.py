@@ -59,9 +59,14 @@ def openapi(operations: Sequence[Operation]) -> dict[str, Any]:
 def _kinds(operations: Sequence[Operation]) -> list[Any]:
     kinds: list[Any] = [ProblemBody]
     for operation in operations:
-        kinds += [operation.answer, operation.body, operation.query]
+        kinds += [*_answers(operation.answer), operation.body, operation.query]
         kinds += [*operation.also.values(), *operation.parameters.values()]
     return list(dict.fromkeys(kind for kind in kinds if kind is not None))
+
+
+def _answers(answer: Any) -> list[Any]:
+    """Return the kinds of body that an answer may have."""
+    return [] if answer is None else list(answer) if isinstance(answer, tuple) else [answer]
 
 
 def _described(
@@ -122,7 +127,8 @@ def _request_body(operation: Operation, schema: Mapping[str, Any]) -> dict[str, 
 def _responses(operation: Operation, schema_of: Mapping[Any, Any], *, is_ours: bool) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, answer in {operation.status: operation.answer, **operation.also}.items():
-        schema = {"type": "string"} if answer is None else schema_of[answer]
+        options = [schema_of[kind] for kind in _answers(answer)] or [{"type": "string"}]
+        schema = options[0] if len(options) == 1 else {"anyOf": options}
         responses[str(status)] = {
             "description": HTTPStatus(status).phrase,
             "content": {operation.media_type: {"schema": schema}},

@@ -19,7 +19,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         query: A struct whose fields are the query's parameters, all optional.
         body: The struct of the request's body.
         required: Fields of the body that must be given though the struct has them optional.
-        answer: What the body of a success holds.
+        answer: What the body of a success holds: a struct, a tuple of several that it may be, or None for text.
         status: Of a success.
         also: Other successes by status, e.g. 202 with a job to follow.
         problems: Statuses of refusals beside 401, 403, 422, 500 and 503, which every operation under `/v1/` may give.

@@ -24,7 +24,7 @@ from shared.service import Stop
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 HEADERS = {"Authorization": "Bearer ops-token"}
-EXAMPLES = int(os.environ.get("API_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("API_EXAMPLES", "8"))
 """Of each operation, valid and broken each; more for a long run."""
 
 UNDESCRIBED = {"/openapi.json"}
@@ -112,6 +112,7 @@ async def filled(bench: Bench) -> dict[str, list[str]]:
         "/v1/faxes/{provider}/{fax_id}": ["phaxio", "1"],
         "/v1/events/{id}": ["phaxio:1-fax.delivered"],
         "/v1/deliveries/{id}": [str(delivery_id)],
+        "/v1/dead-letters/{id}": [str(delivery_id)],
         "/v1/endpoints/{id}": [str(endpoint.id)],
         "/v1/endpoints/{id}/tokens": [str(endpoint.id)],
         "/v1/endpoints/{id}/health": [str(endpoint.id)],

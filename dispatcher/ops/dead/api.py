@@ -1,0 +1,219 @@
+"""`/v1/dead-letters` and `/v1/jobs`: dead letters over HTTP."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from aiohttp import web
+
+from dispatcher.ops.api import WHO, Problem, answered, read_body, read_query
+from dispatcher.ops.commands import Answer, digest_of, run_once
+from dispatcher.ops.dead.letters import (
+    BadSelection,
+    DeadFilter,
+    DeadGroups,
+    DeadLetterDetail,
+    DeadPage,
+    DeadQuery,
+    DiscardRequest,
+    Job,
+    JobPage,
+    JobQuery,
+    NothingMatches,
+    ReplayPreview,
+    ReplayRequest,
+    Selection,
+    TakenByAnother,
+    UnknownJob,
+    UnknownLetter,
+    What,
+    status_of,
+)
+from dispatcher.ops.dead.service import DeadLetterService
+from dispatcher.ops.description.operation import Operation, add_operations
+from dispatcher.pool import Pool
+from shared.amqp import ConnectionLost
+from shared.seal import Seal
+
+INLINE_SECONDS: Final = 2.0
+"""A job that is done by then is answered 200 with its counts; a longer one 202, to be followed."""
+
+_OURS: Final = (UnknownLetter, NothingMatches, UnknownJob, TakenByAnother, BadSelection)
+
+
+class DeadLetterApi:
+    """The handlers."""
+
+    def __init__(self, pool: Pool, service: DeadLetterService, seal: Seal) -> None:
+        self._pool = pool
+        self._service = service
+        self._seal = seal
+
+    def operations(self) -> Sequence[Operation]:
+        """Return what is offered."""
+        return (
+            Operation(
+                method="GET",
+                path="/v1/dead-letters",
+                handler=_with_problems(self.list),
+                summary="Dead letters, the latest death first",
+                query=DeadQuery,
+                answer=DeadPage,
+                problems=(409,),
+            ),
+            Operation(
+                method="GET",
+                path="/v1/dead-letters/groups",
+                handler=_with_problems(self.groups),
+                summary="Dead letters grouped by kind and cause",
+                query=DeadFilter,
+                answer=DeadGroups,
+                problems=(409,),
+            ),
+            Operation(
+                method="GET",
+                path="/v1/dead-letters/{id}",
+                handler=_with_problems(self.show),
+                summary="A dead letter, with its attempts or its message",
+                parameters={"id": str},
+                answer=DeadLetterDetail,
+                problems=(404, 409),
+            ),
+            Operation(
+                method="POST",
+                path="/v1/dead-letters/replay",
+                handler=_with_problems(self.replay),
+                summary="Replay dead letters, or with dry_run say what would be; a long one is a job to follow",
+                body=ReplayRequest,
+                answer=(ReplayPreview, Job),
+                also={202: Job},
+                problems=(404, 409),
+            ),
+            Operation(
+                method="POST",
+                path="/v1/dead-letters/discard",
+                handler=_with_problems(self.discard),
+                summary="Discard dead letters for a reason, or with dry_run say what would be",
+                body=DiscardRequest,
+                answer=(ReplayPreview, Job),
+                also={202: Job},
+                problems=(404, 409),
+            ),
+            Operation(
+                method="GET",
+                path="/v1/jobs",
+                handler=_with_problems(self.jobs),
+                summary="The latest jobs, the newest first",
+                query=JobQuery,
+                answer=JobPage,
+            ),
+            Operation(
+                method="GET",
+                path="/v1/jobs/{id}",
+                handler=_with_problems(self.job),
+                summary="A job as it stands",
+                parameters={"id": UUID},
+                answer=Job,
+                problems=(404,),
+            ),
+            Operation(
+                method="POST",
+                path="/v1/jobs/{id}/stop",
+                handler=_with_problems(self.stop),
+                summary="End a job early: what it has not come to stays dead",
+                parameters={"id": UUID},
+                answer=Job,
+                problems=(404, 409),
+            ),
+        )
+
+    def add_to(self, app: web.Application) -> None:
+        """Register the routes."""
+        add_operations(app, self.operations())
+
+    async def list(self, request: web.Request) -> web.Response:
+        """Answer a page of dead letters, latest death first."""
+        query = read_query(request, DeadQuery)
+        return answered(200, await self._service.page(query.filter, query.after, query.limit))
+
+    async def groups(self, request: web.Request) -> web.Response:
+        """Answer the dead letters grouped by kind and cause."""
+        return answered(200, await self._service.groups(read_query(request, DeadFilter)))
+
+    async def show(self, request: web.Request) -> web.Response:
+        """Answer one dead letter, with its attempts or its message."""
+        return answered(200, await self._service.show(request.match_info["id"]))
+
+    async def replay(self, request: web.Request) -> web.Response:
+        """Replay dead letters; 200 with the counts, or 202 with a job to follow."""
+        body = await read_body(request, ReplayRequest)
+        return await self._do(request, "dead.replay", body, None)
+
+    async def discard(self, request: web.Request) -> web.Response:
+        """Discard dead letters for a reason; 200 with the counts, or 202 with a job to follow."""
+        body = await read_body(request, DiscardRequest)
+        if not body.reason.strip():
+            raise Problem(422, "bad_reason", "say why: it stays in the audit", "reason")
+        return await self._do(request, "dead.discard", body, body.reason)
+
+    async def jobs(self, request: web.Request) -> web.Response:
+        """Answer the latest jobs."""
+        query = read_query(request, JobQuery)
+        return answered(200, JobPage(items=await self._service.jobs(query.limit)))
+
+    async def job(self, request: web.Request) -> web.Response:
+        """Answer a job as it stands."""
+        return answered(200, await self._service.job(_job_id(request)))
+
+    async def stop(self, request: web.Request) -> web.Response:
+        """End a job early: what it has not come to stays as it is."""
+        return answered(200, await self._service.stop(_job_id(request), who=request[WHO]))
+
+    async def _do(
+        self, request: web.Request, what: What, body: ReplayRequest | DiscardRequest, reason: str | None
+    ) -> web.Response:
+        ids = None if body.ids is None else tuple(sorted(set(body.ids)))
+        selection = Selection(ids=ids, filter=body.filter)
+        if body.dry_run:
+            return answered(200, await self._service.preview(what, selection))
+        plan = await self._service.plan(what, selection)
+
+        async def change(connection: Any) -> Answer:
+            job_id = await self._service.write(connection, plan, who=request[WHO], reason=reason)
+            return 202, {"id": str(job_id)}
+
+        unnamed = msgspec.structs.replace(body, command_id=None)
+        digest = digest_of("POST", request.path, msgspec.to_builtins(unnamed))
+        _, answer = await run_once(self._pool, self._seal, body.command_id, digest, change)
+        job_id = UUID(answer["id"])
+        await self._service.go_on(job_id)
+        return _answered_job(await self._service.wait(job_id, INLINE_SECONDS))
+
+
+def _answered_job(job: Job) -> web.Response:
+    is_done = job.finished_at is not None
+    response = answered(200 if is_done else 202, job)
+    if not is_done:
+        response.headers["Location"] = f"/v1/jobs/{job.id}"
+    return response
+
+
+def _with_problems(handler: Any) -> Any:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            response: web.StreamResponse = await handler(request)
+            return response
+        except _OURS as error:
+            raise Problem(status_of(error), error.code, str(error)) from error
+        except ConnectionLost as error:
+            raise Problem(503, "unavailable", f"the broker does not answer now, try again: {error}") from error
+
+    return handle
+
+
+def _job_id(request: web.Request) -> UUID:
+    try:
+        return UUID(request.match_info["id"])
+    except ValueError:
+        raise Problem(404, "job_not_found", f"there is no job {request.match_info['id'][:60]}") from None
