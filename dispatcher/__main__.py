@@ -8,9 +8,7 @@ from functools import partial
 from typing import Final
 
 from dispatcher.backlog import Backlog
-from dispatcher.channels import Channel
-from dispatcher.channels.mail import MailChannel, NoMailChannel
-from dispatcher.channels.webhook import WebhookChannel
+from dispatcher.channels.opened import open_channels
 from dispatcher.consume import DeliveryHandler, EventHandler, delivery_consumer, event_consumer
 from dispatcher.consumer import Consumer
 from dispatcher.deliver import Deliverer
@@ -22,7 +20,13 @@ from dispatcher.metrics import OPEN_CIRCUITS, UNRECORDED, Metrics
 from dispatcher.ops.dead.api import DeadLetterApi
 from dispatcher.ops.dead.opened import serving_dead
 from dispatcher.ops.endpoint_api import EndpointApi
-from dispatcher.ops.http import ops_app, serving
+from dispatcher.ops.endpoint_health import EndpointHealthReader
+from dispatcher.ops.faxes.api import FaxApi
+from dispatcher.ops.faxes.reader import FaxReader
+from dispatcher.ops.http import Routes, ops_app, serving
+from dispatcher.ops.queues.api import QueueApi
+from dispatcher.ops.queues.history import QueueHistory
+from dispatcher.ops.queues.reader import QueueReader
 from dispatcher.pool import open_pool
 from dispatcher.recorder import Recorder
 from dispatcher.retention import Retention, nothing_waits
@@ -38,6 +42,8 @@ from shared.metrics import BROKER_CONNECTED, READY, UNCONFIRMED
 from shared.publisher import Publisher
 from shared.service import Stop, run, running, verified_topology
 from shared.watchdog import Watch, watch
+
+EXCHANGES: Final = (FAX_IN, FAX_WORK, FAX_RETRY, FAX_DEAD)
 
 CONFIRM_TIMEOUT_SECONDS: Final = 10.0
 """Nobody waits for the dispatcher's publishes; they are repeated until they are kept."""
@@ -56,13 +62,12 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:  # noqa: PLR0
     amqp_url = settings.amqp_url.reveal()
     backoff_seconds = settings.backoff_seconds()
     wanted = topology(backoff_seconds)
-    exchanges = (FAX_IN, FAX_WORK, FAX_RETRY, FAX_DEAD)
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         pool = await open_pool(settings.database_url.reveal())
         stack.push_async_callback(pool.close)
         await stack.enter_async_context(
-            running(verified_topology(amqp_url, exchanges, [queue.name for queue in wanted.queues]), stop, "topology")
+            running(verified_topology(amqp_url, EXCHANGES, [queue.name for queue in wanted.queues]), stop, "topology")
         )
         publisher = Publisher(amqp_url, "dispatcher", confirm_timeout_seconds=CONFIRM_TIMEOUT_SECONDS)
         await stack.enter_async_context(running(publisher.run(), stop, "publisher"))
@@ -75,9 +80,11 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:  # noqa: PLR0
         way_out = WayOut(settings.allowed_networks(), settings.proxy())
         stack.push_async_callback(way_out.close)
         media = MediaStore(settings.media_url)
+        channels = open_channels(stack, settings, way_out)
+        _warn_of_mail(settings)
         deliverer = Deliverer(
             pool,
-            _channels(stack, settings, way_out),
+            channels,
             Documents(pool, media, way_out),
             partial(Settler, pool, store, publisher, recorder, metrics),
             metrics,
@@ -120,15 +127,16 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:  # noqa: PLR0
             consumers,
         )
         dead = await stack.enter_async_context(serving_dead(settings, stop))
-        app = ops_app(
-            metrics,
-            problems,
-            (
-                EndpointApi(pool, store, intake, settings.seal(), settings.allowed_networks()),
-                DeadLetterApi(pool, dead, settings.seal()),
-            ),
-            *settings.ops_tokens(),
-        )
+        queues = QueueHistory(QueueReader(settings.for_operations(), settings.rabbitmq_api(), pool, backoff_seconds))
+        await stack.enter_async_context(running(queues.run(), stop, "queues"))
+        health = EndpointHealthReader(pool, deliverer.circuit_is_open)
+        parts: list[Routes] = [
+            EndpointApi(pool, store, intake, settings.seal(), settings.allowed_networks(), health, channels),
+            FaxApi(FaxReader(pool)),
+            QueueApi(queues),
+            DeadLetterApi(pool, dead, settings.seal()),
+        ]
+        app = ops_app(metrics, problems, parts, *settings.ops_tokens())
         port = await stack.enter_async_context(serving(app, settings.ops_host, settings.ops_port))
         log.info("service.listening", host=settings.ops_host, port=port)
         async with AsyncExitStack() as consuming:
@@ -169,20 +177,14 @@ def _watches(
     ]
 
 
-def _channels(stack: AsyncExitStack, settings: DispatcherSettings, way_out: WayOut) -> dict[str, Channel]:
-    """Return the channel for each scheme of an endpoint's URL."""
+def _warn_of_mail(settings: DispatcherSettings) -> None:
     log = get_logger()
-    webhooks = WebhookChannel(way_out)
-    channels: dict[str, Channel] = {"http": webhooks, "https": webhooks, "mailto": NoMailChannel()}
     if mail := settings.mail():
-        relay, mail_from = mail
-        channels["mailto"] = mails = MailChannel(relay, mail_from)
-        stack.push_async_callback(mails.close)
+        relay, _ = mail
         if relay.password and relay.starttls is None:
             log.warning("setting.insecure", reason="SMTP_URL: a relay without STARTTLS gets the password in clear")
     else:
         log.warning("setting.missing", reason="SMTP_URL is not set: what is owed to mailto endpoints waits")
-    return channels
 
 
 def main() -> int:

@@ -21,21 +21,30 @@ class StoreSettings(Settings, frozen=True, kw_only=True):
     backoff: Annotated[str, Meta(description="wait before each retry: numbers with s, m, h; `*n` repeats")] = (
         DEFAULT_BACKOFF
     )
-
     ops_amqp_url: Annotated[
-        Secret | None, Meta(description="RabbitMQ for operations: reads dead letters, replays; absent: AMQP_URL")
+        Secret | None, Meta(description="the same broker for operations, with the rights they need; absent: AMQP_URL")
+    ] = None
+    rabbitmq_api_url: Annotated[
+        Secret | None,
+        Meta(description="RabbitMQ's management API, `http://user:password@host:15672`: rates and unacked messages"),
     ] = None
 
     def check(self) -> None:
         """Check the stores' URLs and the table of waits."""
         check_url("AMQP_URL", self.amqp_url.reveal(), ("amqp", "amqps"))
         check_url("OPS_AMQP_URL", self.for_operations(), ("amqp", "amqps"))
+        if self.rabbitmq_api_url is not None:
+            check_url("RABBITMQ_API_URL", self.rabbitmq_api_url.reveal(), ("http", "https"))
         check_url("DATABASE_URL", self.database_url.reveal(), ("postgresql", "postgres"))
         self.backoff_seconds()
 
     def for_operations(self) -> str:
         """Return the broker's URL for operations."""
         return (self.ops_amqp_url or self.amqp_url).reveal()
+
+    def rabbitmq_api(self) -> str | None:
+        """Return the URL of the broker's management API; None if it is not set."""
+        return None if self.rabbitmq_api_url is None else self.rabbitmq_api_url.reveal()
 
     def backoff_seconds(self) -> tuple[float, ...]:
         """Return the table of waits, in seconds.
@@ -103,20 +112,9 @@ class EndpointSettings(StoreSettings, frozen=True, kw_only=True):
             raise BadSetting(f"EGRESS_ALLOW_NETWORKS is wrong: {error}") from None
 
 
-class DispatcherSettings(EndpointSettings, frozen=True, kw_only=True):
-    """Variables of `python -m dispatcher`."""
+class ChannelSettings(EndpointSettings, frozen=True, kw_only=True):
+    """Variables of everything that tells applications: dispatcher and `faxhook endpoints test`."""
 
-    media_url: Annotated[str, Meta(description="where documents are kept: `file:///…` or `s3://bucket/prefix`")]
-    asterisk_spool_dir: Annotated[
-        Path | None, Meta(description="folder of Asterisk's TIFFs, as the ingress has it: for replayed callbacks")
-    ] = None
-    max_body_bytes: Annotated[int, Meta(ge=1024, description="largest document of a replayed callback")] = (
-        32 * 1024 * 1024
-    )
-    ops_host: Annotated[str, Meta(description="address of health, metrics and operations")] = "127.0.0.1"
-    ops_port: Annotated[int, Meta(ge=0, le=65_535, description="port of health, metrics and operations")] = 8081
-    ops_token: Annotated[Secret | None, Meta(description="bearer token of the HTTP API; unset: the API is off")] = None
-    ops_read_token: Annotated[Secret | None, Meta(description="bearer token that may only read")] = None
     egress_proxy: Annotated[
         Secret | None,
         Meta(
@@ -134,35 +132,12 @@ class DispatcherSettings(EndpointSettings, frozen=True, kw_only=True):
     mail_from: Annotated[
         str | None, Meta(description="sender of all mail, `fax@example.com` or `Faxes <fax@example.com>`")
     ] = None
-    retention_days: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=36_500,
-            description="days that payloads, attempts and documents are kept after all of an event is settled; what is "
-            "owed or dead is never pruned",
-        ),
-    ] = 30
-    log_level: Annotated[
-        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="least level that is logged")
-    ] = "INFO"
-    log_format: Annotated[Literal["json", "console"], Meta(description="`json` for machines, `console` for people")] = (
-        "json"
-    )
 
     def check(self) -> None:
         """Check the proxy and the way of mail, too."""
         super().check()
         self.proxy()
         self.mail()
-        _check_spool_dir(self.asterisk_spool_dir)
-
-    def ops_tokens(self) -> tuple[str | None, str | None]:
-        """Return the token that may do everything, and the one that may read."""
-        return (
-            None if self.ops_token is None else self.ops_token.reveal(),
-            None if self.ops_read_token is None else self.ops_read_token.reveal(),
-        )
 
     def proxy(self) -> str | None:
         """Return the URL of EGRESS_PROXY; None if it is not set.
@@ -203,6 +178,49 @@ class DispatcherSettings(EndpointSettings, frozen=True, kw_only=True):
             return relay, parse_mailbox(self.mail_from)
         except ValueError as error:
             raise BadSetting(f"MAIL_FROM is wrong: {error}") from None
+
+
+class DispatcherSettings(ChannelSettings, frozen=True, kw_only=True):
+    """Variables of `python -m dispatcher`."""
+
+    media_url: Annotated[str, Meta(description="where documents are kept: `file:///…` or `s3://bucket/prefix`")]
+    asterisk_spool_dir: Annotated[
+        Path | None, Meta(description="folder of Asterisk's TIFFs, as the ingress has it: for replayed callbacks")
+    ] = None
+    max_body_bytes: Annotated[int, Meta(ge=1024, description="largest document of a replayed callback")] = (
+        32 * 1024 * 1024
+    )
+    retention_days: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=36_500,
+            description="days that payloads, attempts and documents are kept after all of an event is settled; what is "
+            "owed or dead is never pruned",
+        ),
+    ] = 30
+    ops_host: Annotated[str, Meta(description="address of health, metrics and operations")] = "127.0.0.1"
+    ops_port: Annotated[int, Meta(ge=0, le=65_535, description="port of health, metrics and operations")] = 8081
+    ops_token: Annotated[Secret | None, Meta(description="bearer token of the HTTP API; unset: the API is off")] = None
+    ops_read_token: Annotated[Secret | None, Meta(description="bearer token that may only read")] = None
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="least level that is logged")
+    ] = "INFO"
+    log_format: Annotated[Literal["json", "console"], Meta(description="`json` for machines, `console` for people")] = (
+        "json"
+    )
+
+    def check(self) -> None:
+        """Check the spool folder, too."""
+        super().check()
+        _check_spool_dir(self.asterisk_spool_dir)
+
+    def ops_tokens(self) -> tuple[str | None, str | None]:
+        """Return the token that may do everything, and the one that may read."""
+        return (
+            None if self.ops_token is None else self.ops_token.reveal(),
+            None if self.ops_read_token is None else self.ops_read_token.reveal(),
+        )
 
 
 def _check_spool_dir(folder: Path | None) -> None:

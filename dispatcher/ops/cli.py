@@ -3,9 +3,11 @@
 import typer
 from rich.table import Table
 
-from dispatcher.ops import endpoint_commands
+from dispatcher.ops import endpoint_care, endpoint_commands
 from dispatcher.ops.dead import commands as dead_commands
+from dispatcher.ops.faxes import commands as fax_commands
 from dispatcher.ops.listen_command import listen_command
+from dispatcher.ops.queues.commands import queues_command
 from dispatcher.ops.reconcile import reconcile_command
 from dispatcher.ops.simulate_command import simulate_command
 from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
@@ -13,8 +15,13 @@ from dispatcher.settings import StoreSettings
 from shared.broker import declare, topology
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Operate faxhook.")
+endpoint_commands.app.command(name="show")(endpoint_care.show_endpoint)
+endpoint_commands.app.command(name="test")(endpoint_care.send_test)
+endpoint_commands.app.command(name="tokens")(endpoint_care.rotate_tokens)
 app.add_typer(endpoint_commands.app, name="endpoints")
 app.add_typer(dead_commands.app, name="dead")
+app.add_typer(fax_commands.app, name="faxes")
+app.command(name="queues")(queues_command)
 app.command(name="simulate")(simulate_command)
 app.command(name="listen")(listen_command)
 app.command(name="reconcile")(reconcile_command)
