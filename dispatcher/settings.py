@@ -20,12 +20,30 @@ class StoreSettings(Settings, frozen=True, kw_only=True):
     backoff: Annotated[str, Meta(description="wait before each retry: numbers with s, m, h; `*n` repeats")] = (
         DEFAULT_BACKOFF
     )
+    ops_amqp_url: Annotated[
+        Secret | None, Meta(description="the same broker for operations, with the rights they need; absent: AMQP_URL")
+    ] = None
+    rabbitmq_api_url: Annotated[
+        Secret | None,
+        Meta(description="RabbitMQ's management API, `http://user:password@host:15672`: rates and unacked messages"),
+    ] = None
 
     def check(self) -> None:
         """Check the stores' URLs and the table of waits."""
         check_url("AMQP_URL", self.amqp_url.reveal(), ("amqp", "amqps"))
+        check_url("OPS_AMQP_URL", self.ops_amqp(), ("amqp", "amqps"))
+        if self.rabbitmq_api_url is not None:
+            check_url("RABBITMQ_API_URL", self.rabbitmq_api_url.reveal(), ("http", "https"))
         check_url("DATABASE_URL", self.database_url.reveal(), ("postgresql", "postgres"))
         self.backoff_seconds()
+
+    def ops_amqp(self) -> str:
+        """Return the broker's URL for operations."""
+        return (self.ops_amqp_url or self.amqp_url).reveal()
+
+    def rabbitmq_api(self) -> str | None:
+        """Return the URL of the broker's management API; None if it is not set."""
+        return None if self.rabbitmq_api_url is None else self.rabbitmq_api_url.reveal()
 
     def backoff_seconds(self) -> tuple[float, ...]:
         """Return the table of waits, in seconds.

@@ -1,0 +1,171 @@
+"""The bodies of `/v1/faxes`, `/v1/events` and `/v1/deliveries`; `--json` of the command line prints the same."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from shared.domain import Direction, Event, EventType, Phase, Provider
+
+DeliveryState = Literal["pending", "retrying", "told", "dead", "skipped"]
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One try at a delivery.
+
+    Attributes:
+        number: From 1.
+        seconds: How long it took, the answer included.
+        outcome: `told` or `not_told`.
+        url: Where it was posted to, without user and password: the endpoint's, or its failover's.
+        error: A stable code such as `timeout` or `http_503`; None where it was told.
+        answer: The first 2 KiB of what the receiver answered, unprintable characters escaped.
+    """
+
+    number: int
+    started_at: datetime
+    seconds: float
+    outcome: str
+    url: str | None
+    http_status: int | None
+    error: str | None
+    answer: str
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One event owed to one endpoint.
+
+    Attributes:
+        endpoint_url: As it is now, its password masked; None if the endpoint was deleted with its history.
+        state: `told`, `dead` and `skipped` are settled.
+        reason: Why it is dead (the cause) or skipped; None otherwise.
+        attempts_made: How many attempts were counted.
+        due_at: When the next attempt is due, or when a live lease ends; None once it is settled.
+        is_leased: A process holds it now: it is being attempted, or waits its turn there.
+        explanation: In a sentence, how it stands and what comes next.
+    """
+
+    id: UUID
+    event_id: str
+    endpoint_id: UUID
+    endpoint_url: str | None
+    state: DeliveryState
+    reason: str | None
+    attempts_made: int
+    created_at: datetime
+    settled_at: datetime | None
+    due_at: datetime | None
+    is_leased: bool
+    explanation: str
+
+
+class DeliveryWithAttempts(Delivery, frozen=True, kw_only=True):
+    """A delivery and every attempt at it, the first one first."""
+
+    attempts: tuple[Attempt, ...]
+
+
+class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as the ledger keeps it.
+
+    Attributes:
+        occurred_at: By the provider's clock; None where it gives no time.
+        received_at: When the ingress took the callback that brought it first.
+        recorded_at: When the dispatcher took it into the ledger.
+        is_overtaken: A later stage of the fax is known.
+        is_pruned: Its content was removed after RETENTION_DAYS; what stands here is what is kept longer.
+        owed: To how many endpoints, those included that it was skipped for.
+    """
+
+    id: str
+    provider: Provider
+    fax_id: str
+    type: EventType
+    phase: Phase
+    occurred_at: datetime | None
+    received_at: datetime
+    recorded_at: datetime
+    is_overtaken: bool
+    is_pruned: bool
+    owed: int
+
+
+class EventWithContent(RecordedEvent, frozen=True, kw_only=True):
+    """An event with what it said.
+
+    Attributes:
+        content: The event as it was published; None once it is pruned.
+    """
+
+    content: Event | None
+
+
+class Fax(msgspec.Struct, frozen=True, kw_only=True):
+    """A fax as its events tell it so far.
+
+    Attributes:
+        state: The type of the event that won.
+        conflicting: Different endings were reported.
+        first_received_at: When its first event came.
+        last_received_at: When its latest event came.
+    """
+
+    provider: Provider
+    fax_id: str
+    direction: Direction
+    state: EventType
+    conflicting: bool
+    from_number: str | None
+    to_number: str | None
+    job_id: str | None
+    pages: int | None
+    first_received_at: datetime
+    last_received_at: datetime
+
+
+class Untold(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint that is owed nothing of a fax, and why, as endpoints are set now."""
+
+    endpoint_id: UUID
+    endpoint_url: str
+    why: str
+
+
+class FaxStory(Fax, frozen=True, kw_only=True):
+    """A fax with everything that is known of it.
+
+    Attributes:
+        summary: In a sentence, how it stands and who was told of it.
+        events: In the order in which they were received.
+        deliveries: In the order in which they were owed, with their attempts.
+        untold: Endpoints that could have been meant but are owed nothing of this fax.
+        is_cut: There are more events, deliveries or attempts than are shown here.
+    """
+
+    summary: str
+    events: tuple[EventWithContent, ...]
+    deliveries: tuple[DeliveryWithAttempts, ...]
+    untold: tuple[Untold, ...]
+    is_cut: bool
+
+
+class FaxPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Faxes, the newest first. A page may be short, even empty, while `next` is not null: follow it."""
+
+    items: tuple[Fax, ...]
+    next: str | None
+
+
+class EventPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Events, the newest first. A page may be short, even empty, while `next` is not null: follow it."""
+
+    items: tuple[RecordedEvent, ...]
+    next: str | None
+
+
+class DeliveryPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Deliveries, the newest first. A page may be short, even empty, while `next` is not null: follow it."""
+
+    items: tuple[Delivery, ...]
+    next: str | None
