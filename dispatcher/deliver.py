@@ -103,6 +103,7 @@ class Deliverer:
         leased = _leased(
             claim.delivery_id, claim.event, claim.endpoint, claim.attempt, claim.lease_until, claim.owed_since
         )
+        leased.spent = claim.spent
         if cause := why_not_taken(claim):
             self._lanes.hold(claim.delivery_id)
             self._settler.in_background(self._settler.bury(leased, cause, "the endpoint takes no more"))
@@ -185,7 +186,7 @@ class Deliverer:
             self._report(leased, outcome, PutBack(), seconds)
             self._defer(leased, DEFER_WAITS_SECONDS[0])
             return
-        verdict = judge(outcome, leased.attempt, self._backoff_seconds)
+        verdict = judge(outcome, leased.attempt - leased.spent, self._backoff_seconds)
         self._report(leased, outcome, verdict, seconds)
         await self._settler.settle(leased, verdict, _record(leased, outcome, started_at, seconds))
 

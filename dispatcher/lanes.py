@@ -31,6 +31,7 @@ class Leased(msgspec.Struct, kw_only=True):
     Attributes:
         lease_until: By the ledger's clock: proves that the lease is ours.
         lease_ends: The same moment at the earliest on our monotonic clock, in seconds.
+        spent: Attempts before the last replay, which spend none of the budget.
         is_lost: The lease turned out to be another process's; nothing is attempted.
     """
 
@@ -41,6 +42,7 @@ class Leased(msgspec.Struct, kw_only=True):
     owed_since: datetime
     lease_until: datetime
     lease_ends: float
+    spent: int = 0
     is_lost: bool = False
 
 

@@ -22,6 +22,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         attempt: The number of the attempt to make, from 1.
+        spent: Attempts before the last replay, which spend none of the budget.
+        owed_since: Its last replay, else when it came to be owed.
         is_removed: The endpoint was removed after the delivery was owed.
         is_gone: The endpoint is disabled because it answered 410.
         lease_until: By the ledger's clock; whoever renews or releases the lease must name it.
@@ -33,6 +35,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     is_removed: bool
     is_gone: bool
     attempt: int
+    spent: int
     owed_since: datetime
     lease_until: datetime
     fax_rank: int
@@ -87,7 +90,8 @@ WHERE d.id = wanted.id
   AND endpoints.id = d.endpoint_id
   AND events.id = d.event_id
   AND faxes.provider = events.provider AND faxes.fax_id = events.fax_id
-RETURNING d.id, d.attempts, d.created_at, d.lease_until, events.body, faxes.rank, {COLUMNS}
+RETURNING d.id, d.attempts, d.budget_from, coalesce(d.replayed_at, d.created_at) AS owed_since, d.lease_until,
+          events.body, faxes.rank, {COLUMNS}
 """  # noqa: S608 - the inserted text is a constant
 
 
@@ -104,8 +108,9 @@ async def claim(
             endpoint=store.from_row(row),
             is_removed=row["removed_at"] is not None,
             is_gone=row["is_gone"],
-            owed_since=row["created_at"],
+            owed_since=row["owed_since"],
             attempt=row["attempts"] + 1,
+            spent=row["budget_from"],
             lease_until=row["lease_until"],
             fax_rank=row["rank"],
         )

@@ -74,7 +74,7 @@ Verdict = Settle | RetryAfter | Bury | PutBack
 
 
 def judge(outcome: Outcome, attempt: int, backoff: Sequence[float]) -> Verdict:
-    """Return what becomes of a delivery after its *attempt* (from 1) with this outcome.
+    """Return what becomes of a delivery after the *attempt* (from 1, by its budget) with this outcome.
 
     >>> judge(NotTold(error="timeout"), 1, [300.0])
     RetryAfter(wait_seconds=300.0)

@@ -17,14 +17,15 @@ import msgspec
 
 from ingress.metrics import Metrics
 from shared.broker import DEAD_CALLBACK, FAX_DEAD, FAX_IN
-from shared.callback import Adapter, Callback, Document, Parsed, SpoolFile, Verified
-from shared.domain import SCHEMA_VERSION, Event, Media, Provider, encode_event
+from shared.callback import Adapter, Callback, Parsed, Verified
+from shared.documents import with_document
+from shared.domain import SCHEMA_VERSION, Event, Provider
 from shared.errors import Unavailable, Unreadable, place_of
 from shared.ids import uuid7
 from shared.log import get_logger
-from shared.media import MediaUnavailable
-from shared.providers.spool import read_spool_file
+from shared.media import DocumentStore, MediaUnavailable
 from shared.publisher import NotKept
+from shared.quarantine import QuarantinedCallback, event_message
 
 Value = TypeVar("Value")
 
@@ -33,9 +34,6 @@ KEEP_TIMEOUT_SECONDS: Final = 1.7
 
 THREAD_FROM_BYTES: Final = 256 * 1024
 """A digest over this much takes about 0.15 ms (HMAC-SHA1, 0.55 ms per MB); longer ones leave the event loop."""
-
-MOST_EVENT_BYTES: Final = 1024 * 1024
-"""Of an event without its document. A real one has 1 to 5 kB; RabbitMQ 4 refuses messages over 16 MiB."""
 
 _CREDENTIALS: Final = frozenset(
     {
@@ -59,13 +57,6 @@ class EventPublisher(Protocol):
         """Return once a queue holds the message; raise `NotKept` otherwise."""
 
 
-class DocumentStore(Protocol):
-    """What the receiver needs of a media store."""
-
-    async def put(self, content: bytes, content_type: str) -> Media:
-        """Return where *content* is kept; raise `MediaUnavailable` otherwise."""
-
-
 class Accepted(msgspec.Struct, frozen=True, tag="accepted", tag_field="status"):
     """The answer 200 for an event that was published."""
 
@@ -76,21 +67,6 @@ class Quarantined(msgspec.Struct, frozen=True, tag="quarantined", tag_field="sta
     """The answer 200 for a callback that lies in `dead.callbacks`."""
 
     callback_id: str
-
-
-class QuarantinedCallback(msgspec.Struct, frozen=True, kw_only=True):
-    """The message in `dead.callbacks`: everything that a mended parser needs, and why it lies there."""
-
-    callback_id: str
-    provider: Provider
-    route: str
-    target: str
-    headers: dict[str, str]
-    verified_by: str
-    body: Media
-    received_at: Any
-    cause: str
-    reason: str
 
 
 class Receiver:
@@ -135,8 +111,8 @@ class Receiver:
             event = parsed.event
             if parsed.document is not None:
                 async with asyncio.timeout(KEEP_TIMEOUT_SECONDS):
-                    event = await self._with_document(parsed, parsed.document)
-            message = _message(event)
+                    event = await self._with_document(parsed)
+            message, headers = event_message(event)
         except Unreadable as error:
             return await self._quarantine(adapter.provider, callback, verified, error.code, str(error))
         except (MediaUnavailable, TimeoutError):
@@ -144,21 +120,15 @@ class Receiver:
         except Exception as error:  # noqa: BLE001 - a bug of ours must not lose what is signed
             reason = f"our parser failed with {place_of(error)}"
             return await self._quarantine(adapter.provider, callback, verified, "parser_crashed", reason)
-        headers: dict[str, str | int] = {"event_id": event.id, "schema": SCHEMA_VERSION}
         await self._publisher.publish(FAX_IN, event.routing_key, message, headers)
         return Accepted(event.id)
 
-    async def _with_document(self, parsed: Parsed, document: Document | SpoolFile) -> Event:
-        if isinstance(document, SpoolFile):
-            assert self._spool_dir is not None, "without a spool folder the adapter names no file"
-            found = await asyncio.to_thread(read_spool_file, document.path, self._spool_dir, self._spool_limit_bytes)
-            if isinstance(found, str):
-                self._metrics.media_missing.inc()
-                self._log.warning("media.missing", event_id=parsed.event.id, reason=found)
-                return parsed.event
-            document = found
-        media = await self._media.put(document.content, document.content_type)
-        return msgspec.structs.replace(parsed.event, media=media)
+    async def _with_document(self, parsed: Parsed) -> Event:
+        event, missing = await with_document(parsed, self._media, self._spool_dir, self._spool_limit_bytes)
+        if missing is not None:
+            self._metrics.media_missing.inc()
+            self._log.warning("media.missing", event_id=event.id, reason=missing)
+        return event
 
     async def _quarantine(
         self, provider: Provider, callback: Callback, verified: Verified, cause: str, reason: str
@@ -201,20 +171,6 @@ async def _called(callback: Callback, work: Callable[..., Value], *arguments: An
     if len(callback.body) < THREAD_FROM_BYTES:
         return work(*arguments)
     return await asyncio.to_thread(work, *arguments)
-
-
-def _message(event: Event) -> bytes:
-    """Return the message that carries *event*.
-
-    Raises:
-        Unreadable: Later steps could not carry it: an id that is no header value, or more than a message may hold.
-    """
-    if not (event.id.isascii() and event.id.isprintable()):
-        raise Unreadable("the event's id holds characters that no header can carry")
-    message = encode_event(event)
-    if len(message) > MOST_EVENT_BYTES:
-        raise Unreadable(f"the event has {len(message)} bytes without its document, {MOST_EVENT_BYTES} are allowed")
-    return message
 
 
 def _printable(text: str) -> str:

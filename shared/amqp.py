@@ -4,13 +4,15 @@ aiormq does what is done once: handshake, TLS, log-in, heartbeats, closing. What
 because a task, a queue and a lock for each frame cost four times the work itself: outgoing frames are gathered in one
 buffer and written together, confirms and deliveries are handled where they arrive.
 
-`keep_connected` is the only way in: it holds one connection open, for ever, and hands each new one to its user.
+Two ways in: `keep_connected` holds one connection open, for ever, and hands each new one to its user; `connected` is
+for what is done once, and fails with its connection.
 """
 
 import asyncio
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import aiormq
@@ -141,6 +143,19 @@ class Channel:
         """Acknowledge the message *tag*, or everything up to it."""
         self.write(frame.marshal(commands.Basic.Ack(delivery_tag=tag, multiple=multiple), self.number))
 
+    def put_back(self) -> None:
+        """Return everything that was pushed and not acknowledged to its queue."""
+        self.write(frame.marshal(commands.Basic.Nack(delivery_tag=0, multiple=True, requeue=True), self.number))
+
+    async def ready_in(self, queue: str) -> tuple[int, int]:
+        """Return how many messages of the queue are ready, and how many consumers it has."""
+        reply = await self.call(commands.Queue.Declare(queue=queue, passive=True))
+        return int(reply.message_count), int(reply.consumer_count)
+
+    async def prefetch(self, count: int) -> None:
+        """Let consumers that begin from now on have so many messages unacknowledged, 1 to 65,535."""
+        await self.call(commands.Basic.Qos(prefetch_count=count))
+
     async def wait(self) -> None:
         """Wait until a message is there.
 
@@ -264,8 +279,7 @@ async def keep_connected(amqp_url: str, name: str, use: Callable[[aiormq.Connect
 
     Ends when *use* returns, or by cancellation, which *use* gets to see first; the connection is closed after it.
     """
-    url = URL(amqp_url)
-    url = url.update_query(name=name, heartbeat=url.query.get("heartbeat", str(HEARTBEAT_SECONDS)))
+    url = _named(amqp_url, name)
     log = get_logger()
     wait_seconds = RECONNECT_SECONDS[0]
     while True:
@@ -283,6 +297,28 @@ async def keep_connected(amqp_url: str, name: str, use: Callable[[aiormq.Connect
             await _close(connection, transport)
         await asyncio.sleep(wait_seconds * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
         wait_seconds = min(wait_seconds * 2, RECONNECT_SECONDS[1])
+
+
+@asynccontextmanager
+async def connected(amqp_url: str, name: str) -> AsyncIterator[aiormq.Connection]:
+    """Yield one connection, and close it.
+
+    Raises:
+        ConnectionLost: It cannot be had.
+    """
+    url = _named(amqp_url, name)
+    transport = _KnownTransport(url.scheme)
+    connection = aiormq.Connection(url, transport_factory=transport)
+    try:
+        await _connect(connection)
+        yield connection
+    finally:
+        await _close(connection, transport)
+
+
+def _named(amqp_url: str, name: str) -> URL:
+    url = URL(amqp_url)
+    return url.update_query(name=name, heartbeat=url.query.get("heartbeat", str(HEARTBEAT_SECONDS)))
 
 
 class _KnownTransport(TransportFactory):

@@ -5,7 +5,7 @@ import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -31,6 +31,13 @@ class MediaUnavailable(FaxhookError):
     """The media store did not take or give a document."""
 
     code = "media_unavailable"
+
+
+class DocumentStore(Protocol):
+    """What keeping a document needs of a media store."""
+
+    async def put(self, content: bytes, content_type: str) -> Media:
+        """Return where *content* is kept; raise `MediaUnavailable` otherwise."""
 
 
 class MediaStore:

@@ -4,17 +4,20 @@ To add a provider: an adapter, its secrets in `settings`, and two lines here. It
 tests/shared/providers/test_every_adapter.py passes with it.
 """
 
+import secrets
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from shared.callback import Adapter
+from shared.domain import Provider
 from shared.providers.asterisk import AsteriskAdapter
 from shared.providers.phaxio import PhaxioAdapter
 from shared.providers.settings import ProviderSettings
 from shared.providers.sinch import SinchAdapter
 from shared.providers.telnyx import TelnyxAdapter
 
-__all__ = ["ALL_ROUTES", "ProviderSettings", "make_adapters"]
+__all__ = ["ALL_ROUTES", "ProviderSettings", "make_adapters", "make_parsers"]
 
 ALL_ROUTES: Final[frozenset[str]] = frozenset(
     route for kind in (PhaxioAdapter, TelnyxAdapter, SinchAdapter, AsteriskAdapter) for route in kind.routes
@@ -29,6 +32,24 @@ def make_adapters(settings: ProviderSettings) -> dict[str, Adapter]:
         ValueError: A setting cannot be right; the sentence says which and shows no secret.
     """
     return {route: adapter for adapter in _configured(settings) for route in adapter.routes}
+
+
+def make_parsers(spool_dir: Path | None) -> dict[Provider, Adapter]:
+    """Return every provider's adapter for its `parse` alone: for callbacks that were verified when they came.
+
+    Parsing needs no secrets. The adapters do, so each gets one that nobody knows: nothing verifies by them.
+
+    Raises:
+        ValueError: The spool folder's path is not absolute.
+    """
+    nobodys = (secrets.token_hex(32),)
+    adapters: tuple[Adapter, ...] = (
+        PhaxioAdapter(callback_tokens=(), api_secrets=nobodys, public_url=""),
+        TelnyxAdapter(public_keys=()),
+        SinchAdapter(users=(), passwords=(), hmac_secrets=nobodys, allow_unverified=False),
+        AsteriskAdapter(secrets=nobodys, spool_dir=spool_dir),
+    )
+    return {adapter.provider: adapter for adapter in adapters}
 
 
 def _configured(settings: ProviderSettings) -> Iterator[Adapter]:

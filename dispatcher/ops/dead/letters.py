@@ -3,7 +3,7 @@
 | kind | where it is | its id |
 |---|---|---|
 | delivery | the ledger (state `dead`); the message in `dead.deliveries` is its copy | the delivery's |
-| delivery | only a message in `dead.deliveries` (`is_message` is true): unreadable, or the broker gave it up | `message-…` |
+| delivery | only a message in `dead.deliveries` (`is_message`): unreadable, or given up by the broker | `message-…` |
 | callback | `dead.callbacks`, its raw body in the media store | the callback's |
 | event | `dead.events` | `event-…`: made of the message's content, so that it is the same at every look |
 

@@ -1,0 +1,232 @@
+"""What a message in a dead-letter queue is: read into a letter, whoever wrote it. Pure; nothing here raises.
+
+Three hands write there: the ingress and the dispatcher, with headers or bodies that say why, and RabbitMQ itself, whose
+`x-death` header tells when and how a message left its queue.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from dispatcher.messages import DeadDelivery, DeliveryMessage
+from dispatcher.ops.dead.causes import group_of
+from dispatcher.ops.dead.letters import DeadFilter, DeadLetter, Kind
+from shared.amqp import Delivered
+from shared.broker import DEAD_CALLBACK, DEAD_EVENT
+from shared.domain import Event, decode_event
+from shared.quarantine import QuarantinedCallback
+
+QUEUES: Final[dict[Kind, str]] = {
+    "callback": f"dead.{DEAD_CALLBACK}s",
+    "event": f"dead.{DEAD_EVENT}s",
+    "delivery": "dead.deliveries",
+}
+
+UNREADABLE: Final = (msgspec.DecodeError, ValueError, RecursionError)
+
+_BROKER: Final = {
+    "delivery_limit": "the broker gave it up: it was handed out and came back too often",
+    "rejected": "a consumer rejected it",
+    "expired": "it expired",
+    "maxlen": "its queue was full",
+}
+
+
+class Copy(msgspec.Struct, frozen=True, kw_only=True):
+    """A readable message in `dead.deliveries`: which delivery it points at; what becomes of it the ledger knows.
+
+    Attributes:
+        is_ours: Written by the dispatcher when the delivery died, and no more than the ledger row's copy.
+    """
+
+    delivery_id: UUID
+    died_at: datetime | None
+    is_ours: bool
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """A message, read. `copy` is of deliveries only; `digest` (SHA-256, hex) is of the body."""
+
+    letter: DeadLetter
+    digest: str
+    copy: Copy | None = None
+
+
+def read(kind: Kind, message: Delivered) -> Found:
+    """Return the letter that *message* of the queue of *kind* is."""
+    match kind:
+        case "callback":
+            return _read_callback(message)
+        case "event":
+            return _read_event(message)
+        case "delivery":
+            return _read_delivery(message)
+
+
+def fits(letter: DeadLetter, wanted: DeadFilter, now: datetime) -> bool:
+    """Does *letter* match *wanted*? What a letter does not say matches no filter that asks for it."""
+    age_seconds = None if letter.died_at is None else (now - letter.died_at).total_seconds()
+    return (
+        (wanted.kind is None or letter.kind == wanted.kind)
+        and (wanted.endpoint_id is None or letter.endpoint_id == wanted.endpoint_id)
+        and (wanted.provider is None or letter.provider == wanted.provider)
+        and (wanted.cause is None or wanted.cause in {letter.cause, letter.group})
+        and (wanted.type is None or letter.type == wanted.type)
+        and (wanted.event_id is None or letter.event_id == wanted.event_id)
+        and (
+            wanted.older_than_seconds is None or (age_seconds is not None and age_seconds >= wanted.older_than_seconds)
+        )
+        and (
+            wanted.younger_than_seconds is None
+            or (age_seconds is not None and age_seconds <= wanted.younger_than_seconds)
+        )
+    )
+
+
+def shown_message(kind: Kind, body: bytes) -> Any:
+    """Return a message's content for people, as far as it can be read."""
+    try:
+        content = msgspec.json.decode(body)
+    except UNREADABLE:
+        return {"kind": kind, "bytes": len(body), "begins": body[:200].decode("utf-8", "replace")}
+    return content
+
+
+def as_event(body: bytes) -> Event | None:
+    """Return the event of a message; None if it is none."""
+    try:
+        return decode_event(body)
+    except UNREADABLE:
+        return None
+
+
+def as_callback(body: bytes) -> QuarantinedCallback | None:
+    """Return the callback of a message; None if it is none."""
+    try:
+        return msgspec.json.decode(body, type=QuarantinedCallback)
+    except UNREADABLE:
+        return None
+
+
+def _read_callback(message: Delivered) -> Found:
+    digest = _digest(message.body)
+    callback = as_callback(message.body)
+    if callback is None:
+        letter = _unread("callback", digest, message, {})
+    else:
+        letter = DeadLetter(
+            id=callback.callback_id,
+            kind="callback",
+            cause=callback.cause,
+            group=group_of("callback", callback.cause).key,
+            reason=callback.reason,
+            provider=callback.provider,
+            died_at=_aware(callback.received_at),
+        )
+    return Found(letter=letter, digest=digest)
+
+
+def _read_event(message: Delivered) -> Found:
+    digest = _digest(message.body)
+    event = as_event(message.body)
+    told = {} if event is None else _of_event(event)
+    if not told and (event_id := _text(message.headers.get("event_id"))):
+        told = {"event_id": event_id}
+    return Found(letter=_unread("event", digest, message, told), digest=digest)
+
+
+def _of_event(event: Event) -> dict[str, Any]:
+    return {
+        "event_id": event.id,
+        "provider": str(event.provider),
+        "fax_id": event.fax_id,
+        "type": str(event.type),
+    }
+
+
+def _read_delivery(message: Delivered) -> Found:
+    digest = _digest(message.body)
+    # Told apart by their fields: ours has all of a dead letter, the broker's is the plain message that it gave up.
+    try:
+        dead = msgspec.json.decode(message.body, type=DeadDelivery)
+    except UNREADABLE:
+        return _read_given_up(message, digest)
+    letter = DeadLetter(
+        id=f"message-{digest[:32]}",
+        kind="delivery",
+        cause=dead.cause,
+        group=group_of("delivery", dead.cause).key,
+        reason=dead.reason,
+        event_id=dead.event_id,
+        endpoint_id=dead.endpoint_id,
+        attempts=dead.attempt,
+        died_at=_aware(dead.died_at),
+        is_message=True,
+    )
+    copy = Copy(delivery_id=dead.delivery_id, died_at=letter.died_at, is_ours=True)
+    return Found(letter=letter, digest=digest, copy=copy)
+
+
+def _read_given_up(message: Delivered, digest: str) -> Found:
+    letter = _unread("delivery", digest, message, {"is_message": True})
+    try:
+        wanted = msgspec.json.decode(message.body, type=DeliveryMessage)
+    except UNREADABLE:
+        return Found(letter=letter, digest=digest)
+    copy = Copy(delivery_id=wanted.delivery_id, died_at=letter.died_at, is_ours=False)
+    return Found(letter=msgspec.structs.replace(letter, attempts=wanted.attempt - 1), digest=digest, copy=copy)
+
+
+def _unread(kind: Kind, digest: str, message: Delivered, told: Mapping[str, Any]) -> DeadLetter:
+    """Return a letter by its headers: ours, else the broker's."""
+    headers = message.headers
+    broker_cause, broker_died_at = _x_death(headers)
+    cause = _text(headers.get("cause")) or broker_cause or "unreadable"
+    reason = _text(headers.get("reason")) or _BROKER.get(broker_cause, "") or "the message cannot be read"
+    name = "message" if kind == "delivery" else kind
+    return DeadLetter(
+        id=f"{name}-{digest[:32]}",
+        kind=kind,
+        cause=cause,
+        group=group_of(kind, cause).key,
+        reason=reason,
+        died_at=_time(headers.get("died_at")) or broker_died_at,
+        **told,
+    )
+
+
+def _x_death(headers: Mapping[str, Any]) -> tuple[str, datetime | None]:
+    """Return why and when RabbitMQ moved a message here; empty if it did not."""
+    deaths = headers.get("x-death")
+    latest = deaths[0] if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict) else None
+    if latest is None:
+        return "", None
+    died_at = latest.get("time")
+    return _text(latest.get("reason")), _aware(died_at) if isinstance(died_at, datetime) else None
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    return value[:1_000] if isinstance(value, str) else ""
+
+
+def _time(value: Any) -> datetime | None:
+    try:
+        return _aware(datetime.fromisoformat(_text(value)))
+    except ValueError:
+        return None
+
+
+def _aware(time: Any) -> datetime | None:
+    if not isinstance(time, datetime):
+        return None
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

@@ -1,0 +1,33 @@
+"""An event gets the document that came with its callback: kept first, so that the event can say where."""
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+
+from shared.callback import Parsed, SpoolFile
+from shared.domain import Event
+from shared.media import DocumentStore
+from shared.providers.spool import NoDocument, read_spool_file
+
+
+async def with_document(
+    parsed: Parsed, store: DocumentStore, spool_dir: Path | None, limit_bytes: int
+) -> tuple[Event, NoDocument | None]:
+    """Return the event with its document kept; or without it, and why there is none where it was said to be.
+
+    Raises:
+        MediaUnavailable: The document is there and the store did not take it.
+        Unreadable: Its path leads out of the spool folder.
+    """
+    document = parsed.document
+    if isinstance(document, SpoolFile):
+        assert spool_dir is not None, "without a spool folder the adapter names no file"
+        found = await asyncio.to_thread(read_spool_file, document.path, spool_dir, limit_bytes)
+        if isinstance(found, str):
+            return parsed.event, found
+        document = found
+    if document is None:
+        return parsed.event, None
+    media = await store.put(document.content, document.content_type)
+    return msgspec.structs.replace(parsed.event, media=media), None
