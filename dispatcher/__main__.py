@@ -17,7 +17,9 @@ from dispatcher.fetch import Documents
 from dispatcher.intake import Intake
 from dispatcher.metrics import Metrics
 from dispatcher.ops.endpoint_api import EndpointApi
-from dispatcher.ops.http import ops_app, serving
+from dispatcher.ops.faxes.api import FaxApi
+from dispatcher.ops.faxes.reader import FaxReader
+from dispatcher.ops.http import Routes, ops_app, serving
 from dispatcher.pool import open_pool
 from dispatcher.recorder import Recorder
 from dispatcher.settings import DispatcherSettings
@@ -93,7 +95,8 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
 
         api = EndpointApi(pool, store, intake, settings.seal(), settings.allowed_networks())
         token, read_token = settings.ops_tokens()
-        app = ops_app(metrics, problems, [api], token, read_token)
+        parts: list[Routes] = [api, FaxApi(FaxReader(pool))]
+        app = ops_app(metrics, problems, parts, token, read_token)
         port = await stack.enter_async_context(serving(app, settings.ops_host, settings.ops_port))
         log.info("service.listening", host=settings.ops_host, port=port)
         async with AsyncExitStack() as consuming:

@@ -102,21 +102,7 @@ class EndpointStore:
 
     def from_row(self, row: Any) -> Endpoint:
         """Return the endpoint of a row with `COLUMNS`."""
-        return Endpoint(
-            id=row["endpoint_id"],
-            scope=row["scope"],
-            direction=row["direction"],
-            match=_match(row),
-            url=row["url"],
-            failover_url=row["failover_url"],
-            format=row["format"],
-            tokens=tuple(self._seal.open(sealed) for sealed in row["sealed_tokens"]),
-            inflight=row["inflight"],
-            overtaken=row["overtaken"],
-            enabled=row["enabled"],
-            timeout_seconds=row["timeout_seconds"],
-            max_concurrent=row["max_concurrent"],
-        )
+        return endpoint_of(row, tuple(self._seal.open(sealed) for sealed in row["sealed_tokens"]))
 
     def _values(self, endpoint: Endpoint) -> Sequence[Any]:
         fax = endpoint.match if isinstance(endpoint.match, FaxMatch) else FaxMatch()
@@ -138,6 +124,25 @@ class EndpointStore:
             endpoint.timeout_seconds,
             endpoint.max_concurrent,
         )
+
+
+def endpoint_of(row: Any, tokens: tuple[str, ...] = ()) -> Endpoint:
+    """Return the endpoint of a row with `COLUMNS`, its tokens left sealed unless they are given."""
+    return Endpoint(
+        id=row["endpoint_id"],
+        scope=row["scope"],
+        direction=row["direction"],
+        match=_match(row),
+        url=row["url"],
+        failover_url=row["failover_url"],
+        format=row["format"],
+        tokens=tokens,
+        inflight=row["inflight"],
+        overtaken=row["overtaken"],
+        enabled=row["enabled"],
+        timeout_seconds=row["timeout_seconds"],
+        max_concurrent=row["max_concurrent"],
+    )
 
 
 def _match(row: Any) -> str | FaxMatch | None:

@@ -2,22 +2,25 @@
 
 import hmac
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+import asyncpg
 import msgspec
 from aiohttp import web
 
+from dispatcher.ops.bad_fields import wrong_field
 from dispatcher.ops.commands import MOST_ID_CHARACTERS, CommandReused
+from dispatcher.ops.cursor import BadCursor
 from dispatcher.ops.endpoint_input import BadEndpoint
 from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY
 from shared.log import get_logger
 
 PREFIX: Final = "/v1/"
 READ_METHODS: Final = frozenset({"GET", "HEAD"})
-MOST_PER_PAGE: Final = 200
 WHO: Final = web.RequestKey("who", str)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Query = TypeVar("Query", bound=msgspec.Struct)
 
 
 class Problem(Exception):
@@ -72,19 +75,59 @@ def guard(token: str | None, read_token: str | None) -> Any:
 
 
 def _problem_of(request: web.Request, error: Exception) -> Problem:
-    match error:
-        case Problem():
-            return error
-        case BadEndpoint():
-            return Problem(422, error.code, str(error), error.field)
-        case CommandReused():
-            return Problem(409, error.code, str(error), "command_id")
-        case web.HTTPException():
-            return Problem(error.status, error.reason.lower().replace(" ", "_"), f"{request.method} {request.path}")
-    if isinstance(error, (*LEDGER_AWAY, *LEDGER_BUSY)):
-        return Problem(503, "unavailable", "the ledger does not answer now, try again")
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, web.HTTPException):
+        return Problem(error.status, error.reason.lower().replace(" ", "_"), f"{request.method} {request.path}")
+    for kinds, problem in _PROBLEMS:
+        if isinstance(error, kinds):
+            return problem(error)
     get_logger().error("api.crashed", method=request.method, route=_route(request), exc_info=error)
     return Problem(500, "crashed", "our own code failed; the log says where")
+
+
+_PROBLEMS: Final[tuple[tuple[Any, Callable[[Any], Problem]], ...]] = (
+    (BadEndpoint, lambda error: Problem(422, error.code, str(error), error.field)),
+    (BadCursor, lambda error: Problem(422, error.code, str(error), "after")),
+    (CommandReused, lambda error: Problem(409, error.code, str(error), "command_id")),
+    (asyncpg.DataError, lambda _: Problem(422, "bad_value", "a value that the ledger cannot keep, such as a NUL")),
+    (
+        (*LEDGER_AWAY, *LEDGER_BUSY),
+        lambda _: Problem(503, "unavailable", "the ledger does not answer now, try again"),
+    ),
+)
+"""What errors become, the first that fits; before the ledger's: a driver's refusal of a value is one of its errors."""
+
+
+def read_query(request: web.Request, kind: type[Query]) -> Query:
+    """Return the query's parameters as a struct of *kind*.
+
+    Raises:
+        Problem: Names the parameter that is unknown, given twice, or wrong.
+    """
+    given: dict[str, str] = {}
+    for name, value in request.query.items():
+        if name in given:
+            raise Problem(422, "bad_query", "was given twice", name)
+        given[name] = value
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        field, reason = wrong_field(error)
+        raise Problem(422, "bad_query", f"{field}: {reason}" if field else reason, field) from None
+
+
+async def read_body(request: web.Request, kind: type[Query]) -> Query:
+    """Return the request's JSON object as a struct of *kind*; an absent body is an empty one.
+
+    Raises:
+        Problem: It is no JSON object, or a field is unknown or wrong.
+    """
+    try:
+        return msgspec.convert(await read_object(request), kind)
+    except msgspec.ValidationError as error:
+        field, reason = wrong_field(error)
+        raise Problem(422, "bad_body", f"{field}: {reason}" if field else reason, field) from None
 
 
 async def read_object(request: web.Request) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from dispatcher.egress import Network
 from dispatcher.endpoint_store import EndpointStore
 from dispatcher.formats.tokens import new_token
 from dispatcher.intake import Intake
-from dispatcher.ops.api import MOST_PER_PAGE, WHO, Problem, answered, read_object, take_command_id
+from dispatcher.ops.api import WHO, Problem, answered, read_object, take_command_id
 from dispatcher.ops.commands import Answer, digest_of, run_once
+from dispatcher.ops.cursor import MOST_PER_PAGE
 from dispatcher.ops.endpoint_fields import EndpointFields, changed, new_endpoint, read_fields, shown
 from dispatcher.ops.endpoint_input import BadEndpoint
 from dispatcher.ops.reachable import check_reachable

@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from dispatcher.formats import DEFAULT_FORMAT, FORMATS
 from dispatcher.formats.tokens import check_token, new_token, public_key
+from dispatcher.ops.bad_fields import wrong_field
 from dispatcher.ops.endpoint_input import BadEndpoint, checked_url
 from dispatcher.routing import Endpoint, EndpointDirection, FaxMatch, Overtaken, Scope
 from shared.ids import uuid7
@@ -45,11 +46,8 @@ def read_fields(given: Mapping[str, Any]) -> EndpointFields:
     try:
         return msgspec.convert(given, EndpointFields)
     except msgspec.ValidationError as error:
-        reason, _, path = str(error).partition(" - at `$.")
-        field = path.partition("`")[0].partition("[")[0].partition(".")[0]
-        if not field and (unknown := re.search(r"unknown field `(\w+)`", reason)):
-            raise BadEndpoint(unknown[1], "there is no such field") from None
-        raise BadEndpoint(field or "endpoint", reason[:1].lower() + reason[1:]) from None
+        field, reason = wrong_field(error)
+        raise BadEndpoint(field or "endpoint", reason) from None
 
 
 def new_endpoint(fields: EndpointFields) -> Endpoint:

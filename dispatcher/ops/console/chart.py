@@ -43,9 +43,7 @@ class Point(msgspec.Struct, frozen=True):
     value: int
 
 
-def points(
-    samples: Sequence[tuple[datetime, Mapping[str, int]]], belongs: Callable[[str], bool]
-) -> list[Point]:
+def points(samples: Sequence[tuple[datetime, Mapping[str, int]]], belongs: Callable[[str], bool]) -> list[Point]:
     """Return the sum of the queues that belong together, at each time that any of them was read."""
     summed = []
     for at, messages in samples:
@@ -91,7 +89,7 @@ def _place(point: Point, now: datetime, top: int) -> tuple[float, float]:
 
 def _line(stretch: Sequence[tuple[float, float]]) -> str:
     if len(stretch) == 1:  # a lone sample: as wide as a sample is long, or it would not be seen
-        (x, y), = stretch
+        ((x, y),) = stretch
         stretch = [(x - 1, y), (x, y)]
     return "M" + " L".join(f"{x:g} {y:g}" for x, y in stretch)
 

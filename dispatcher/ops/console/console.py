@@ -34,9 +34,7 @@ class Console:
         token, read_token = tokens
         audit = Audit(sources.pool)
         self._renderer = Renderer(utc_now)
-        self._door = Door(
-            Sessions(token, read_token, time.time) if token else None, self._renderer, sources.badges
-        )
+        self._door = Door(Sessions(token, read_token, time.time) if token else None, self._renderer, sources.badges)
         self._login = Login(self._door, audit, time.monotonic)
         self._audit = audit
         self._overview = Overview(sources, problems, utc_now)

@@ -49,9 +49,7 @@ class DeadPages:
             groups=groups,
             count=sum(group.count for group in groups),
             jobs=with_jobs,
-            endpoints=await self._sources.named(
-                group.endpoint_id for group in groups if group.endpoint_id is not None
-            ),
+            endpoints=await self._sources.named(group.endpoint_id for group in groups if group.endpoint_id is not None),
             group_path=group_path,
             **_filter_context(chosen),
         )
@@ -124,8 +122,9 @@ class DeadPages:
         try:
             job_id = UUID(visit.request.match_info["id"])
         except ValueError:
-            raise Trouble(404, "There is no such job", "The address names none. The latest stand under Dead letters.") \
-                from None
+            raise Trouble(
+                404, "There is no such job", "The address names none. The latest stand under Dead letters."
+            ) from None
         job = await _asked(self._dead.job(job_id))
         if job.state == "done":
             self._sources.forget()

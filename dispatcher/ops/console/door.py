@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
+import asyncpg
 import msgspec
 from aiohttp import hdrs, web
 
@@ -205,6 +206,8 @@ def _trouble_of(error: Exception) -> Trouble | None:
             return error
         case web.HTTPException():
             return Trouble(error.status, error.reason, "There is no such page here.")
+    if isinstance(error, asyncpg.DataError):  # before the ledger's: a driver's refusal of a value is one of its errors
+        return Trouble(422, "That cannot be looked for", "It holds something that no id holds, such as a NUL.")
     if isinstance(error, (*LEDGER_AWAY, *LEDGER_BUSY)):
         return Trouble(
             503,

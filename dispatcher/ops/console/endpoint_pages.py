@@ -220,8 +220,9 @@ async def _asked(answer: Awaitable[Any]) -> Any:
     except NoSuchEndpoint:
         raise Trouble(404, "No such endpoint", "There is none with this id, or it was removed.") from None
     except CommandReused:
-        raise Trouble(409, "Nothing was changed", "This form was sent before. Reload the page, then try again.") \
-            from None
+        raise Trouble(
+            409, "Nothing was changed", "This form was sent before. Reload the page, then try again."
+        ) from None
 
 
 def _own_fields(form: Mapping[str, str]) -> dict[str, str]:

@@ -49,8 +49,9 @@ class FaxPages:
         try:
             page = await self._faxes.faxes(wanted)
         except FaxhookError:
-            raise Trouble(404, "There is no such page", "Follow the links of the list; this address is none of them.") \
-                from None
+            raise Trouble(
+                404, "There is no such page", "Follow the links of the list; this address is none of them."
+            ) from None
         return visit.page(
             "faxes.html",
             page=page,

@@ -81,7 +81,8 @@ class Login:
         session = self._door.session_of(request)
         form = await read_form(request)
         if isinstance(session, Session) and not hmac.compare_digest(
-            form.get(FORM_TOKEN, "").encode("utf-8", "surrogateescape"), self._door.sessions.form_token(session).encode()
+            form.get(FORM_TOKEN, "").encode("utf-8", "surrogateescape"),
+            self._door.sessions.form_token(session).encode(),
         ):
             return web.Response(status=303, headers={"Location": "/"})
         response = web.Response(status=303, headers={"Location": "/login?why=out", "Cache-Control": "no-store"})

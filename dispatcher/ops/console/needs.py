@@ -13,6 +13,7 @@ from dispatcher.ops.console import words
 from dispatcher.ops.dead.letters import DeadGroup
 from dispatcher.ops.endpoint_health import EndpointHealth
 from dispatcher.ops.queues.bodies import Queues
+from dispatcher.ops.words import counted
 
 LONG_WAITING_SECONDS: Final = 60.0
 """For work that a dispatcher takes at once when it can."""
@@ -44,8 +45,10 @@ def needs(
         groups: Of dead letters.
     """
     return [
-        *(_need(problem[:1].upper() + problem[1:], "This dispatcher does not work until then.", "#queues", "Queues")
-          for problem in problems),
+        *(
+            _need(problem[:1].upper() + problem[1:], "This dispatcher does not work until then.", "#queues", "Queues")
+            for problem in problems
+        ),
         *(_need(trouble[:1].upper() + trouble[1:], "", "#queues", "Queues") for trouble in _troubles(queues)),
         *_of_queues(queues),
         *_of_endpoints(healths, names),
@@ -72,7 +75,7 @@ def _of_queues(queues: Queues | None) -> list[Need]:
         if queue.consumers == 0 and queue.standing == "present":
             found.append(
                 _need(
-                    f"Nobody consumes {queue.name}, where {words.plural(queue.messages or 0, 'message')} wait",
+                    f"Nobody consumes {queue.name}, where {counted(queue.messages or 0, 'message')} wait",
                     "Start a dispatcher, or look into its log.",
                     "#queues",
                     "Queues",
@@ -101,7 +104,7 @@ def _of_endpoints(healths: Mapping[UUID, EndpointHealth], names: Mapping[UUID, s
             hint = "It asked never to be told again. Ask its people, then switch it on or remove it."
             found.append(_need(f"{name} answered 410 and is switched off", hint, path, "Endpoint"))
         elif health.verdict == "failing" and health.owed:
-            owed = words.plural(health.owed, "delivery waits", "deliveries wait")
+            owed = counted(health.owed, "delivery waits", "deliveries wait")
             found.append(_need(f"{name} is failing; {owed} for it", health.sentence, path, "Endpoint"))
     return found
 

@@ -114,7 +114,9 @@ class Overview:
             messages=_sum([queue.messages for queue in own]),
             in_per_second=_sum([queue.in_per_second for queue in own]),
             out_per_second=_sum([queue.out_per_second for queue in own]),
-            oldest_seconds=max((queue.oldest_seconds for queue in own if queue.oldest_seconds is not None), default=None),
+            oldest_seconds=max(
+                (queue.oldest_seconds for queue in own if queue.oldest_seconds is not None), default=None
+            ),
             next_due_at=min((queue.next_due_at for queue in own if queue.next_due_at is not None), default=None),
         )
 

@@ -60,6 +60,7 @@ class Renderer:
             "until": lambda at: words.until(at, now()),
         }
         self._environment.globals |= {"asset": self._asset_url}
+        self._environment.globals["m"] = self._environment.get_template("macros.html").module
 
     def page(self, template: str, context: Mapping[str, Any], status: int = 200) -> web.Response:
         """Return *template* as a page with the headers of all pages."""

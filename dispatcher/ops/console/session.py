@@ -130,9 +130,9 @@ class Sessions:
 
 
 def cleaned_name(name: str) -> str:
-    """Return a person's name as the audit shall show it: one line, not too long.
+    r"""Return a person's name as the audit shall show it: one line, not too long.
 
-    >>> cleaned_name("  Ada\\x00 Lovelace\\n")
+    >>> cleaned_name("  Ada\x00 Lovelace\n")
     'Ada Lovelace'
     """
     printable = "".join(character for character in name if character.isprintable())
@@ -140,9 +140,9 @@ def cleaned_name(name: str) -> str:
 
 
 def safe_return_path(path: str | None) -> str:
-    """Return where to go after the log-in: *path* if it lies on this site, else the first page.
+    r"""Return where to go after the log-in: *path* if it lies on this site, else the first page.
 
-    >>> [safe_return_path(path) for path in ("/faxes?q=1", "//evil.example", "/\\\\evil", "https://evil", "/logout", None)]
+    >>> [safe_return_path(path) for path in ("/faxes?q=1", "//evil", "/\\evil", "https://evil", "/logout", None)]
     ['/faxes?q=1', '/', '/', '/', '/', '/']
     """
     if path is None or not path.startswith("/") or path[1:2] in {"/", "\\"}:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from dispatcher.ops.words import counted, duration
 from dispatcher.routing import Endpoint, FaxMatch
 
 _UNITS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
@@ -66,25 +67,6 @@ STATES: Final[Mapping[str, str]] = {
 }  # fmt: skip
 
 
-def duration(seconds: float | None) -> str:
-    """Return a span of time, its two largest units.
-
-    >>> [duration(seconds) for seconds in (0.0123, 0.5, 12.34, 59.9, 90, 3700, 200000, None)]
-    ['12 ms', '500 ms', '12 s', '60 s', '1 min 30 s', '1 h 1 min', '2 d 7 h', '-']
-    """
-    if seconds is None:
-        return "-"
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:  # noqa: PLR2004 - a minute
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004
-    whole = int(seconds)
-    days, hours, minutes, rest = whole // 86_400, whole // 3_600 % 24, whole // 60 % 60, whole % 60
-    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
-    first = next(index for index, (count, _) in enumerate(parts) if count)
-    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count)
-
-
 def coarse(seconds: float) -> str:
     """Return a span of time in its largest unit alone, rounded down.
 
@@ -128,19 +110,10 @@ def number(count: float | None) -> str:
     return f"{count:,.2f}" if count < 1 else f"{count:,.1f}"
 
 
-def plural(count: int, one: str, several: str | None = None) -> str:
-    """Return *count* with its noun.
-
-    >>> [plural(1, "delivery", "deliveries"), plural(2000, "fax", "faxes"), plural(0, "event")]
-    ['1 delivery', '2,000 faxes', '0 events']
-    """
-    return f"{number(count)} {one if count == 1 else several or one + 's'}"
-
-
 def kinds(kind: str, count: int) -> str:
     """Return so many dead letters of a kind."""
     one, several = KINDS.get(kind, (kind, f"{kind}s"))
-    return plural(count, one, several)
+    return counted(count, one, several)
 
 
 def iso(at: datetime) -> str:
@@ -200,7 +173,7 @@ def host(url: str) -> str:
 
 
 FILTERS: Final[Mapping[str, Any]] = {
-    "duration": duration,
+    "duration": lambda seconds: "-" if seconds is None else duration(seconds),
     "number": number,
     "iso": iso,
     "clock": clock,
@@ -208,7 +181,7 @@ FILTERS: Final[Mapping[str, Any]] = {
     "event_type": event_type,
     "state": state,
     "tone": tone,
-    "plural": plural,
+    "plural": counted,
     "audited": audited,
     "scope": scope,
     "host": host,

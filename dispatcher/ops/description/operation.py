@@ -14,7 +14,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         path: As aiohttp has it; `{name}` or `{name:pattern}`.
-        summary: A line for people; the first of the description.
+        summary: A line for people.
+        parameters: The kinds of what stands in the path, by name.
         query: A struct whose fields are the query's parameters, all optional.
         body: The struct of the request's body.
         answer: What the body of a success holds.
@@ -29,6 +30,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     handler: Handler
     summary: str
+    parameters: dict[str, Any] = {}
     query: type[msgspec.Struct] | None = None
     body: Any = None
     answer: Any = None

@@ -1,90 +1,267 @@
 """Reads faxes, events and deliveries out of the ledger. Only reads; bounded, however large the ledger is."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
 
+from dispatcher.endpoint_store import COLUMNS, endpoint_of
+from dispatcher.ops.cursor import read_cursor
+from dispatcher.ops.endpoint_fields import masked_url
 from dispatcher.ops.faxes.bodies import (
+    Attempt,
     DeliveryPage,
-    DeliveryState,
     DeliveryWithAttempts,
     EventPage,
     EventWithContent,
+    Fax,
     FaxPage,
     FaxStory,
+    Untold,
 )
+from dispatcher.ops.faxes.explain import EndpointThen, summarize, why_untold
+from dispatcher.ops.faxes.queries import DeliveryQuery, EventQuery, FaxQuery
+from dispatcher.ops.faxes.rows import (
+    DELIVERY_COLUMNS,
+    attempt_of,
+    delivery_of,
+    delivery_with_attempts_of,
+    event_of,
+    event_with_content_of,
+    fax_of,
+)
+from dispatcher.ops.faxes.walk import WALKED_AT_MOST, Values, Walk, behind
 from dispatcher.pool import Pool
-from shared.domain import Direction, EventType, Provider
+from shared.domain import Event, Provider, utc_now
 
-MOST_PER_PAGE = 200
-Limit = Annotated[int, msgspec.Meta(ge=1, le=MOST_PER_PAGE, description="how many items at most")]
-Cursor = Annotated[str, msgspec.Meta(max_length=1_000, description="`next` of the page before")]
+FAX_KEY: Final = ("first_received_at", "provider", "fax_id")
+EVENT_KEY: Final = ("recorded_at", "id")
+DELIVERY_KEY: Final = ("id",)
+"""Delivery ids are version 7: the time comes first."""
 
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
-class FaxQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which faxes. `number` is either side's."""
+MOST_EVENTS: Final = 500
+MOST_DELIVERIES: Final = 500
+MOST_ATTEMPTS: Final = 2_000
+"""Of one fax, that its story shows; no provider sends as many."""
 
-    provider: Provider | None = None
-    direction: Direction | None = None
-    state: EventType | None = None
-    number: str | None = None
-    conflicting: bool | None = None
-    limit: Limit = MOST_PER_PAGE
-    after: Cursor | None = None
+OWED: Final = "(SELECT count(*) FROM deliveries WHERE deliveries.event_id = e.id) AS owed"
+ONE_FAX: Final = "SELECT * FROM faxes WHERE provider = $1 AND fax_id = $2"
+EVENTS_OF_FAX: Final = f"""
+SELECT e.*, faxes.rank, {OWED} FROM events e JOIN faxes USING (provider, fax_id)
+WHERE provider = $1 AND fax_id = $2 ORDER BY e.received_at, e.recorded_at, e.id LIMIT $3
+"""  # noqa: S608 - a constant
+ONE_EVENT: Final = f"""
+SELECT e.*, faxes.rank, {OWED} FROM events e JOIN faxes USING (provider, fax_id) WHERE e.id = $1
+"""  # noqa: S608 - a constant
+_DELIVERIES: Final = f"SELECT {DELIVERY_COLUMNS} FROM deliveries d LEFT JOIN endpoints ON endpoints.id = d.endpoint_id"  # noqa: S608
+DELIVERIES_OF_EVENTS: Final = f"{_DELIVERIES} WHERE d.event_id = ANY($1::text[]) ORDER BY d.id LIMIT $2"
+ONE_DELIVERY: Final = f"{_DELIVERIES} WHERE d.id = $1"
+ATTEMPTS: Final = "SELECT * FROM attempts WHERE delivery_id = ANY($1::uuid[]) ORDER BY delivery_id, number LIMIT $2"
 
+COULD_BE_MEANT: Final = f"""
+SELECT {COLUMNS}, created_at, updated_at FROM endpoints
+WHERE removed_at IS NULL AND (scope = 'global' OR match_number IN ($1, $2)
+      OR (match_provider = $3 AND match_fax_id = $4) OR match_job_id = $5)
+ORDER BY created_at, id LIMIT 100
+"""  # noqa: S608 - a constant
 
-class EventQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which events."""
-
-    provider: Provider | None = None
-    fax_id: str | None = None
-    type: EventType | None = None
-    limit: Limit = MOST_PER_PAGE
-    after: Cursor | None = None
-
-
-class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which deliveries."""
-
-    event_id: str | None = None
-    endpoint_id: UUID | None = None
-    state: DeliveryState | None = None
-    limit: Limit = MOST_PER_PAGE
-    after: Cursor | None = None
+_ALL_PROVIDERS: Final = [str(provider) for provider in Provider]
+MEANT_BY: Final = """
+SELECT provider, fax_id FROM faxes WHERE provider = ANY($2::text[]) AND fax_id = $3
+UNION SELECT provider, fax_id FROM events WHERE id = $1
+UNION SELECT provider, fax_id FROM events WHERE id IN (SELECT event_id FROM deliveries WHERE id = $4)
+ORDER BY 1, 2
+"""
+MEANT_BY_JOB: Final = "SELECT provider, fax_id FROM faxes WHERE job_id = $1 ORDER BY 1, 2 LIMIT 20"
 
 
 class FaxReader:
-    """What people ask of the ledger. `BadCursor` is raised for an `after` that is none of ours."""
+    """What people ask of the ledger. An `after` that is none of ours raises `BadCursor`."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def faxes(self, query: FaxQuery) -> FaxPage:
         """Return a page of faxes."""
-        raise NotImplementedError
+        ask = Values()
+        matching = [
+            f"{column} = {ask(value)}"
+            for column, value in (
+                ("provider", query.provider),
+                ("direction", query.direction),
+                ("state", query.state),
+                ("conflicting", query.conflicting),
+            )
+            if value is not None
+        ]
+        if query.number is not None:
+            number = ask(query.number)
+            matching.append(f"coalesce(from_number = {number}, false) OR coalesce(to_number = {number}, false)")
+        rows, cursor = await self._page("faxes", FAX_KEY, tuple[Moment, str, str], [], matching, ask, query)
+        return FaxPage(items=tuple(fax_of(row) for row in rows), next=cursor)
 
     async def events(self, query: EventQuery) -> EventPage:
         """Return a page of events."""
-        raise NotImplementedError
+        ask = Values()
+        within, matching = [], []
+        if query.fax_id is not None:
+            providers = _ALL_PROVIDERS if query.provider is None else [query.provider]
+            within.append(f"provider = ANY({ask(providers)}::text[]) AND fax_id = {ask(query.fax_id)}")
+        elif query.provider is not None:
+            matching.append(f"provider = {ask(query.provider)}")
+        if query.type is not None:
+            matching.append(f"type = {ask(query.type)}")
+        rows, cursor = await self._page("events", EVENT_KEY, tuple[Moment, str], within, matching, ask, query)
+        detailed = await self._pool.fetch(
+            f"""
+            SELECT e.id, e.provider, e.fax_id, e.type, e.occurred_at, e.received_at, e.recorded_at, faxes.rank,
+                   e.body IS NULL AS is_pruned, {OWED}
+            FROM events e JOIN faxes USING (provider, fax_id) WHERE e.id = ANY($1::text[])
+            """,  # noqa: S608 - a constant
+            [row["id"] for row in rows],
+        )
+        by_id = {row["id"]: row for row in detailed}
+        return EventPage(items=tuple(event_of(by_id[row["id"]]) for row in rows if row["id"] in by_id), next=cursor)
 
     async def deliveries(self, query: DeliveryQuery) -> DeliveryPage:
         """Return a page of deliveries."""
-        raise NotImplementedError
+        ask = Values()
+        within, matching = [], []
+        if query.event_id is not None:
+            within.append(f"event_id = {ask(query.event_id)}")
+        if query.endpoint_id is not None:
+            within.append(f"endpoint_id = {ask(query.endpoint_id)}")
+        if query.state in {"pending", "retrying"}:
+            # The index of what is owed serves it; it is as small as what is owed.
+            within.append(f"state IN ('pending', 'retrying') AND state = {ask(query.state)}")
+        elif query.state == "dead":
+            within.append("state = 'dead'")
+        elif query.state is not None:
+            matching.append(f"state = {ask(query.state)}")
+        rows, cursor = await self._page("deliveries", DELIVERY_KEY, tuple[UUID], within, matching, ask, query)
+        detailed = await self._pool.fetch(f"{_DELIVERIES} WHERE d.id = ANY($1::uuid[])", [row["id"] for row in rows])
+        now = utc_now()
+        by_id = {row["id"]: delivery_of(row, now) for row in detailed}
+        return DeliveryPage(items=tuple(by_id[row["id"]] for row in rows if row["id"] in by_id), next=cursor)
+
+    async def _page(
+        self,
+        table: str,
+        key: Sequence[str],
+        key_kind: Any,
+        within: list[str],
+        matching: list[str],
+        ask: Values,
+        query: FaxQuery | EventQuery | DeliveryQuery,
+    ) -> tuple[list[Any], str | None]:
+        if query.after is not None:
+            within.append(behind(key, read_cursor(query.after, key_kind), ask))
+        walk = Walk(
+            table=table,
+            key=key,
+            within=within,
+            matching=[f"({each})" for each in matching],
+            limit=query.limit,
+            walked_at_most=WALKED_AT_MOST,
+        )
+        return walk.cut(await self._pool.fetch(walk.statement(), *ask.all))
 
     async def event(self, event_id: str) -> EventWithContent | None:
         """Return one event; None if there is none."""
-        raise NotImplementedError
+        row = await self._pool.fetchrow(ONE_EVENT, event_id)
+        return None if row is None else event_with_content_of(row)
 
     async def delivery(self, delivery_id: UUID) -> DeliveryWithAttempts | None:
         """Return one delivery with its attempts; None if there is none."""
-        raise NotImplementedError
+        row = await self._pool.fetchrow(ONE_DELIVERY, delivery_id)
+        if row is None:
+            return None
+        attempts = await self._pool.fetch(ATTEMPTS, [delivery_id], MOST_ATTEMPTS)
+        return delivery_with_attempts_of(row, [attempt_of(each) for each in attempts], utc_now())
 
     async def story(self, provider: Provider, fax_id: str, now: datetime | None = None) -> FaxStory | None:
         """Return everything that is known of a fax; None if nothing is."""
-        raise NotImplementedError
+        row = await self._pool.fetchrow(ONE_FAX, provider, fax_id)
+        if row is None:
+            return None
+        fax = fax_of(row)
+        events = await self._pool.fetch(EVENTS_OF_FAX, provider, fax_id, MOST_EVENTS + 1)
+        event_ids = [each["id"] for each in events[:MOST_EVENTS]]
+        owed = await self._pool.fetch(DELIVERIES_OF_EVENTS, event_ids, MOST_DELIVERIES + 1)
+        tried = await self._pool.fetch(ATTEMPTS, [each["id"] for each in owed[:MOST_DELIVERIES]], MOST_ATTEMPTS + 1)
+        attempts: dict[UUID, list[Attempt]] = defaultdict(list)
+        for each in tried[:MOST_ATTEMPTS]:
+            attempts[each["delivery_id"]].append(attempt_of(each))
+        shown_events = tuple(event_with_content_of(each) for each in events[:MOST_EVENTS])
+        shown_deliveries = tuple(
+            delivery_with_attempts_of(each, attempts[each["id"]], now or utc_now()) for each in owed[:MOST_DELIVERIES]
+        )
+        told_to = {each.endpoint_id for each in shown_deliveries}
+        recorded_at = next((each.recorded_at for each in shown_events if each.id == row["event_id"]), None)
+        return FaxStory(
+            **msgspec.structs.asdict(fax),
+            summary=summarize(fax.state, fax.conflicting, shown_events, shown_deliveries),
+            events=shown_events,
+            deliveries=shown_deliveries,
+            untold=await self._untold(fax, row["event_id"], recorded_at or fax.last_received_at, told_to),
+            is_cut=len(events) > MOST_EVENTS or len(owed) > MOST_DELIVERIES or len(tried) > MOST_ATTEMPTS,
+        )
+
+    async def _untold(self, fax: Fax, event_id: str, recorded_at: datetime, told_to: set[UUID]) -> tuple[Untold, ...]:
+        """Return the endpoints that could have been meant but are owed nothing, judged by the event that won."""
+        rows = await self._pool.fetch(
+            COULD_BE_MEANT, fax.from_number, fax.to_number, fax.provider, fax.fax_id, fax.job_id
+        )
+        won = Event(
+            id=event_id,
+            provider=fax.provider,
+            type=fax.state,
+            phase=fax.state.phase,
+            direction=fax.direction,
+            fax_id=fax.fax_id,
+            received_at=fax.last_received_at,
+            to_number=fax.to_number,
+            job_id=fax.job_id,
+        )
+        could_be_meant = [endpoint_of(row) for row in rows]
+        return tuple(
+            Untold(
+                endpoint_id=endpoint.id,
+                endpoint_url=masked_url(endpoint.url),
+                why=why_untold(
+                    won,
+                    recorded_at,
+                    EndpointThen(
+                        endpoint=endpoint,
+                        created_at=row["created_at"],
+                        updated_at=row["updated_at"],
+                        is_gone=row["is_gone"],
+                    ),
+                    could_be_meant,
+                ),
+            )
+            for endpoint, row in zip(could_be_meant, rows, strict=True)
+            if endpoint.id not in told_to
+        )
 
     async def find(self, text: str) -> list[tuple[Provider, str]]:
         """Return the faxes that *text* may mean: `provider:fax_id`, or the bare id of a fax, event, delivery or job."""
-        raise NotImplementedError
+        provider, separator, rest = text.partition(":" if ":" in text else "/")
+        is_named = bool(separator) and provider in _ALL_PROVIDERS
+        rows = await self._pool.fetch(MEANT_BY, text, _ALL_PROVIDERS, text, _uuid(text))
+        if is_named:
+            rows += await self._pool.fetch(MEANT_BY, text, [provider], rest, None)
+        rows = rows or await self._pool.fetch(MEANT_BY_JOB, text)
+        return sorted({(Provider(row["provider"]), row["fax_id"]) for row in rows})
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

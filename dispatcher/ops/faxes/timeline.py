@@ -1,16 +1,20 @@
 """A fax's story as one list in time order: what happened when, to whom, with what outcome, in plain words. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 import msgspec
 
-from dispatcher.ops.faxes.bodies import FaxStory
+from dispatcher.ops.faxes.bodies import Attempt, DeliveryWithAttempts, EventWithContent, FaxStory
+from dispatcher.ops.words import cause_in_words, counted, duration
+from shared.domain import Event
 
-MomentKind = Literal["event", "owed", "skipped", "attempt", "dead", "due"]
+MomentKind = Literal["event", "skipped", "attempt", "dead", "due"]
 Tone = Literal["plain", "good", "bad", "waiting", "faint"]
+WORTH_SAYING_SECONDS = 1.0
+"""A wait between two steps that is shorter than this needs no words."""
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,8 +23,8 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         seconds: Since the fax's first event was received.
         what: In plain words.
-        endpoint_id: To whom, if it is about an endpoint.
-        detail: What the receiver answered, or what the event said; may be empty, may hold several lines.
+        to: The endpoint's URL, if it is about one.
+        detail: What the event said or the receiver answered; may be empty, may hold several lines.
         tone: How it should look.
     """
 
@@ -39,4 +43,95 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
 
 def timeline(story: FaxStory, now: datetime) -> Sequence[Moment]:
     """Return what happened to a fax, and what is due next, in time order."""
-    raise NotImplementedError
+    types = {event.id: str(event.type) for event in story.events}
+    moments = [_event(event) for event in story.events]
+    for delivery in story.deliveries:
+        moments.extend(_delivery(delivery, types.get(delivery.event_id, delivery.event_id), now))
+    moments.sort(key=lambda each: each.at)
+    start = min((each.at for each in moments), default=now)
+    return [msgspec.structs.replace(each, seconds=(each.at - start).total_seconds()) for each in moments]
+
+
+def _event(event: EventWithContent) -> Moment:
+    notes = []
+    if event.is_overtaken:
+        notes.append("overtaken: a later stage of the fax is known")
+    if event.is_pruned:
+        notes.append("its content is pruned")
+    if event.content is not None:
+        notes += _content(event.content)
+    if event.occurred_at is not None and (late := (event.received_at - event.occurred_at).total_seconds()):
+        notes += [f"{duration(late)} after it happened"] if late >= WORTH_SAYING_SECONDS else []
+    if (waited := (event.recorded_at - event.received_at).total_seconds()) >= WORTH_SAYING_SECONDS:
+        notes.append(f"taken into the ledger {duration(waited)} later")
+    notes.append(f"owed to {counted(event.owed, 'endpoint')}" if event.owed else "owed to nobody")
+    return Moment(
+        at=event.received_at,
+        seconds=0.0,
+        kind="event",
+        what=f"{event.provider} said {event.type}",
+        event_id=event.id,
+        detail=", ".join(notes),
+        tone="faint" if event.is_overtaken else "plain",
+    )
+
+
+def _content(event: Event) -> list[str]:
+    notes = ["a test"] if event.is_test else []
+    notes += [f"“{event.status}”"] if event.status else []
+    notes += [counted(event.pages, "page")] if event.pages is not None else []
+    if event.failure is not None:
+        said = event.failure.message or event.failure.code or event.failure.type
+        notes += [f"because: {said}"] if said else []
+    return notes
+
+
+def _delivery(delivery: DeliveryWithAttempts, event_type: str, now: datetime) -> Iterator[Moment]:
+    about = Moment(
+        at=delivery.created_at,
+        seconds=0.0,
+        kind="skipped",
+        what="",
+        to=delivery.endpoint_url or f"endpoint {delivery.endpoint_id}, deleted since",
+        endpoint_id=delivery.endpoint_id,
+        event_id=delivery.event_id,
+        delivery_id=delivery.id,
+    )
+    for attempt in delivery.attempts:
+        yield _attempt(about, attempt, event_type)
+    if delivery.state == "skipped":
+        yield msgspec.structs.replace(about, what=f"{event_type} {delivery.explanation}", tone="faint")
+    elif delivery.state == "dead":
+        yield msgspec.structs.replace(
+            about,
+            at=delivery.settled_at or now,
+            kind="dead",
+            what=f"{event_type} {delivery.explanation}",
+            detail="a dead letter: see `faxhook dead show`",
+            tone="bad",
+        )
+    elif delivery.state in {"pending", "retrying"}:
+        yield msgspec.structs.replace(
+            about,
+            at=delivery.due_at or now,
+            kind="due",
+            what=f"{event_type} {delivery.explanation}",
+            attempt=delivery.attempts_made + 1,
+            tone="waiting",
+        )
+
+
+def _attempt(about: Moment, attempt: Attempt, event_type: str) -> Moment:
+    is_told = attempt.outcome == "told"
+    status = f"{attempt.http_status} " if attempt.http_status is not None else ""
+    outcome = f"told: {status}after" if is_told else f"failed: {cause_in_words(attempt.error)}, after"
+    return msgspec.structs.replace(
+        about,
+        at=attempt.started_at,
+        kind="attempt",
+        what=f"{event_type} attempt {attempt.number} {outcome} {duration(attempt.seconds)}",
+        to=attempt.url or about.to,
+        attempt=attempt.number,
+        detail=attempt.answer.strip(),
+        tone="good" if is_told else "bad",
+    )

@@ -1,0 +1,183 @@
+"""`faxhook faxes`: what became of a fax, and why an application was not told of it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from dispatcher.ops.bad_fields import wrong_field
+from dispatcher.ops.cursor import MOST_PER_PAGE
+from dispatcher.ops.exits import EXIT_BAD_INPUT, fail
+from dispatcher.ops.faxes.bodies import Fax, FaxStory
+from dispatcher.ops.faxes.queries import FaxQuery
+from dispatcher.ops.faxes.reader import FaxReader
+from dispatcher.ops.faxes.timeline import Moment, timeline
+from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
+from dispatcher.ops.words import duration, moment, printable
+from dispatcher.pool import open_pool
+from dispatcher.settings import StoreSettings
+from shared.domain import Provider, utc_now
+from shared.errors import FaxhookError
+
+app = typer.Typer(no_args_is_help=True, help="What became of faxes.")
+
+STYLES: Final = {"plain": "", "good": "green", "bad": "red", "waiting": "yellow", "faint": "dim"}
+DETAIL_LINES: Final = 5
+"""Of what a receiver answered; `--json` has all that was kept."""
+
+
+class NotFound(FaxhookError):
+    """What was asked for is not in the ledger, or may mean several things."""
+
+    code = "not_found"
+
+
+@app.command(name="show")
+def show_fax(
+    text: Annotated[
+        str, typer.Argument(metavar="ID", help="PROVIDER:FAX_ID, or the id of a fax, event, delivery or job.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Show a fax's whole story: every event, delivery and attempt in time order, and who is not told and why."""
+
+    async def work() -> FaxStory:
+        async with _opened() as reader:
+            provider, fax_id = await _the_fax(reader, text)
+            story = await reader.story(provider, fax_id)
+            if story is None:  # pruned between the two questions
+                raise NotFound(f"nothing is known of {provider}:{fax_id}")
+            return story
+
+    story = run(work())
+    if as_json:
+        print_json(story)
+    else:
+        _print_story(story)
+
+
+@app.command(name="list")
+def list_faxes(
+    provider: Annotated[str | None, typer.Option(help=f"One of {', '.join(Provider)}.")] = None,
+    direction: Annotated[str | None, typer.Option(help="sent or received.")] = None,
+    state: Annotated[str | None, typer.Option(help="The type of the event that won, like fax.failed.")] = None,
+    number: Annotated[str | None, typer.Option(help="Either side's, in E.164.")] = None,
+    conflicting: Annotated[bool | None, typer.Option("--conflicting/--agreeing", help="Different endings?")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Show faxes, the newest first."""
+    given = {"provider": provider, "direction": direction, "state": state, "number": number, "conflicting": conflicting}
+    query = _query(given, limit)
+
+    async def work() -> tuple[list[Fax], str | None]:
+        async with _opened() as reader:
+            found: list[Fax] = []
+            page = await reader.faxes(query)
+            found += page.items
+            while page.next is not None and len(found) < limit:
+                most = min(MOST_PER_PAGE, limit - len(found))
+                page = await reader.faxes(msgspec.structs.replace(query, after=page.next, limit=most))
+                found += page.items
+            return found, page.next
+
+    found, cursor = run(work())
+    if as_json:
+        print_json({"items": found, "next": cursor})
+        return
+    if not found:
+        console.print("no fax matches" if any(each is not None for each in given.values()) else "no fax yet")
+        return
+    now = utc_now()
+    table = Table(box=None, pad_edge=False)
+    for name in ("fax", "direction", "state", "from", "to", "pages", "received"):
+        table.add_column(name, overflow="fold")
+    for fax in found:
+        table.add_row(
+            Text(printable(f"{fax.provider}:{fax.fax_id}")),
+            fax.direction,
+            Text(fax.state + (" (conflicting)" if fax.conflicting else "")),
+            Text(printable(fax.from_number or "")),
+            Text(printable(fax.to_number or "")),
+            "" if fax.pages is None else str(fax.pages),
+            moment(fax.first_received_at, now),
+        )
+    console.print(table)
+
+
+def _query(given: dict[str, Any], limit: int) -> FaxQuery:
+    named = {name: value for name, value in given.items() if value is not None}
+    try:
+        return msgspec.convert({**named, "limit": min(limit, MOST_PER_PAGE)}, FaxQuery)
+    except msgspec.ValidationError as error:
+        field, reason = wrong_field(error)
+        fail(f"--{field}: {reason}", EXIT_BAD_INPUT)
+
+
+@asynccontextmanager
+async def _opened() -> AsyncIterator[FaxReader]:
+    pool = await open_pool(settings_of(StoreSettings).database_url.reveal(), size=1)
+    try:
+        yield FaxReader(pool)
+    finally:
+        await pool.close()
+
+
+async def _the_fax(reader: FaxReader, text: str) -> tuple[Provider, str]:
+    found = await reader.find(text.strip()) if "\0" not in text else []
+    if not found:
+        raise NotFound(
+            f"`{printable(text)}` is no fax, event, delivery or job in the ledger; a fax is named PROVIDER:FAX_ID, "
+            "and `faxhook faxes list` shows the newest"
+        )
+    if len(found) > 1:
+        raise NotFound(
+            f"`{printable(text)}` may mean {', '.join(printable(':'.join(each)) for each in found)}: name one"
+        )
+    return found[0]
+
+
+def _print_story(story: FaxStory) -> None:
+    now = utc_now()
+    console.print(Text(printable(f"{story.provider}:{story.fax_id}"), style="bold"), soft_wrap=True)
+    console.print(Text(printable(story.summary)), soft_wrap=True)
+    numbers = " → ".join(each or "?" for each in (story.from_number, story.to_number))
+    facts = [story.direction, numbers, "" if story.pages is None else f"{story.pages} pages"]
+    facts += [f"job {story.job_id}"] if story.job_id else []
+    console.print(Text(printable(", ".join(each for each in facts if each))), soft_wrap=True)
+    console.print()
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, justify="right")
+    table.add_column(overflow="fold", ratio=1)
+    day = None
+    for each in timeline(story, now):
+        if each.at.date() != day:
+            day = each.at.date()
+            table.add_row(Text(f"{day:%Y-%m-%d}", style="bold"), "", "")
+        table.add_row(f"{each.at:%H:%M:%S}.{each.at.microsecond // 1000:03}", f"+{duration(each.seconds)}", _line(each))
+    console.print(table)
+    if story.untold:
+        console.print("\nowed nothing of it:")
+        for untold in story.untold:
+            line = Text(printable(untold.endpoint_url), style="bold")
+            console.print(Padding(line.append(f"  {untold.why}", style="not bold"), (0, 0, 0, 2)))
+    if story.is_cut:
+        console.print("\nthere is more than is shown here: GET /v1/events and /v1/deliveries have all")
+
+
+def _line(each: Moment) -> Text:
+    line = Text(printable(each.what), style=STYLES[each.tone])
+    if each.to is not None:
+        line.append(f"\n→ {printable(each.to)}", style="dim")
+    lines = each.detail.splitlines()
+    for detail in lines[:DETAIL_LINES]:
+        line.append(f"\n  {printable(detail)}", style="dim")
+    if len(lines) > DETAIL_LINES:
+        line.append(f"\n  … {len(lines) - DETAIL_LINES} lines more", style="dim")
+    return line

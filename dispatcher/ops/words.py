@@ -1,0 +1,103 @@
+"""Plain words for codes, durations and answers, the same in terminal, API and console. Pure."""
+
+import math
+from datetime import datetime
+from typing import Final
+
+CAUSES: Final[dict[str, str]] = {
+    "timeout": "it did not answer in time",
+    "refused": "it refused the connection",
+    "host_not_found": "its host's name does not resolve",
+    "tls": "its TLS certificate or handshake failed",
+    "reset": "it closed the connection before it had answered",
+    "bad_answer": "what it answered is no HTTP",
+    "network": "the connection broke",
+    "egress_refused": "its host leads to an address that is not public; EGRESS_ALLOW_NETWORKS can allow it",
+    "gone": "it answered 410: it wants to be told no more, and is switched off",
+    "endpoint_removed": "the endpoint was removed",
+    "endpoint_disabled": "the endpoint is disabled",
+    "bad_address": "it is no mail address that a relay would take",
+    "smtp_not_configured": "SMTP_URL is not set, so no mail can be sent",
+    "smtp_disconnected": "the mail relay is away",
+    "smtp_timeout": "the mail relay did not answer in time",
+    "proxy_away": "the proxy of EGRESS_PROXY is away",
+    "unknown_format": "this version does not know the endpoint's format",
+    "crashed": "our own code failed; the log says where",
+    "stuck": "it was put back again and again without any progress",
+}
+"""Why an attempt failed, or a delivery was given up; `http_…` and `smtp_…` are said by their number."""
+
+SKIPPED: Final[dict[str, str]] = {
+    "overtaken": "a later event of the fax had overtaken it",
+    "no_equivalent": "the endpoint's format has no word for it",
+}
+"""Why an event was recorded for an endpoint but not sent."""
+
+_MINUTE: Final = 60
+_HOUR: Final = 3_600
+_DAY: Final = 86_400
+
+
+def cause_in_words(code: str | None) -> str:
+    """Return why something failed.
+
+    >>> cause_in_words("http_503")
+    'it answered 503'
+    """
+    if code is None:
+        return "nobody wrote down why"
+    protocol, _, number = code.partition("_")
+    if protocol in {"http", "smtp"} and number.isdigit():
+        return f"it answered {number}"
+    return CAUSES.get(code, code)
+
+
+def duration(seconds: float) -> str:
+    """Return a duration at a glance: two units at most.
+
+    >>> [duration(each) for each in (0.0004, 0.123, 12.34, 59.9, 300, 3900, 7200, 90_000, 266_700)]
+    ['0 s', '0.12 s', '12.3 s', '1 min', '5 min', '1 h 5 min', '2 h', '1 d 1 h', '3 d 2 h']
+    """
+    seconds = abs(seconds)
+    if seconds < 10:  # noqa: PLR2004
+        return f"{seconds:.2f}".rstrip("0").rstrip(".") + " s"
+    if seconds < _MINUTE - 0.5:
+        return f"{seconds:.1f}".rstrip("0").rstrip(".") + " s"
+    whole = math.floor(seconds + 0.5)
+    for unit, name, part, part_name in (
+        (_DAY, "d", _HOUR, "h"),
+        (_HOUR, "h", _MINUTE, "min"),
+        (_MINUTE, "min", 1, "s"),
+    ):
+        if whole >= unit:
+            rest = whole % unit // part
+            return f"{whole // unit} {name}" + (f" {rest} {part_name}" if rest else "")
+    return f"{whole} s"
+
+
+def moment(at: datetime, now: datetime) -> str:
+    """Return when something is or was, seen from *now*: `in 5 min`, `12.3 s ago`."""
+    seconds = (at - now).total_seconds()
+    return f"in {duration(seconds)}" if seconds >= 0 else f"{duration(seconds)} ago"
+
+
+def printable(content: bytes | str) -> str:
+    r"""Return what somebody else wrote so that it can be shown: control characters and the like escaped.
+
+    >>> printable(b"caf\xc3\xa9 \x1b[31m\xff\r\nsecond line\t!")
+    'café \\x1b[31m\ufffd\nsecond line\t!'
+    """
+    text = content.decode("utf-8", "replace") if isinstance(content, bytes) else content
+    return "".join(
+        each if each.isprintable() or each in "\n\t" else each.encode("unicode_escape").decode()
+        for each in text.replace("\r\n", "\n")
+    )
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Return a number with its noun.
+
+    >>> counted(1, "attempt"), counted(3, "attempt"), counted(2, "delivery", "deliveries")
+    ('1 attempt', '3 attempts', '2 deliveries')
+    """
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

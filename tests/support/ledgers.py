@@ -1,0 +1,26 @@
+"""A ledger filled without a dispatcher."""
+
+from typing import Any
+
+import asyncpg
+from dispatchers import STORE
+
+from dispatcher.endpoints import EndpointBook
+from dispatcher.intake import Intake
+from dispatcher.routing import Endpoint
+from shared.domain import Event
+from shared.ids import uuid7
+
+
+async def take(pool: asyncpg.Pool, *events: Event) -> None:
+    """Take *events* in as a dispatcher does that goes no further."""
+    book = EndpointBook(pool, STORE)
+    await book.refresh()
+    await Intake(pool, STORE, book).take(events)
+
+
+async def endpoint(pool: asyncpg.Pool, **fields: Any) -> Endpoint:
+    """Add an endpoint that nobody listens at."""
+    made = Endpoint(**{"id": uuid7(), "url": "http://127.0.0.1:1/hook", **fields})
+    await STORE.insert(pool, made)
+    return made
