@@ -50,6 +50,7 @@ EVENTS: Final[dict[str, str]] = {
     "sweep.done": "the sweeper put back what was due without a message",
     "sweep.failed": "the sweeper could not reach a store; it tries again",
     "api.crashed": "our own code failed on a request to the API; answered 500",
+    "console.crashed": "our own code failed on a page of the console; answered 500",
     "endpoint.gone": "an endpoint answered 410 and is switched off",
     "endpoints.refreshed": "the endpoints were read anew",
     "endpoints.stale": "the endpoints could not be read; the last known ones are used",

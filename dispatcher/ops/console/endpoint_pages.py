@@ -18,7 +18,7 @@ from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.endpoint_changes import Asked, EndpointChanges, NoSuchEndpoint
 from dispatcher.ops.endpoint_fields import EndpointFields, shown
 from dispatcher.ops.endpoint_input import BadEndpoint
-from dispatcher.ops.faxes.reader import DeliveryQuery
+from dispatcher.ops.faxes.queries import DeliveryQuery
 from dispatcher.ops.sample_delivery import SampleOutcome, send_sample
 from dispatcher.routing import Endpoint
 from shared.domain import EventType, Provider
@@ -196,7 +196,8 @@ class EndpointPages:
             endpoint_id = UUID(visit.request.match_info["id"])
         except ValueError:
             raise Trouble(404, "No such endpoint", "The address names none.") from None
-        return await self._refusable(self._changes.existing(self._sources.pool, endpoint_id))
+        endpoint: Endpoint = await self._refusable(self._changes.existing(self._sources.pool, endpoint_id))
+        return endpoint
 
     @staticmethod
     def _asked(visit: Visit) -> Asked:

@@ -12,7 +12,7 @@ from aiohttp import web
 from dispatcher.ops.console.door import Trouble, Visit
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.faxes.bodies import DeliveryWithAttempts, FaxStory
-from dispatcher.ops.faxes.reader import FaxQuery
+from dispatcher.ops.faxes.queries import FaxQuery
 from dispatcher.ops.faxes.timeline import timeline
 from shared.domain import Direction, EventType, Provider
 from shared.errors import FaxhookError

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -18,6 +18,7 @@ from dispatcher.ops.endpoint_health import EndpointHealth
 from dispatcher.ops.queues.bodies import Queue, Queues
 from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY
 
+Number = TypeVar("Number", int, float)
 Problems = Callable[[], list[str]]
 
 TROUBLES: Final = (TakenByAnother, *LEDGER_AWAY, *LEDGER_BUSY)
@@ -127,6 +128,6 @@ def _meant(healths: Iterable[EndpointHealth], groups: Sequence[DeadGroup]) -> li
     return [*failing, *(group.endpoint_id for group in groups if group.endpoint_id is not None)]
 
 
-def _sum(values: Sequence[int | None] | Sequence[float | None]) -> int | float | None:
+def _sum(values: Sequence[Number | None]) -> Number | None:
     known = [value for value in values if value is not None]
     return sum(known) if known else None

@@ -15,7 +15,7 @@ INDEXES = (
     "CREATE INDEX faxes_newest ON faxes (first_received_at)",
     "CREATE INDEX events_newest ON events (recorded_at)",
     "CREATE INDEX deliveries_of_endpoint ON deliveries (endpoint_id, id)",
-    "CREATE INDEX deliveries_dead ON deliveries (endpoint_id, id) WHERE state = 'dead'",
+    "CREATE INDEX deliveries_dead_of_endpoint ON deliveries (endpoint_id, id) WHERE state = 'dead'",
 )
 
 
@@ -25,5 +25,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for name in ("faxes_newest", "events_newest", "deliveries_of_endpoint", "deliveries_dead"):
+    for name in ("faxes_newest", "events_newest", "deliveries_of_endpoint", "deliveries_dead_of_endpoint"):
         op.execute(f"DROP INDEX {name}")
