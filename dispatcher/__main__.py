@@ -16,6 +16,8 @@ from dispatcher.endpoints import EndpointBook
 from dispatcher.fetch import Documents
 from dispatcher.intake import Intake
 from dispatcher.metrics import Metrics
+from dispatcher.ops.dead.api import DeadLetterApi
+from dispatcher.ops.dead.opened import IN_A_DISPATCHER, opened
 from dispatcher.ops.endpoint_api import EndpointApi
 from dispatcher.ops.faxes.api import FaxApi
 from dispatcher.ops.faxes.reader import FaxReader
@@ -94,8 +96,11 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             return found
 
         api = EndpointApi(pool, store, intake, settings.seal(), settings.allowed_networks())
+        dead = await stack.enter_async_context(opened(settings, "dispatcher ops", gentle=IN_A_DISPATCHER))
+        await stack.enter_async_context(running(dead.run(), stop, "jobs"))
+        dead_api = DeadLetterApi(pool, dead, settings.seal())
         token, read_token = settings.ops_tokens()
-        parts: list[Routes] = [api, FaxApi(FaxReader(pool))]
+        parts: list[Routes] = [api, dead_api, FaxApi(FaxReader(pool))]
         app = ops_app(metrics, problems, parts, token, read_token)
         port = await stack.enter_async_context(serving(app, settings.ops_host, settings.ops_port))
         log.info("service.listening", host=settings.ops_host, port=port)

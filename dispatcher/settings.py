@@ -1,5 +1,6 @@
 """What the dispatcher reads from its environment."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -57,6 +58,19 @@ class StoreSettings(Settings, frozen=True, kw_only=True):
             raise BadSetting(f"BACKOFF is wrong: {error}") from None
 
 
+class DeadSettings(StoreSettings, frozen=True, kw_only=True):
+    """Variables of `faxhook dead`; the last three only for callbacks, as the ingress has them."""
+
+    media_url: Annotated[str | None, Meta(description="where callbacks' bodies and documents are kept")] = None
+    asterisk_spool_dir: Annotated[Path | None, Meta(description="folder of Asterisk's TIFFs, absolute")] = None
+    max_body_bytes: Annotated[int, Meta(ge=1024, description="largest document")] = 32 * 1024 * 1024
+
+    def check(self) -> None:
+        """Check the spool folder, too."""
+        super().check()
+        _check_spool_dir(self.asterisk_spool_dir)
+
+
 class EndpointSettings(StoreSettings, frozen=True, kw_only=True):
     """Variables of everything that reads or sets endpoints: dispatcher and `faxhook endpoints`."""
 
@@ -102,6 +116,12 @@ class DispatcherSettings(EndpointSettings, frozen=True, kw_only=True):
     """Variables of `python -m dispatcher`."""
 
     media_url: Annotated[str, Meta(description="where documents are kept: `file:///…` or `s3://bucket/prefix`")]
+    asterisk_spool_dir: Annotated[
+        Path | None, Meta(description="folder of Asterisk's TIFFs, as the ingress has it: for replayed callbacks")
+    ] = None
+    max_body_bytes: Annotated[int, Meta(ge=1024, description="largest document of a replayed callback")] = (
+        32 * 1024 * 1024
+    )
     ops_host: Annotated[str, Meta(description="address of health, metrics and operations")] = "127.0.0.1"
     ops_port: Annotated[int, Meta(ge=0, le=65_535, description="port of health, metrics and operations")] = 8081
     ops_token: Annotated[Secret | None, Meta(description="bearer token of the HTTP API; unset: the API is off")] = None
@@ -135,6 +155,7 @@ class DispatcherSettings(EndpointSettings, frozen=True, kw_only=True):
         super().check()
         self.proxy()
         self.mail()
+        _check_spool_dir(self.asterisk_spool_dir)
 
     def ops_tokens(self) -> tuple[str | None, str | None]:
         """Return the token that may do everything, and the one that may read."""
@@ -182,3 +203,8 @@ class DispatcherSettings(EndpointSettings, frozen=True, kw_only=True):
             return relay, parse_mailbox(self.mail_from)
         except ValueError as error:
             raise BadSetting(f"MAIL_FROM is wrong: {error}") from None
+
+
+def _check_spool_dir(folder: Path | None) -> None:
+    if folder is not None and not folder.is_absolute():
+        raise BadSetting("ASTERISK_SPOOL_DIR must be an absolute path")

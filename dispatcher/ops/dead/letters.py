@@ -24,8 +24,8 @@ Kind = Literal["callback", "event", "delivery"]
 KINDS: Final[tuple[Kind, ...]] = ("callback", "event", "delivery")
 
 What = Literal["dead.replay", "dead.discard"]
-JobState = Literal["running", "waiting", "done"]
-"""`waiting`: whoever was at it is gone; a dispatcher goes on with it by itself."""
+JobState = Literal["running", "waiting", "done", "stopped"]
+"""`waiting`: whoever was at it is gone; a dispatcher goes on with it by itself. `stopped`: a person ended it early."""
 
 MOST_IDS: Final = 1_000
 """Named one by one in a request; more than that is what a filter is for."""
@@ -305,7 +305,9 @@ class DeadLetters(Protocol):
         """Return what it would do now, changing nothing; raise `UnknownLetter`."""
 
     async def begin(self, what: What, selection: Selection, *, who: str, reason: str | None = None) -> Job:
-        """Write down which letters it is about; a dispatcher works them off.
+        """Write down which letters it is about, and begin to work them off in the background.
+
+        What somebody began with the same selection and left is gone on with instead.
 
         Raises:
             UnknownLetter: An id is none of a dead letter; nothing is changed.
@@ -313,8 +315,11 @@ class DeadLetters(Protocol):
             TakenByAnother: Another job is at all of them.
         """
 
-    async def work(self, job_id: UUID, most_seconds: float | None = None) -> Job:
-        """Work on a job here, at most so long; return it as it stands then."""
+    async def wait(self, job_id: UUID, most_seconds: float) -> Job:
+        """Wait until a job of this process is done, at most so long; return it as it stands then."""
+
+    async def stop(self, job_id: UUID, *, who: str) -> Job:
+        """End a job early: what it has not come to stays dead; raise `UnknownJob`."""
 
     async def job(self, job_id: UUID) -> Job:
         """Return a job; raise `UnknownJob`."""

@@ -1,0 +1,305 @@
+"""Dead deliveries in the ledger: found, grouped, judged, sent on their way again or discarded. One function each.
+
+What becomes of a delivery that somebody wants replayed or discarded is said by `FATE`, in one place, whether it is
+asked for a preview or while the change is made.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from dispatcher.ops.dead.causes import delivery_codes, group_of
+from dispatcher.ops.dead.letters import DeadAttempt, DeadFilter, DeadLetter, What
+from dispatcher.way_out import public_url
+
+IS_READY: Final = "coalesce(endpoints.enabled AND endpoints.removed_at IS NULL, false)"
+
+FATE: Final = f"""
+CASE WHEN d.state = 'told' THEN 'told'
+     WHEN d.state <> 'dead' THEN 'gone'
+     WHEN $1 = 'dead.replay' AND NOT {IS_READY} THEN 'endpoint'
+     ELSE 'waiting' END
+"""
+"""Of a delivery, as a job's item has it; `$1` is what is to be done."""
+
+TAKEN: Final = """
+EXISTS (SELECT FROM job_items JOIN jobs ON jobs.id = job_items.job_id
+        WHERE job_items.letter_id = d.id::text AND job_items.state IN ('waiting', 'moved')
+        AND jobs.finished_at IS NULL AND jobs.lease_until > now() - interval '5 s')
+"""
+"""Is somebody else's job at it, alive or just begun?"""
+
+_LETTERS: Final = """
+SELECT d.id, d.reason, d.event_id, d.endpoint_id, d.attempts, d.budget_from, d.settled_at, d.state,
+       events.provider, events.fax_id, events.type, last.http_status, last.error
+FROM deliveries d
+JOIN events ON events.id = d.event_id
+LEFT JOIN attempts last ON last.delivery_id = d.id AND last.number = d.attempts
+"""
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """A filter as SQL: conditions on dead deliveries `d`, whether they speak of `events`, and their arguments."""
+
+    conditions: str
+    arguments: list[Any]
+    of_events: bool
+
+    @property
+    def source(self) -> str:
+        """`FROM` and `WHERE`."""
+        events = "JOIN events ON events.id = d.event_id" if self.of_events else ""
+        return f"FROM deliveries d {events} WHERE {self.conditions}"
+
+
+def wanted_of(wanted: DeadFilter, *, first: int = 1) -> Wanted | None:
+    """Return *wanted* as SQL, its arguments numbered from *first*; None if it asks for another kind."""
+    if wanted.kind not in {None, "delivery"}:
+        return None
+    conditions, arguments = ["d.state = 'dead'"], list[Any]()
+
+    def add(condition: str, argument: Any) -> None:
+        conditions.append(condition.format(f"${first + len(arguments)}"))
+        arguments.append(argument)
+
+    if wanted.endpoint_id is not None:
+        add("d.endpoint_id = {}::uuid", wanted.endpoint_id)
+    if wanted.event_id is not None:
+        add("d.event_id = {}::text", wanted.event_id)
+    if wanted.provider is not None:
+        add("events.provider = {}::text", str(wanted.provider))
+    if wanted.type is not None:
+        add("events.type = {}::text", wanted.type)
+    if wanted.cause is not None:
+        codes, is_negated = delivery_codes(wanted.cause)
+        add(f"d.reason {'!~' if is_negated else '~'} {{}}::text", codes)
+    if wanted.older_than_seconds is not None:
+        add("d.settled_at <= now() - make_interval(secs => {}::float8)", wanted.older_than_seconds)
+    if wanted.younger_than_seconds is not None:
+        add("d.settled_at >= now() - make_interval(secs => {}::float8)", wanted.younger_than_seconds)
+    return Wanted(" AND ".join(conditions), arguments, wanted.provider is not None or wanted.type is not None)
+
+
+async def page(connection: Any, wanted: DeadFilter, after: tuple[datetime, str] | None, most: int) -> list[DeadLetter]:
+    """Return the latest deaths before the cursor (time, id)."""
+    sql = wanted_of(wanted)
+    if sql is None:
+        return []
+    cursor, arguments = "", [*sql.arguments]
+    if after is not None:
+        died_at, letter_id = after
+        position = len(arguments)
+        arguments += [died_at, letter_id]
+        # The first condition is for the index; the ids of other kinds of letters, which share the order, are texts.
+        cursor = (
+            f"AND d.settled_at <= ${position + 1}::timestamptz "
+            f'AND (d.settled_at, d.id::text COLLATE "C") < (${position + 1}::timestamptz, ${position + 2}::text)'
+        )
+    rows = await connection.fetch(
+        f"{_LETTERS} WHERE {sql.conditions} {cursor} ORDER BY d.settled_at DESC, d.id DESC LIMIT {int(most)}",
+        *arguments,
+    )
+    return [_letter(row) for row in rows]
+
+
+async def letters(connection: Any, delivery_ids: Sequence[UUID]) -> dict[UUID, DeadLetter]:
+    """Return those of the deliveries that are dead."""
+    rows = await connection.fetch(f"{_LETTERS} WHERE d.id = ANY($1::uuid[]) AND d.state = 'dead'", list(delivery_ids))
+    return {row["id"]: _letter(row) for row in rows}
+
+
+async def attempts(connection: Any, delivery_id: UUID) -> list[DeadAttempt]:
+    """Return the attempts made at a delivery, in order."""
+    rows = await connection.fetch("SELECT * FROM attempts WHERE delivery_id = $1 ORDER BY number", delivery_id)
+    return [
+        DeadAttempt(
+            number=row["number"],
+            started_at=row["started_at"],
+            seconds=row["seconds"],
+            outcome=row["outcome"],
+            http_status=row["http_status"],
+            error=row["error"],
+            answer=(row["answer"] or b"").decode("utf-8", "replace").replace("\0", "\ufffd"),
+        )
+        for row in rows
+    ]
+
+
+class CodeCount(msgspec.Struct, frozen=True, kw_only=True):
+    """How many deliveries to one endpoint died of one code."""
+
+    code: str
+    endpoint_id: UUID
+    count: int
+    oldest: datetime
+    newest: datetime
+    latest_id: UUID
+
+
+async def counts(connection: Any, wanted: DeadFilter) -> list[CodeCount]:
+    """Return the matching deliveries counted by code and endpoint."""
+    sql = wanted_of(wanted)
+    if sql is None:
+        return []
+    rows = await connection.fetch(
+        f"""
+        SELECT coalesce(d.reason, '') AS code, d.endpoint_id, count(*) AS count, min(d.settled_at) AS oldest,
+               max(d.settled_at) AS newest, (array_agg(d.id ORDER BY d.settled_at DESC))[1] AS latest_id
+        {sql.source} GROUP BY 1, 2
+        """,
+        *sql.arguments,
+    )
+    return [CodeCount(**dict(row)) for row in rows]
+
+
+async def count_dead(connection: Any) -> int:
+    """Return how many deliveries are dead."""
+    return int(await connection.fetchval("SELECT count(*) FROM deliveries WHERE state = 'dead'"))
+
+
+async def endpoints(connection: Any, endpoint_ids: Sequence[UUID]) -> dict[UUID, tuple[str, bool]]:
+    """Return URL (without user, password and query) and readiness of endpoints, removed ones included."""
+    rows = await connection.fetch(
+        f"SELECT id, url, {IS_READY} AS is_ready FROM endpoints WHERE id = ANY($1::uuid[])", list(endpoint_ids)
+    )
+    return {row["id"]: (public_url(row["url"]).partition("?")[0], row["is_ready"]) for row in rows}
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How a delivery stands, for what a message says of it. `is_leased`: a process is at it now."""
+
+    state: str
+    attempts: int
+    event_id: str
+    endpoint_id: UUID
+    provider: str
+    fax_id: str
+    type: str
+    replayed_at: datetime | None
+    is_leased: bool
+
+
+async def standings(connection: Any, delivery_ids: Sequence[UUID]) -> dict[UUID, Standing]:
+    """Return how each of the deliveries stands; one that is missing the ledger does not know."""
+    rows = await connection.fetch(
+        """
+        SELECT d.id, d.state, d.attempts, d.event_id, d.endpoint_id, d.replayed_at,
+               coalesce(d.lease_until > now(), false) AS is_leased, events.provider, events.fax_id, events.type
+        FROM deliveries d JOIN events ON events.id = d.event_id
+        WHERE d.id = ANY($1::uuid[])
+        """,
+        list(delivery_ids),
+    )
+    return {row["id"]: Standing(**{name: row[name] for name in Standing.__struct_fields__}) for row in rows}
+
+
+async def fates_of_ids(connection: Any, what: What, delivery_ids: Sequence[UUID]) -> list[tuple[UUID, UUID, str]]:
+    """Return (id, endpoint, fate) of those that the ledger knows."""
+    rows = await connection.fetch(
+        f"""
+        SELECT d.id, d.endpoint_id, CASE WHEN d.state = 'dead' AND {TAKEN} THEN 'taken' ELSE {FATE} END AS fate
+        FROM deliveries d LEFT JOIN endpoints ON endpoints.id = d.endpoint_id
+        WHERE d.id = ANY($2::uuid[])
+        """,
+        what,
+        list(delivery_ids),
+    )
+    return [(row["id"], row["endpoint_id"], row["fate"]) for row in rows]
+
+
+def _fates(sql: Wanted) -> str:
+    events = "JOIN events ON events.id = d.event_id" if sql.of_events else ""
+    return f"""
+        SELECT d.id, d.endpoint_id, CASE WHEN {TAKEN} THEN 'taken' ELSE {FATE} END AS fate
+        FROM deliveries d LEFT JOIN endpoints ON endpoints.id = d.endpoint_id {events}
+        WHERE {sql.conditions}
+    """
+
+
+async def count_fates(connection: Any, what: What, wanted: DeadFilter) -> list[tuple[UUID, str, int]]:
+    """Return (endpoint, fate, how many) of what matches."""
+    sql = wanted_of(wanted, first=2)
+    if sql is None:
+        return []
+    rows = await connection.fetch(
+        f"SELECT endpoint_id, fate, count(*) AS count FROM ({_fates(sql)}) AS matched GROUP BY 1, 2",
+        what,
+        *sql.arguments,
+    )
+    return [(row["endpoint_id"], row["fate"], row["count"]) for row in rows]
+
+
+async def write_items(connection: Any, job_id: UUID, what: What, wanted: DeadFilter) -> None:
+    """Write what matches as the items of a job."""
+    sql = wanted_of(wanted, first=3)
+    if sql is not None:
+        await connection.execute(
+            f"""
+            INSERT INTO job_items (job_id, letter_id, kind, delivery_id, state)
+            SELECT $2::uuid, id::text, 'delivery', id, fate FROM ({_fates(sql)}) AS matched
+            """,
+            what,
+            job_id,
+            *sql.arguments,
+        )
+
+
+REPLAY: Final = """
+UPDATE deliveries d
+SET state = 'retrying', reason = NULL, due_at = now(), lease_until = NULL, sweeps = 0, settled_at = NULL,
+    budget_from = d.attempts, replayed_at = now()
+WHERE d.id = ANY($1::uuid[]) AND d.state = 'dead'
+"""
+
+DISCARD: Final = """
+UPDATE deliveries d SET state = 'skipped', reason = 'discarded', settled_at = now(), lease_until = NULL
+WHERE d.id = ANY($1::uuid[]) AND d.state = 'dead'
+"""
+
+DISCARD_OWED: Final = """
+UPDATE deliveries SET state = 'skipped', reason = 'discarded', settled_at = now(), lease_until = NULL
+WHERE id = $1 AND state IN ('pending', 'retrying') AND (lease_until IS NULL OR lease_until < now())
+RETURNING id
+"""
+
+UNDER_WAY: Final = """
+SELECT id FROM deliveries
+WHERE id = ANY($1::uuid[]) AND state = 'retrying' AND attempts = budget_from
+AND (lease_until > now() OR lease_until IS NULL AND due_at <= now())
+"""
+"""Replayed, and neither attempted nor put off since: what the replay has standing in line before live traffic."""
+
+
+async def under_way(connection: Any, delivery_ids: Sequence[UUID]) -> list[UUID]:
+    """Return those of the replayed deliveries that wait for their first attempt, or are at it."""
+    return [row["id"] for row in await connection.fetch(UNDER_WAY, list(delivery_ids))]
+
+
+def _letter(row: Any) -> DeadLetter:
+    cause = row["reason"] or ""
+    return DeadLetter(
+        id=str(row["id"]),
+        kind="delivery",
+        cause=cause,
+        group=group_of("delivery", cause).key,
+        reason=_reason(row),
+        event_id=row["event_id"],
+        endpoint_id=row["endpoint_id"],
+        provider=row["provider"],
+        fax_id=row["fax_id"],
+        type=row["type"],
+        attempts=row["attempts"],
+        died_at=row["settled_at"],
+    )
+
+
+def _reason(row: Any) -> str:
+    made, cause = row["attempts"], row["reason"] or ""
+    title = group_of("delivery", cause).title
+    if not made:
+        return f"{title}, before the first attempt"
+    answered = f"answered {row['http_status']}" if row["http_status"] else (row["error"] or cause)
+    return f"{title}; the last of {made} attempt{'s' if made > 1 else ''}: {answered}"

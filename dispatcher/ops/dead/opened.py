@@ -1,0 +1,48 @@
+"""Dead letters with everything that they need opened: for the command line and the dispatcher alike."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+from dispatcher.ops.dead.mend import Mender
+from dispatcher.ops.dead.pace import RATE
+from dispatcher.ops.dead.queues import DeadQueues
+from dispatcher.ops.dead.service import DeadLetterService, new_holder
+from dispatcher.ops.dead.worker import Gentle, Worker
+from dispatcher.pool import open_pool
+from dispatcher.settings import DeadSettings, DispatcherSettings
+from shared.media import MediaStore
+from shared.publisher import Publisher
+
+CONFIRM_TIMEOUT_SECONDS: Final = 10.0
+POOL_SIZE: Final = 5
+"""Of its own: somebody who looks through three queues must not take the hot path's connections."""
+
+IN_A_DISPATCHER: Final = Gentle(chunk=100, pause_seconds=0.01)
+
+
+@asynccontextmanager
+async def opened(
+    settings: DeadSettings | DispatcherSettings, name: str, *, rate: float = RATE, gentle: Gentle | None = None
+) -> AsyncIterator[DeadLetterService]:
+    """Yield the service; jobs that it is at when the body ends are left to others."""
+    pool = await open_pool(settings.database_url.reveal(), size=POOL_SIZE)
+    amqp_url = settings.ops_amqp()
+    publisher = Publisher(amqp_url, name, confirm_timeout_seconds=CONFIRM_TIMEOUT_SECONDS)
+    publishing = asyncio.create_task(publisher.run())
+    try:
+        media = None if settings.media_url is None else MediaStore(settings.media_url)
+        mender = Mender(publisher, media, settings.asterisk_spool_dir, settings.max_body_bytes)
+        queues, holder = DeadQueues(pool, amqp_url), new_holder()
+        worker = Worker(pool, queues, publisher, mender, holder, rate=rate, gentle=gentle)
+        service = DeadLetterService(pool, queues, worker, holder)
+        try:
+            yield service
+        finally:
+            await service.close()
+    finally:
+        publishing.cancel()
+        with suppress(asyncio.CancelledError):
+            await publishing
+        await pool.close()

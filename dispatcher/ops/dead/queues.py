@@ -1,0 +1,120 @@
+"""A dead-letter queue in hand: looked through without losing anything, by one at a time.
+
+Messages are taken without an acknowledgement and put back, so nothing that happens to us loses one: a broken connection
+puts them back as well. While somebody holds a queue its messages are invisible to others, so whoever wants it takes a
+lock in the ledger first; waiting for it is fair, and bounded.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import asyncpg
+
+from dispatcher.ops.dead.letters import Kind, TakenByAnother
+from dispatcher.ops.dead.reading import QUEUES
+from dispatcher.pool import Pool
+from shared.amqp import Channel, Delivered, connected
+
+LOCK_SECONDS: Final = 5.0
+"""So long to wait for whoever has the queue; a look takes under a second, a round of a replay two."""
+
+ALL_AT_ONCE: Final = 65_535
+"""The most that AMQP lets a consumer have unacknowledged."""
+
+QUIET_SECONDS: Final = 2.0
+"""Nothing more comes though the broker had counted more: somebody with other tools has it."""
+
+RETURNED_SECONDS: Final = 2.0
+_PER_TURN: Final = 100
+_LOCKS: Final[dict[Kind, int]] = {"callback": 0xFA_0010, "event": 0xFA_0011, "delivery": 0xFA_0012}
+
+
+class HeldQueue:
+    """A queue that nobody else of us looks at now."""
+
+    def __init__(self, channel: Channel, queue: str) -> None:
+        self._channel = channel
+        self._queue = queue
+        self._ready = 0
+        self._acked = 0
+
+    async def count(self) -> int:
+        """Return how many messages it holds."""
+        return (await self._channel.ready_in(self._queue))[0]
+
+    async def messages(self, chunk: int = ALL_AT_ONCE, pause_seconds: float = 0.0) -> AsyncIterator[Delivered]:
+        """Yield each message that it holds now, once; with a *pause_seconds* after each *chunk*, to be gentle."""
+        self._ready = await self.count()
+        seen = 0
+        while seen < self._ready:
+            credit = min(chunk, self._ready - seen)
+            await self._channel.prefetch(credit)
+            tag = await self._channel.consume(self._queue)
+            target = seen + credit
+            while seen < target:
+                try:
+                    async with asyncio.timeout(QUIET_SECONDS):
+                        await self._channel.wait()
+                except TimeoutError:
+                    return
+                for message in self._channel.take(_PER_TURN):
+                    seen += 1
+                    yield message
+                await asyncio.sleep(0)
+            await self._channel.cancel(tag)
+            await asyncio.sleep(pause_seconds)
+
+    def remove(self, message: Delivered) -> None:
+        """Take *message* out for good."""
+        self._channel.ack(message.tag)
+        self._acked += 1
+
+    async def put_back(self) -> None:
+        """Put back what was looked at and not removed; return when it is there, or should be."""
+        self._channel.put_back()
+        deadline = asyncio.get_running_loop().time() + RETURNED_SECONDS
+        while await self.count() < self._ready - self._acked and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.01)
+
+
+class DeadQueues:
+    """The three dead-letter queues."""
+
+    def __init__(self, pool: Pool, amqp_url: str) -> None:
+        self._pool = pool
+        self._amqp_url = amqp_url
+
+    @asynccontextmanager
+    async def hold(self, kind: Kind) -> AsyncIterator[HeldQueue]:
+        """Hold the queue of *kind*; afterwards everything is back in it that was not removed.
+
+        Raises:
+            TakenByAnother: Somebody else holds it for longer than `LOCK_SECONDS`.
+            ConnectionLost: The broker is away, or the queue is not there.
+        """
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(f"SET LOCAL lock_timeout = {LOCK_SECONDS * 1_000:.0f}")
+            try:
+                await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCKS[kind])
+            except asyncpg.LockNotAvailableError:
+                raise TakenByAnother(f"somebody else is at {QUEUES[kind]} at this moment: try again") from None
+            async with connected(self._amqp_url, f"faxhook {QUEUES[kind]}") as broker:
+                channel = await Channel.open(broker)
+                held = HeldQueue(channel, QUEUES[kind])
+                try:
+                    yield held
+                finally:
+                    if channel.is_open:
+                        await held.put_back()
+                    await channel.close()
+
+    async def count(self, queue: str) -> tuple[int, int]:
+        """Return how many messages of any queue are ready, and how many consumers it has."""
+        async with connected(self._amqp_url, "faxhook counting") as broker:
+            channel = await Channel.open(broker)
+            try:
+                return await channel.ready_in(queue)
+            finally:
+                await channel.close()
