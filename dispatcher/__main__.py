@@ -16,12 +16,19 @@ from dispatcher.endpoints import EndpointBook
 from dispatcher.fetch import Documents
 from dispatcher.intake import Intake
 from dispatcher.metrics import Metrics
+from dispatcher.ops.console.console import Console
+from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.dead.api import DeadLetterApi
 from dispatcher.ops.dead.opened import IN_A_DISPATCHER, opened
 from dispatcher.ops.endpoint_api import EndpointApi
+from dispatcher.ops.endpoint_changes import EndpointChanges
+from dispatcher.ops.endpoint_health import EndpointHealthReader
 from dispatcher.ops.faxes.api import FaxApi
 from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.ops.http import Routes, ops_app, serving
+from dispatcher.ops.queues.api import QueueApi
+from dispatcher.ops.queues.history import QueueHistory
+from dispatcher.ops.queues.reader import QueueReader
 from dispatcher.pool import open_pool
 from dispatcher.recorder import Recorder
 from dispatcher.settings import DispatcherSettings
@@ -100,7 +107,13 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         await stack.enter_async_context(running(dead.run(), stop, "jobs"))
         dead_api = DeadLetterApi(pool, dead, settings.seal())
         token, read_token = settings.ops_tokens()
-        parts: list[Routes] = [api, dead_api, FaxApi(FaxReader(pool))]
+        queues = QueueHistory(QueueReader(settings.ops_amqp(), settings.rabbitmq_api(), pool, backoff_seconds))
+        await stack.enter_async_context(running(queues.run(), stop, "queues"))
+        faxes = FaxReader(pool)
+        sources = Sources(pool, store, dead, faxes, queues, EndpointHealthReader(pool))
+        changes = EndpointChanges(pool, store, intake, settings.seal(), settings.allowed_networks())
+        console = Console(sources, changes, channels, problems, (token, read_token))
+        parts: list[Routes] = [api, dead_api, FaxApi(faxes), QueueApi(queues), console]
         app = ops_app(metrics, problems, parts, token, read_token)
         port = await stack.enter_async_context(serving(app, settings.ops_host, settings.ops_port))
         log.info("service.listening", host=settings.ops_host, port=port)

@@ -6,6 +6,7 @@ from rich.table import Table
 from dispatcher.ops import endpoint_commands
 from dispatcher.ops.faxes import commands as fax_commands
 from dispatcher.ops.listen import listen_command
+from dispatcher.ops.queues.commands import queues_command
 from dispatcher.ops.simulate import simulate_command
 from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
 from dispatcher.settings import StoreSettings
@@ -14,6 +15,7 @@ from shared.broker import declare, topology
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Operate faxhook.")
 app.add_typer(endpoint_commands.app, name="endpoints")
 app.add_typer(fax_commands.app, name="faxes")
+app.command(name="queues")(queues_command)
 app.command(name="simulate")(simulate_command)
 app.command(name="listen")(listen_command)
 

@@ -30,7 +30,7 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
 
 def needs(
     problems: Sequence[str],
-    queues: Queues | None,
+    queues: Queues,
     healths: Mapping[UUID, EndpointHealth],
     names: Mapping[UUID, str],
     groups: Sequence[DeadGroup],
@@ -39,7 +39,7 @@ def needs(
 
     Args:
         problems: Why this dispatcher cannot work, in sentences.
-        queues: As read last; None if nothing was read yet.
+        queues: As they are now.
         healths: Of the endpoints.
         names: What people call each endpoint.
         groups: Of dead letters.
@@ -49,7 +49,7 @@ def needs(
             _need(problem[:1].upper() + problem[1:], "This dispatcher does not work until then.", "#queues", "Queues")
             for problem in problems
         ),
-        *(_need(trouble[:1].upper() + trouble[1:], "", "#queues", "Queues") for trouble in _troubles(queues)),
+        *(_need(trouble[:1].upper() + trouble[1:], "", "#queues", "Queues") for trouble in queues.troubles),
         *_of_queues(queues),
         *_of_endpoints(healths, names),
         *(_of_group(group, names) for group in groups),
@@ -61,13 +61,7 @@ def group_path(group: DeadGroup) -> str:
     return f"/dead/list?kind={group.kind}&cause={group.cause}"
 
 
-def _troubles(queues: Queues | None) -> Sequence[str]:
-    return () if queues is None else queues.troubles
-
-
-def _of_queues(queues: Queues | None) -> list[Need]:
-    if queues is None:
-        return []
+def _of_queues(queues: Queues) -> list[Need]:
     found = []
     for queue in queues.items:
         if queue.kind != "work":
@@ -116,7 +110,7 @@ def _of_group(group: DeadGroup, names: Mapping[UUID, str]) -> Need:
     elif group.endpoints > 1:
         whose = f" to {group.endpoints} endpoints"
     what = f"{words.kinds(group.kind, group.count)}{whose} given up: {group.title}"
-    return _need(what, group.hint, group_path(group), "Look, replay or discard")
+    return _need(what, group.hint, group_path(group), "Dead letters")
 
 
 def _need(what: str, hint: str, path: str, action: str) -> Need:

@@ -67,7 +67,7 @@ class Overview:
 
     async def _page(self, visit: Visit, template: str) -> web.Response:
         sources, missing = self._sources, []
-        queues = sources.history.latest
+        queues = await sources.history.now()
         try:
             groups = (await sources.groups.get()).items
         except TROUBLES:
@@ -102,8 +102,8 @@ class Overview:
             now=self._now(),
         )
 
-    def _panel(self, queues: Queues | None, key: str, prefixes: tuple[str, ...], hint: str) -> Panel:
-        own = [] if queues is None else [queue for queue in queues.items if queue.name.startswith(prefixes)]
+    def _panel(self, queues: Queues, key: str, prefixes: tuple[str, ...], hint: str) -> Panel:
+        own = [queue for queue in queues.items if queue.name.startswith(prefixes)]
         samples = [(sample.at, sample.messages) for sample in self._sources.history.samples()]
         title = words.QUEUES[key]
         return Panel(

@@ -1,5 +1,6 @@
 """What the pages are made from: the services of the ops surface, called in this process."""
 
+import time
 from collections.abc import Callable, Iterable
 from uuid import UUID
 
@@ -32,7 +33,7 @@ class Sources:
         faxes: FaxReader,
         history: QueueHistory,
         health: EndpointHealthReader,
-        clock: Callable[[], float],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.pool = pool
         self.store = store
@@ -46,9 +47,9 @@ class Sources:
 
     def badges(self) -> dict[str, int]:
         """Return the numbers beside the navigation's words, from what is known already."""
-        latest = self.history.latest
-        dead = [queue.messages or 0 for queue in latest.items if queue.kind == "dead"] if latest else []
-        return {"dead": sum(dead)}
+        samples = self.history.samples()
+        latest = samples[-1].messages if samples else {}
+        return {"dead": sum(count for name, count in latest.items() if name.startswith("dead."))}
 
     def forget(self) -> None:
         """Read everything anew: something was changed."""

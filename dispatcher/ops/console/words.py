@@ -42,7 +42,7 @@ KINDS: Final[Mapping[str, tuple[str, str]]] = {
 QUEUES: Final[Mapping[str, str]] = {
     "work.events": "Events to take in",
     "work.deliveries": "Deliveries to attempt",
-    "retry": "Waiting for their next attempt",
+    "retry": "Waiting to retry",
     "defer": "Held back for a moment",
     "dead": "Dead letters",
 }
@@ -61,7 +61,7 @@ AUDITED: Final[Mapping[str, str]] = {
 }
 
 STATES: Final[Mapping[str, str]] = {
-    "pending": "under way", "retrying": "waiting for the next attempt", "told": "told", "dead": "given up",
+    "pending": "under way", "retrying": "waits to retry", "told": "told", "dead": "given up",
     "skipped": "skipped", "healthy": "healthy", "failing": "failing", "gone": "gone (410)", "disabled": "switched off",
     "idle": "nothing tried lately", "running": "under way", "waiting": "waiting", "done": "done",
 }  # fmt: skip

@@ -1,0 +1,37 @@
+"""`/v1/queues`: the queues now."""
+
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from dispatcher.ops.api import answered
+from dispatcher.ops.description.operation import Operation, add_operations
+from dispatcher.ops.queues.bodies import Queues
+from dispatcher.ops.queues.history import QueueHistory
+
+
+class QueueApi:
+    """The handler."""
+
+    def __init__(self, history: QueueHistory) -> None:
+        self._history = history
+
+    def operations(self) -> Sequence[Operation]:
+        """Return what is offered."""
+        return (
+            Operation(
+                method="GET",
+                path="/v1/queues",
+                handler=self.list,
+                summary="Every queue: depth, consumers, rates, the oldest message, what is due next",
+                answer=Queues,
+            ),
+        )
+
+    def add_to(self, app: web.Application) -> None:
+        """Register the route."""
+        add_operations(app, self.operations())
+
+    async def list(self, _request: web.Request) -> web.Response:
+        """Answer every queue. A broker that is away is said in `troubles`: the ledger's part is still worth seeing."""
+        return answered(200, await self._history.now())

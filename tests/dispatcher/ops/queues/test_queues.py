@@ -1,0 +1,156 @@
+"""Queues as the real broker has them: read, sampled, shown; what is away is said, never raised."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import aio_pika
+import aiohttp
+import asyncpg
+import msgspec
+import pytest
+from dispatchers import Bench, an_event
+from ledgers import endpoint, take
+from stores import Stores
+from typer.testing import CliRunner
+
+from dispatcher.ops.cli import app
+from dispatcher.ops.queues.bodies import Queue, Queues
+from dispatcher.ops.queues.broker import Depth
+from dispatcher.ops.queues.history import QueueHistory
+from dispatcher.ops.queues.reader import QueueReader
+from dispatcher.pool import open_pool
+from shared.backoff import DEFAULT_BACKOFF, parse_backoff
+from shared.service import Stop
+
+Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
+BACKOFF = parse_backoff(DEFAULT_BACKOFF)
+
+
+def the(found: Queues, name: str) -> Queue:
+    return next(queue for queue in found.items if queue.name == name)
+
+
+async def test_depths_and_consumers_are_those_of_the_broker(bench: Bench) -> None:
+    await bench.publish(an_event(1), an_event(2))
+    found = await QueueReader(bench.amqp_url, None, bench.pool, BACKOFF).read()
+    queue = the(found, "work.events")
+    assert (queue.messages, queue.consumers, queue.standing, queue.in_per_second) == (2, 0, "present", None)
+    assert found.troubles == ()
+
+
+async def test_a_queue_that_somebody_deleted_is_missing_and_the_others_are_still_read(bench: Bench) -> None:
+    async with await aio_pika.connect(bench.amqp_url) as connection:
+        channel = await connection.channel()
+        await channel.queue_delete("retry.10m")
+    found = await QueueReader(bench.amqp_url, None, bench.pool, BACKOFF).read()
+    assert [queue.name for queue in found.items if queue.standing == "missing"] == ["retry.10m"]
+    assert the(found, "dead.deliveries").messages == 0
+
+
+async def test_the_management_api_adds_unacked_and_left_over_queues(bench: Bench, service_stores: Stores) -> None:
+    if service_stores.api_url is None:
+        pytest.skip("no management API here")
+    found = await QueueReader(bench.amqp_url, service_stores.api_url, bench.pool, BACKOFF[:1]).read()
+    assert the(found, "work.events").unacked is not None
+    assert the(found, "work.events").in_per_second is not None
+    assert the(found, "retry.6h").standing == "left_over"
+    assert any("left over" in trouble for trouble in found.troubles)
+
+
+async def test_whatever_is_away_is_a_sentence_and_the_rest_is_there(database_url: str, unused_tcp_port: int) -> None:
+    nowhere = f"127.0.0.1:{unused_tcp_port}"
+    pool = await open_pool(database_url)
+    found = await QueueReader(f"amqp://{nowhere}/", f"http://u:p@{nowhere}", pool, BACKOFF).read()
+    assert found.owed == 0
+    assert len(found.troubles) == 2
+    assert "p@" not in str(found.troubles)
+    await pool.close()
+    away = await open_pool(f"postgresql://u:p@{nowhere}/x")
+    found = await QueueReader(f"amqp://{nowhere}/", None, away, BACKOFF).read()
+    assert (found.owed, found.overdue, len(found.troubles)) == (None, None, 2)
+    await away.close()
+
+
+async def test_what_is_owed_due_and_waiting_is_told_by_the_ledger(bench: Bench) -> None:
+    await endpoint(bench.pool)
+    await take(bench.pool, an_event(1), an_event(2), an_event(3))
+    await bench.pool.execute("UPDATE deliveries SET lease_until = NULL")
+    await bench.pool.execute(
+        "UPDATE deliveries SET state = 'retrying', attempts = 1, due_at = now() + interval '200 seconds' "
+        "WHERE event_id = 'phaxio:1-fax.delivered'"
+    )
+    async with await aio_pika.connect(bench.amqp_url) as connection:
+        channel = await connection.channel()
+        retry = await channel.get_exchange("fax.retry")
+        await retry.publish(aio_pika.Message(b"{}"), "retry.5m")
+    found = await QueueReader(bench.amqp_url, None, bench.pool, BACKOFF).read()
+    assert (found.owed, found.overdue) == (3, 2)
+    queue = the(found, "retry.5m")
+    assert queue.next_due_at is not None
+    assert 195 < (queue.next_due_at - found.at).total_seconds() <= 200
+    assert queue.oldest_seconds == pytest.approx(100, abs=5)
+
+
+class Readings:
+    """What a history reads, at the test's will."""
+
+    def __init__(self) -> None:
+        self.depth: int | None = 0
+        self.reads = 0
+
+    async def depths(self) -> dict[str, Depth] | None:
+        return None if self.depth is None else {"work.events": Depth(self.depth, 1)}
+
+    async def read(self, _last_empty: object) -> Queues:
+        self.reads += 1
+        await asyncio.sleep(0)
+        return Queues(items=(), at=None, owed=0, overdue=0, troubles=())  # type: ignore[arg-type]
+
+
+async def test_the_history_remembers_an_hour_and_when_a_queue_was_last_empty() -> None:
+    readings = Readings()
+    history = QueueHistory(readings, every_seconds=600)
+    await history.sample()
+    empty_at = history.last_empty("work.events")
+    for depth in (4, None, 5, 6, 7, 8, 9):
+        readings.depth = depth
+        await history.sample()
+    assert [sample.messages["work.events"] for sample in history.samples()] == [4, 5, 6, 7, 8, 9], "six fit in the hour"
+    assert history.last_empty("work.events") == empty_at is not None
+    assert history.last_empty("dead.events") is None
+
+
+async def test_many_who_ask_at_once_cost_one_look() -> None:
+    readings = Readings()
+    history = QueueHistory(readings)
+    await asyncio.gather(*(history.now() for _ in range(20)))
+    assert readings.reads == 1
+
+
+async def test_the_api_answers_what_the_command_prints(
+    bench: Bench, dispatching: Dispatching, unused_tcp_port: int
+) -> None:
+    async with dispatching(OPS_TOKEN="ops-token"), aiohttp.ClientSession() as http:
+        headers = {"Authorization": "Bearer ops-token"}
+        async with http.get(f"http://127.0.0.1:{unused_tcp_port}/v1/queues", headers=headers) as response:
+            body = await response.json()
+        result = await asyncio.to_thread(CliRunner().invoke, app, ["queues", "--json"], env=bench.environment)
+    printed = msgspec.json.decode(result.stdout)
+    assert result.exit_code == 0
+    assert [each["name"] for each in body["items"]] == [each["name"] for each in printed["items"]]
+    assert body.keys() == printed.keys()
+    assert next(each["consumers"] for each in body["items"] if each["name"] == "work.events") == 1
+
+
+async def test_the_command_ends_with_69_for_a_broker_that_is_away_and_78_for_a_missing_queue(
+    bench: Bench, pool: asyncpg.Pool, unused_tcp_port: int
+) -> None:
+    async def ended(**environment: str) -> int:
+        environment = {**bench.environment, "COLUMNS": "140", **environment}
+        return (await asyncio.to_thread(CliRunner().invoke, app, ["queues"], env=environment)).exit_code
+
+    assert await ended(OPS_AMQP_URL=f"amqp://127.0.0.1:{unused_tcp_port}/") == 69
+    assert await ended() == 0
+    assert await ended(BACKOFF="7m") == 78
+    assert await ended(RABBITMQ_API_URL="ftp://x") == 78
