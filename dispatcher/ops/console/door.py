@@ -8,7 +8,6 @@
 A form of another site is refused twice: by what the browser says of its origin, and by the token it cannot know.
 """
 
-import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
@@ -18,7 +17,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from dispatcher.ops.console.render import Renderer
-from dispatcher.ops.console.session import Expired, Session, Sessions
+from dispatcher.ops.console.session import Expired, Session, Sessions, is_same
 from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY
 from shared.log import get_logger
 
@@ -167,7 +166,7 @@ class Door:
         if not session.may_change:
             raise Trouble(403, "You may look, not change", "You are logged in with the read-only token.")
         form = await read_form(request)
-        if not _is_same(form.pop(FORM_TOKEN, ""), self.sessions.form_token(session)):
+        if not is_same(form.pop(FORM_TOKEN, ""), self.sessions.form_token(session)):
             raise Trouble(
                 403,
                 "Nothing was changed",
@@ -204,8 +203,8 @@ def _trouble_of(error: Exception) -> Trouble | None:
     match error:
         case Trouble():
             return error
-        case web.HTTPException():
-            return Trouble(error.status, error.reason, "There is no such page here.")
+        case web.HTTPRequestEntityTooLarge():
+            return Trouble(413, "Nothing was changed", "The form is too large.")
     if isinstance(error, asyncpg.DataError):  # before the ledger's: a driver's refusal of a value is one of its errors
         return Trouble(422, "That cannot be looked for", "It holds something that no id holds, such as a NUL.")
     if isinstance(error, (*LEDGER_AWAY, *LEDGER_BUSY)):
@@ -236,8 +235,17 @@ def check_origin(request: web.Request) -> None:
 
 
 async def read_form(request: web.Request) -> dict[str, str]:
-    """Return the fields of a form; of a name that came twice the last one. Files are none of ours."""
-    return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+    """Return the fields of a form; of a name that came twice the last one.
+
+    Raises:
+        Trouble: It is none that a page of ours sends.
+    """
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise Trouble(415, "Nothing was changed", "That is no form of this console.")
+    try:
+        return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+    except (ValueError, LookupError):  # bytes that are no text, or a charset that there is not
+        raise Trouble(400, "Nothing was changed", "The form cannot be read.") from None
 
 
 def set_cookie(request: web.Request, response: web.Response, name: str, value: str, seconds: float | None) -> None:
@@ -272,7 +280,3 @@ def _page_before(request: web.Request) -> str:
     if before.netloc != request.host:
         return "/"
     return before.path + (f"?{before.query}" if before.query else "")
-
-
-def _is_same(given: str, wanted: str) -> bool:
-    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), wanted.encode())

@@ -1,6 +1,5 @@
 """Log-in and log-out."""
 
-import hmac
 import secrets
 from collections.abc import Callable
 from math import ceil
@@ -9,8 +8,8 @@ from typing import Final
 from aiohttp import web
 
 from dispatcher.ops.console.audit import Audit
-from dispatcher.ops.console.door import FORM_TOKEN, SESSION_COOKIE, Door, Visit, check_origin, read_form, set_cookie
-from dispatcher.ops.console.session import SESSION_SECONDS, Session, cleaned_name, safe_return_path
+from dispatcher.ops.console.door import FORM_TOKEN, SESSION_COOKIE, Door, check_origin, read_form, set_cookie
+from dispatcher.ops.console.session import SESSION_SECONDS, Session, cleaned_name, is_same, safe_return_path
 from dispatcher.ops.console.throttle import Throttle
 
 NONCE_COOKIE: Final = "faxhook_login"
@@ -57,9 +56,7 @@ class Login:
             response.headers["Retry-After"] = str(ceil(wait))
             return response
         wanted = self._door.sessions.login_form_token(request.cookies.get(NONCE_COOKIE, ""))
-        if NONCE_COOKIE not in request.cookies or not hmac.compare_digest(
-            form.get(FORM_TOKEN, "").encode("utf-8", "surrogateescape"), wanted.encode()
-        ):
+        if NONCE_COOKIE not in request.cookies or not is_same(form.get(FORM_TOKEN, ""), wanted):
             return self._form(request, 403, back_to, SENTENCES["stale"])
         role = self._door.sessions.role_of(form.get("token", "").strip())
         if role is None:
@@ -80,9 +77,8 @@ class Login:
         check_origin(request)
         session = self._door.session_of(request)
         form = await read_form(request)
-        if isinstance(session, Session) and not hmac.compare_digest(
-            form.get(FORM_TOKEN, "").encode("utf-8", "surrogateescape"),
-            self._door.sessions.form_token(session).encode(),
+        if isinstance(session, Session) and not is_same(
+            form.get(FORM_TOKEN, ""), self._door.sessions.form_token(session)
         ):
             return web.Response(status=303, headers={"Location": "/"})
         response = web.Response(status=303, headers={"Location": "/login?why=out", "Cache-Control": "no-store"})
@@ -114,6 +110,3 @@ class Login:
         )
         set_cookie(request, response, NONCE_COOKIE, nonce, None)
         return response
-
-
-__all__ = ["Login", "Visit"]

@@ -7,8 +7,9 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
-from dispatcher.ops.api import MOST_PER_PAGE, WHO, Problem, answered
+from dispatcher.ops.api import WHO, Problem, answered
 from dispatcher.ops.commands import Answer, digest_of, run_once
+from dispatcher.ops.cursor import MOST_PER_PAGE
 from dispatcher.ops.dead.letters import (
     BadSelection,
     DeadFilter,
