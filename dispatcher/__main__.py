@@ -6,9 +6,7 @@ from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Final
 
-from dispatcher.channels import Channel
-from dispatcher.channels.mail import MailChannel, NoMailChannel
-from dispatcher.channels.webhook import WebhookChannel
+from dispatcher.channels.opened import open_channels
 from dispatcher.consume import DeliveryHandler, EventHandler, delivery_consumer, event_consumer
 from dispatcher.deliver import Deliverer
 from dispatcher.endpoint_store import EndpointStore
@@ -76,7 +74,8 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         await stack.enter_async_context(running(recorder.run(), stop, "recorder"))
         way_out = WayOut(settings.allowed_networks(), settings.proxy())
         stack.push_async_callback(way_out.close)
-        channels = _channels(stack, settings, way_out)
+        channels = open_channels(stack, settings, way_out)
+        _warn_of_mail(settings)
         documents = Documents(pool, MediaStore(settings.media_url), way_out)
         deliverer = Deliverer(
             pool,
@@ -102,19 +101,27 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             found += ["the service is stopping"] if stop.is_set else []
             return found
 
-        api = EndpointApi(pool, store, intake, settings.seal(), settings.allowed_networks())
         dead = await stack.enter_async_context(opened(settings, "dispatcher ops", gentle=IN_A_DISPATCHER))
         await stack.enter_async_context(running(dead.run(), stop, "jobs"))
-        dead_api = DeadLetterApi(pool, dead, settings.seal())
-        token, read_token = settings.ops_tokens()
         queues = QueueHistory(QueueReader(settings.ops_amqp(), settings.rabbitmq_api(), pool, backoff_seconds))
         await stack.enter_async_context(running(queues.run(), stop, "queues"))
+        health = EndpointHealthReader(pool, deliverer.circuit_is_open)
         faxes = FaxReader(pool)
-        sources = Sources(pool, store, dead, faxes, queues, EndpointHealthReader(pool))
-        changes = EndpointChanges(pool, store, intake, settings.seal(), settings.allowed_networks())
-        console = Console(sources, changes, channels, problems, (token, read_token))
-        parts: list[Routes] = [api, dead_api, FaxApi(faxes), QueueApi(queues), console]
-        app = ops_app(metrics, problems, parts, token, read_token)
+        networks = settings.allowed_networks()
+        parts: list[Routes] = [
+            EndpointApi(pool, store, intake, settings.seal(), networks, health, channels),
+            DeadLetterApi(pool, dead, settings.seal()),
+            FaxApi(faxes),
+            QueueApi(queues),
+            Console(
+                Sources(pool, store, dead, faxes, queues, health),
+                EndpointChanges(pool, store, intake, settings.seal(), networks),
+                channels,
+                problems,
+                settings.ops_tokens(),
+            ),
+        ]
+        app = ops_app(metrics, problems, parts, *settings.ops_tokens())
         port = await stack.enter_async_context(serving(app, settings.ops_host, settings.ops_port))
         log.info("service.listening", host=settings.ops_host, port=port)
         async with AsyncExitStack() as consuming:
@@ -132,20 +139,14 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
                 await deliverer.drain()
 
 
-def _channels(stack: AsyncExitStack, settings: DispatcherSettings, way_out: WayOut) -> dict[str, Channel]:
-    """Return the channel for each scheme of an endpoint's URL."""
+def _warn_of_mail(settings: DispatcherSettings) -> None:
     log = get_logger()
-    webhooks = WebhookChannel(way_out)
-    channels: dict[str, Channel] = {"http": webhooks, "https": webhooks, "mailto": NoMailChannel()}
     if mail := settings.mail():
-        relay, mail_from = mail
-        channels["mailto"] = mails = MailChannel(relay, mail_from)
-        stack.push_async_callback(mails.close)
+        relay, _ = mail
         if relay.password and relay.starttls is None:
             log.warning("setting.insecure", reason="SMTP_URL: a relay without STARTTLS gets the password in clear")
     else:
         log.warning("setting.missing", reason="SMTP_URL is not set: what is owed to mailto endpoints waits")
-    return channels
 
 
 def main() -> int:

@@ -115,6 +115,10 @@ class Deliverer:
         else:
             self._enter(leased)
 
+    def circuit_is_open(self, endpoint_id: UUID) -> bool:
+        """Is this endpoint left alone by this process now?"""
+        return (circuit := self._circuits.get(endpoint_id)) is not None and circuit.is_open
+
     async def keep_leases(self) -> None:
         """Renew for ever what waits for its attempt: a long lane must not look like a dead process."""
         while True:

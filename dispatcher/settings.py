@@ -112,20 +112,9 @@ class EndpointSettings(StoreSettings, frozen=True, kw_only=True):
             raise BadSetting(f"EGRESS_ALLOW_NETWORKS is wrong: {error}") from None
 
 
-class DispatcherSettings(EndpointSettings, frozen=True, kw_only=True):
-    """Variables of `python -m dispatcher`."""
+class ChannelSettings(EndpointSettings, frozen=True, kw_only=True):
+    """Variables of everything that tells applications: dispatcher and `faxhook endpoints test`."""
 
-    media_url: Annotated[str, Meta(description="where documents are kept: `file:///…` or `s3://bucket/prefix`")]
-    asterisk_spool_dir: Annotated[
-        Path | None, Meta(description="folder of Asterisk's TIFFs, as the ingress has it: for replayed callbacks")
-    ] = None
-    max_body_bytes: Annotated[int, Meta(ge=1024, description="largest document of a replayed callback")] = (
-        32 * 1024 * 1024
-    )
-    ops_host: Annotated[str, Meta(description="address of health, metrics and operations")] = "127.0.0.1"
-    ops_port: Annotated[int, Meta(ge=0, le=65_535, description="port of health, metrics and operations")] = 8081
-    ops_token: Annotated[Secret | None, Meta(description="bearer token of the HTTP API; unset: the API is off")] = None
-    ops_read_token: Annotated[Secret | None, Meta(description="bearer token that may only read")] = None
     egress_proxy: Annotated[
         Secret | None,
         Meta(
@@ -143,26 +132,12 @@ class DispatcherSettings(EndpointSettings, frozen=True, kw_only=True):
     mail_from: Annotated[
         str | None, Meta(description="sender of all mail, `fax@example.com` or `Faxes <fax@example.com>`")
     ] = None
-    log_level: Annotated[
-        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="least level that is logged")
-    ] = "INFO"
-    log_format: Annotated[Literal["json", "console"], Meta(description="`json` for machines, `console` for people")] = (
-        "json"
-    )
 
     def check(self) -> None:
         """Check the proxy and the way of mail, too."""
         super().check()
         self.proxy()
         self.mail()
-        _check_spool_dir(self.asterisk_spool_dir)
-
-    def ops_tokens(self) -> tuple[str | None, str | None]:
-        """Return the token that may do everything, and the one that may read."""
-        return (
-            None if self.ops_token is None else self.ops_token.reveal(),
-            None if self.ops_read_token is None else self.ops_read_token.reveal(),
-        )
 
     def proxy(self) -> str | None:
         """Return the URL of EGRESS_PROXY; None if it is not set.
@@ -208,3 +183,37 @@ class DispatcherSettings(EndpointSettings, frozen=True, kw_only=True):
 def _check_spool_dir(folder: Path | None) -> None:
     if folder is not None and not folder.is_absolute():
         raise BadSetting("ASTERISK_SPOOL_DIR must be an absolute path")
+
+
+class DispatcherSettings(ChannelSettings, frozen=True, kw_only=True):
+    """Variables of `python -m dispatcher`."""
+
+    media_url: Annotated[str, Meta(description="where documents are kept: `file:///…` or `s3://bucket/prefix`")]
+    asterisk_spool_dir: Annotated[
+        Path | None, Meta(description="folder of Asterisk's TIFFs, as the ingress has it: for replayed callbacks")
+    ] = None
+    max_body_bytes: Annotated[int, Meta(ge=1024, description="largest document of a replayed callback")] = (
+        32 * 1024 * 1024
+    )
+    ops_host: Annotated[str, Meta(description="address of health, metrics and operations")] = "127.0.0.1"
+    ops_port: Annotated[int, Meta(ge=0, le=65_535, description="port of health, metrics and operations")] = 8081
+    ops_token: Annotated[Secret | None, Meta(description="bearer token of the HTTP API; unset: the API is off")] = None
+    ops_read_token: Annotated[Secret | None, Meta(description="bearer token that may only read")] = None
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="least level that is logged")
+    ] = "INFO"
+    log_format: Annotated[Literal["json", "console"], Meta(description="`json` for machines, `console` for people")] = (
+        "json"
+    )
+
+    def check(self) -> None:
+        """Check the folder of Asterisk's TIFFs, too."""
+        super().check()
+        _check_spool_dir(self.asterisk_spool_dir)
+
+    def ops_tokens(self) -> tuple[str | None, str | None]:
+        """Return the token that may do everything, and the one that may read."""
+        return (
+            None if self.ops_token is None else self.ops_token.reveal(),
+            None if self.ops_read_token is None else self.ops_read_token.reveal(),
+        )

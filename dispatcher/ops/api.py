@@ -123,8 +123,21 @@ async def read_body(request: web.Request, kind: type[Query]) -> Query:
     Raises:
         Problem: It is no JSON object, or a field is unknown or wrong.
     """
+    return convert_body(await read_object(request), kind)
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A body that holds nothing."""
+
+
+def convert_body(body: dict[str, Any], kind: type[Query]) -> Query:
+    """Return *body* as a struct of *kind*.
+
+    Raises:
+        Problem: A field is unknown or wrong.
+    """
     try:
-        return msgspec.convert(await read_object(request), kind)
+        return msgspec.convert(body, kind)
     except msgspec.ValidationError as error:
         field, reason = wrong_field(error)
         raise Problem(422, "bad_body", f"{field}: {reason}" if field else reason, field) from None

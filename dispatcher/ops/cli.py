@@ -3,7 +3,7 @@
 import typer
 from rich.table import Table
 
-from dispatcher.ops import endpoint_commands
+from dispatcher.ops import endpoint_care, endpoint_commands
 from dispatcher.ops.faxes import commands as fax_commands
 from dispatcher.ops.listen import listen_command
 from dispatcher.ops.queues.commands import queues_command
@@ -13,6 +13,9 @@ from dispatcher.settings import StoreSettings
 from shared.broker import declare, topology
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Operate faxhook.")
+endpoint_commands.app.command(name="show")(endpoint_care.show_endpoint)
+endpoint_commands.app.command(name="test")(endpoint_care.send_test)
+endpoint_commands.app.command(name="tokens")(endpoint_care.rotate_tokens)
 app.add_typer(endpoint_commands.app, name="endpoints")
 app.add_typer(fax_commands.app, name="faxes")
 app.command(name="queues")(queues_command)

@@ -1,22 +1,43 @@
 """`/v1/endpoints`: where applications want to be told, over HTTP."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 from aiohttp import web
 
+from dispatcher.channels import Channel
 from dispatcher.egress import Network
 from dispatcher.endpoint_store import EndpointStore
-from dispatcher.formats.tokens import new_token
 from dispatcher.intake import Intake
-from dispatcher.ops.api import WHO, Problem, answered, read_object, take_command_id
+from dispatcher.ops.api import (
+    WHO,
+    Nothing,
+    Problem,
+    answered,
+    convert_body,
+    read_body,
+    read_object,
+    read_query,
+    take_command_id,
+)
 from dispatcher.ops.commands import Answer, digest_of, run_once
-from dispatcher.ops.cursor import MOST_PER_PAGE
-from dispatcher.ops.endpoint_fields import EndpointFields, changed, new_endpoint, read_fields, shown
-from dispatcher.ops.endpoint_input import BadEndpoint
+from dispatcher.ops.cursor import read_cursor, write_cursor
+from dispatcher.ops.description.operation import Operation, add_operations
+from dispatcher.ops.endpoint_bodies import (
+    EndpointPage,
+    EndpointQuery,
+    EndpointWithHealth,
+    Rotation,
+    SampleRequest,
+)
+from dispatcher.ops.endpoint_fields import EndpointFields, body_of, changed, new_endpoint, read_fields, shown
+from dispatcher.ops.endpoint_health import EndpointHealth, EndpointHealthReader
+from dispatcher.ops.endpoint_operations import endpoint_operations
+from dispatcher.ops.endpoint_tokens import rotated
 from dispatcher.ops.reachable import check_reachable
+from dispatcher.ops.sample_delivery import send_sample
 from dispatcher.pool import Pool
 from dispatcher.routing import Endpoint
 from shared.seal import Seal
@@ -28,40 +49,62 @@ class EndpointApi:
     """The handlers."""
 
     def __init__(
-        self, pool: Pool, store: EndpointStore, intake: Intake, seal: Seal, networks: Sequence[Network]
+        self,
+        pool: Pool,
+        store: EndpointStore,
+        intake: Intake,
+        seal: Seal,
+        networks: Sequence[Network],
+        health: EndpointHealthReader,
+        channels: Mapping[str, Channel],
     ) -> None:
         self._pool = pool
         self._store = store
         self._intake = intake
         self._seal = seal
         self._networks = networks
+        self._health = health
+        self._channels = channels
+
+    def operations(self) -> Sequence[Operation]:
+        """Return what is offered."""
+        return endpoint_operations(self)
 
     def add_to(self, app: web.Application) -> None:
         """Register the routes."""
-        app.router.add_get("/v1/endpoints", self.list)
-        app.router.add_post("/v1/endpoints", self.add)
-        app.router.add_get("/v1/endpoints/{id}", self.show)
-        app.router.add_patch("/v1/endpoints/{id}", self.change)
-        app.router.add_delete("/v1/endpoints/{id}", self.remove)
-        app.router.add_post("/v1/endpoints/{id}/tokens", self.rotate)
+        add_operations(app, self.operations())
 
     async def list(self, request: web.Request) -> web.Response:
         """Answer a page of endpoints; `next` is the cursor of the following one."""
-        most = _limit(request)
-        after = _uuid(request.query["after"], "after") if "after" in request.query else None
-        found = await self._store.page(self._pool, after, most + 1)
-        page = found[:most]
+        query = read_query(request, EndpointQuery)
+        after = None if query.after is None else read_cursor(query.after, tuple[UUID])[0]
+        found = await self._store.page(self._pool, after, query.limit + 1)
+        page = found[: query.limit]
         return answered(
             200,
-            {
-                "items": [shown(endpoint) for endpoint in page],
-                "next": str(page[-1].id) if len(found) > most else None,
-            },
+            EndpointPage(
+                items=tuple(body_of(endpoint) for endpoint in page),
+                next=write_cursor([page[-1].id]) if len(found) > query.limit else None,
+            ),
         )
 
     async def show(self, request: web.Request) -> web.Response:
-        """Answer one endpoint."""
-        return answered(200, shown(await self._existing(self._pool, request)))
+        """Answer one endpoint, and how it is doing."""
+        endpoint = await self._existing(self._pool, request)
+        fields = msgspec.structs.asdict(body_of(endpoint))
+        return answered(200, EndpointWithHealth(**fields, health=await self._health_of(endpoint)))
+
+    async def health(self, request: web.Request) -> web.Response:
+        """Answer how an endpoint is doing."""
+        return answered(200, await self._health_of(await self._existing(self._pool, request)))
+
+    async def test(self, request: web.Request) -> web.Response:
+        """Send a sample to an endpoint, disabled or not, and answer what came back."""
+        asked = await read_body(request, SampleRequest)
+        endpoint = await self._existing(self._pool, request)
+        outcome = await send_sample(endpoint, self._channels, asked.type, failover=asked.failover)
+        await self._audit(self._pool, request, "endpoint.tested", endpoint, [])
+        return answered(200, outcome)
 
     async def add(self, request: web.Request) -> web.Response:
         """Make an endpoint; the only answer that shows its tokens."""
@@ -106,6 +149,7 @@ class EndpointApi:
         """Remove an endpoint; its history stays, what it was still owed becomes dead letters when due."""
         body = await read_object(request)
         command_id = take_command_id(request, body)
+        convert_body(body, Nothing)
 
         async def change(connection: Any) -> Answer:
             endpoint = await self._existing(connection, request, lock=True)
@@ -121,35 +165,29 @@ class EndpointApi:
         body = await read_object(request)
         command_id = take_command_id(request, body)
         digest = digest_of("POST", request.path, body)
-        action, token = body.pop("action", "add"), body.pop("token", None)
-        if body:
-            raise Problem(422, "bad_rotation", "there is no such field", next(iter(body)))
-        if action not in {"add", "promote", "drop"}:
-            raise Problem(422, "bad_rotation", "must be add, promote or drop", "action")
-        if token is not None and (action != "add" or not isinstance(token, str)):
-            raise Problem(422, "bad_rotation", "a text, and only with the action add", "token")
+        rotation = convert_body(body, Rotation)
 
         async def change(connection: Any) -> Answer:
             before = await self._existing(connection, request, lock=True)
-            tokens = list(before.tokens)
-            if action == "add":
-                tokens.append(token or new_token(before.format))
-            elif not tokens:
-                raise BadEndpoint("tokens", "the endpoint has none")
-            else:
-                tokens = [tokens[-1], *tokens[:-1]] if action == "promote" else tokens[:1]
-            endpoint = changed(before, EndpointFields(tokens=tokens))
+            endpoint = rotated(before, rotation.action, rotation.token)
             await self._store.update(connection, endpoint)
-            await self._audit(connection, request, f"endpoint.token_{action}", endpoint, [])
-            return 200, {**shown(endpoint), **({"token": tokens[-1]} if action == "add" else {})}
+            await self._audit(connection, request, f"endpoint.token_{rotation.action}", endpoint, [])
+            added = {"token": endpoint.tokens[-1]} if rotation.action == "add" else {}
+            return 200, {**shown(endpoint), **added}
 
         return answered(*await run_once(self._pool, self._seal, command_id, digest, change))
 
+    async def _health_of(self, endpoint: Endpoint) -> EndpointHealth:
+        return (await self._health.of([endpoint.id]))[endpoint.id]
+
     async def _existing(self, connection: Any, request: web.Request, *, lock: bool = False) -> Endpoint:
-        endpoint_id = _uuid(request.match_info["id"], "id")
-        endpoint = await self._store.get(connection, endpoint_id, lock=lock)
+        text = request.match_info["id"]
+        try:
+            endpoint = await self._store.get(connection, UUID(text), lock=lock)
+        except ValueError:
+            endpoint = None
         if endpoint is None:
-            raise Problem(404, "not_found", f"there is no endpoint {endpoint_id}")
+            raise Problem(404, "not_found", f"there is no endpoint `{text[:60]}`")
         return endpoint
 
     async def _check_reachable(self, endpoint: Endpoint) -> None:
@@ -166,22 +204,3 @@ class EndpointApi:
 
 def _given(fields: EndpointFields) -> Sequence[str]:
     return [name for name in fields.__struct_fields__ if getattr(fields, name) is not msgspec.UNSET]
-
-
-def _limit(request: web.Request) -> int:
-    text = request.query.get("limit", str(MOST_PER_PAGE))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_PER_PAGE):
-        raise Problem(422, "bad_limit", f"must be 1 to {MOST_PER_PAGE}", "limit")
-    return int(text)
-
-
-def _uuid(text: str, field: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise Problem(
-            404 if field == "id" else 422,
-            "not_found" if field == "id" else "bad_cursor",
-            f"`{text[:60]}` is no id",
-            field,
-        ) from None

@@ -1,26 +1,25 @@
 """`faxhook endpoints`: where applications want to be told."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
 import typer
 from rich.table import Table
+from rich.text import Text
 
-from dispatcher.endpoint_store import EndpointStore
 from dispatcher.endpoints import EndpointBook
 from dispatcher.formats import DEFAULT_FORMAT, FORMATS
 from dispatcher.intake import Intake
-from dispatcher.ops.endpoint_api import AUDIT
 from dispatcher.ops.endpoint_fields import changed, new_endpoint, read_fields, shown
-from dispatcher.ops.endpoint_input import BadEndpoint
+from dispatcher.ops.endpoint_health import EndpointHealth, EndpointHealthReader
+from dispatcher.ops.endpoint_opened import audit, existing, opened
 from dispatcher.ops.reachable import check_reachable
-from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
-from dispatcher.pool import Pool, open_pool
+from dispatcher.ops.terminal import Json, console, print_json, run
 from dispatcher.routing import Endpoint, FaxMatch
 from dispatcher.settings import EndpointSettings
+
+HEALTH_STYLES: Final = {"healthy": "green", "failing": "red", "gone": "red", "disabled": "dim", "idle": "dim"}
 
 app = typer.Typer(no_args_is_help=True, help="Where applications want to be told.")
 
@@ -43,13 +42,15 @@ Fax = Annotated[str | None, typer.Option(help="Only this sent fax: PROVIDER:FAX_
 
 @app.command(name="list")
 def list_endpoints(as_json: Json = False) -> None:
-    """Show every endpoint. Tokens are never shown."""
+    """Show every endpoint and how it is doing. Tokens are never shown."""
 
-    async def work() -> list[Endpoint]:
-        async with _opened() as (pool, store, _):
-            return await store.everything(pool)
+    async def work() -> tuple[list[Endpoint], dict[UUID, EndpointHealth]]:
+        async with opened(EndpointSettings) as (pool, store, _):
+            endpoints = await store.everything(pool)
+            health = {} if as_json else await EndpointHealthReader(pool).of([endpoint.id for endpoint in endpoints])
+            return endpoints, health
 
-    endpoints = run(work())
+    endpoints, health = run(work())
     if as_json:
         print_json({"items": [shown(endpoint) for endpoint in endpoints], "next": None})
         return
@@ -57,8 +58,11 @@ def list_endpoints(as_json: Json = False) -> None:
     table.add_column("id", no_wrap=True)
     table.add_column("url", overflow="fold", ratio=1)
     table.add_column("what", overflow="fold", ratio=1)
+    table.add_column("health", overflow="fold", ratio=1)
     for endpoint in endpoints:
-        table.add_row(str(endpoint.id), shown(endpoint)["url"], _what(endpoint))
+        doing = health[endpoint.id]
+        sentence = Text(doing.sentence, style=HEALTH_STYLES[doing.verdict])
+        table.add_row(str(endpoint.id), Text(shown(endpoint)["url"]), Text(what_it_is_told(endpoint)), sentence)
     console.print(table)
 
 
@@ -93,12 +97,12 @@ def add_endpoint(
     } | _match(number, job_id, fax)
 
     async def work() -> Endpoint:
-        async with _opened() as (pool, store, settings):
+        async with opened(EndpointSettings) as (pool, store, settings):
             endpoint = new_endpoint(read_fields(_present(given)))
             await _check_reachable(endpoint, settings)
             async with pool.acquire() as connection, connection.transaction():
                 await store.insert(connection, endpoint)
-                await _audit(connection, "endpoint.added", endpoint)
+                await audit(connection, "endpoint.added", endpoint)
             await Intake(pool, store, EndpointBook(pool, store)).owe_registered(endpoint)
             return endpoint
 
@@ -148,11 +152,15 @@ def set_endpoint(
         given["failover_url"] = None
 
     async def work() -> Endpoint:
-        async with _opened() as (pool, store, settings), pool.acquire() as connection, connection.transaction():
-            endpoint = changed(await _existing(connection, store, endpoint_id), read_fields(given))
+        async with (
+            opened(EndpointSettings) as (pool, store, settings),
+            pool.acquire() as connection,
+            connection.transaction(),
+        ):
+            endpoint = changed(await existing(connection, store, endpoint_id), read_fields(given))
             await _check_reachable(endpoint, settings)
             await store.update(connection, endpoint)
-            await _audit(connection, "endpoint.changed", endpoint)
+            await audit(connection, "endpoint.changed", endpoint)
             return endpoint
 
     endpoint = run(work())
@@ -167,10 +175,10 @@ def remove_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
     """Remove an endpoint. Its history stays; what it was still owed becomes dead letters when due."""
 
     async def work() -> Endpoint:
-        async with _opened() as (pool, store, _), pool.acquire() as connection, connection.transaction():
-            endpoint = await _existing(connection, store, endpoint_id)
+        async with opened(EndpointSettings) as (pool, store, _), pool.acquire() as connection, connection.transaction():
+            endpoint = await existing(connection, store, endpoint_id)
             await store.remove(connection, endpoint.id)
-            await _audit(connection, "endpoint.removed", endpoint)
+            await audit(connection, "endpoint.removed", endpoint)
             return endpoint
 
     endpoint = run(work())
@@ -180,34 +188,10 @@ def remove_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
         console.print(f"removed endpoint {endpoint.id}")
 
 
-@asynccontextmanager
-async def _opened() -> AsyncIterator[tuple[Pool, EndpointStore, EndpointSettings]]:
-    settings = settings_of(EndpointSettings)
-    pool = await open_pool(settings.database_url.reveal(), size=2)
-    try:
-        yield pool, EndpointStore(settings.seal()), settings
-    finally:
-        await pool.close()
-
-
-async def _existing(connection: Any, store: EndpointStore, text: str) -> Endpoint:
-    try:
-        found = await store.get(connection, UUID(text), lock=True)
-    except ValueError:
-        raise BadEndpoint("id", f"`{text}` is no id") from None
-    if found is None:
-        raise BadEndpoint("id", f"there is no endpoint {text}")
-    return found
-
-
 async def _check_reachable(endpoint: Endpoint, settings: EndpointSettings) -> None:
     await check_reachable("url", endpoint.url, settings.allowed_networks())
     if endpoint.failover_url is not None:
         await check_reachable("failover_url", endpoint.failover_url, settings.allowed_networks())
-
-
-async def _audit(connection: Any, what: str, endpoint: Endpoint) -> None:
-    await connection.execute(AUDIT, "cli", what, str(endpoint.id), "{}")
 
 
 def _present(given: dict[str, Any]) -> dict[str, Any]:
@@ -231,8 +215,8 @@ def _applies_to(endpoint: Endpoint) -> str:
     return endpoint.match or "everything"
 
 
-def _what(endpoint: Endpoint) -> str:
-    """Return what an endpoint is told of and how, in a line."""
+def what_it_is_told(endpoint: Endpoint) -> str:
+    """Return of what an endpoint is told, and how, in a line."""
     facts = [_applies_to(endpoint), endpoint.format]
     facts += [] if endpoint.direction == "any" else [f"{endpoint.direction} only"]
     facts += ["inflight too"] if endpoint.inflight else []

@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 from dispatcher.formats import DEFAULT_FORMAT, FORMATS
 from dispatcher.formats.tokens import check_token, new_token, public_key
 from dispatcher.ops.bad_fields import wrong_field
+from dispatcher.ops.endpoint_bodies import EndpointBody
 from dispatcher.ops.endpoint_input import BadEndpoint, checked_url
 from dispatcher.routing import Endpoint, EndpointDirection, FaxMatch, Overtaken, Scope
 from shared.ids import uuid7
@@ -80,16 +81,30 @@ def changed(endpoint: Endpoint, fields: EndpointFields) -> Endpoint:
     return after
 
 
-def shown(endpoint: Endpoint, *, tokens: bool = False) -> dict[str, Any]:
+def body_of(endpoint: Endpoint, *, tokens: bool = False) -> EndpointBody:
     """Return an endpoint for people: passwords masked, tokens only where they were just set."""
-    fields: dict[str, Any] = msgspec.to_builtins(endpoint)
-    if not tokens:
-        del fields["tokens"]
-    fields["url"] = masked_url(endpoint.url)
-    if endpoint.failover_url is not None:
-        fields["failover_url"] = masked_url(endpoint.failover_url)
-    fields["signed"] = bool(endpoint.tokens)
-    fields["public_key"] = public_key(endpoint.format, endpoint.tokens[0]) if endpoint.tokens else None
+    return EndpointBody(
+        id=endpoint.id,
+        scope=endpoint.scope,
+        direction=endpoint.direction,
+        match=endpoint.match,
+        url=masked_url(endpoint.url),
+        failover_url=None if endpoint.failover_url is None else masked_url(endpoint.failover_url),
+        format=endpoint.format,
+        inflight=endpoint.inflight,
+        overtaken=endpoint.overtaken,
+        enabled=endpoint.enabled,
+        timeout_seconds=endpoint.timeout_seconds,
+        max_concurrent=endpoint.max_concurrent,
+        signed=bool(endpoint.tokens),
+        public_key=public_key(endpoint.format, endpoint.tokens[0]) if endpoint.tokens else None,
+        tokens=endpoint.tokens if tokens else UNSET,
+    )
+
+
+def shown(endpoint: Endpoint, *, tokens: bool = False) -> dict[str, Any]:
+    """Return the same as plain values."""
+    fields: dict[str, Any] = msgspec.to_builtins(body_of(endpoint, tokens=tokens))
     return fields
 
 

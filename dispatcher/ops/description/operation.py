@@ -18,6 +18,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         parameters: The kinds of what stands in the path, by name.
         query: A struct whose fields are the query's parameters, all optional.
         body: The struct of the request's body.
+        required: Fields of the body that must be given though the struct has them optional.
         answer: What the body of a success holds.
         status: Of a success.
         also: Other successes by status, e.g. 202 with a job to follow.
@@ -32,7 +33,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     parameters: dict[str, Any] = {}
     query: type[msgspec.Struct] | None = None
-    body: Any = None
+    body: type[msgspec.Struct] | None = None
+    required: tuple[str, ...] = ()
     answer: Any = None
     status: int = 200
     also: dict[int, Any] = {}
