@@ -4,6 +4,7 @@ import typer
 from rich.table import Table
 
 from dispatcher.ops import endpoint_care, endpoint_commands
+from dispatcher.ops.dead import commands as dead_commands
 from dispatcher.ops.faxes import commands as fax_commands
 from dispatcher.ops.listen import listen_command
 from dispatcher.ops.queues.commands import queues_command
@@ -19,6 +20,7 @@ endpoint_commands.app.command(name="tokens")(endpoint_care.rotate_tokens)
 app.add_typer(endpoint_commands.app, name="endpoints")
 app.add_typer(fax_commands.app, name="faxes")
 app.command(name="queues")(queues_command)
+app.add_typer(dead_commands.app, name="dead")
 app.command(name="simulate")(simulate_command)
 app.command(name="listen")(listen_command)
 

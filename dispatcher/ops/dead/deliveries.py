@@ -160,11 +160,12 @@ async def count_dead(connection: Any) -> int:
     return int(await connection.fetchval("SELECT count(*) FROM deliveries WHERE state = 'dead'"))
 
 
+ENDPOINTS: Final = f"SELECT id, url, {IS_READY} AS is_ready FROM endpoints WHERE id = ANY($1::uuid[])"  # noqa: S608
+
+
 async def endpoints(connection: Any, endpoint_ids: Sequence[UUID]) -> dict[UUID, tuple[str, bool]]:
     """Return URL (without user, password and query) and readiness of endpoints, removed ones included."""
-    rows = await connection.fetch(
-        f"SELECT id, url, {IS_READY} AS is_ready FROM endpoints WHERE id = ANY($1::uuid[])", list(endpoint_ids)
-    )
+    rows = await connection.fetch(ENDPOINTS, list(endpoint_ids))
     return {row["id"]: (public_url(row["url"]).partition("?")[0], row["is_ready"]) for row in rows}
 
 
@@ -203,7 +204,7 @@ async def fates_of_ids(connection: Any, what: What, delivery_ids: Sequence[UUID]
         SELECT d.id, d.endpoint_id, CASE WHEN d.state = 'dead' AND {TAKEN} THEN 'taken' ELSE {FATE} END AS fate
         FROM deliveries d LEFT JOIN endpoints ON endpoints.id = d.endpoint_id
         WHERE d.id = ANY($2::uuid[])
-        """,
+        """,  # noqa: S608
         what,
         list(delivery_ids),
     )
@@ -216,7 +217,7 @@ def _fates(sql: Wanted) -> str:
         SELECT d.id, d.endpoint_id, CASE WHEN {TAKEN} THEN 'taken' ELSE {FATE} END AS fate
         FROM deliveries d LEFT JOIN endpoints ON endpoints.id = d.endpoint_id {events}
         WHERE {sql.conditions}
-    """
+    """  # noqa: S608
 
 
 async def count_fates(connection: Any, what: What, wanted: DeadFilter) -> list[tuple[UUID, str, int]]:
@@ -225,7 +226,7 @@ async def count_fates(connection: Any, what: What, wanted: DeadFilter) -> list[t
     if sql is None:
         return []
     rows = await connection.fetch(
-        f"SELECT endpoint_id, fate, count(*) AS count FROM ({_fates(sql)}) AS matched GROUP BY 1, 2",
+        f"SELECT endpoint_id, fate, count(*) AS count FROM ({_fates(sql)}) AS matched GROUP BY 1, 2",  # noqa: S608
         what,
         *sql.arguments,
     )
@@ -240,7 +241,7 @@ async def write_items(connection: Any, job_id: UUID, what: What, wanted: DeadFil
             f"""
             INSERT INTO job_items (job_id, letter_id, kind, delivery_id, state)
             SELECT $2::uuid, id::text, 'delivery', id, fate FROM ({_fates(sql)}) AS matched
-            """,
+            """,  # noqa: S608
             what,
             job_id,
             *sql.arguments,

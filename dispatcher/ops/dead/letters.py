@@ -315,8 +315,8 @@ class DeadLetters(Protocol):
             TakenByAnother: Another job is at all of them.
         """
 
-    async def wait(self, job_id: UUID, most_seconds: float) -> Job:
-        """Wait until a job of this process is done, at most so long; return it as it stands then."""
+    async def wait(self, job_id: UUID, most_seconds: float | None) -> Job:
+        """Wait until this process is done with a job, at most so long; return it as it stands then."""
 
     async def stop(self, job_id: UUID, *, who: str) -> Job:
         """End a job early: what it has not come to stays dead; raise `UnknownJob`."""

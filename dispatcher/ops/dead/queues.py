@@ -27,6 +27,13 @@ QUIET_SECONDS: Final = 2.0
 """Nothing more comes though the broker had counted more: somebody with other tools has it."""
 
 RETURNED_SECONDS: Final = 2.0
+
+ACKS_AT_ONCE: Final = 20
+"""A channel of RabbitMQ passes on some 30 single acknowledgements to a quorum queue; the others wait in the channel
+until those are applied, and are forgotten if it closes before. So they are given time, and whoever takes messages out
+counts afterwards."""
+
+APPLIED_SECONDS: Final = 0.05
 _PER_TURN: Final = 100
 _LOCKS: Final[dict[Kind, int]] = {"callback": 0xFA_0010, "event": 0xFA_0011, "delivery": 0xFA_0012}
 
@@ -38,7 +45,7 @@ class HeldQueue:
         self._channel = channel
         self._queue = queue
         self._ready = 0
-        self._acked = 0
+        self.removed = 0
 
     async def count(self) -> int:
         """Return how many messages it holds."""
@@ -66,16 +73,25 @@ class HeldQueue:
             await self._channel.cancel(tag)
             await asyncio.sleep(pause_seconds)
 
-    def remove(self, message: Delivered) -> None:
+    async def remove(self, message: Delivered) -> None:
         """Take *message* out for good."""
         self._channel.ack(message.tag)
-        self._acked += 1
+        self.removed += 1
+        if self.removed % ACKS_AT_ONCE == 0:
+            await self.count()
+
+    @property
+    def expected(self) -> int:
+        """How many it should hold afterwards, if nobody else puts anything in."""
+        return self._ready - self.removed
 
     async def put_back(self) -> None:
         """Put back what was looked at and not removed; return when it is there, or should be."""
         self._channel.put_back()
         deadline = asyncio.get_running_loop().time() + RETURNED_SECONDS
-        while await self.count() < self._ready - self._acked and asyncio.get_running_loop().time() < deadline:
+        if self.removed:
+            await asyncio.sleep(APPLIED_SECONDS)
+        while await self.count() < self.expected and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.01)
 
 

@@ -150,12 +150,20 @@ class DeadLetterService:
             counts.add(kind, of_endpoint, fate, 1)
         return counts.preview(what, await deliveries.endpoints(self._pool, list(counts.endpoints)))
 
-    async def begin(self, what: What, selection: Selection, *, who: str, reason: str | None = None) -> Job:
+    async def begin(
+        self,
+        what: What,
+        selection: Selection,
+        *,
+        who: str,
+        reason: str | None = None,
+        progress: Progress | None = None,
+    ) -> Job:
         """Write down which letters it is about, and begin to work them off in the background."""
         plan = await self.plan(what, selection)
         async with self._pool.acquire() as connection, connection.transaction():
             job_id = await self.write(connection, plan, who=who, reason=reason)
-        return await self.go_on(job_id)
+        return await self.go_on(job_id, progress)
 
     async def plan(self, what: What, selection: Selection) -> "Plan":
         """Look up in the queues what `write` needs to know of them: nothing slow is left for its transaction."""
@@ -261,15 +269,11 @@ class DeadLetterService:
         """Return the latest jobs, newest first."""
         return await jobs.latest(self._pool, most)
 
-    async def wait(self, job_id: UUID, most_seconds: float) -> Job:
-        """Wait until a job of this process is done, at most so long; return it as it stands then."""
+    async def wait(self, job_id: UUID, most_seconds: float | None) -> Job:
+        """Wait until this process is done with a job, at most so long; return it as it stands then."""
         if (task := self._working.get(job_id)) is not None:
             await asyncio.wait({task}, timeout=most_seconds)
         return await jobs.get(self._pool, job_id)
-
-    async def finished(self, job_id: UUID) -> Job:
-        """Wait until a job of this process is done; what went wrong is raised."""
-        return await self._working[job_id]
 
     async def stop(self, job_id: UUID, *, who: str) -> Job:
         """End a job early: what it has not come to stays dead."""

@@ -26,7 +26,7 @@ from dispatcher.ops.dead.letters import Job, Kind, TakenByAnother
 from dispatcher.ops.dead.mend import Mender, NotMended
 from dispatcher.ops.dead.pace import Pace
 from dispatcher.ops.dead.queues import ALL_AT_ONCE, DeadQueues, HeldQueue
-from dispatcher.ops.dead.reading import Found, read
+from dispatcher.ops.dead.reading import QUEUES, Found, read
 from dispatcher.ops.dead.shelf import role_of
 from dispatcher.pool import Pool
 from shared.amqp import Delivered
@@ -149,7 +149,11 @@ class Worker:
     # ---- Letters of the queues ---------------------------------------------------------------------------------------
 
     async def _round(self, job: Job, kind: Kind) -> bool:
-        """Go once through a queue, at letters for at most `ROUND_SECONDS`; False if nothing is left to do in it."""
+        """Go once through a queue, at letters for at most `ROUND_SECONDS`; False if nothing is left to do in it.
+
+        Messages that are there again though they were taken out are found by counting, and taken out once more: their
+        items are done, so nothing else happens to them.
+        """
         items = {item.letter_id: item for item in await jobs.of_queues(self._pool, job.id) if item.kind == kind}
         takes_copies = kind == "delivery" and (bool(items) or await jobs.has_deliveries(self._pool, job.id))
         if not items and not takes_copies:
@@ -167,7 +171,8 @@ class Worker:
         ]
         if unseen:
             await jobs.settle(self._pool, job.id, unseen)
-        return begun.is_cut
+        ready, _ = await self._queues.count(QUEUES[kind])
+        return begun.is_cut or (held.removed > 0 and ready > held.expected)
 
     async def _go_through(self, begun: "_Round", held: HeldQueue) -> None:
         batch: list[tuple[Delivered, Found]] = []
@@ -186,7 +191,7 @@ class Worker:
         for message, found in batch:
             standing = None if found.copy is None else known.get(found.copy.delivery_id)
             if await self._is_done_with(begun, message, found, standing):
-                held.remove(message)
+                await held.remove(message)
 
     async def _is_done_with(self, begun: "_Round", message: Delivered, found: Found, standing: Standing | None) -> bool:
         """Do with a message what the job says; is it to be taken out of its queue?"""

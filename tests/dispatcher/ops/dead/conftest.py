@@ -1,0 +1,30 @@
+"""The dead letters of a bench, asked as a dispatcher and the command line ask."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+from dispatchers import Bench
+
+from dispatcher.ops.dead.opened import opened
+from dispatcher.ops.dead.service import DeadLetterService
+from dispatcher.settings import DeadSettings
+from shared.settings import load
+
+Opening = Callable[..., AbstractAsyncContextManager[DeadLetterService]]
+
+
+@pytest.fixture
+def opening(bench: Bench) -> Opening:
+    """Call it for another person's view of the same stores."""
+
+    def another(rate: float = 1_000.0) -> AbstractAsyncContextManager[DeadLetterService]:
+        return opened(load(DeadSettings, bench.environment), "test", rate=rate)
+
+    return another
+
+
+@pytest.fixture
+async def dead(opening: Opening) -> AsyncIterator[DeadLetterService]:
+    async with opening() as service:
+        yield service

@@ -1,0 +1,242 @@
+"""Replay: every letter that matched is counted once, told once, and gone from its queue; whoever dies meanwhile."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from uuid import UUID
+
+import msgspec
+import pytest
+from dispatchers import Bench, an_event
+from graveyard import bury
+from stores import count, take_all
+from waiting import until
+
+from dispatcher.ops.dead import jobs
+from dispatcher.ops.dead.letters import (
+    DeadFilter,
+    Job,
+    NothingMatches,
+    Selection,
+    TakenByAnother,
+    UnknownLetter,
+)
+from dispatcher.ops.dead.service import DeadLetterService
+from shared.broker import WORK_DELIVERIES
+from shared.service import Stop
+
+Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
+Opening = Callable[..., AbstractAsyncContextManager[DeadLetterService]]
+
+
+async def replayed(dead: DeadLetterService, selection: Selection, seconds: float = 30.0) -> Job:
+    job = await dead.begin("dead.replay", selection, who="test")
+    job = await dead.wait(job.id, seconds)
+    assert job.state == "done"
+    assert job.total == job.done + job.failed + job.skipped_told + job.skipped_gone + job.skipped_taken + (
+        job.skipped_endpoint
+    )
+    return job
+
+
+def of(*ids: UUID | str) -> Selection:
+    return Selection(ids=tuple(map(str, ids)))
+
+
+async def test_a_group_is_replayed_told_once_and_gone_from_the_queue(
+    bench: Bench, dead: DeadLetterService, dispatching: Dispatching
+) -> None:
+    endpoint = await bench.endpoint()
+    await bury(bench, [endpoint], 50)
+    by_cause = Selection(filter=DeadFilter(cause="timeout"))
+    preview = await dead.preview("dead.replay", by_cause)
+    assert (preview.matched, preview.count) == (10, 10)
+    assert [(each.endpoint_id, each.count) for each in preview.endpoints] == [(endpoint.id, 10)]
+    async with dispatching():
+        job = await replayed(dead, by_cause)
+        assert (job.total, job.done) == (10, 10)
+        received = await bench.receiver.got(10)
+        await bench.settled(50)
+    assert sorted({webhook.delivery_id for webhook in received}) == sorted(w.delivery_id for w in received)
+    assert {webhook.attempt for webhook in received} == {18}, "attempt numbers go on"
+    assert await count(bench.amqp_url, "dead.deliveries") == 40
+    groups = await dead.groups(DeadFilter())
+    assert sorted(group.count for group in groups.items) == [10, 10, 10, 10]
+
+
+async def test_a_replayed_letter_has_a_new_budget_and_its_time_begins_anew(
+    bench: Bench, dead: DeadLetterService, dispatching: Dispatching
+) -> None:
+    bench.receiver.answer = lambda _: 503
+    (delivery_id,) = await bury(bench, [await bench.endpoint()], 1)
+    await bench.pool.execute("UPDATE deliveries SET created_at = now() - interval '30 days'")
+    async with dispatching():
+        await replayed(dead, of(delivery_id))
+        await bench.receiver.got(1)
+
+        async def is_waiting() -> bool:
+            (row,) = await bench.deliveries()
+            return row["state"] == "retrying" and row["attempts"] == 18
+
+        await until(is_waiting, "the eighteenth attempt is recorded")
+    (retry,) = await take_all(bench.amqp_url, "retry.5m")
+    assert msgspec.json.decode(retry.body) == {"delivery_id": str(delivery_id), "attempt": 19}
+
+
+async def test_what_was_told_or_replayed_meanwhile_is_counted_and_skipped(
+    bench: Bench, dead: DeadLetterService
+) -> None:
+    told, replayed_before, waiting = await bury(bench, [await bench.endpoint()], 3)
+    await bench.pool.execute("UPDATE deliveries SET state = 'told' WHERE id = $1", told)
+    await bench.pool.execute("UPDATE deliveries SET state = 'retrying' WHERE id = $1", replayed_before)
+    preview = await dead.preview("dead.replay", of(told, replayed_before, waiting))
+    assert (preview.matched, preview.count, preview.skipped_told, preview.skipped_gone) == (3, 1, 1, 1)
+    job = await replayed(dead, of(told, replayed_before, waiting))
+    assert (job.total, job.done, job.skipped_told, job.skipped_gone) == (3, 1, 1, 1)
+    assert len(await take_all(bench.amqp_url, WORK_DELIVERIES)) == 1
+    assert await count(bench.amqp_url, "dead.deliveries") == 1, "what the ledger has under way keeps its copy"
+
+
+async def test_what_would_die_again_at_once_is_skipped_and_stays(bench: Bench, dead: DeadLetterService) -> None:
+    off = await bench.endpoint(enabled=False)
+    (delivery_id,) = await bury(bench, [off], 1)
+    job = await replayed(dead, of(delivery_id))
+    assert (job.done, job.skipped_endpoint) == (0, 1)
+    assert [letter.id for letter in (await dead.page(DeadFilter(), None, 10)).items] == [str(delivery_id)]
+
+
+async def test_a_wrong_id_changes_nothing_of_the_right_ones(bench: Bench, dead: DeadLetterService) -> None:
+    (delivery_id,) = await bury(bench, [await bench.endpoint()], 1)
+    with pytest.raises(UnknownLetter, match="no dead letter"):
+        await dead.begin("dead.replay", of(delivery_id, "nonsense"), who="test")
+    assert [row["state"] for row in await bench.deliveries()] == ["dead"]
+    assert await dead.jobs() == []
+
+
+async def test_a_filter_that_matches_nothing_says_so(bench: Bench, dead: DeadLetterService) -> None:
+    await bury(bench, [await bench.endpoint()], 1, ["tls"])
+    nothing = Selection(filter=DeadFilter(cause="gone"))
+    assert (await dead.preview("dead.replay", nothing)).matched == 0
+    with pytest.raises(NothingMatches):
+        await dead.begin("dead.replay", nothing, who="test")
+
+
+async def test_of_two_people_at_once_one_replays_and_the_other_is_told_so(
+    bench: Bench, dead: DeadLetterService, opening: Opening
+) -> None:
+    await bury(bench, [await bench.endpoint()], 200, ["tls"])
+    everything = Selection(filter=DeadFilter(cause="tls"))
+    async with opening() as other:
+        begun = await asyncio.gather(
+            dead.begin("dead.replay", everything, who="one"),
+            other.begin("dead.replay", everything, who="two"),
+            return_exceptions=True,
+        )
+        (job,) = [each for each in begun if isinstance(each, Job)]
+        (refusal,) = [each for each in begun if not isinstance(each, Job)]
+        assert isinstance(refusal, TakenByAnother)
+
+        async def is_done() -> bool:
+            return (await dead.job(job.id)).state == "done"
+
+        await until(is_done, "the one replay is done")
+    assert (await dead.job(job.id)).done == 200
+    messages = [message.body for message in await take_all(bench.amqp_url, WORK_DELIVERIES)]
+    assert len(messages) == len(set(messages)) == 200
+
+
+async def test_overlapping_replays_share_out_what_they_match(bench: Bench, opening: Opening) -> None:
+    ids = await bury(bench, [await bench.endpoint()], 60, ["tls"])
+    async with opening(rate=50.0) as one, opening() as two:
+        first = await one.begin("dead.replay", of(*ids[:40]), who="one")
+        job = await replayed(two, Selection(filter=DeadFilter()))
+        assert (job.done, job.skipped_taken + job.skipped_gone) == (20, job.total - 20)
+        assert (await one.wait(first.id, 30.0)).done == 40
+    assert len(await take_all(bench.amqp_url, WORK_DELIVERIES)) == 60
+
+
+async def test_a_job_whose_holder_died_is_gone_on_with_by_the_next_and_its_counts_add_up(
+    bench: Bench, dead: DeadLetterService, opening: Opening
+) -> None:
+    await bury(bench, [await bench.endpoint()], 100, ["tls"])
+    everything = Selection(filter=DeadFilter(cause="tls"))
+    async with opening(rate=50.0) as killed:
+        job = await killed.begin("dead.replay", everything, who="one")
+
+        async def has_begun() -> bool:
+            return 0 < (await dead.job(job.id)).done < 90
+
+        await until(has_begun, "some are replayed")
+    assert (await dead.job(job.id)).state == "running", "nobody can tell yet that its holder is gone"
+    await bench.pool.execute("UPDATE jobs SET lease_until = now()")
+    again = await replayed(dead, everything)
+    assert again.id == job.id
+    assert (again.total, again.done) == (100, 100)
+    assert await count(bench.amqp_url, "dead.deliveries") == 0
+    bodies = {message.body for message in await take_all(bench.amqp_url, WORK_DELIVERIES)}
+    assert len(bodies) == 100
+
+
+async def test_what_was_moved_but_not_published_is_published_by_the_next_holder(
+    bench: Bench, dead: DeadLetterService
+) -> None:
+    (delivery_id,) = await bury(bench, [await bench.endpoint()], 1)
+    plan = await dead.plan("dead.replay", of(delivery_id))
+    async with bench.pool.acquire() as connection, connection.transaction():
+        job_id = await dead.write(connection, plan, who="test", reason=None)
+        _, moved = await jobs.move(connection, job_id, "dead.replay", 10)
+    assert len(moved) == 1
+    assert await take_all(bench.amqp_url, WORK_DELIVERIES) == []
+    await dead.go_on(job_id)
+    job = await dead.wait(job_id, 10.0)
+    assert (job.state, job.done) == ("done", 1)
+    (message,) = await take_all(bench.amqp_url, WORK_DELIVERIES)
+    assert msgspec.json.decode(message.body) == {"delivery_id": str(delivery_id), "attempt": 18}
+
+
+async def test_a_stopped_job_leaves_the_rest_dead(bench: Bench, opening: Opening) -> None:
+    await bury(bench, [await bench.endpoint()], 300, ["tls"])
+    async with opening(rate=50.0) as dead:
+        job = await dead.begin("dead.replay", Selection(filter=DeadFilter()), who="one")
+        job = await dead.stop(job.id, who="two")
+        assert job.state == "stopped"
+        await dead.wait(job.id, 10.0)
+        job = await dead.job(job.id)
+    still_dead = await bench.pool.fetchval("SELECT count(*) FROM deliveries WHERE state = 'dead'")
+    assert job.left > 0
+    assert still_dead + job.done <= 300
+    assert still_dead >= 300 - job.done - 25
+
+
+async def test_a_replay_waits_behind_what_is_not_attempted_yet(
+    bench: Bench, opening: Opening, dispatching: Dispatching
+) -> None:
+    holding = asyncio.Event()
+
+    async def answer(_received: object) -> int:
+        await holding.wait()
+        return 200
+
+    bench.receiver.answer = answer
+    await bury(bench, [await bench.endpoint(max_concurrent=1)], 300, ["tls"])
+    async with opening() as dead, dispatching():
+        job = await dead.begin("dead.replay", Selection(filter=DeadFilter()), who="one")
+
+        async def stands() -> bool:
+            return (await dead.job(job.id)).done >= 100
+
+        await until(stands, "the line is full")
+        job = await dead.wait(job.id, 1.0)
+        assert job.done < 150
+        holding.set()
+        assert (await dead.wait(job.id, 30.0)).done == 300
+        await bench.receiver.got(300)
+
+
+async def test_events_of_a_living_fax_are_untouched(bench: Bench, dead: DeadLetterService) -> None:
+    await bury(bench, [await bench.endpoint()], 1)
+    taken = await bench.take(an_event(9_999))
+    assert len(taken.owed) == 1
+    await replayed(dead, Selection(filter=DeadFilter()))
+    states = {row["id"]: row["state"] for row in await bench.deliveries()}
+    assert states[taken.owed[0].delivery_id] == "pending"
