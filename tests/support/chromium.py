@@ -23,7 +23,10 @@ def programs() -> tuple[str, str]:
     found = _found()
     if found is None and shutil.which("apt-get") and os.geteuid() == 0:
         sys.stderr.write(f"Chromium is missing: installing {' and '.join(PACKAGES)} with apt-get ...\n")
-        for command in (["update"], ["-o", "DPkg::Lock::Timeout=120", "install", "-y", "--no-install-recommends", *PACKAGES]):
+        for command in (
+            ["update"],
+            ["-o", "DPkg::Lock::Timeout=120", "install", "-y", "--no-install-recommends", *PACKAGES],
+        ):
             subprocess.run(
                 ["apt-get", *command],
                 env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},

@@ -98,7 +98,6 @@ class Overview:
             healthy=sum(health.verdict == "healthy" for health in healths.values()),
             told=sum(health.told for health in healths.values()),
             not_told=sum(health.failed for health in healths.values()),
-            recent_seconds=next((health.recent_seconds for health in healths.values()), 0.0),
             now=self._now(),
         )
 

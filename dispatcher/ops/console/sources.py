@@ -71,4 +71,5 @@ class Sources:
         return await self.store.standing(self.pool)
 
     async def _healths(self) -> dict[UUID, EndpointHealth]:
-        return await self.health.of()
+        of_faxes = await self.store.latest_of_faxes(self.pool, MOST_LOOKED_UP)
+        return await self.health.of([endpoint.id for endpoint in (*await self.endpoints.get(), *of_faxes)])
