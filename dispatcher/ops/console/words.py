@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from dispatcher.ops.words import counted, duration
+from markupsafe import Markup, escape
+
+from dispatcher.ops.words import cause_in_words, counted, duration
 from dispatcher.routing import Endpoint, FaxMatch
 
 _UNITS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
@@ -172,6 +174,41 @@ def host(url: str) -> str:
     return rest[:end].rpartition("@")[2]
 
 
+def sentence(text: str) -> str:
+    """Return what a service says as a sentence of its own; a name that it begins with stays as it is.
+
+    >>> [sentence(text) for text in ("told at attempt 1", "fax.failed, 2 events", "Done.", "")]
+    ['Told at attempt 1.', 'fax.failed, 2 events.', 'Done.', '']
+    """
+    if not text:
+        return text
+    begins_with_name = "." in text.partition(" ")[0].rstrip(".,")
+    return f"{text if begins_with_name else text[:1].upper() + text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
+
+
+def title(text: str) -> str:
+    """Return *text* with a capital in front.
+
+    >>> title("host not found")
+    'Host not found'
+    """
+    return text[:1].upper() + text[1:]
+
+
+def with_code(text: str) -> Markup:
+    """Return *text* with what stands between backticks as code.
+
+    >>> with_code("see `a<b` there")
+    Markup('see <code>a&lt;b</code> there')
+    """
+    parts = [escape(part) for part in text.split("`")]
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if index % 2 else part for index, part in enumerate(parts)
+    )
+
+
 FILTERS: Final[Mapping[str, Any]] = {
     "duration": lambda seconds: "-" if seconds is None else duration(seconds),
     "number": number,
@@ -185,5 +222,8 @@ FILTERS: Final[Mapping[str, Any]] = {
     "audited": audited,
     "scope": scope,
     "host": host,
+    "title": title,
+    "sentence": lambda text: with_code(sentence(text)),
+    "cause": cause_in_words,
 }
 """For the templates; those of the time now come beside them."""
