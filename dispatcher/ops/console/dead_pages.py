@@ -11,7 +11,7 @@ from aiohttp import web
 from dispatcher.ops.console.door import Trouble, Visit
 from dispatcher.ops.console.needs import group_path
 from dispatcher.ops.console.sources import Sources
-from dispatcher.ops.dead.letters import KINDS, DeadFilter, Selection, What, status_of
+from dispatcher.ops.dead.letters import KINDS, DeadFilter, Job, Selection, What, status_of
 from shared.domain import EventType, Provider
 from shared.errors import FaxhookError
 
@@ -42,13 +42,12 @@ class DeadPages:
     async def groups(self, visit: Visit) -> web.Response:
         """Show dead letters grouped by cause, and what is being replayed."""
         wanted, chosen = read_filter(visit.request.query)
-        with_jobs = await self._dead.jobs(DONE_JOBS_SHOWN)
-        groups = (await self._dead.groups(wanted)).items
+        groups = (await _asked(self._dead.groups(wanted))).items
         return visit.page(
             "dead.html",
             groups=groups,
             count=sum(group.count for group in groups),
-            jobs=with_jobs,
+            jobs=await self._dead.jobs(DONE_JOBS_SHOWN),
             endpoints=await self._sources.named(group.endpoint_id for group in groups if group.endpoint_id is not None),
             group_path=group_path,
             **_filter_context(chosen),
@@ -112,23 +111,23 @@ class DeadPages:
 
     async def job(self, visit: Visit) -> web.Response:
         """Show how far a replay or discard is."""
-        return await self._job(visit, "dead_job.html")
+        return visit.page("dead_job.html", job=await self._job(visit))
 
     async def job_live(self, visit: Visit) -> web.Response:
         """Answer only what changes by itself, for the script."""
-        return await self._job(visit, "dead_job_live.html")
+        return visit.part("dead_job_live.html", job=await self._job(visit))
 
-    async def _job(self, visit: Visit, template: str) -> web.Response:
+    async def _job(self, visit: Visit) -> Job:
         try:
             job_id = UUID(visit.request.match_info["id"])
         except ValueError:
             raise Trouble(
                 404, "There is no such job", "The address names none. The latest stand under Dead letters."
             ) from None
-        job = await _asked(self._dead.job(job_id))
+        job: Job = await _asked(self._dead.job(job_id))
         if job.state == "done":
             self._sources.forget()
-        return visit.page(template, job=job)
+        return job
 
 
 def read_filter(given: Mapping[str, str]) -> tuple[DeadFilter, dict[str, str]]:

@@ -19,6 +19,7 @@ from aiohttp import hdrs, web
 from dispatcher.ops.console.render import Renderer
 from dispatcher.ops.console.session import Expired, Session, Sessions, is_same
 from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY
+from shared.amqp import ConnectionLost
 from shared.log import get_logger
 
 SESSION_COOKIE: Final = "faxhook_session"
@@ -62,21 +63,23 @@ class Visit:
     def page(self, template: str, status: int = 200, **context: Any) -> web.Response:
         """Answer a page; shows the notice that the last change left, and forgets it."""
         notice = self._door.notice_of(self)
-        response = self._door.renderer.page(
-            template,
-            {
-                **context,
-                "session": self.session,
-                "form_token": self._door.sessions.form_token(self.session),
-                "badges": self._door.badges(),
-                "path": self.request.path,
-                "notice": notice,
-            },
-            status,
-        )
+        response = self._rendered(template, status, {**context, "notice": notice})
         if notice is not None:
             response.del_cookie(NOTICE_COOKIE, path="/")
         return response
+
+    def part(self, template: str, **context: Any) -> web.Response:
+        """Answer a part of a page, for the script; a notice waits for a page that shows it."""
+        return self._rendered(template, 200, context)
+
+    def _rendered(self, template: str, status: int, context: Mapping[str, Any]) -> web.Response:
+        always = {
+            "session": self.session,
+            "form_token": self._door.sessions.form_token(self.session),
+            "badges": self._door.badges(),
+            "path": self.request.path,
+        }
+        return self._door.renderer.page(template, {**context, **always}, status)
 
     def go(
         self, path: str, said: str | None = None, *, token: str | None = None, is_trouble: bool = False
@@ -213,6 +216,12 @@ def _trouble_of(error: Exception) -> Trouble | None:
             "The ledger does not answer",
             "The database is away or overloaded; this page is made from it. Nothing is lost meanwhile. "
             "Try again in a moment.",
+        )
+    if isinstance(error, ConnectionLost):
+        return Trouble(
+            503,
+            "The broker does not answer",
+            "RabbitMQ is away; dead letters are read from it. Nothing is lost meanwhile. Try again in a moment.",
         )
     return None
 

@@ -83,7 +83,6 @@ class Login:
             return web.Response(status=303, headers={"Location": "/"})
         response = web.Response(status=303, headers={"Location": "/login?why=out", "Cache-Control": "no-store"})
         response.del_cookie(SESSION_COOKIE, path="/")
-        response.headers["Clear-Site-Data"] = '"cache"'
         return response
 
     def _form(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -17,11 +17,12 @@ from dispatcher.ops.dead.letters import DeadGroup, TakenByAnother
 from dispatcher.ops.endpoint_health import EndpointHealth
 from dispatcher.ops.queues.bodies import Queue, Queues
 from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY
+from shared.amqp import ConnectionLost
 
 Number = TypeVar("Number", int, float)
 Problems = Callable[[], list[str]]
 
-TROUBLES: Final = (TakenByAnother, *LEDGER_AWAY, *LEDGER_BUSY)
+TROUBLES: Final = (TakenByAnother, ConnectionLost, *LEDGER_AWAY, *LEDGER_BUSY)
 MOST_NEEDS: Final = 8
 BAD: Final = frozenset({"failing", "gone"})
 
@@ -59,13 +60,13 @@ class Overview:
 
     async def show(self, visit: Visit) -> web.Response:
         """Show the page."""
-        return await self._page(visit, "overview.html")
+        return visit.page("overview.html", **await self._context())
 
     async def live(self, visit: Visit) -> web.Response:
         """Answer only what changes by itself, for the script."""
-        return await self._page(visit, "overview_live.html")
+        return visit.part("overview_live.html", **await self._context())
 
-    async def _page(self, visit: Visit, template: str) -> web.Response:
+    async def _context(self) -> dict[str, Any]:
         sources, missing = self._sources, []
         queues = await sources.history.now()
         try:
@@ -83,23 +84,22 @@ class Overview:
         names = {endpoint.id: words.host(endpoint.url) for endpoint in endpoints.values()}
         found = needs(self._problems(), queues, healths, names, groups)
         failing = [health for health in healths.values() if health.verdict in BAD and health.endpoint_id in endpoints]
-        return visit.page(
-            template,
-            needs=found[:MOST_NEEDS],
-            more_needs=max(0, len(found) - MOST_NEEDS),
-            missing=missing,
-            panels=[self._panel(queues, key, prefixes, hint) for key, prefixes, hint in PANELS],
-            queues=queues,
-            groups=groups,
-            dead=sum(group.count for group in groups),
-            group_path=group_path,
-            failing=sorted(failing, key=lambda health: health.failing_since or self._now()),
-            endpoints=endpoints,
-            healthy=sum(health.verdict == "healthy" for health in healths.values()),
-            told=sum(health.told for health in healths.values()),
-            not_told=sum(health.failed for health in healths.values()),
-            now=self._now(),
-        )
+        return {
+            "needs": found[:MOST_NEEDS],
+            "more_needs": max(0, len(found) - MOST_NEEDS),
+            "missing": missing,
+            "panels": [self._panel(queues, key, prefixes, hint) for key, prefixes, hint in PANELS],
+            "queues": queues,
+            "groups": groups,
+            "dead": sum(group.count for group in groups),
+            "group_path": group_path,
+            "failing": sorted(failing, key=lambda health: health.failing_since or self._now()),
+            "endpoints": endpoints,
+            "healthy": sum(health.verdict == "healthy" for health in healths.values()),
+            "told": sum(health.told for health in healths.values()),
+            "not_told": sum(health.failed for health in healths.values()),
+            "now": self._now(),
+        }
 
     def _panel(self, queues: Queues, key: str, prefixes: tuple[str, ...], hint: str) -> Panel:
         own = [queue for queue in queues.items if queue.name.startswith(prefixes)]

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 
 import asyncpg
 import msgspec
+import pytest
 from dispatchers import STORE, Bench, an_event
 from graveyard import bury
 from stores import Stores
@@ -12,6 +13,8 @@ from visitors import Visitor
 from waiting import until
 
 from dispatcher.ledger import Record, record
+from dispatcher.ops.dead.letters import TakenByAnother
+from dispatcher.ops.dead.service import DeadLetterService
 from shared.domain import EventType, Failure, utc_now
 from shared.service import Stop
 
@@ -145,6 +148,32 @@ async def test_a_form_that_is_sent_twice_adds_one_endpoint(visitor: Visitor, ben
     assert endpoint.tokens[0] not in (await visitor.get(answers[0].location)).text, "shown once"
     changed = await visitor.post("/endpoints/new", {**form, "url": bench.receiver.base_url + "/other"})
     assert changed.status == 409
+
+
+async def test_a_first_page_that_is_open_elsewhere_does_not_swallow_the_token_that_is_shown_once(
+    visitor: Visitor, bench: Bench
+) -> None:
+    await visitor.log_in()
+    added = await visitor.post("/endpoints/new", {**FORM, "url": bench.receiver.url})
+    (endpoint,) = await STORE.everything(bench.pool)
+    assert endpoint.tokens[0] not in (await visitor.get("/live")).text
+    assert endpoint.tokens[0] in (await visitor.get(added.location)).text
+
+
+async def test_dead_letters_that_another_job_holds_are_said_and_not_a_crash(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def taken(*_: object) -> None:
+        raise TakenByAnother("somebody else browses `dead.callbacks` at this moment: try again")
+
+    monkeypatch.setattr(DeadLetterService, "groups", taken)
+    await visitor.log_in()
+    page = await visitor.get("/dead")
+    assert page.status == 409
+    assert "Somebody else browses" in page.text
+    page = await visitor.get("/")
+    assert page.status == 200
+    assert "may be old" in page.text
 
 
 async def test_a_refused_form_keeps_what_was_typed_and_names_the_field(visitor: Visitor, bench: Bench) -> None:

@@ -1,5 +1,6 @@
 """Sessions: what a cookie may claim, how long, on which process, and what ends it."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,6 +72,12 @@ def test_a_reader_whose_token_equals_the_operators_is_an_operator_and_keys_still
     reader = same.read(same.open(Role.READER, ""))
     assert isinstance(reader, Session)
     assert not reader.may_change
+
+
+def test_the_key_says_the_role_and_not_what_the_cookie_claims() -> None:
+    ours = sessions()
+    claim = Session(id="x", role=Role.OPERATOR, name="", expires_at=START + 60)
+    assert ours.read(ours._fernets[Role.READER].encrypt(msgspec.json.encode(claim)).decode()) is None
 
 
 def test_only_whole_tokens_open_a_session() -> None:
