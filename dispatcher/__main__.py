@@ -39,6 +39,8 @@ from shared.media import MediaStore
 from shared.publisher import Publisher
 from shared.service import Stop, run, running, verified_topology
 
+EXCHANGES: Final = (FAX_IN, FAX_WORK, FAX_RETRY, FAX_DEAD)
+
 CONFIRM_TIMEOUT_SECONDS: Final = 10.0
 """Nobody waits for the dispatcher's publishes; they are repeated until they are kept."""
 
@@ -56,13 +58,12 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
     amqp_url = settings.amqp_url.reveal()
     backoff_seconds = settings.backoff_seconds()
     wanted = topology(backoff_seconds)
-    exchanges = (FAX_IN, FAX_WORK, FAX_RETRY, FAX_DEAD)
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         pool = await open_pool(settings.database_url.reveal())
         stack.push_async_callback(pool.close)
         await stack.enter_async_context(
-            running(verified_topology(amqp_url, exchanges, [queue.name for queue in wanted.queues]), stop, "topology")
+            running(verified_topology(amqp_url, EXCHANGES, [queue.name for queue in wanted.queues]), stop, "topology")
         )
         publisher = Publisher(amqp_url, "dispatcher", confirm_timeout_seconds=CONFIRM_TIMEOUT_SECONDS)
         await stack.enter_async_context(running(publisher.run(), stop, "publisher"))
@@ -103,7 +104,7 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
 
         dead = await stack.enter_async_context(opened(settings, "dispatcher ops", gentle=IN_A_DISPATCHER))
         await stack.enter_async_context(running(dead.run(), stop, "jobs"))
-        queues = QueueHistory(QueueReader(settings.ops_amqp(), settings.rabbitmq_api(), pool, backoff_seconds))
+        queues = QueueHistory(QueueReader(settings.for_operations(), settings.rabbitmq_api(), pool, backoff_seconds))
         await stack.enter_async_context(running(queues.run(), stop, "queues"))
         health = EndpointHealthReader(pool, deliverer.circuit_is_open)
         faxes = FaxReader(pool)
@@ -113,13 +114,7 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             DeadLetterApi(pool, dead, settings.seal()),
             FaxApi(faxes),
             QueueApi(queues),
-            Console(
-                Sources(pool, store, dead, faxes, queues, health),
-                EndpointChanges(pool, store, intake, settings.seal(), networks),
-                channels,
-                problems,
-                settings.ops_tokens(),
-            ),
+            DeadLetterApi(pool, dead, settings.seal()),
         ]
         app = ops_app(metrics, problems, parts, *settings.ops_tokens())
         port = await stack.enter_async_context(serving(app, settings.ops_host, settings.ops_port))

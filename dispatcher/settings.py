@@ -32,13 +32,13 @@ class StoreSettings(Settings, frozen=True, kw_only=True):
     def check(self) -> None:
         """Check the stores' URLs and the table of waits."""
         check_url("AMQP_URL", self.amqp_url.reveal(), ("amqp", "amqps"))
-        check_url("OPS_AMQP_URL", self.ops_amqp(), ("amqp", "amqps"))
+        check_url("OPS_AMQP_URL", self.for_operations(), ("amqp", "amqps"))
         if self.rabbitmq_api_url is not None:
             check_url("RABBITMQ_API_URL", self.rabbitmq_api_url.reveal(), ("http", "https"))
         check_url("DATABASE_URL", self.database_url.reveal(), ("postgresql", "postgres"))
         self.backoff_seconds()
 
-    def ops_amqp(self) -> str:
+    def for_operations(self) -> str:
         """Return the broker's URL for operations."""
         return (self.ops_amqp_url or self.amqp_url).reveal()
 
@@ -180,11 +180,6 @@ class ChannelSettings(EndpointSettings, frozen=True, kw_only=True):
             raise BadSetting(f"MAIL_FROM is wrong: {error}") from None
 
 
-def _check_spool_dir(folder: Path | None) -> None:
-    if folder is not None and not folder.is_absolute():
-        raise BadSetting("ASTERISK_SPOOL_DIR must be an absolute path")
-
-
 class DispatcherSettings(ChannelSettings, frozen=True, kw_only=True):
     """Variables of `python -m dispatcher`."""
 
@@ -207,7 +202,7 @@ class DispatcherSettings(ChannelSettings, frozen=True, kw_only=True):
     )
 
     def check(self) -> None:
-        """Check the folder of Asterisk's TIFFs, too."""
+        """Check the spool folder, too."""
         super().check()
         _check_spool_dir(self.asterisk_spool_dir)
 
@@ -217,3 +212,8 @@ class DispatcherSettings(ChannelSettings, frozen=True, kw_only=True):
             None if self.ops_token is None else self.ops_token.reveal(),
             None if self.ops_read_token is None else self.ops_read_token.reveal(),
         )
+
+
+def _check_spool_dir(folder: Path | None) -> None:
+    if folder is not None and not folder.is_absolute():
+        raise BadSetting("ASTERISK_SPOOL_DIR must be an absolute path")

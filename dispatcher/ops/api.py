@@ -1,12 +1,13 @@
 """What every request to the HTTP API goes through: who asks, what may they, and errors as problems (RFC 9457)."""
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import asyncpg
 import msgspec
 from aiohttp import web
+from msgspec import UNSET, UnsetType
 
 from dispatcher.ops.bad_fields import wrong_field
 from dispatcher.ops.commands import MOST_ID_CHARACTERS, CommandReused
@@ -23,33 +24,52 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Query = TypeVar("Query", bound=msgspec.Struct)
 
 
+class ProblemBody(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer that is no success, as RFC 9457 has it.
+
+    Attributes:
+        title: What `code` says, with blanks.
+        code: Stable; for programs.
+        detail: A sentence for people.
+        field: Which field or parameter is wrong, where it is one.
+    """
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    code: str
+    detail: str
+    field: str | UnsetType = UNSET
+
+
 class Problem(Exception):
     """An answer that is no success. `field` names what is wrong, where it is one field."""
 
-    def __init__(self, status: int, code: str, detail: str, field: str | None = None) -> None:
+    def __init__(
+        self, status: int, code: str, detail: str, field: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.code = code
         self.detail = detail
         self.field = field
+        self.headers = dict(headers or {})
 
     def response(self) -> web.Response:
         """Return the problem as RFC 9457 has it; `code` is ours, stable, and says what `title` says."""
-        body: dict[str, Any] = {
-            "type": "about:blank",
-            "title": self.code.replace("_", " "),
-            "status": self.status,
-            "code": self.code,
-            "detail": self.detail,
-        }
-        if self.field is not None:
-            body["field"] = self.field
-        headers = {"WWW-Authenticate": "Bearer"} if self.status == web.HTTPUnauthorized.status_code else {}
+        body = ProblemBody(
+            title=self.code.replace("_", " "),
+            status=self.status,
+            code=self.code,
+            detail=self.detail,
+            field=UNSET if self.field is None else self.field,
+        )
+        asks_for_token = self.status == web.HTTPUnauthorized.status_code
         return web.Response(
             status=self.status,
             body=msgspec.json.encode(body),
             content_type="application/problem+json",
-            headers=headers,
+            headers={**self.headers, "WWW-Authenticate": "Bearer"} if asks_for_token else self.headers,
         )
 
 
@@ -78,7 +98,9 @@ def _problem_of(request: web.Request, error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, web.HTTPException):
-        return Problem(error.status, error.reason.lower().replace(" ", "_"), f"{request.method} {request.path}")
+        kept = {name: error.headers[name] for name in ("Allow",) if name in error.headers}
+        code = error.reason.lower().replace(" ", "_")
+        return Problem(error.status, code, f"{error.reason}: {request.method} {request.path[:200]}", headers=kept)
     for kinds, problem in _PROBLEMS:
         if isinstance(error, kinds):
             return problem(error)

@@ -11,7 +11,9 @@ from shared.errors import FaxhookError
 MOST_PER_PAGE: Final = 200
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=MOST_PER_PAGE, description="how many items at most")]
-Cursor = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000, description="`next` of the page before")]
+Cursor = Annotated[
+    str, msgspec.Meta(max_length=2_000, pattern="^[A-Za-z0-9_-]+$", description="`next` of the page before")
+]
 
 Key = TypeVar("Key")
 

@@ -1,7 +1,7 @@
 """How endpoints are doing: what was told and what failed lately, what is owed, since when it fails.
 
-*Lately* is the newest deliveries of each endpoint, however long ago: an endpoint that is tried every six hours has a
-health, too, and a busy one does not cost more than an idle one.
+*Lately* is the newest deliveries of each endpoint among the newest of all, and whatever is owed to it or dead, however
+long ago: an endpoint that fails has a health though it is tried every six hours, and none costs more than another.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,18 +21,31 @@ CircuitState = Literal["open", "closed"]
 NEWEST: Final = 100
 """Deliveries of an endpoint that are looked at."""
 
+NEWEST_OF_ALL: Final = 20_000
+"""Deliveries that these are found among; no index leads to those of one endpoint, the hot path would pay for it."""
+
 MOST_AT_ONCE: Final = 200
 """Endpoints in one statement."""
 
 HEALTH: Final = """
 WITH wanted AS (
     SELECT id, enabled, is_gone FROM endpoints WHERE id = ANY($1::uuid[])
+), newest AS MATERIALIZED (
+    SELECT id, endpoint_id FROM deliveries ORDER BY id DESC LIMIT $3
+), looked_at AS (
+    SELECT id, endpoint_id FROM newest WHERE endpoint_id = ANY($1::uuid[])
+    UNION
+    SELECT id, endpoint_id FROM deliveries
+    WHERE state IN ('pending', 'retrying') AND attempts > 0 AND endpoint_id = ANY($1::uuid[])
+    UNION
+    SELECT id, endpoint_id FROM deliveries WHERE state = 'dead' AND endpoint_id = ANY($1::uuid[])
+), numbered AS (
+    SELECT id, endpoint_id, row_number() OVER (PARTITION BY endpoint_id ORDER BY id DESC) AS number FROM looked_at
 ), tried AS (
-    SELECT wanted.id AS endpoint_id, attempts.outcome, attempts.error, attempts.started_at,
-           max(attempts.started_at) FILTER (WHERE attempts.outcome = 'told') OVER (PARTITION BY wanted.id) AS told_at
-    FROM wanted,
-         LATERAL (SELECT id FROM deliveries WHERE endpoint_id = wanted.id ORDER BY id DESC LIMIT $2) AS newest
-         JOIN attempts ON attempts.delivery_id = newest.id
+    SELECT endpoint_id, attempts.outcome, attempts.error, attempts.started_at,
+           max(attempts.started_at) FILTER (WHERE attempts.outcome = 'told') OVER (PARTITION BY endpoint_id) AS told_at
+    FROM numbered JOIN attempts ON attempts.delivery_id = numbered.id
+    WHERE numbered.number <= $2
 ), lately AS (
     SELECT endpoint_id,
            count(*) FILTER (WHERE outcome = 'told') AS told,
@@ -68,13 +81,13 @@ class EndpointHealth(msgspec.Struct, frozen=True, kw_only=True):
     """How one endpoint is doing.
 
     Attributes:
-        verdict: `failing`: its latest attempt failed, or its circuit is open. `idle`: nothing was tried yet.
+        verdict: `failing`: its latest attempt failed, or its circuit is open. `idle`: nothing was tried lately.
             `gone`: it answered 410 and is switched off.
         sentence: The same for people.
-        told: Attempts that were told, at its newest 100 deliveries; as are all that follow but the last five.
-        failed: Attempts that were not.
+        told: Attempts lately that were told: at its newest 100 deliveries.
+        failed: Attempts lately that were not.
         last_error: Of the latest attempt that failed.
-        failing_since: When the failures began after which nothing was told.
+        failing_since: When the failures began after which nothing was told, as far as that was looked at.
         owed: Deliveries that are pending or retrying.
         due: Those of them whose time has come, and that no process holds.
         next_due_at: When the next one is due.
@@ -111,7 +124,7 @@ class EndpointHealthReader:
             endpoint_ids = [row["id"] for row in await self._pool.fetch(ALL)]
         found: dict[UUID, EndpointHealth] = {}
         for start in range(0, len(endpoint_ids), MOST_AT_ONCE):
-            rows = await self._pool.fetch(HEALTH, endpoint_ids[start : start + MOST_AT_ONCE], NEWEST)
+            rows = await self._pool.fetch(HEALTH, endpoint_ids[start : start + MOST_AT_ONCE], NEWEST, NEWEST_OF_ALL)
             found.update({row["endpoint_id"]: self._health(row, utc_now()) for row in rows})
         return found
 
@@ -155,7 +168,7 @@ def sentence_of(verdict: Verdict, row: Any, circuit: CircuitState | None, now: d
     last_told = "" if row["last_told_at"] is None else f"last told {moment(row['last_told_at'], now)}"
     facts = {
         "healthy": [last_told],
-        "idle": ["nothing was tried yet"],
+        "idle": ["nothing was tried lately"],
         "disabled": ["disabled", last_told],
         "gone": ["switched off, because it answered 410", last_told],
         "failing": [],

@@ -1,21 +1,28 @@
 """`/v1/dead-letters` and `/v1/jobs`: dead letters over HTTP."""
 
-from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Sequence
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 from aiohttp import web
 
-from dispatcher.ops.api import WHO, Problem, answered
+from dispatcher.ops.api import WHO, Problem, answered, read_body, read_query
 from dispatcher.ops.commands import Answer, digest_of, run_once
 from dispatcher.ops.cursor import MOST_PER_PAGE
 from dispatcher.ops.dead.letters import (
     BadSelection,
     DeadFilter,
+    DeadGroups,
+    DeadLetterDetail,
+    DeadPage,
+    DeadQuery,
     DiscardRequest,
     Job,
+    JobPage,
+    JobQuery,
     NothingMatches,
+    ReplayPreview,
     ReplayRequest,
     Selection,
     TakenByAnother,
@@ -25,6 +32,7 @@ from dispatcher.ops.dead.letters import (
     status_of,
 )
 from dispatcher.ops.dead.service import DeadLetterService
+from dispatcher.ops.description.operation import Operation, add_operations
 from dispatcher.pool import Pool
 from shared.amqp import ConnectionLost
 from shared.seal import Seal
@@ -32,9 +40,7 @@ from shared.seal import Seal
 INLINE_SECONDS: Final = 2.0
 """A job that is done by then is answered 200 with its counts; a longer one 202, to be followed."""
 
-Body = TypeVar("Body")
 _OURS: Final = (UnknownLetter, NothingMatches, UnknownJob, TakenByAnother, BadSelection)
-_AGES: Final = frozenset({"older_than_seconds", "younger_than_seconds"})
 
 
 class DeadLetterApi:
@@ -45,30 +51,96 @@ class DeadLetterApi:
         self._service = service
         self._seal = seal
 
+    def operations(self) -> Sequence[Operation]:
+        """Return what is offered."""
+        return (
+            Operation(
+                method="GET",
+                path="/v1/dead-letters",
+                handler=_with_problems(self.list),
+                summary="Dead letters, the latest death first",
+                query=DeadQuery,
+                answer=DeadPage,
+                problems=(409,),
+            ),
+            Operation(
+                method="GET",
+                path="/v1/dead-letters/groups",
+                handler=_with_problems(self.groups),
+                summary="Dead letters grouped by kind and cause",
+                query=DeadFilter,
+                answer=DeadGroups,
+                problems=(409,),
+            ),
+            Operation(
+                method="GET",
+                path="/v1/dead-letters/{id}",
+                handler=_with_problems(self.show),
+                summary="A dead letter, with its attempts or its message",
+                parameters={"id": str},
+                answer=DeadLetterDetail,
+                problems=(404, 409),
+            ),
+            Operation(
+                method="POST",
+                path="/v1/dead-letters/replay",
+                handler=_with_problems(self.replay),
+                summary="Replay dead letters, or with dry_run say what would be; a long one is a job to follow",
+                body=ReplayRequest,
+                answer=(ReplayPreview, Job),
+                also={202: Job},
+                problems=(404, 409),
+            ),
+            Operation(
+                method="POST",
+                path="/v1/dead-letters/discard",
+                handler=_with_problems(self.discard),
+                summary="Discard dead letters for a reason, or with dry_run say what would be",
+                body=DiscardRequest,
+                answer=(ReplayPreview, Job),
+                also={202: Job},
+                problems=(404, 409),
+            ),
+            Operation(
+                method="GET",
+                path="/v1/jobs",
+                handler=_with_problems(self.jobs),
+                summary="The latest jobs, the newest first",
+                query=JobQuery,
+                answer=JobPage,
+            ),
+            Operation(
+                method="GET",
+                path="/v1/jobs/{id}",
+                handler=_with_problems(self.job),
+                summary="A job as it stands",
+                parameters={"id": UUID},
+                answer=Job,
+                problems=(404,),
+            ),
+            Operation(
+                method="POST",
+                path="/v1/jobs/{id}/stop",
+                handler=_with_problems(self.stop),
+                summary="End a job early: what it has not come to stays dead",
+                parameters={"id": UUID},
+                answer=Job,
+                problems=(404, 409),
+            ),
+        )
+
     def add_to(self, app: web.Application) -> None:
         """Register the routes."""
-        for method, path, handler in (
-            ("GET", "/v1/dead-letters", self.list),
-            ("GET", "/v1/dead-letters/groups", self.groups),
-            ("GET", "/v1/dead-letters/{id}", self.show),
-            ("POST", "/v1/dead-letters/replay", self.replay),
-            ("POST", "/v1/dead-letters/discard", self.discard),
-            ("GET", "/v1/jobs", self.jobs),
-            ("GET", "/v1/jobs/{id}", self.job),
-            ("POST", "/v1/jobs/{id}/stop", self.stop),
-        ):
-            app.router.add_route(method, path, _with_problems(handler))
+        add_operations(app, self.operations())
 
     async def list(self, request: web.Request) -> web.Response:
         """Answer a page of dead letters, latest death first."""
-        query = dict(request.query)
-        most = _most(query.pop("limit", str(MOST_PER_PAGE)))
-        after = query.pop("after", None)
-        return answered(200, await self._service.page(_filter(query), after, most))
+        query = read_query(request, DeadQuery)
+        return answered(200, await self._service.page(query.filter, query.after, query.limit))
 
     async def groups(self, request: web.Request) -> web.Response:
         """Answer the dead letters grouped by kind and cause."""
-        return answered(200, await self._service.groups(_filter(request.query)))
+        return answered(200, await self._service.groups(read_query(request, DeadFilter)))
 
     async def show(self, request: web.Request) -> web.Response:
         """Answer one dead letter, with its attempts or its message."""
@@ -76,20 +148,20 @@ class DeadLetterApi:
 
     async def replay(self, request: web.Request) -> web.Response:
         """Replay dead letters; 200 with the counts, or 202 with a job to follow."""
-        body = await _read(request, ReplayRequest)
+        body = await read_body(request, ReplayRequest)
         return await self._do(request, "dead.replay", body, None)
 
     async def discard(self, request: web.Request) -> web.Response:
         """Discard dead letters for a reason; 200 with the counts, or 202 with a job to follow."""
-        body = await _read(request, DiscardRequest)
+        body = await read_body(request, DiscardRequest)
         if not body.reason.strip():
             raise Problem(422, "bad_reason", "say why: it stays in the audit", "reason")
         return await self._do(request, "dead.discard", body, body.reason)
 
     async def jobs(self, request: web.Request) -> web.Response:
         """Answer the latest jobs."""
-        most = _most(request.query.get("limit", "50"))
-        return answered(200, {"items": await self._service.jobs(most), "next": None})
+        query = read_query(request, JobQuery)
+        return answered(200, JobPage(items=await self._service.jobs(query.limit)))
 
     async def job(self, request: web.Request) -> web.Response:
         """Answer a job as it stands."""
@@ -139,47 +211,6 @@ def _with_problems(handler: Any) -> Any:
             raise Problem(503, "unavailable", f"the broker does not answer now, try again: {error}") from error
 
     return handle
-
-
-async def _read(request: web.Request, kind: type[Body]) -> Body:
-    raw = await request.read()
-    try:
-        return msgspec.json.decode(raw or b"{}", type=kind)
-    except msgspec.ValidationError as error:
-        raise Problem(422, "bad_request", *_sentence(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Problem(400, "malformed", "the body is no JSON") from None
-
-
-def _filter(query: Mapping[str, str]) -> DeadFilter:
-    """Return the filter that a query says.
-
-    Raises:
-        Problem: A name or a value is none of a filter's.
-    """
-    try:
-        values = {name: float(value) if name in _AGES else value for name, value in query.items()}
-    except ValueError:
-        raise Problem(422, "bad_filter", "must be a number of seconds", "older_than_seconds") from None
-    try:
-        return msgspec.convert(values, type=DeadFilter)
-    except msgspec.ValidationError as error:
-        raise Problem(422, "bad_filter", *_sentence(error)) from None
-
-
-def _sentence(error: msgspec.ValidationError) -> tuple[str, str | None]:
-    """Return what is wrong, and the field where it is."""
-    sentence, _, place = str(error).partition(" - at `$")
-    field = place.rstrip("`").lstrip(".").partition("[")[0] or None
-    if "unknown field" in sentence:
-        field = sentence.rpartition("unknown field `")[2].rstrip("`")
-    return sentence, field
-
-
-def _most(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 5 and 1 <= int(text) <= MOST_PER_PAGE):  # noqa: PLR2004
-        raise Problem(422, "bad_limit", f"must be 1 to {MOST_PER_PAGE}", "limit")
-    return int(text)
 
 
 def _job_id(request: web.Request) -> UUID:

@@ -17,6 +17,7 @@ from uuid import UUID
 
 import msgspec
 
+from dispatcher.ops.cursor import MOST_PER_PAGE, Cursor, Limit
 from shared.domain import Provider
 from shared.errors import FaxhookError
 
@@ -137,10 +138,28 @@ class DeadFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     endpoint_id: UUID | None = None
     provider: Provider | None = None
     cause: Cause | None = None
-    type: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
-    event_id: Annotated[str, msgspec.Meta(min_length=1, max_length=1_000)] | None = None
+    type: Annotated[str, msgspec.Meta(min_length=1, max_length=60)] | None = None
+    event_id: Annotated[str, msgspec.Meta(min_length=1, max_length=300)] | None = None
     older_than_seconds: Age | None = None
     younger_than_seconds: Age | None = None
+
+
+class DeadQuery(DeadFilter, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which dead letters, and which page of them."""
+
+    limit: Limit = MOST_PER_PAGE
+    after: Cursor | None = None
+
+    @property
+    def filter(self) -> DeadFilter:
+        """Which dead letters."""
+        return DeadFilter(**{name: getattr(self, name) for name in DeadFilter.__struct_fields__})
+
+
+class JobQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many jobs."""
+
+    limit: Limit = 50
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -226,6 +245,13 @@ class DeadPage(msgspec.Struct, frozen=True, kw_only=True):
     """A page of dead letters, latest death first; `next` is the cursor of the following one."""
 
     items: list[DeadLetter]
+    next: str | None = None
+
+
+class JobPage(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest jobs, the newest first; `next` is always None."""
+
+    items: list[Job]
     next: str | None = None
 
 

@@ -1,7 +1,7 @@
 """One operation of the HTTP API as data: registered as a route, described in OpenAPI, both from the same line."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 from aiohttp import web
@@ -19,7 +19,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         query: A struct whose fields are the query's parameters, all optional.
         body: The struct of the request's body.
         required: Fields of the body that must be given though the struct has them optional.
-        answer: What the body of a success holds.
+        answer: What the body of a success holds: a struct, a tuple of several that it may be, or None for text.
         status: Of a success.
         also: Other successes by status, e.g. 202 with a job to follow.
         problems: Statuses of refusals beside 401, 403, 422, 500 and 503, which every operation under `/v1/` may give.
@@ -43,6 +43,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     media_type: str = "application/json"
 
 
+@runtime_checkable
 class Described(Protocol):
     """A part of the API that says what it offers."""
 
@@ -51,6 +52,9 @@ class Described(Protocol):
 
 
 def add_operations(app: web.Application, operations: Sequence[Operation]) -> None:
-    """Register a route for each operation."""
+    """Register a route for each operation; what may be got may be asked for its head."""
     for operation in operations:
-        app.router.add_route(operation.method, operation.path, operation.handler)
+        if operation.method == "GET":
+            app.router.add_get(operation.path, operation.handler)
+        else:
+            app.router.add_route(operation.method, operation.path, operation.handler)

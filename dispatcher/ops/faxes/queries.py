@@ -9,7 +9,7 @@ from dispatcher.ops.cursor import MOST_PER_PAGE, Cursor, Limit
 from dispatcher.ops.faxes.bodies import DeliveryState
 from shared.domain import Direction, EventType, Provider
 
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1_000)]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=400)]
 
 
 class FaxQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

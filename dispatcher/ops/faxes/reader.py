@@ -131,16 +131,18 @@ class FaxReader:
     async def deliveries(self, query: DeliveryQuery) -> DeliveryPage:
         """Return a page of deliveries."""
         ask = Values()
-        within, matching = [], []
+        within: list[str] = []
+        matching: list[str] = []
         if query.event_id is not None:
             within.append(f"event_id = {ask(query.event_id)}")
+        has_index = query.event_id is not None or query.state in {"pending", "retrying", "dead"}
         if query.endpoint_id is not None:
-            within.append(f"endpoint_id = {ask(query.endpoint_id)}")
+            (within if has_index else matching).append(f"endpoint_id = {ask(query.endpoint_id)}")
         if query.state in {"pending", "retrying"}:
             # The index of what is owed serves it; it is as small as what is owed.
             within.append(f"state IN ('pending', 'retrying') AND state = {ask(query.state)}")
         elif query.state == "dead":
-            within.append("state = 'dead'")
+            within.append("state = 'dead'")  # as the index of the dead has it
         elif query.state is not None:
             matching.append(f"state = {ask(query.state)}")
         rows, cursor = await self._page("deliveries", DELIVERY_KEY, tuple[UUID], within, matching, ask, query)

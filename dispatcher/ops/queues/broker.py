@@ -42,11 +42,19 @@ async def depths(amqp_url: str, names: Sequence[str]) -> dict[str, Depth]:
     Raises:
         BrokerAway: It does not answer.
     """
+    # In a task of its own: a connection that is being opened may swallow the cancellation of whoever waits for it.
+    task = asyncio.create_task(_depths(amqp_url, names))
+    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     try:
-        async with asyncio.timeout(2 * BROKER_SECONDS):
-            return await _depths(amqp_url, names)
-    except Exception as error:  # aiormq raises what is none of its own; whatever it is, nobody answered
+        await asyncio.wait({task}, timeout=2 * BROKER_SECONDS)
+    finally:
+        task.cancel()
+    if not task.done():
+        raise BrokerAway("the broker does not answer in time: no depths")
+    if (error := task.exception()) is not None:
+        # aiormq raises what is none of its own; whatever it is, nobody answered
         raise BrokerAway(f"the broker does not answer ({type(error).__name__}): no depths") from error
+    return task.result()
 
 
 async def _depths(amqp_url: str, names: Sequence[str]) -> dict[str, Depth]:

@@ -36,7 +36,7 @@ def queues_command(
 
     async def work() -> Queues:
         pool = await open_pool(settings.database_url.reveal(), size=1)
-        reader = QueueReader(settings.ops_amqp(), settings.rabbitmq_api(), pool, settings.backoff_seconds())
+        reader = QueueReader(settings.for_operations(), settings.rabbitmq_api(), pool, settings.backoff_seconds())
         try:
             return await (_watched(reader, interval, as_json=as_json) if watch else reader.read())
         finally:

@@ -53,7 +53,7 @@ async def health(pool: asyncpg.Pool, **known: Any) -> EndpointHealth:
 async def test_an_endpoint_that_was_never_tried_is_idle(pool: asyncpg.Pool) -> None:
     await endpoint(pool)
     found = await health(pool)
-    assert (found.verdict, found.sentence, found.circuit) == ("idle", "nothing was tried yet", None)
+    assert (found.verdict, found.sentence, found.circuit) == ("idle", "nothing was tried lately", None)
 
 
 async def test_an_endpoint_that_is_told_is_healthy_whatever_failed_before(pool: asyncpg.Pool) -> None:

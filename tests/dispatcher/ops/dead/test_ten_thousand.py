@@ -2,22 +2,19 @@
 
 import asyncio
 import os
-import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-import pytest
 from dispatchers import Bench, an_event
 from graveyard import CAUSES, bury
-from receiver import Receiver, receiving
+from receiver import Receiver
 from stores import count
 from waiting import until
 
-from dispatcher.ops.dead.letters import DeadFilter, Selection
+from dispatcher.ops.dead.letters import DeadFilter
 from dispatcher.ops.dead.service import DeadLetterService
-from shared.ids import uuid7
 from shared.service import Stop
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]

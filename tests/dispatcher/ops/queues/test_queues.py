@@ -154,3 +154,26 @@ async def test_the_command_ends_with_69_for_a_broker_that_is_away_and_78_for_a_m
     assert await ended() == 0
     assert await ended(BACKOFF="7m") == 78
     assert await ended(RABBITMQ_API_URL="ftp://x") == 78
+
+
+async def test_sampling_ends_when_it_is_told_to_though_a_connection_swallows_it(
+    monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    connecting = asyncio.Event()
+
+    async def swallowing(_amqp_url: str, _names: object) -> dict[str, Depth]:
+        connecting.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return {}
+        return {}
+
+    monkeypatch.setattr("dispatcher.ops.queues.broker._depths", swallowing)
+    pool = await open_pool(database_url)
+    sampling = asyncio.create_task(QueueHistory(QueueReader("amqp://x/", None, pool, BACKOFF)).run())
+    await connecting.wait()
+    sampling.cancel()
+    done, _ = await asyncio.wait({sampling}, timeout=3)
+    assert done
+    await pool.close()
