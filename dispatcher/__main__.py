@@ -108,16 +108,22 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         await stack.enter_async_context(running(queues.run(), stop, "queues"))
         health = EndpointHealthReader(pool, deliverer.circuit_is_open)
         faxes = FaxReader(pool)
-        networks = settings.allowed_networks()
         parts: list[Routes] = [
-            EndpointApi(pool, store, intake, settings.seal(), networks, health, channels),
+            EndpointApi(pool, store, intake, settings.seal(), settings.allowed_networks(), health, channels),
             DeadLetterApi(pool, dead, settings.seal()),
             FaxApi(faxes),
             QueueApi(queues),
-            DeadLetterApi(pool, dead, settings.seal()),
+            Console(
+                Sources(pool, store, dead, faxes, queues, health),
+                EndpointChanges(pool, store, intake, settings.seal(), settings.allowed_networks()),
+                channels,
+                problems,
+                settings.ops_tokens(),
+            ),
         ]
-        app = ops_app(metrics, problems, parts, *settings.ops_tokens())
-        port = await stack.enter_async_context(serving(app, settings.ops_host, settings.ops_port))
+        port = await stack.enter_async_context(
+            serving(ops_app(metrics, problems, parts, *settings.ops_tokens()), settings.ops_host, settings.ops_port)
+        )
         log.info("service.listening", host=settings.ops_host, port=port)
         async with AsyncExitStack() as consuming:
             tasks = [

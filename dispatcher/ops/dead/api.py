@@ -9,7 +9,6 @@ from aiohttp import web
 
 from dispatcher.ops.api import WHO, Problem, answered, read_body, read_query
 from dispatcher.ops.commands import Answer, digest_of, run_once
-from dispatcher.ops.cursor import MOST_PER_PAGE
 from dispatcher.ops.dead.letters import (
     BadSelection,
     DeadFilter,

@@ -28,7 +28,7 @@ async def opened(
 ) -> AsyncIterator[DeadLetterService]:
     """Yield the service; jobs that it is at when the body ends are left to others."""
     pool = await open_pool(settings.database_url.reveal(), size=POOL_SIZE)
-    amqp_url = settings.ops_amqp()
+    amqp_url = settings.for_operations()
     publisher = Publisher(amqp_url, name, confirm_timeout_seconds=CONFIRM_TIMEOUT_SECONDS)
     publishing = asyncio.create_task(publisher.run())
     try:
