@@ -47,7 +47,7 @@ class Console:
         door = self._door
         pages: Mapping[str, Callable[..., object]] = {
             "/": self._overview.show,
-            "/live": self._overview.live,
+            "/overview/live": self._overview.live,
             "/dead": self._dead.groups,
             "/dead/list": self._dead.list,
             "/dead/letters/{id:.+}": self._dead.show,

@@ -35,7 +35,7 @@ CHANGES = [
 
 
 async def test_without_a_log_in_every_page_asks_for_it_and_leads_back(visitor: Visitor) -> None:
-    for path in [*PAGES, "/live", "/no/such/page"]:
+    for path in [*PAGES, "/overview/live", "/no/such/page"]:
         page = await visitor.get(path)
         assert page.status == 303
         assert page.location == ("/login" if path == "/" else f"/login?next={quote(path, safe='')}")

@@ -156,7 +156,7 @@ async def test_a_first_page_that_is_open_elsewhere_does_not_swallow_the_token_th
     await visitor.log_in()
     added = await visitor.post("/endpoints/new", {**FORM, "url": bench.receiver.url})
     (endpoint,) = await STORE.everything(bench.pool)
-    assert endpoint.tokens[0] not in (await visitor.get("/live")).text
+    assert endpoint.tokens[0] not in (await visitor.get("/overview/live")).text
     assert endpoint.tokens[0] in (await visitor.get(added.location)).text
 
 
