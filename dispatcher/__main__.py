@@ -17,9 +17,12 @@ from dispatcher.endpoints import EndpointBook
 from dispatcher.fetch import Documents
 from dispatcher.intake import Intake
 from dispatcher.metrics import OPEN_CIRCUITS, UNRECORDED, Metrics
+from dispatcher.ops.console.console import Console
+from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.dead.api import DeadLetterApi
 from dispatcher.ops.dead.opened import serving_dead
 from dispatcher.ops.endpoint_api import EndpointApi
+from dispatcher.ops.endpoint_changes import EndpointChanges
 from dispatcher.ops.endpoint_health import EndpointHealthReader
 from dispatcher.ops.faxes.api import FaxApi
 from dispatcher.ops.faxes.reader import FaxReader
@@ -130,14 +133,23 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:  # noqa: PLR0
         queues = QueueHistory(QueueReader(settings.for_operations(), settings.rabbitmq_api(), pool, backoff_seconds))
         await stack.enter_async_context(running(queues.run(), stop, "queues"))
         health = EndpointHealthReader(pool, deliverer.circuit_is_open)
+        faxes = FaxReader(pool)
         parts: list[Routes] = [
             EndpointApi(pool, store, intake, settings.seal(), settings.allowed_networks(), health, channels),
-            FaxApi(FaxReader(pool)),
-            QueueApi(queues),
             DeadLetterApi(pool, dead, settings.seal()),
+            FaxApi(faxes),
+            QueueApi(queues),
+            Console(
+                Sources(pool, store, dead, faxes, queues, health),
+                EndpointChanges(pool, store, intake, settings.seal(), settings.allowed_networks()),
+                channels,
+                problems,
+                settings.ops_tokens(),
+            ),
         ]
-        app = ops_app(metrics, problems, parts, *settings.ops_tokens())
-        port = await stack.enter_async_context(serving(app, settings.ops_host, settings.ops_port))
+        port = await stack.enter_async_context(
+            serving(ops_app(metrics, problems, parts, *settings.ops_tokens()), settings.ops_host, settings.ops_port)
+        )
         log.info("service.listening", host=settings.ops_host, port=port)
         async with AsyncExitStack() as consuming:
             tasks = [

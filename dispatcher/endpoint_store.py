@@ -27,6 +27,7 @@ OF_FAXES: Final = f"""
 AND ((match_provider, match_fax_id) IN (SELECT * FROM unnest($1::text[], $2::text[])) OR match_job_id = ANY($3::text[]))
 ORDER BY created_at, id
 """  # noqa: S608 - a constant
+LATEST_OF_FAXES: Final = f"{_SELECT} AND scope = 'fax' ORDER BY id DESC LIMIT $1"
 PAGE: Final = f"{_SELECT} AND ($1::uuid IS NULL OR id > $1) ORDER BY id LIMIT $2"
 
 INSERT: Final = """
@@ -59,6 +60,10 @@ class EndpointStore:
     async def everything(self, pool: Pool) -> list[Endpoint]:
         """Return every endpoint, the oldest first."""
         return [self.from_row(row) for row in await pool.fetch(ALL)]
+
+    async def latest_of_faxes(self, connection: Any, most: int) -> list[Endpoint]:
+        """Return at most *most* endpoints of single faxes, the newest first."""
+        return [self.from_row(row) for row in await connection.fetch(LATEST_OF_FAXES, most)]
 
     async def page(self, connection: Any, after: UUID | None, most: int) -> list[Endpoint]:
         """Return at most *most* endpoints in the order of their ids, those after *after*."""

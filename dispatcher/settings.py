@@ -201,8 +201,8 @@ class DispatcherSettings(ChannelSettings, frozen=True, kw_only=True):
     ] = 30
     ops_host: Annotated[str, Meta(description="address of health, metrics and operations")] = "127.0.0.1"
     ops_port: Annotated[int, Meta(ge=0, le=65_535, description="port of health, metrics and operations")] = 8081
-    ops_token: Annotated[Secret | None, Meta(description="bearer token of the HTTP API; unset: the API is off")] = None
-    ops_read_token: Annotated[Secret | None, Meta(description="bearer token that may only read")] = None
+    ops_token: Annotated[Secret | None, Meta(description="token of console and HTTP API; unset: both are off")] = None
+    ops_read_token: Annotated[Secret | None, Meta(description="token that may look, not change")] = None
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="least level that is logged")
     ] = "INFO"

@@ -145,14 +145,15 @@ class Channel:
     async def keep_asking(self) -> None:
         """Ask the broker for ever if it is there, by what changes nothing.
 
-        For channels that only consume: the broker does not read those that publish while it is out of memory or disk.
+        While the broker blocks us it reads nothing, and says so beforehand; nothing is asked then.
 
         Raises:
             ConnectionLost: It is not.
         """
         while True:
             await asyncio.sleep(ALIVE_EVERY_SECONDS)
-            await self.call(commands.Basic.Qos(prefetch_count=self._prefetch), ALIVE_TIMEOUT_SECONDS)
+            if not self.is_blocked:
+                await self.call(commands.Basic.Qos(prefetch_count=self._prefetch), ALIVE_TIMEOUT_SECONDS)
 
     async def cancel(self, consumer_tag: str) -> None:
         """Stop the pushing. What was pushed before stays in `received`."""

@@ -53,6 +53,7 @@ EVENTS: Final[dict[str, str]] = {
     "retention.done": "payloads, attempts and documents that are old enough were pruned",
     "retention.failed": "retention could not reach a store; it tries again",
     "api.crashed": "our own code failed on a request to the API; answered 500",
+    "console.crashed": "our own code failed on a page of the console; answered 500",
     "job.done": "a replay or discard of dead letters is finished; the line counts",
     "job.delayed": "a store does not answer; somebody goes on with the job later",
     "job.crashed": "our own code failed in a job; it is tried again",

@@ -116,9 +116,12 @@ class Publisher:
         channel.on_return = self._on_return
         self._last_tag = 0
         self._channel = channel
+        asking = asyncio.create_task(channel.keep_asking())
+        asking.add_done_callback(lambda done: done.cancelled() or done.exception())  # the channel knows it, too
         try:
             await channel.closed
         finally:
+            asking.cancel()
             self._channel = None
             waiting, self._unconfirmed = self._unconfirmed, {}
             for confirmed, _ in waiting.values():

@@ -28,7 +28,7 @@ EXAMPLES = int(os.environ.get("API_EXAMPLES", "8"))
 """Of each operation, valid and broken each; more for a long run."""
 
 UNDESCRIBED = {"/openapi.json"}
-PAGES = ("/console",)
+PAGES = ("/login", "/logout", "/overview", "/dead", "/faxes", "/endpoints", "/audit", "/console-assets", "/{path}")
 """What is for browsers is no part of the API."""
 
 

@@ -1,0 +1,85 @@
+"""The console as a part of the ops surface: its pages and their addresses."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from aiohttp import web
+
+from dispatcher.channels import Channel
+from dispatcher.ops.console.audit import Audit
+from dispatcher.ops.console.dead_pages import DeadPages
+from dispatcher.ops.console.door import Door, Trouble
+from dispatcher.ops.console.endpoint_pages import EndpointPages
+from dispatcher.ops.console.fax_pages import FaxPages
+from dispatcher.ops.console.login import Login
+from dispatcher.ops.console.overview import Overview, Problems
+from dispatcher.ops.console.render import ASSETS_PATH, Renderer
+from dispatcher.ops.console.session import Sessions
+from dispatcher.ops.console.sources import Sources
+from dispatcher.ops.endpoint_changes import EndpointChanges
+from shared.domain import utc_now
+
+
+class Console:
+    """The composition of the pages."""
+
+    def __init__(
+        self,
+        sources: Sources,
+        changes: EndpointChanges,
+        channels: Mapping[str, Channel],
+        problems: Problems,
+        tokens: tuple[str | None, str | None],
+    ) -> None:
+        token, read_token = tokens
+        audit = Audit(sources.pool)
+        self._renderer = Renderer(utc_now)
+        self._door = Door(Sessions(token, read_token, time.time) if token else None, self._renderer, sources.badges)
+        self._login = Login(self._door, audit, time.monotonic)
+        self._audit = audit
+        self._overview = Overview(sources, problems, utc_now)
+        self._dead = DeadPages(sources)
+        self._faxes = FaxPages(sources, utc_now)
+        self._endpoints = EndpointPages(sources, changes, channels, audit)
+
+    def add_to(self, app: web.Application) -> None:
+        """Register the pages."""
+        door = self._door
+        pages: Mapping[str, Callable[..., object]] = {
+            "/": self._overview.show,
+            "/overview/live": self._overview.live,
+            "/dead": self._dead.groups,
+            "/dead/list": self._dead.list,
+            "/dead/letters/{id:.+}": self._dead.show,
+            "/dead/preview": self._dead.preview,
+            "/dead/jobs/{id}": self._dead.job,
+            "/dead/jobs/{id}/live": self._dead.job_live,
+            "/faxes": self._faxes.search,
+            "/faxes/{provider}/{fax_id:.+}": self._faxes.show,
+            "/endpoints": self._endpoints.list,
+            "/endpoints/new": self._endpoints.new,
+            "/endpoints/{id}": self._endpoints.show,
+            "/audit": self._audit.show,
+        }
+        changes: Mapping[str, Callable[..., object]] = {
+            "/dead/begin": self._dead.begin,
+            "/endpoints/new": self._endpoints.add,
+            "/endpoints/{id}": self._endpoints.change,
+            "/endpoints/{id}/enabled": self._endpoints.switch,
+            "/endpoints/{id}/tokens": self._endpoints.rotate,
+            "/endpoints/{id}/test": self._endpoints.test,
+            "/endpoints/{id}/remove": self._endpoints.remove,
+        }
+        for path, handler in pages.items():
+            app.router.add_get(path, door.page(handler))  # type: ignore[arg-type]
+        for path, handler in changes.items():
+            app.router.add_post(path, door.change(handler))  # type: ignore[arg-type]
+        app.router.add_get("/login", door.open(self._login.show))
+        app.router.add_post("/login", door.open(self._login.enter))
+        app.router.add_post("/logout", door.open(self._login.leave))
+        app.router.add_get(f"{ASSETS_PATH}/{{name}}", self._renderer.asset)
+        app.router.add_get("/{path:(?!v1(/|$)|openapi).*}", door.page(_nowhere))
+
+
+async def _nowhere(_visit: object) -> web.StreamResponse:
+    raise Trouble(404, "There is no such page", "The address may be mistyped; everything is reached from above.")

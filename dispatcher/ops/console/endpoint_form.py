@@ -1,0 +1,122 @@
+"""The settings form of an endpoint: to the fields of the API, and back. Pure."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from dispatcher.formats import DEFAULT_FORMAT
+from dispatcher.ops.endpoint_fields import EndpointFields, masked_url, read_fields
+from dispatcher.ops.endpoint_input import BadEndpoint
+from dispatcher.routing import Endpoint, FaxMatch
+
+MASK: Final = ":***@"
+
+BLANK: Final[Mapping[str, str]] = {
+    "scope": "global",
+    "direction": "sent",
+    "number": "",
+    "provider": "",
+    "fax_id": "",
+    "job_id": "",
+    "url": "",
+    "failover_url": "",
+    "format": DEFAULT_FORMAT,
+    "signing": "generate",
+    "token": "",
+    "inflight": "",
+    "overtaken": "",
+    "enabled": "on",
+    "timeout_seconds": "15",
+    "max_concurrent": "8",
+}
+"""What a new endpoint's form holds; all fields that there are."""
+
+
+def values_of(endpoint: Endpoint) -> dict[str, str]:
+    """Return what the form of *endpoint* holds; passwords masked, tokens left out."""
+    fax = endpoint.match if isinstance(endpoint.match, FaxMatch) else FaxMatch()
+    return {
+        **BLANK,
+        "scope": endpoint.scope,
+        "direction": endpoint.direction,
+        "number": endpoint.match if isinstance(endpoint.match, str) else "",
+        "provider": fax.provider or "",
+        "fax_id": fax.fax_id or "",
+        "job_id": fax.job_id or "",
+        "url": masked_url(endpoint.url),
+        "failover_url": masked_url(endpoint.failover_url) if endpoint.failover_url else "",
+        "format": endpoint.format,
+        "inflight": "on" if endpoint.inflight else "",
+        "overtaken": "on" if endpoint.overtaken == "deliver" else "",
+        "enabled": "on" if endpoint.enabled else "",
+        "timeout_seconds": f"{endpoint.timeout_seconds:g}",
+        "max_concurrent": str(endpoint.max_concurrent),
+    }
+
+
+def fields_of(form: Mapping[str, str], before: Endpoint | None) -> EndpointFields:
+    """Return the fields that a form sets, *before* being the endpoint that it changes.
+
+    A form holds all fields, a browser leaves out a box that is not ticked, and a masked password stays what it was.
+
+    Raises:
+        BadEndpoint: Names the field that is wrong.
+    """
+    given: dict[str, Any] = {
+        "url": _url("url", form.get("url", ""), before.url if before else None),
+        "failover_url": _url("failover_url", form.get("failover_url", ""), before.failover_url if before else None)
+        or None,
+        "format": form.get("format", ""),
+        "inflight": bool(form.get("inflight")),
+        "overtaken": "deliver" if form.get("overtaken") else "skip",
+        "timeout_seconds": _number("timeout_seconds", form.get("timeout_seconds", ""), float),
+        "max_concurrent": _number("max_concurrent", form.get("max_concurrent", ""), int),
+    } | _applies_to(form)
+    if before is None:
+        given |= _tokens(form)
+    return read_fields(given)
+
+
+def _applies_to(form: Mapping[str, str]) -> dict[str, Any]:
+    scope = form.get("scope", "global")
+    direction = form.get("direction", "any")
+    if scope == "number":
+        return {"scope": scope, "match": form.get("number", "").strip() or None, "direction": "received"}
+    if scope == "fax":
+        wanted = {name: value for name in ("provider", "fax_id", "job_id") if (value := form.get(name, "").strip())}
+        return {"scope": scope, "match": wanted or None, "direction": "sent"}
+    return {"scope": scope, "match": None, "direction": direction}
+
+
+def _tokens(form: Mapping[str, str]) -> dict[str, Any]:
+    match form.get("signing", "generate"):
+        case "unsigned":
+            return {"tokens": []}
+        case "own":
+            return {"tokens": [form.get("token", "")]}
+    return {}
+
+
+def _url(field: str, given: str, before: str | None) -> str:
+    given = given.strip()
+    if before is None or MASK not in given:
+        return given
+    masked = masked_url(before)
+    if given == masked:
+        return before
+    # The password may follow to another path of the same host, and nowhere else.
+    start = masked.find(MASK) + len(MASK)
+    end = _authority_end(masked, start)
+    if masked.find(MASK) >= 0 and given[: _authority_end(given, start)] == masked[:end]:
+        return before[: _authority_end(before, before.find("://") + 3)] + given[end:]
+    raise BadEndpoint(field, "write the password anew: *** stands for one that is not shown, and was for another host")
+
+
+def _authority_end(url: str, start: int) -> int:
+    return min((position for mark in "/?#" if (position := url.find(mark, start)) >= 0), default=len(url))
+
+
+def _number(field: str, text: str, kind: type[int] | type[float]) -> float:
+    try:
+        return kind(text.strip())
+    except ValueError:
+        raise BadEndpoint(field, "must be a number") from None

@@ -1,0 +1,237 @@
+"""Endpoints and their settings: what a fax provider's page of webhook settings has, for every provider at once."""
+
+from collections.abc import Awaitable, Mapping
+from typing import Any, Final
+from urllib.parse import quote
+from uuid import UUID, uuid4
+
+import msgspec
+from aiohttp import web
+
+from dispatcher.channels import Channel
+from dispatcher.formats import FORMATS
+from dispatcher.ops.commands import CommandReused, digest_of
+from dispatcher.ops.console.audit import Audit
+from dispatcher.ops.console.door import Trouble, Visit
+from dispatcher.ops.console.endpoint_form import BLANK, fields_of, values_of
+from dispatcher.ops.console.sources import Sources
+from dispatcher.ops.endpoint_changes import Asked, EndpointChanges, NoSuchEndpoint
+from dispatcher.ops.endpoint_fields import EndpointFields, shown
+from dispatcher.ops.endpoint_input import BadEndpoint
+from dispatcher.ops.faxes.queries import DeliveryQuery
+from dispatcher.ops.sample_delivery import SampleOutcome, send_sample
+from dispatcher.routing import Endpoint
+from shared.domain import EventType, Provider
+
+MOST_OF_FAXES: Final = 50
+MOST_DELIVERIES: Final = 10
+MOST_AUDITED: Final = 5
+
+SECTIONS: Final = (
+    ("global", "sent", "Sent faxes", "Told how a sent fax ends, whichever provider sent it."),
+    ("global", "received", "Received faxes", "Told of every received fax whose number has no endpoint of its own."),
+    ("global", "any", "Sent and received", "Told of both."),
+    ("number", None, "One of our numbers", "For faxes received at that number; they supersede the general ones."),
+)
+ROTATED: Final = {
+    "add": "A token was added. Give it to the application; when it knows it, make the new one sign first.",
+    "promote": "The newest token signs first now.",
+    "drop": "Only the token that signs is left.",
+}
+
+
+class EndpointPages:
+    """The handlers."""
+
+    def __init__(
+        self, sources: Sources, changes: EndpointChanges, channels: Mapping[str, Channel], audit: Audit
+    ) -> None:
+        self._sources = sources
+        self._changes = changes
+        self._channels = channels
+        self._audit = audit
+
+    async def list(self, visit: Visit) -> web.Response:
+        """Show the standing endpoints by what they are told of, and some of those of single faxes."""
+        standing = await self._sources.store.standing(self._sources.pool)
+        of_faxes = await self._sources.store.latest_of_faxes(self._sources.pool, MOST_OF_FAXES + 1)
+        ids = [endpoint.id for endpoint in (*standing, *of_faxes)]
+        return visit.page(
+            "endpoints.html",
+            sections=[
+                (
+                    title,
+                    hint,
+                    scope,
+                    direction,
+                    [each for each in standing if each.scope == scope and direction in {None, each.direction}],
+                )
+                for scope, direction, title, hint in SECTIONS
+            ],
+            of_faxes=of_faxes[:MOST_OF_FAXES],
+            are_more=len(of_faxes) > MOST_OF_FAXES,
+            healths=await self._sources.health.of(ids) if ids else {},
+            shown=shown,
+        )
+
+    async def new(self, visit: Visit) -> web.Response:
+        """Show the form of a new endpoint."""
+        if not visit.session.may_change:
+            raise Trouble(403, "You may look, not change", "You are logged in with the read-only token.")
+        given = {name: visit.request.query[name] for name in ("scope", "direction") if name in visit.request.query}
+        return self._form(visit, "endpoint_new.html", {**BLANK, **given})
+
+    async def add(self, visit: Visit) -> web.Response:
+        """Make an endpoint; its page shows the token, once."""
+        values = {**BLANK, "inflight": "", "overtaken": "", **_own_fields(visit.form)}
+        try:
+            fields = fields_of(visit.form, None)
+            _, answer = await _asked(self._changes.add(self._asked(visit), fields))
+        except BadEndpoint as error:
+            return self._form(visit, "endpoint_new.html", values, error)
+        self._sources.forget()
+        tokens = answer["tokens"] if fields.tokens is msgspec.UNSET else []
+        said = "The endpoint was added." + (" Its token is shown here once; copy it now." if tokens else "")
+        return visit.go(f"/endpoints/{answer['id']}", said, token=tokens[0] if tokens else None)
+
+    async def show(self, visit: Visit) -> web.Response:
+        """Show an endpoint with its settings."""
+        endpoint = await self._existing(visit)
+        return await self._page(visit, endpoint, values_of(endpoint))
+
+    async def change(self, visit: Visit) -> web.Response:
+        """Save the settings."""
+        endpoint = await self._existing(visit)
+        try:
+            fields = fields_of(visit.form, endpoint)
+            await _asked(self._changes.change(self._asked(visit), endpoint.id, fields))
+        except BadEndpoint as error:
+            values = {**values_of(endpoint), "inflight": "", "overtaken": "", **_own_fields(visit.form)}
+            return await self._page(visit, endpoint, values, error)
+        self._sources.forget()
+        return visit.go(visit.request.path, "The settings were saved. Every dispatcher knows them within two seconds.")
+
+    async def switch(self, visit: Visit) -> web.Response:
+        """Switch an endpoint on or off."""
+        endpoint = await self._existing(visit)
+        enabled = visit.form.get("enabled") == "on"
+        await self._refusable(self._changes.change(self._asked(visit), endpoint.id, EndpointFields(enabled=enabled)))
+        self._sources.forget()
+        off = "The endpoint is off: nothing new is owed to it, and what it is owed becomes dead letters when due."
+        return visit.go(f"/endpoints/{endpoint.id}", "The endpoint is on." if enabled else off)
+
+    async def rotate(self, visit: Visit) -> web.Response:
+        """Add a token, make it sign first, or drop the old ones."""
+        endpoint = await self._existing(visit)
+        rotation = visit.form.get("rotation", "")
+        if rotation not in ROTATED:
+            raise Trouble(422, "Nothing was changed", "Tokens can be added, promoted or dropped.")
+        token = visit.form.get("token", "").strip() or None
+        _, answer = await self._refusable(
+            self._changes.rotate(self._asked(visit), endpoint.id, rotation, token)  # type: ignore[arg-type]
+        )
+        self._sources.forget()
+        made = answer["token"] if rotation == "add" and token is None else None
+        return visit.go(f"/endpoints/{endpoint.id}#tokens", ROTATED[rotation], token=made)
+
+    async def test(self, visit: Visit) -> web.Response:
+        """Send a sample event, and show what came back."""
+        endpoint = await self._existing(visit)
+        given = visit.form.get("type", "")
+        event_type = EventType(given) if given in set(EventType) else None
+        outcome = await send_sample(endpoint, self._channels, event_type)
+        await self._audit.write(
+            visit.session.who, "endpoint.tested", str(endpoint.id), {"type": outcome.type, "is_told": outcome.is_told}
+        )
+        return await self._page(visit, endpoint, values_of(endpoint), outcome=outcome)
+
+    async def remove(self, visit: Visit) -> web.Response:
+        """Remove an endpoint."""
+        endpoint = await self._existing(visit)
+        await self._refusable(self._changes.remove(self._asked(visit), endpoint.id))
+        self._sources.forget()
+        return visit.go("/endpoints", "The endpoint was removed. Its history stays.")
+
+    async def _page(
+        self,
+        visit: Visit,
+        endpoint: Endpoint,
+        values: Mapping[str, str],
+        error: BadEndpoint | None = None,
+        outcome: SampleOutcome | None = None,
+    ) -> web.Response:
+        healths = await self._sources.health.of([endpoint.id])
+        owed = await self._sources.faxes.deliveries(DeliveryQuery(endpoint_id=endpoint.id, limit=MOST_DELIVERIES))
+        return self._form(
+            visit,
+            "endpoint.html",
+            values,
+            error,
+            endpoint=endpoint,
+            public_key=shown(endpoint)["public_key"],
+            health=healths.get(endpoint.id),
+            deliveries=owed.items,
+            outcome=outcome,
+            entries=await self._audit.read(2**63 - 1, str(endpoint.id), MOST_AUDITED),
+            quote=quote,
+        )
+
+    def _form(
+        self, visit: Visit, template: str, values: Mapping[str, str], error: BadEndpoint | None = None, **context: Any
+    ) -> web.Response:
+        return visit.page(
+            template,
+            200 if error is None else 422,
+            values=values,
+            wrong={} if error is None else {_input_of(error.field, values): str(error).partition(": ")[2]},
+            formats=list(FORMATS),
+            providers=list(Provider),
+            types=list(EventType),
+            command_id=str(uuid4()),
+            **context,
+        )
+
+    async def _existing(self, visit: Visit) -> Endpoint:
+        try:
+            endpoint_id = UUID(visit.request.match_info["id"])
+        except ValueError:
+            raise Trouble(404, "No such endpoint", "The address names none.") from None
+        endpoint: Endpoint = await self._refusable(self._changes.existing(self._sources.pool, endpoint_id))
+        return endpoint
+
+    @staticmethod
+    def _asked(visit: Visit) -> Asked:
+        return Asked(
+            who=visit.session.who,
+            command_id=visit.form.get("command_id"),
+            digest=digest_of("POST", visit.request.path, dict(visit.form)),
+        )
+
+    @staticmethod
+    async def _refusable(answer: Awaitable[Any]) -> Any:
+        try:
+            return await _asked(answer)
+        except BadEndpoint as error:
+            raise Trouble(422, "Nothing was changed", f"{error}.") from None
+
+
+async def _asked(answer: Awaitable[Any]) -> Any:
+    try:
+        return await answer
+    except NoSuchEndpoint:
+        raise Trouble(404, "No such endpoint", "There is none with this id, or it was removed.") from None
+    except CommandReused:
+        raise Trouble(
+            409, "Nothing was changed", "This form was sent before. Reload the page, then try again."
+        ) from None
+
+
+def _own_fields(form: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in form.items() if name in BLANK and name != "token"}
+
+
+def _input_of(field: str, values: Mapping[str, str]) -> str:
+    """Return the form's field for the API's *field*: `match` and `tokens` have others here."""
+    if field == "match":
+        return "number" if values.get("scope") == "number" else "fax_id"
+    return {"tokens": "token"}.get(field, field)

@@ -1,0 +1,96 @@
+"""Templates to pages, and the files beside them (style, script, icon). Read once, when the console is composed."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from dispatcher.ops.console import words
+
+HERE: Final = Path(__file__).parent
+ASSET_TYPES: Final = {"console.css": "text/css", "console.js": "text/javascript", "icon.svg": "image/svg+xml"}
+ASSETS_PATH: Final = "/console-assets"
+
+HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # Not `no-referrer`: browsers then send `Origin: null` with a form, and nothing says any more where it came from.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cache-Control": "no-store",
+}
+"""Of every page. Nothing inline is allowed, nothing from elsewhere is; nothing is kept in the browser's cache."""
+
+
+class Asset(msgspec.Struct, frozen=True):
+    """A file that pages refer to; `version` changes with its content."""
+
+    body: bytes
+    content_type: str
+    version: str
+
+
+class Renderer:
+    """Templates and assets, in memory."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._assets = {name: _asset(name, kind) for name, kind in ASSET_TYPES.items()}
+        self._environment = Environment(
+            loader=FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._environment.filters |= {
+            **words.FILTERS,
+            "ago": lambda at: words.ago(at, now()),
+            "until": lambda at: words.until(at, now()),
+        }
+        self._environment.globals |= {"asset": self._asset_url}
+        self._environment.globals["m"] = self._environment.get_template("macros.html").module
+
+    def page(self, template: str, context: Mapping[str, Any], status: int = 200) -> web.Response:
+        """Return *template* as a page with the headers of all pages."""
+        return web.Response(
+            status=status,
+            text=self._environment.get_template(template).render(context),
+            content_type="text/html",
+            headers=HEADERS,
+        )
+
+    async def asset(self, request: web.Request) -> web.Response:
+        """Answer one of the files; for ever, because its address changes with its content."""
+        asset = self._assets.get(request.match_info["name"])
+        if asset is None:
+            raise web.HTTPNotFound
+        lasting = request.query.get("v") == asset.version
+        return web.Response(
+            body=asset.body,
+            content_type=asset.content_type,
+            charset="utf-8",
+            headers={
+                **HEADERS,
+                "Cache-Control": "public, max-age=31536000, immutable" if lasting else "no-cache",
+            },
+        )
+
+    def _asset_url(self, name: str) -> str:
+        return f"{ASSETS_PATH}/{name}?v={self._assets[name].version}"
+
+
+def _asset(name: str, content_type: str) -> Asset:
+    body = (HERE / "static" / name).read_bytes()
+    return Asset(body, content_type, hashlib.sha256(body).hexdigest()[:12])

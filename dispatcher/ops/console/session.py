@@ -1,0 +1,162 @@
+"""Who is logged in: signed, encrypted cookies that every dispatcher process can read. Pure but for clock and chance.
+
+| key | derived from | opens the sessions of | a change of it ends |
+|---|---|---|---|
+| operator's | `OPS_TOKEN` | who may change | every session |
+| reader's | `OPS_TOKEN` and `OPS_READ_TOKEN` | who may look | the readers' sessions |
+
+Nothing is kept on our side: which key opens a cookie says the role, so that a cookie cannot claim another one.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+SESSION_SECONDS: Final = 12 * 3600.0
+"""A working day; counted from the log-in, however busy the session is."""
+
+MOST_NAME_CHARACTERS: Final = 60
+
+
+class Role(StrEnum):
+    """What a session may do."""
+
+    OPERATOR = "operator"
+    READER = "reader"
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """A person who is logged in.
+
+    Attributes:
+        id: Random; what form tokens are made from.
+        name: As given at the log-in; empty if none was.
+        expires_at: Seconds since the epoch.
+    """
+
+    id: str
+    role: Role
+    name: str
+    expires_at: float
+
+    @property
+    def may_change(self) -> bool:
+        """False for who may only look."""
+        return self.role is Role.OPERATOR
+
+    @property
+    def who(self) -> str:
+        """For the audit. The suffix tells a name from what the API and the command line write."""
+        return f"{self.name or self.role} (console)"
+
+
+class Expired(msgspec.Struct, frozen=True):
+    """The cookie was ours, but its time is over."""
+
+
+class Sessions:
+    """Opens and reads sessions.
+
+    Args:
+        token: OPS_TOKEN.
+        read_token: OPS_READ_TOKEN; None: nobody may only look.
+        now: Seconds since the epoch.
+    """
+
+    def __init__(self, token: str, read_token: str | None, now: Callable[[], float]) -> None:
+        self._now = now
+        self._tokens = {Role.OPERATOR: token} | ({Role.READER: read_token} if read_token else {})
+        self._keys = {
+            role: _derived(f"{role} session", *dict.fromkeys((token, given))) for role, given in self._tokens.items()
+        }
+        self._fernets = {role: Fernet(base64.urlsafe_b64encode(key)) for role, key in self._keys.items()}
+
+    def role_of(self, given: str) -> Role | None:
+        """Return what the token *given* allows; None if it is none of ours. Takes the same time for each."""
+        matches = [role for role, token in self._tokens.items() if is_same(given, token)]
+        return matches[0] if matches else None
+
+    def open(self, role: Role, name: str) -> str:
+        """Return the cookie of a new session."""
+        session = Session(
+            id=secrets.token_urlsafe(16),
+            role=role,
+            name=cleaned_name(name),
+            expires_at=self._now() + SESSION_SECONDS,
+        )
+        return self._fernets[role].encrypt(msgspec.json.encode(session)).decode()
+
+    def read(self, cookie: str) -> Session | Expired | None:
+        """Return whose *cookie* it is; None if it is none of ours (or the tokens were changed since)."""
+        for role, fernet in self._fernets.items():
+            try:
+                session = msgspec.json.decode(fernet.decrypt(cookie.encode()), type=Session)
+            except (InvalidToken, ValueError):
+                continue
+            if session.role is not role:
+                continue
+            return session if session.expires_at > self._now() else Expired()
+        return None
+
+    def form_token(self, session: Session) -> str:
+        """Return what every form of *session* must send back: another site cannot know it."""
+        return hmac.digest(self._keys[session.role], f"form {session.id}".encode(), hashlib.sha256).hex()
+
+    def login_form_token(self, nonce: str) -> str:
+        """Return the same for the log-in form of a browser that was given *nonce*."""
+        return hmac.digest(self._keys[Role.OPERATOR], f"log-in {nonce}".encode(), hashlib.sha256).hex()
+
+    def seal(self, session: Session, text: str) -> str:
+        """Return *text* so that only *session*'s next page can read it."""
+        return self._fernets[session.role].encrypt(f"{session.id} {text}".encode()).decode()
+
+    def unseal(self, session: Session, sealed: str, most_seconds: int) -> str | None:
+        """Return what was sealed for *session* at most *most_seconds* ago; else None."""
+        try:
+            owner, _, text = self._fernets[session.role].decrypt(sealed.encode(), most_seconds).decode().partition(" ")
+        except (InvalidToken, ValueError):
+            return None
+        return text if hmac.compare_digest(owner.encode(), session.id.encode()) else None
+
+
+def cleaned_name(name: str) -> str:
+    r"""Return a person's name as the audit shall show it: one line, not too long.
+
+    >>> cleaned_name("  Ada\x00 Lovelace\n")
+    'Ada Lovelace'
+    """
+    printable = "".join(character for character in name if character.isprintable())
+    return " ".join(printable.split())[:MOST_NAME_CHARACTERS]
+
+
+def safe_return_path(path: str | None) -> str:
+    r"""Return where to go after the log-in: *path* if it lies on this site, else the first page.
+
+    >>> [safe_return_path(path) for path in ("/faxes?q=1", "//evil", "/\\evil", "https://evil", "/logout", None)]
+    ['/faxes?q=1', '/', '/', '/', '/', '/']
+    """
+    if path is None or not path.startswith("/") or path[1:2] in {"/", "\\"}:
+        return "/"
+    if not path.isprintable() or "\\" in path or path.startswith(("/login", "/logout")):
+        return "/"
+    return path
+
+
+def is_same(given: str, wanted: str) -> bool:
+    """Compare what somebody sent with a secret; takes the same time wherever they differ."""
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), wanted.encode())
+
+
+def _derived(purpose: str, *secrets_of_it: str) -> bytes:
+    # Lengths in front, so that no two lists of secrets give the same bytes.
+    material = b"".join(len(each.encode()).to_bytes(4, "big") + each.encode() for each in secrets_of_it)
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=f"faxhook console {purpose}".encode()).derive(material)

@@ -1,0 +1,161 @@
+"""Sessions: what a cookie may claim, how long, on which process, and what ends it."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dispatcher.ops.console.session import (
+    SESSION_SECONDS,
+    Expired,
+    Role,
+    Session,
+    Sessions,
+    cleaned_name,
+    safe_return_path,
+)
+from dispatcher.ops.console.throttle import (
+    FORGOTTEN_SECONDS,
+    FREE_TRIES,
+    LONGEST_WAIT_SECONDS,
+    MOST_ADDRESSES,
+    Throttle,
+)
+
+START = 1_000_000.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def sessions(token: str = "ops", read_token: str | None = "read", clock: Clock | None = None) -> Sessions:
+    return Sessions(token, read_token, clock or Clock())
+
+
+def test_a_session_holds_on_every_process_with_the_same_tokens() -> None:
+    cookie = sessions().open(Role.OPERATOR, "Ada")
+    session = sessions().read(cookie)
+    assert isinstance(session, Session)
+    assert (session.role, session.name, session.may_change) == (Role.OPERATOR, "Ada", True)
+    assert sessions().form_token(session) == sessions().form_token(session)
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_a_changed_ops_token_ends_every_session(role: Role) -> None:
+    assert sessions(token="another").read(sessions().open(role, "")) is None
+
+
+def test_a_changed_read_token_ends_the_readers_sessions_only() -> None:
+    changed = sessions(read_token="another")
+    assert changed.read(sessions().open(Role.READER, "")) is None
+    assert isinstance(changed.read(sessions().open(Role.OPERATOR, "")), Session)
+    assert sessions(read_token=None).read(sessions().open(Role.READER, "")) is None
+
+
+def test_a_session_ends_after_its_time_and_says_so() -> None:
+    clock = Clock()
+    cookie = sessions(clock=clock).open(Role.READER, "")
+    clock.now += SESSION_SECONDS - 1
+    assert isinstance(sessions(clock=clock).read(cookie), Session)
+    clock.now += 1
+    assert isinstance(sessions(clock=clock).read(cookie), Expired)
+
+
+def test_a_reader_whose_token_equals_the_operators_is_an_operator_and_keys_still_differ() -> None:
+    same = sessions("one", "one")
+    assert same.role_of("one") is Role.OPERATOR
+    reader = same.read(same.open(Role.READER, ""))
+    assert isinstance(reader, Session)
+    assert not reader.may_change
+
+
+def test_the_key_says_the_role_and_not_what_the_cookie_claims() -> None:
+    ours = sessions()
+    claim = Session(id="x", role=Role.OPERATOR, name="", expires_at=START + 60)
+    assert ours.read(ours._fernets[Role.READER].encrypt(msgspec.json.encode(claim)).decode()) is None
+
+
+def test_only_whole_tokens_open_a_session() -> None:
+    assert [sessions().role_of(each) for each in ("ops", "read", "op", "ops ", "", "öps\ud800")] == [
+        Role.OPERATOR,
+        Role.READER,
+        None,
+        None,
+        None,
+        None,
+    ]
+    assert sessions(read_token=None).role_of("") is None
+
+
+@given(st.integers(0, 200), st.integers(1, 255))
+def test_a_cookie_with_any_byte_changed_is_none(position: int, change: int) -> None:
+    ours = sessions()
+    cookie = ours.open(Role.READER, "").encode()
+    position %= len(cookie)
+    changed = bytes([*cookie[:position], cookie[position] ^ change, *cookie[position + 1 :]]).decode("latin-1")
+    found = ours.read(changed)
+    # Base64 has bits at its end that say nothing; what opens must be what was sealed.
+    assert found is None or found == ours.read(cookie.decode())
+
+
+@given(st.text())
+def test_no_text_is_taken_for_a_cookie_or_breaks_the_reading(text: str) -> None:
+    assert sessions().read(text) is None
+
+
+def test_what_is_sealed_for_one_session_is_unread_in_another() -> None:
+    ours = sessions()
+    first, second = (ours.read(ours.open(Role.OPERATOR, "")) for _ in range(2))
+    assert isinstance(first, Session)
+    assert isinstance(second, Session)
+    sealed = ours.seal(first, "a token")
+    assert ours.unseal(first, sealed, 60) == "a token"
+    assert ours.unseal(second, sealed, 60) is None
+    assert ours.unseal(first, "nonsense", 60) is None
+    assert ours.form_token(first) != ours.form_token(second)
+
+
+@given(st.text())
+def test_after_the_log_in_nobody_is_led_to_another_site(path: str) -> None:
+    safe = safe_return_path(path)
+    assert safe.startswith("/")
+    assert not safe.startswith(("//", "/\\"))
+    assert safe.isprintable()
+
+
+@given(st.text())
+def test_a_name_is_one_line_of_bounded_length(name: str) -> None:
+    cleaned = cleaned_name(name)
+    assert cleaned.isprintable()
+    assert len(cleaned) <= 60
+
+
+def test_mistyping_costs_nothing_and_guessing_waits_longer_each_time() -> None:
+    throttle = Throttle()
+    waits = []
+    for _ in range(FREE_TRIES + 8):
+        waits.append(throttle.wait_seconds("a", START))
+        throttle.failed("a", START)
+    assert waits[:FREE_TRIES] == [0.0] * FREE_TRIES
+    assert waits[FREE_TRIES : FREE_TRIES + 4] == [1.0, 2.0, 4.0, 8.0]
+    assert waits[-1] == LONGEST_WAIT_SECONDS
+    assert throttle.wait_seconds("b", START) == 0.0
+    assert throttle.wait_seconds("a", START + LONGEST_WAIT_SECONDS) == 0.0
+    throttle.succeeded("a")
+    assert throttle.wait_seconds("a", START) == 0.0
+
+
+def test_what_was_wrong_is_forgotten_in_time_and_memory_is_bounded() -> None:
+    throttle = Throttle()
+    for _ in range(FREE_TRIES + 3):
+        throttle.failed("a", START)
+    throttle.failed("a", START + FORGOTTEN_SECONDS + 1)
+    assert throttle.wait_seconds("a", START + FORGOTTEN_SECONDS + 1) == 0.0
+    for number in range(MOST_ADDRESSES + 10):
+        throttle.failed(str(number), START)
+    assert len(throttle._tries) == MOST_ADDRESSES

@@ -1,0 +1,90 @@
+"""A real, headless Chromium for tests of pages: Debian's package, installed as root where it is missing."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.remote.webdriver import WebDriver
+
+PACKAGES = ("chromium", "chromium-driver")
+PROGRAMS = (("chromium", "chromium-browser", "google-chrome"), ("chromedriver",))
+INSTALL_SECONDS = 600.0
+PHONE_WIDTH = 390
+
+
+def programs() -> tuple[str, str]:
+    """Return browser and driver; install them if they are missing and we may, else skip the test (in CI: fail)."""
+    found = _found()
+    if found is None and shutil.which("apt-get") and os.geteuid() == 0:
+        sys.stderr.write(f"Chromium is missing: installing {' and '.join(PACKAGES)} with apt-get ...\n")
+        for command in (
+            ["update"],
+            ["-o", "DPkg::Lock::Timeout=120", "install", "-y", "--no-install-recommends", *PACKAGES],
+        ):
+            subprocess.run(
+                ["apt-get", *command],
+                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+                stdout=subprocess.DEVNULL,
+                check=False,
+                timeout=INSTALL_SECONDS,
+            )
+        found = _found()
+    if found is None:
+        why = f"the console is tested in a browser: install {' and '.join(PACKAGES)} (Debian's packages)"
+        if os.environ.get("CI"):
+            pytest.fail(why)
+        pytest.skip(why)
+    return found
+
+
+@contextmanager
+def browsing(*, dark: bool = False, width: int = 1280, height: int = 900, scale: float = 1.0) -> Iterator[WebDriver]:
+    """Run a browser that reaches this machine only; *width* up to a phone's behaves like one."""
+    browser, driver = programs()
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for argument in (
+        "--headless=new",
+        "--disable-dev-shm-usage",
+        "--hide-scrollbars",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--no-first-run",
+        "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+        f"--window-size={width},{height}",
+        *(["--no-sandbox"] if os.geteuid() == 0 else []),
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    try:
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+        resize(opened, width, height, scale)
+        yield opened
+    finally:
+        opened.quit()
+
+
+def resize(browser: WebDriver, width: int, height: int, scale: float = 1.0) -> None:
+    """Give the page exactly this many pixels."""
+    metrics = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": width <= PHONE_WIDTH}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+def complaints(browser: WebDriver) -> list[dict[str, Any]]:
+    """Return what the browser's console holds since it was asked last: errors of scripts, refusals of the CSP."""
+    log: list[dict[str, Any]] = browser.get_log("browser")
+    return [entry for entry in log if entry["level"] in {"SEVERE", "WARNING"}]
+
+
+def _found() -> tuple[str, str] | None:
+    paths = [next(filter(None, map(shutil.which, names)), None) for names in PROGRAMS]
+    browser, driver = paths
+    return None if browser is None or driver is None else (browser, driver)
