@@ -206,7 +206,7 @@ def changed_json(draw: st.DrawFn, text: str | bytes) -> str:
                 holder[at] = (holder[at][0], Pairs([(holder[at][0], holder[at][1])]))
             case "move" if is_object:
                 other = draw(st.sampled_from(holders))
-                value = tree_of(render(other)) if draw(st.booleans()) and _is_plain(other) else draw(VALUES)
+                value = tree_of(render(other)) if draw(st.booleans()) and _is_json(render(other)) else draw(VALUES)
                 holder[at] = (holder[at][0], value)
             case _:
                 value = draw(VALUES)
@@ -214,9 +214,9 @@ def changed_json(draw: st.DrawFn, text: str | bytes) -> str:
     return render(tree)
 
 
-def _is_plain(tree: Any) -> bool:
+def _is_json(text: str | bytes) -> bool:
     try:
-        tree_of(render(tree))
+        tree_of(text)
     except (ValueError, RecursionError):
         return False
     return True
@@ -254,7 +254,7 @@ def changed_parts(draw: st.DrawFn, parts: list[Part]) -> list[Part]:
                 parts.append(Part(parts[at].name, draw(CONTENTS), parts[at].filename, draw(PART_TYPES)))
             case "value" if parts:
                 value = parts[at].value
-                if value[:1] in {b"{", b"["} and draw(st.booleans()):
+                if value[:1] in {b"{", b"["} and _is_json(value) and draw(st.booleans()):
                     value = draw(changed_json(value)).encode("utf-8", "surrogatepass")
                 else:
                     value = draw(CONTENTS)
