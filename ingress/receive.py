@@ -10,6 +10,7 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
@@ -33,6 +34,9 @@ KEEP_TIMEOUT_SECONDS: Final = 1.7
 
 THREAD_FROM_BYTES: Final = 256 * 1024
 """A digest over this much takes about 0.15 ms (HMAC-SHA1, 0.55 ms per MB); longer ones leave the event loop."""
+
+SPOOL_THREADS: Final = 4
+"""That read the spool, and nothing else: a spool whose disk hangs must hold up no other provider's callback."""
 
 MOST_EVENT_BYTES: Final = 1024 * 1024
 """Of an event without its document. A real one has 1 to 5 kB; RabbitMQ 4 refuses messages over 16 MiB."""
@@ -110,6 +114,7 @@ class Receiver:
         self._metrics = metrics
         self._spool_dir = spool_dir
         self._spool_limit_bytes = spool_limit_bytes
+        self._spool_threads = ThreadPoolExecutor(SPOOL_THREADS, thread_name_prefix="spool")
         self._log = get_logger()
 
     async def receive(self, adapter: Adapter, callback: Callback) -> Accepted | Quarantined:
@@ -151,7 +156,9 @@ class Receiver:
     async def _with_document(self, parsed: Parsed, document: Document | SpoolFile) -> Event:
         if isinstance(document, SpoolFile):
             assert self._spool_dir is not None, "without a spool folder the adapter names no file"
-            found = await asyncio.to_thread(read_spool_file, document.path, self._spool_dir, self._spool_limit_bytes)
+            found = await asyncio.get_running_loop().run_in_executor(
+                self._spool_threads, read_spool_file, document.path, self._spool_dir, self._spool_limit_bytes
+            )
             if isinstance(found, str):
                 self._metrics.media_missing.inc()
                 self._log.warning("media.missing", event_id=parsed.event.id, reason=found)
