@@ -91,7 +91,9 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             found += ["the service is stopping"] if stop.is_set else []
             return found
 
-        api = EndpointApi(pool, store, intake, settings.seal(), settings.allowed_networks())
+        api = EndpointApi(
+            pool, store, intake, settings.seal(), settings.allowed_networks(), proxied=settings.proxy() is not None
+        )
         token, read_token = settings.ops_tokens()
         app = ops_app(metrics, problems, [api], token, read_token)
         port = await stack.enter_async_context(serving(app, settings.ops_host, settings.ops_port))

@@ -53,12 +53,20 @@ class EndpointSettings(StoreSettings, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(description="networks that webhooks may reach though they are not public, e.g. `10.1.0.0/16`"),
     ] = ()
+    egress_proxy: Annotated[
+        Secret | None,
+        Meta(
+            description="proxy that webhooks and fetched documents go through, `http://user:password@host:port`; names "
+            "are resolved, and have to be checked, by it"
+        ),
+    ] = None
 
     def check(self) -> None:
-        """Check the stores, the keys and the networks."""
+        """Check the stores, the keys, the networks and the proxy."""
         super().check()
         self.seal()
         self.allowed_networks()
+        self.proxy()
 
     def seal(self) -> Seal:
         """Return what encrypts tokens.
@@ -79,52 +87,6 @@ class EndpointSettings(StoreSettings, frozen=True, kw_only=True):
         except ValueError as error:
             raise BadSetting(f"EGRESS_ALLOW_NETWORKS is wrong: {error}") from None
 
-
-class DispatcherSettings(EndpointSettings, frozen=True, kw_only=True):
-    """Variables of `python -m dispatcher`."""
-
-    media_url: Annotated[str, Meta(description="where documents are kept: `file:///…` or `s3://bucket/prefix`")]
-    ops_host: Annotated[str, Meta(description="address of health, metrics and operations")] = "127.0.0.1"
-    ops_port: Annotated[int, Meta(ge=0, le=65_535, description="port of health, metrics and operations")] = 8081
-    ops_token: Annotated[Secret | None, Meta(description="bearer token of the HTTP API; unset: the API is off")] = None
-    ops_read_token: Annotated[Secret | None, Meta(description="bearer token that may only read")] = None
-    egress_proxy: Annotated[
-        Secret | None,
-        Meta(
-            description="proxy that webhooks and fetched documents go through, `http://user:password@host:port`; names "
-            "are resolved, and have to be checked, by it"
-        ),
-    ] = None
-    smtp_url: Annotated[
-        Secret | None,
-        Meta(
-            description="relay for mailto endpoints: `smtp://` (STARTTLS if offered), `smtp+starttls://` (or nothing), "
-            "`smtps://`; `user:password@host:port`, percent-encoded"
-        ),
-    ] = None
-    mail_from: Annotated[
-        str | None, Meta(description="sender of all mail, `fax@example.com` or `Faxes <fax@example.com>`")
-    ] = None
-    log_level: Annotated[
-        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="least level that is logged")
-    ] = "INFO"
-    log_format: Annotated[Literal["json", "console"], Meta(description="`json` for machines, `console` for people")] = (
-        "json"
-    )
-
-    def check(self) -> None:
-        """Check the proxy and the way of mail, too."""
-        super().check()
-        self.proxy()
-        self.mail()
-
-    def ops_tokens(self) -> tuple[str | None, str | None]:
-        """Return the token that may do everything, and the one that may read."""
-        return (
-            None if self.ops_token is None else self.ops_token.reveal(),
-            None if self.ops_read_token is None else self.ops_read_token.reveal(),
-        )
-
     def proxy(self) -> str | None:
         """Return the URL of EGRESS_PROXY; None if it is not set.
 
@@ -143,6 +105,44 @@ class DispatcherSettings(EndpointSettings, frozen=True, kw_only=True):
         if not is_complete or urlsplit(url).query or urlsplit(url).fragment:
             raise BadSetting("EGRESS_PROXY is wrong: it must be `http://host:port`, with `user:password@` if it asks")
         return url
+
+
+class DispatcherSettings(EndpointSettings, frozen=True, kw_only=True):
+    """Variables of `python -m dispatcher`."""
+
+    media_url: Annotated[str, Meta(description="where documents are kept: `file:///…` or `s3://bucket/prefix`")]
+    ops_host: Annotated[str, Meta(description="address of health, metrics and operations")] = "127.0.0.1"
+    ops_port: Annotated[int, Meta(ge=0, le=65_535, description="port of health, metrics and operations")] = 8081
+    ops_token: Annotated[Secret | None, Meta(description="bearer token of the HTTP API; unset: the API is off")] = None
+    ops_read_token: Annotated[Secret | None, Meta(description="bearer token that may only read")] = None
+    smtp_url: Annotated[
+        Secret | None,
+        Meta(
+            description="relay for mailto endpoints: `smtp://` (STARTTLS if offered), `smtp+starttls://` (or nothing), "
+            "`smtps://`; `user:password@host:port`, percent-encoded"
+        ),
+    ] = None
+    mail_from: Annotated[
+        str | None, Meta(description="sender of all mail, `fax@example.com` or `Faxes <fax@example.com>`")
+    ] = None
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="least level that is logged")
+    ] = "INFO"
+    log_format: Annotated[Literal["json", "console"], Meta(description="`json` for machines, `console` for people")] = (
+        "json"
+    )
+
+    def check(self) -> None:
+        """Check the way of mail, too."""
+        super().check()
+        self.mail()
+
+    def ops_tokens(self) -> tuple[str | None, str | None]:
+        """Return the token that may do everything, and the one that may read."""
+        return (
+            None if self.ops_token is None else self.ops_token.reveal(),
+            None if self.ops_read_token is None else self.ops_read_token.reveal(),
+        )
 
     def mail(self) -> tuple[Relay, Mailbox] | None:
         """Return the relay for mail and who it is from; None if neither is set.

@@ -27,13 +27,21 @@ class EndpointApi:
     """The handlers."""
 
     def __init__(
-        self, pool: Pool, store: EndpointStore, intake: Intake, seal: Seal, networks: Sequence[Network]
+        self,
+        pool: Pool,
+        store: EndpointStore,
+        intake: Intake,
+        seal: Seal,
+        networks: Sequence[Network],
+        *,
+        proxied: bool = False,
     ) -> None:
         self._pool = pool
         self._store = store
         self._intake = intake
         self._seal = seal
         self._networks = networks
+        self._proxied = proxied
 
     def add_to(self, app: web.Application) -> None:
         """Register the routes."""
@@ -152,9 +160,9 @@ class EndpointApi:
         return endpoint
 
     async def _check_reachable(self, endpoint: Endpoint) -> None:
-        await check_reachable("url", endpoint.url, self._networks)
+        await check_reachable("url", endpoint.url, self._networks, proxied=self._proxied)
         if endpoint.failover_url is not None:
-            await check_reachable("failover_url", endpoint.failover_url, self._networks)
+            await check_reachable("failover_url", endpoint.failover_url, self._networks, proxied=self._proxied)
 
     async def _audit(
         self, connection: Any, request: web.Request, what: str, endpoint: Endpoint, fields: Sequence[str]

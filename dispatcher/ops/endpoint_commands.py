@@ -201,9 +201,10 @@ async def _existing(connection: Any, store: EndpointStore, text: str) -> Endpoin
 
 
 async def _check_reachable(endpoint: Endpoint, settings: EndpointSettings) -> None:
-    await check_reachable("url", endpoint.url, settings.allowed_networks())
+    networks, proxied = settings.allowed_networks(), settings.proxy() is not None
+    await check_reachable("url", endpoint.url, networks, proxied=proxied)
     if endpoint.failover_url is not None:
-        await check_reachable("failover_url", endpoint.failover_url, settings.allowed_networks())
+        await check_reachable("failover_url", endpoint.failover_url, networks, proxied=proxied)
 
 
 async def _audit(connection: Any, what: str, endpoint: Endpoint) -> None:
