@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from waiting import until
 
 from shared.errors import Unreadable
 from shared.log import configure, get_logger, refuse_unlisted
@@ -68,7 +69,7 @@ async def test_a_librarys_warning_is_carried_without_what_it_saw(logged: io.Byte
     await asyncio.wait({task})
     del task  # its exception was never asked for
     logging.getLogger("library").warning("cannot reach %s", f"https://user:{SECRET}@example.com/")
-    await asyncio.sleep(0.1)  # lines are gathered that long
+    await until(lambda: b"cannot reach" in logged.getvalue(), "both lines")
     text = logged.getvalue().decode()
     assert SECRET not in text
     assert "Task exception was never retrieved" in text
