@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Final
 
+from dispatcher.backlog import Backlog
 from dispatcher.channels import Channel
 from dispatcher.channels.mail import MailChannel, NoMailChannel
 from dispatcher.channels.webhook import WebhookChannel
@@ -20,6 +21,7 @@ from dispatcher.ops.endpoint_api import EndpointApi
 from dispatcher.ops.http import ops_app, serving
 from dispatcher.pool import open_pool
 from dispatcher.recorder import Recorder
+from dispatcher.retention import Retention, nothing_waits
 from dispatcher.settings import DispatcherSettings
 from dispatcher.settle import Settler
 from dispatcher.sweeper import Sweeper
@@ -65,24 +67,27 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         await stack.enter_async_context(running(recorder.run(), stop, "recorder"))
         way_out = WayOut(settings.allowed_networks(), settings.proxy())
         stack.push_async_callback(way_out.close)
-        channels = _channels(stack, settings, way_out)
-        documents = Documents(pool, MediaStore(settings.media_url), way_out)
+        media = MediaStore(settings.media_url)
         deliverer = Deliverer(
             pool,
-            channels,
-            documents,
+            _channels(stack, settings, way_out),
+            Documents(pool, media, way_out),
             partial(Settler, pool, store, publisher, recorder, metrics),
             metrics,
             backoff_seconds,
         )
-        await stack.enter_async_context(
-            running(Sweeper(pool, publisher, metrics).run(endpoints.known), stop, "sweeper")
-        )
         await stack.enter_async_context(running(deliverer.keep_leases(), stop, "leases"))
+        backlog = Backlog()
         consumers = (
             event_consumer(amqp_url, EventHandler(intake, publisher, endpoints, deliverer, metrics), deliverer),
-            delivery_consumer(amqp_url, DeliveryHandler(pool, store, publisher, deliverer, endpoints), deliverer),
+            delivery_consumer(
+                amqp_url, DeliveryHandler(pool, store, publisher, deliverer, endpoints, backlog), deliverer
+            ),
         )
+        sweeper = Sweeper(pool, publisher, metrics, lambda: backlog.grace_seconds(consumers[1].idle_seconds))
+        retention = Retention(pool, media, partial(nothing_waits, amqp_url), settings.retention_days)
+        for part, name in ((sweeper, "sweeper"), (retention, "retention")):
+            await stack.enter_async_context(running(part.run(endpoints.known), stop, name))
 
         def problems() -> list[str]:
             found = [] if publisher.is_ready else ["the broker is away or takes no messages"]

@@ -10,6 +10,7 @@
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -18,6 +19,7 @@ import aiormq
 import msgspec
 
 from dispatcher import ledger
+from dispatcher.backlog import Backlog
 from dispatcher.deliver import Deliverer
 from dispatcher.endpoint_store import EndpointStore
 from dispatcher.endpoints import EndpointBook
@@ -64,7 +66,13 @@ class Consumer:
         self._batch = batch
         self._deliverer = deliverer
         self._stopping = asyncio.Event()
+        self._idle_since: float | None = None
         self.is_consuming = False
+
+    @property
+    def idle_seconds(self) -> float:
+        """For how long there has been room here and no message there; 0 while there is work, or no connection."""
+        return 0.0 if self._idle_since is None else time.monotonic() - self._idle_since
 
     async def run(self) -> None:
         """Consume until `stop`, connecting anew as often as needed."""
@@ -103,7 +111,11 @@ class Consumer:
 
     async def _some(self, channel: Channel) -> None:
         await self._deliverer.room()
-        await channel.wait()
+        self._idle_since = time.monotonic()
+        try:
+            await channel.wait()
+        finally:
+            self._idle_since = None
 
 
 class EventHandler:
@@ -203,8 +215,15 @@ class DeliveryHandler:
     """Claims the deliveries that messages of `work.deliveries` point at and hands them to the deliverer."""
 
     def __init__(
-        self, pool: Pool, store: EndpointStore, publisher: Publishing, deliverer: Deliverer, endpoints: EndpointBook
+        self,
+        pool: Pool,
+        store: EndpointStore,
+        publisher: Publishing,
+        deliverer: Deliverer,
+        endpoints: EndpointBook,
+        backlog: Backlog,
     ) -> None:
+        self._backlog = backlog
         self._pool = pool
         self._store = store
         self._publisher = publisher
@@ -226,6 +245,7 @@ class DeliveryHandler:
                 continue
             wanted[wanted_delivery.delivery_id] = wanted_delivery
         claims = await self._claim(list(wanted.values()))
+        self._backlog.claimed([claim.overdue_seconds for claim in claims])
         claimed = {claim.delivery_id for claim in claims}
         for wanted_delivery in wanted.values():
             if wanted_delivery.delivery_id not in claimed:

@@ -6,6 +6,12 @@ inside the transaction.
 
 An endpoint of a fax may be registered while the fax's first events are being taken in. Neither transaction need see
 the other, so both look again after their own commit for events that nobody is owed: one of them sees both.
+
+A ledger that goes away in the middle leaves it open whether a batch was committed. The batch comes again, and what it
+had written the first time is handed over then, where the ledger says that its leases are still ours.
+
+The body of an old event is pruned (`retention`). Nothing is owed for such an event any more, and its id goes on
+answering that it was known.
 """
 
 from collections.abc import Sequence
@@ -15,6 +21,7 @@ from uuid import UUID
 
 import msgspec
 
+from dispatcher import ledger
 from dispatcher.endpoint_store import EndpointStore
 from dispatcher.endpoints import EndpointBook
 from dispatcher.lifecycle import FaxState, fold
@@ -66,7 +73,8 @@ RETURNING provider, fax_id, rank
 
 UNOWED: Final = """
 SELECT events.body, faxes.rank FROM events JOIN faxes USING (provider, fax_id)
-WHERE events.id = ANY($1::text[]) AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.event_id = events.id)
+WHERE events.id = ANY($1::text[]) AND events.body IS NOT NULL
+AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.event_id = events.id)
 ORDER BY events.id
 FOR KEY SHARE OF events
 """
@@ -74,6 +82,7 @@ FOR KEY SHARE OF events
 UNOWED_OF_FAX: Final = """
 SELECT events.id FROM events JOIN faxes USING (provider, fax_id)
 WHERE (faxes.provider = $1 AND faxes.fax_id = $2 OR faxes.job_id = $3) AND faxes.direction = 'sent'
+AND events.body IS NOT NULL
 AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.event_id = events.id)
 ORDER BY events.id
 """
@@ -114,14 +123,24 @@ class Intake:
         self._pool = pool
         self._store = store
         self._book = book
+        self._in_doubt: dict[str, list[OwedDelivery]] = {}
+        """By event, what a `take` wrote that did not return: of one batch, which is taken again until it is in."""
 
     async def take(self, events: Sequence[Event]) -> Taken:
-        """Take a batch that holds each id once. What was known before owes nothing again."""
+        """Take a batch that holds each id once. What was known before owes nothing again.
+
+        To be called again with the same events after an error that is no row's fault: whatever had been committed
+        until then is handed over by the call that returns.
+        """
+        self._in_doubt = {each.id: self._in_doubt[each.id] for each in events if each.id in self._in_doubt}
         async with transaction(self._pool) as connection:
             taken = await self._take(connection, events)
-        owed_ids = {each.owed.event.id for each in taken.owed}
+            self._doubt(taken)
+        ours = await self._still_ours([event.id for event in events if event.id not in taken.fresh])
+        owed_ids = {each.owed.event.id for each in (*taken.owed, *ours.owed)}
         late = await self.owe_unowed([event.id for event in events if event.id not in owed_ids], leased=True)
-        return Taken(fresh=taken.fresh, owed=taken.owed + late)
+        self._in_doubt = {}
+        return Taken(fresh=taken.fresh | ours.fresh, owed=[*taken.owed, *ours.owed, *late])
 
     async def owe_unowed(self, event_ids: Sequence[str], *, leased: bool) -> list[OwedDelivery]:
         """Owe those of the events that nobody is owed to the endpoints of their own fax, if there are any now.
@@ -132,7 +151,7 @@ class Intake:
             return []
         async with transaction(self._pool) as connection:
             rows = await connection.fetch(UNOWED, list(event_ids))
-            events = [decode_event(row["body"]) for row in rows if row["body"] is not None]
+            events = [decode_event(row["body"]) for row in rows]
             of_faxes = await self._store.of_faxes(connection, events)
             if not of_faxes:
                 return []
@@ -140,7 +159,10 @@ class Intake:
                 (event.provider, event.fax_id): row["rank"] for event, row in zip(events, rows, strict=True)
             }
             owed = skip_overtaken([each for event in events for each in route(event, of_faxes)], ranks)
-            return await _insert_deliveries(connection, owed, leased=leased)
+            deliveries = await _insert_deliveries(connection, owed, leased=leased)
+            if leased:
+                self._doubt(Taken(fresh=frozenset(), owed=deliveries))
+            return deliveries
 
     async def owe_registered(self, endpoint: Endpoint) -> int:
         """Owe a fax's endpoint, committed just now, what its fax's events were owed to nobody; return how many."""
@@ -150,6 +172,31 @@ class Intake:
                 return len(await self.owe_unowed([row["id"] for row in rows], leased=False))
             case _:
                 return 0
+
+    def _doubt(self, taken: Taken) -> None:
+        """Remember what is being committed, or was leased anew, instead of what was known of its fresh events."""
+        for event_id in taken.fresh:
+            self._in_doubt[event_id] = []
+        for each in taken.owed:
+            self._in_doubt.setdefault(each.owed.event.id, []).append(each)
+
+    async def _still_ours(self, known_ids: Sequence[str]) -> Taken:
+        """Return what an earlier `take` wrote of these events and nobody has been at since, leased anew."""
+        fresh = frozenset(event_id for event_id in known_ids if event_id in self._in_doubt)
+        written = [each for event_id in fresh for each in self._in_doubt[event_id]]
+        leases = [
+            ledger.Lease(each.delivery_id, each.lease_until, each.owed.endpoint.lease_seconds)
+            for each in written
+            if each.lease_until is not None
+        ]
+        renewed = await ledger.renew(self._pool, leases) if leases else {}
+        ours = [
+            OwedDelivery(each.delivery_id, each.owed, renewed.get(each.delivery_id))
+            for each in written
+            if each.lease_until is None or each.delivery_id in renewed
+        ]
+        self._doubt(Taken(fresh=fresh, owed=ours))
+        return Taken(fresh=fresh, owed=ours)
 
     async def _take(self, connection: Any, events: Sequence[Event]) -> Taken:
         rows = await connection.fetch(

@@ -1,4 +1,4 @@
-"""Deliveries in the ledger: claimed, recorded, given back, swept; one function for each statement.
+"""Deliveries in the ledger: claimed, recorded, given back; one function for each statement.
 
 All writes come in batches (`unnest`) with sorted keys, because two batches with the same keys in opposite order
 deadlock. Nothing here decides anything: what is owed, overtaken, told or dead is said by pure functions.
@@ -6,7 +6,7 @@ deadlock. Nothing here decides anything: what is owed, overtaken, told or dead i
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -25,6 +25,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
         is_removed: The endpoint was removed after the delivery was owed.
         is_gone: The endpoint is disabled because it answered 410.
         lease_until: By the ledger's clock; whoever renews or releases the lease must name it.
+        overdue_seconds: How long after its due time the claim came; below 0 for what was put back early.
     """
 
     delivery_id: UUID
@@ -35,6 +36,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     owed_since: datetime
     lease_until: datetime
+    overdue_seconds: float
     fax_rank: int
 
 
@@ -61,14 +63,6 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     answer: bytes = b""
 
 
-class Overdue(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery that somebody should look at: its lease ran out, or it is due and no message came."""
-
-    delivery_id: UUID
-    attempt: int
-    sweeps: int
-
-
 CLAIM: Final = f"""
 WITH wanted AS (
     SELECT d.id
@@ -85,9 +79,10 @@ SET lease_until = now() + make_interval(secs => 2 * endpoints.timeout_seconds + 
 FROM wanted, endpoints, events, faxes
 WHERE d.id = wanted.id
   AND endpoints.id = d.endpoint_id
-  AND events.id = d.event_id
+  AND events.id = d.event_id AND events.body IS NOT NULL
   AND faxes.provider = events.provider AND faxes.fax_id = events.fax_id
-RETURNING d.id, d.attempts, d.created_at, d.lease_until, events.body, faxes.rank, {COLUMNS}
+RETURNING d.id, d.attempts, d.created_at, d.lease_until,
+          extract(epoch FROM now() - d.due_at)::float8 AS overdue_seconds, events.body, faxes.rank, {COLUMNS}
 """  # noqa: S608 - the inserted text is a constant
 
 
@@ -107,6 +102,7 @@ async def claim(
             owed_since=row["created_at"],
             attempt=row["attempts"] + 1,
             lease_until=row["lease_until"],
+            overdue_seconds=row["overdue_seconds"],
             fax_rank=row["rank"],
         )
         for row in rows
@@ -219,46 +215,3 @@ async def record(pool: Pool, records: Sequence[Record]) -> None:
         [each.error for each in batch],
         [each.answer for each in batch],
     )
-
-
-OVERDUE: Final = """
-SELECT id, attempts, sweeps FROM deliveries
-WHERE state IN ('pending', 'retrying')
-  AND greatest(due_at, lease_until) < now()
-  AND (lease_until IS NOT NULL OR due_at < now() - make_interval(secs => $1))
-ORDER BY greatest(due_at, lease_until)
-LIMIT $2
-FOR UPDATE SKIP LOCKED
-"""
-
-MOVE_ON: Final = """
-UPDATE deliveries d
-SET sweeps = d.sweeps + 1, lease_until = NULL, due_at = now() + make_interval(secs => batch.wait_seconds)
-FROM unnest($1::uuid[], $2::float8[]) AS batch (id, wait_seconds)
-WHERE d.id = batch.id
-"""
-
-
-async def overdue(connection: Any, grace_seconds: float, most: int) -> list[Overdue]:
-    """Return and lock what a sweeper should put back: oldest first, at most *most*."""
-    rows = await connection.fetch(OVERDUE, grace_seconds, most)
-    return [Overdue(delivery_id=row["id"], attempt=row["attempts"] + 1, sweeps=row["sweeps"]) for row in rows]
-
-
-async def move_on(connection: Any, put_back: Sequence[tuple[UUID, float]]) -> None:
-    """Say when to look again (seconds) at what was put back, so that the next sweep finds something else."""
-    ordered = sorted(put_back)
-    await connection.execute(MOVE_ON, [each[0] for each in ordered], [each[1] for each in ordered])
-
-
-BURY_STUCK: Final = """
-UPDATE deliveries SET state = 'dead', reason = 'stuck', lease_until = NULL, settled_at = now()
-WHERE id = ANY($1::uuid[]) AND state IN ('pending', 'retrying')
-RETURNING id, attempts, event_id, endpoint_id
-"""
-
-
-async def bury_stuck(connection: Any, delivery_ids: Sequence[UUID]) -> Sequence[Any]:
-    """Give up on deliveries that never get on; return what their dead letters need."""
-    rows: Sequence[Any] = await connection.fetch(BURY_STUCK, sorted(delivery_ids))
-    return rows

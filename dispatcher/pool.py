@@ -10,8 +10,9 @@ import asyncpg
 from shared.errors import FaxhookError, Misconfigured
 from shared.sql import REVISION
 
-POOL_SIZE: Final = 4
-"""As many as batches in flight (events, deliveries, records) and one for the sweeper; not as messages."""
+POOL_SIZE: Final = 5
+"""As many as batches in flight (events, deliveries, records), one for the sweeper and one for retention, which hold
+theirs while they are at it; not as messages."""
 
 COMMAND_TIMEOUT_SECONDS: Final = 10.0
 """A ledger that does not answer by then is away; its own statements take milliseconds."""

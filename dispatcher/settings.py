@@ -125,6 +125,15 @@ class DispatcherSettings(EndpointSettings, frozen=True, kw_only=True):
     mail_from: Annotated[
         str | None, Meta(description="sender of all mail, `fax@example.com` or `Faxes <fax@example.com>`")
     ] = None
+    retention_days: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=36_500,
+            description="days that payloads, attempts and documents are kept after all of an event is settled; what is "
+            "owed or dead is never pruned",
+        ),
+    ] = 30
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="least level that is logged")
     ] = "INFO"

@@ -50,6 +50,8 @@ EVENTS: Final[dict[str, str]] = {
     "publish.delayed": "a retry or dead letter could not be published; it is held and published later",
     "sweep.done": "the sweeper put back what was due without a message",
     "sweep.failed": "the sweeper could not reach a store; it tries again",
+    "retention.done": "payloads, attempts and documents that are old enough were pruned",
+    "retention.failed": "retention could not reach a store; it tries again",
     "api.crashed": "our own code failed on a request to the API; answered 500",
     "endpoint.gone": "an endpoint answered 410 and is switched off",
     "endpoints.refreshed": "the endpoints were read anew",

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -121,6 +122,34 @@ class MediaStore:
                 return bytes(await result.bytes_async())
         except Exception as error:
             raise MediaUnavailable(f"the media store did not give {media.key}") from error
+
+    async def stored_at(self, key: str) -> datetime | None:
+        """Return when the document was stored last, aware UTC; None if it is not there.
+
+        Raises:
+            MediaUnavailable: The store is away.
+        """
+        try:
+            async with asyncio.timeout(STORE_TIMEOUT_SECONDS * 10):
+                return (await obstore.head_async(self._store, key))["last_modified"]
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            raise MediaUnavailable(f"the media store did not say when {key} was stored") from error
+
+    async def delete(self, key: str) -> None:
+        """Delete the document; one that is not there is deleted.
+
+        Raises:
+            MediaUnavailable: The store is away.
+        """
+        try:
+            async with asyncio.timeout(STORE_TIMEOUT_SECONDS * 10):
+                await obstore.delete_async(self._store, key)
+        except FileNotFoundError:
+            return
+        except Exception as error:
+            raise MediaUnavailable(f"the media store did not delete {key}") from error
 
 
 def _sha256(content: bytes) -> str:

@@ -5,6 +5,7 @@ from rich.table import Table
 
 from dispatcher.ops import endpoint_commands
 from dispatcher.ops.listen import listen_command
+from dispatcher.ops.reconcile import reconcile_command
 from dispatcher.ops.simulate import simulate_command
 from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
 from dispatcher.settings import StoreSettings
@@ -14,6 +15,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Operate faxh
 app.add_typer(endpoint_commands.app, name="endpoints")
 app.command(name="simulate")(simulate_command)
 app.command(name="listen")(listen_command)
+app.command(name="reconcile")(reconcile_command)
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 import json
 import time
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,26 @@ def phaxio_page(fax_id: int, page: int) -> Outgoing:
 def phaxio_json(body: bytes, secret: str = "phaxio-api-secret", path: str = "/phaxio-inbound") -> Outgoing:
     """JSON in Faxbot's scheme."""
     return Outgoing(path, {"Content-Type": "application/json", "X-Phaxio-Signature": sign_body(secret, body)}, body)
+
+
+def sinch(fax_id: int, status: str = "COMPLETED", content: bytes = b"%PDF-1.4 a fax") -> Outgoing:
+    """A fax received by Sinch, its document inside."""
+    fax = {"id": f"sinch-{fax_id}", "direction": "INBOUND", "from": "+14155552222", "to": "+14155553333"}
+    fax |= {"numberOfPages": 1, "status": status, "completedTime": "2026-10-03T14:00:00Z"}
+    document = {"file": b64encode(content + str(fax_id).encode()).decode(), "fileType": "PDF"}
+    body = json.dumps({"event": "INCOMING_FAX", "eventTime": "2026-10-03T14:00:01Z", "fax": fax, **document}).encode()
+    credentials = b64encode(b"sinch:s3cret:with:colons").decode()
+    return Outgoing(
+        "/sinch-inbound", {"Content-Type": "application/json", "Authorization": f"Basic {credentials}"}, body
+    )
+
+
+def asterisk(fax_id: int, status: str = "SUCCESS") -> Outgoing:
+    """A fax received by an Asterisk of one's own."""
+    report = {"tiff_path": f"/faxdata/{fax_id}.tiff", "to_number": "+15559870000", "from_number": "+15551230000"}
+    report |= {"faxstatus": status, "faxpages": "2", "uniqueid": f"1603261234.{fax_id}"}
+    headers = {"Content-Type": "application/json", "X-Internal-Secret": "sekret"}
+    return Outgoing("/_internal/asterisk/inbound", headers, json.dumps(report).encode())
 
 
 def telnyx(event_id: str, fax_id: str, event_type: str = "fax.delivered", **payload: Any) -> Outgoing:

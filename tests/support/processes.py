@@ -68,7 +68,7 @@ class ServiceProcess:
         await until(self.is_ready, f"{self.name} ready", seconds)
         return self
 
-    async def ended(self, seconds: float = 20.0) -> int:
+    async def ended(self, seconds: float | None = 20.0) -> int:
         async with asyncio.timeout(seconds):
             code = await self.process.wait()
         await asyncio.wait(self._readers)

@@ -40,10 +40,19 @@ class Proxy:
             passing.set()
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # At the loop's end Python 3.11 reports every cancelled handler of a stream as an error.
+        with suppress(asyncio.CancelledError):
+            await self._handle(reader, writer)
+
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._is_cut:
             writer.transport.abort()
             return
-        there_reader, there_writer = await asyncio.open_connection(*self._target)
+        try:
+            there_reader, there_writer = await asyncio.open_connection(*self._target)
+        except OSError:
+            writer.transport.abort()
+            return
         self._writers |= {writer, there_writer}
         try:
             await asyncio.gather(

@@ -1,0 +1,23 @@
+"""What is to happen to one process of a fault test."""
+
+import msgspec
+
+
+class Plan(msgspec.Struct, kw_only=True):
+    """What is to happen to one process.
+
+    Attributes:
+        kill_at: The point at which it ends itself by SIGKILL; empty: nowhere.
+        passing: At the how-manieth passing, from 1.
+        without: A precaution to leave out, to see that somebody notices.
+        clock_seconds: How far its wall clock jumps when SIGUSR2 comes.
+        lease_margin_seconds, grace_seconds, sweep_seconds: The waits of recovery, made short.
+    """
+
+    kill_at: str = ""
+    passing: int = 1
+    without: str = ""
+    clock_seconds: float = 0.0
+    lease_margin_seconds: float = 1.5
+    grace_seconds: float = 3.0
+    sweep_seconds: float = 0.5

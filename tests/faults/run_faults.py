@@ -1,0 +1,124 @@
+"""`make faults SEEDS=200`: every fault in turn, each seed once; prints the table, exits 1 if anything was lost.
+
+    python tests/faults/run_faults.py [--seeds 200] [--plants 2] [--fault WORDS] [--seed N] [--markdown FILE]
+    python tests/faults/run_faults.py --precautions
+
+A run is a fault and a seed, and comes again with `--fault … --seed …`. `--precautions` leaves out one precaution after
+the other, and fails if the account of its fault does not tell.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import statistics
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent / "support"), str(HERE)]
+
+from accountant import Account  # noqa: E402
+from fault_list import PRECAUTIONS, Fault, every_fault  # noqa: E402
+from plant import running_plant  # noqa: E402
+from rich.console import Console  # noqa: E402
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: E402
+from rich.table import Table  # noqa: E402
+from runner import run_fault  # noqa: E402
+
+COLUMNS = ("fault", "runs", "accepted", "told", "owed", "dead", "duplicates", "lost", "seconds to recover")
+MOST_SENTENCES = 3
+console = Console(width=None if sys.stdout.isatty() else 160)
+
+
+def row(name: str, accounts: Sequence[Account]) -> tuple[str, ...]:
+    """Return one line of the table; the seconds are median and longest."""
+    totals = [sum(getattr(each, field) for each in accounts) for field in COLUMNS[2:8]]
+    seconds = [each.recover_seconds for each in accounts]
+    recover = f"{statistics.median(seconds):.1f}, at most {max(seconds):.1f}"
+    return (name, str(len(accounts)), *map(str, totals), recover)
+
+
+async def run_all(runs: Sequence[tuple[Fault, int]], plants: int) -> dict[str, list[Account]]:
+    """Do all *runs* on so many plants side by side; return the accounts by fault."""
+    waiting = iter(runs)
+    accounts: dict[str, list[Account]] = defaultdict(list)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("faults", total=len(runs))
+
+        async def work(number: int) -> None:
+            with tempfile.TemporaryDirectory(prefix=f"faults-{number}-") as folder:
+                await _on_one_plant(Path(folder), waiting, accounts, lambda: progress.advance(bar))
+
+        await asyncio.gather(*(work(number) for number in range(plants)))
+    return accounts
+
+
+async def _on_one_plant(
+    folder: Path, waiting: Iterator[tuple[Fault, int]], accounts: dict[str, list[Account]], done: object
+) -> None:
+    assert callable(done)
+    async with contextlib.AsyncExitStack() as stack:
+        plant = await stack.enter_async_context(running_plant(folder))
+        for fault, seed in waiting:
+            account = await run_fault(plant, fault, seed)
+            accounts[fault.name].append(account)
+            for sentence in account.wrong[:MOST_SENTENCES]:
+                console.print(f"[red]{fault.name}, seed {seed}:[/] {sentence}", highlight=False)
+            if len(account.wrong) > MOST_SENTENCES:
+                console.print(f"… and {len(account.wrong) - MOST_SENTENCES} more")
+            done()
+
+
+async def leave_out_precautions() -> int:
+    """Leave out one precaution after the other; return how many were not missed."""
+    unnoticed = 0
+    faults = {fault.name: fault for fault in every_fault()}
+    for seed, (precaution, name) in enumerate(PRECAUTIONS.items(), start=9_001):
+        with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+            async with running_plant(Path(folder)) as plant:
+                account = await run_fault(plant, faults[name], seed, without=precaution, settle_seconds=25.0)
+        told = account.wrong[-1] if account.wrong else "nobody noticed"
+        unnoticed += not (account.lost or account.duplicates)
+        console.print(f"without {precaution}: {name}: lost {account.lost}, twice {account.duplicates}: {told}")
+    return unnoticed
+
+
+def main() -> int:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description="Faults under traffic: accepted = told + owed + dead.")
+    parser.add_argument("--seeds", type=int, default=0, help="how many runs; default: one of each fault")
+    parser.add_argument("--seed", type=int, default=1, help="the first seed")
+    parser.add_argument("--fault", default="", help="only those whose name holds these words")
+    parser.add_argument("--plants", type=int, default=2, help="side by side")
+    parser.add_argument("--markdown", type=Path, help="write the table there, too")
+    parser.add_argument(
+        "--precautions", action="store_true", help="leave out one after the other: somebody must notice"
+    )
+    options = parser.parse_args()
+    if options.precautions:
+        return 1 if asyncio.run(leave_out_precautions()) else 0
+    faults = [fault for fault in every_fault() if options.fault in fault.name]
+    if not faults:
+        console.print(f"no fault's name holds `{options.fault}`")
+        return 2
+    count = options.seeds or len(faults)
+    runs = [(faults[number % len(faults)], options.seed + number) for number in range(count)]
+    accounts = asyncio.run(run_all(runs, min(options.plants, count)))
+    rows = [row(fault.name, accounts[fault.name]) for fault in faults if accounts[fault.name]]
+    rows.append(row("all", [each for some in accounts.values() for each in some]))
+    table = Table(*COLUMNS)
+    for each in rows:
+        table.add_row(*each)
+    console.print(table)
+    if options.markdown:
+        lines = [COLUMNS, ("---",) * len(COLUMNS), *rows]
+        options.markdown.write_text("".join(f"| {' | '.join(line)} |\n" for line in lines))
+    return 1 if any(each.wrong for some in accounts.values() for each in some) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""Runs one fault under traffic and draws up its account."""
+
+import asyncio
+import random
+import time
+
+from accountant import Account, account, is_settled, take_letters
+from fault_list import Fault
+from plan import Plan
+from plant import GONE_JOBS, Plant
+from traffic import Traffic, make_callbacks
+from waiting import until
+
+FAXES = 40
+SETTLE_SECONDS = 60.0
+BACK_SECONDS = 10.0
+"""So soon after its server is back, every service must say that it is ready."""
+
+
+async def run_fault(
+    plant: Plant, fault: Fault, seed: int, *, without: str = "", settle_seconds: float = SETTLE_SECONDS
+) -> Account:
+    """Do *fault* to *plant* while traffic flows; return what became of it all.
+
+    Args:
+        seed: Decides everything that is left to chance; each may be used once on a plant.
+        without: The precaution that every process leaves out, to see whether the account tells.
+    """
+    dice = random.Random(seed)
+    jobs = [f"gone-{seed}-{number}" for number in range(GONE_JOBS)]
+    await plant.register(jobs)
+    await _plan(plant, fault, without)
+    await plant.ready()
+    plant.under_way.clear()
+    for kept in plant.everybody():
+        kept.ends.clear()
+    traffic = Traffic(plant.urls)
+    asked = make_callbacks(seed, FAXES, jobs)
+    sending = asyncio.create_task(traffic.send_all(asked))
+    wrong = []
+    try:
+        if fault.after_traffic:
+            await sending
+            await until(lambda: _all_taken(plant, traffic), "all is in the ledger", 30)
+        else:
+            await until(lambda: traffic.sent >= len(asked) // 8, "traffic flows", 30)
+        await fault.act(plant, dice)
+        mended = time.monotonic()
+        back_seconds = await plant.ready()
+        if back_seconds > BACK_SECONDS:
+            wrong.append(f"ready only {back_seconds:.1f} s after the end of the fault")
+        await sending
+        await until(lambda: is_settled(plant, traffic), "all is settled", settle_seconds)
+    except Exception as error:  # noqa: BLE001 - whatever went wrong belongs into this run's account
+        wrong.append(f"{type(error).__name__}: {error}")
+    finally:
+        sending.cancel()
+    recover_seconds = time.monotonic() - mended if "mended" in locals() else SETTLE_SECONDS
+    letters = await take_letters(plant)
+    result = await account(plant, traffic, letters, are_letters_kept=fault.are_letters_kept)
+    result.recover_seconds = recover_seconds
+    result.wrong[:0] = wrong
+    if result.duplicates > (len(plant.under_way) if fault.repeats else 0):
+        result.wrong.append(f"{result.duplicates} told twice, {len(plant.under_way)} under way at the kill")
+    return result
+
+
+async def _plan(plant: Plant, fault: Fault, without: str) -> None:
+    """Have every process run with what *fault* plans for it."""
+    for kind, services in (("ingress", plant.ingresses), ("dispatcher", plant.dispatchers)):
+        for index, kept in enumerate(services):
+            plan = fault.plans.get((kind, index), Plan())
+            plan.without = without
+            if plan != kept.plan:
+                await kept.replace(plan)
+
+
+async def _all_taken(plant: Plant, traffic: Traffic) -> bool:
+    known = await plant.pool.fetchval("SELECT count(*) FROM events WHERE id = ANY($1)", list(traffic.accepted))
+    return bool(known == len(traffic.accepted))

@@ -1,0 +1,38 @@
+"""Whatever fails: what was answered 200 is told, owed or dead; what was told is not told again.
+
+The short set. `make faults SEEDS=200` runs every fault many times and prints the table.
+"""
+
+import itertools
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from fault_list import DISPATCHER_POINTS, INGRESS_POINTS, Fault, every_fault, short_set
+from plant import Plant, running_plant
+from runner import run_fault
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+_seeds = itertools.count(1)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def plant(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plant]:
+    async with running_plant(tmp_path_factory.mktemp("plant")) as running:
+        yield running
+
+
+@pytest.mark.parametrize("fault", short_set(), ids=lambda fault: fault.name)
+async def test_accepted_is_told_or_owed_or_dead(plant: Plant, fault: Fault) -> None:
+    account = await run_fault(plant, fault, next(_seeds))
+    assert account.wrong == []
+    assert account.lost == 0
+    assert account.accepted == account.told + account.owed + account.dead
+    assert account.accepted > 100
+
+
+async def test_every_point_has_its_row_and_its_name() -> None:
+    names = [fault.name for fault in every_fault()]
+    assert len(names) == len(set(names))
+    assert all(f"ingress killed at {point}" in names for point in INGRESS_POINTS)
+    assert all(f"dispatcher killed at {point}" in names for point in DISPATCHER_POINTS)
