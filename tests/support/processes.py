@@ -109,9 +109,8 @@ async def start(module: str, environment: dict[str, str]) -> ServiceProcess:
         limit=16 * 1024 * 1024,
     )
     service = ServiceProcess(process, module)
-    service.port = int(
-        environment.get("INGRESS_PORT", "0") if module == "ingress" else environment.get("OPS_PORT", "0")
-    )
+    port = environment.get("INGRESS_PORT" if module == "ingress" else "OPS_PORT", "")
+    service.port = int(port) if port.isdigit() else 0
     return service
 
 
