@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test faults bench check services services-down docs lock
+.PHONY: help run demo test faults fuzz bench check services services-down docs lock
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -22,6 +22,9 @@ test: $(READY) ## Set up if needed, then the whole test suite
 faults: $(READY) ## Every fault under traffic, SEEDS runs in all (default: one of each); prints the table
 	@$(BIN)/python tests/faults/run_faults.py --seeds $(or $(SEEDS),0)
 	@$(BIN)/python tests/faults/run_faults.py --precautions
+
+fuzz: $(READY) ## Every parser and verifier against 10,000 generated inputs for each test
+	@$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=long --timeout=3600 -v
 
 bench: $(READY) ## What a callback and a delivery cost, in ratios to a bare handler, beside the goals; about a minute
 	@$(BIN)/python tests/bench/bench.py

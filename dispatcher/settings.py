@@ -85,12 +85,20 @@ class EndpointSettings(StoreSettings, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(description="networks that webhooks may reach though they are not public, e.g. `10.1.0.0/16`"),
     ] = ()
+    egress_proxy: Annotated[
+        Secret | None,
+        Meta(
+            description="proxy that webhooks and fetched documents go through, `http://user:password@host:port`; names "
+            "are resolved, and have to be checked, by it"
+        ),
+    ] = None
 
     def check(self) -> None:
-        """Check the stores, the keys and the networks."""
+        """Check the stores, the keys, the networks and the proxy."""
         super().check()
         self.seal()
         self.allowed_networks()
+        self.proxy()
 
     def seal(self) -> Seal:
         """Return what encrypts tokens.
@@ -111,34 +119,6 @@ class EndpointSettings(StoreSettings, frozen=True, kw_only=True):
         except ValueError as error:
             raise BadSetting(f"EGRESS_ALLOW_NETWORKS is wrong: {error}") from None
 
-
-class ChannelSettings(EndpointSettings, frozen=True, kw_only=True):
-    """Variables of everything that tells applications: dispatcher and `faxhook endpoints test`."""
-
-    egress_proxy: Annotated[
-        Secret | None,
-        Meta(
-            description="proxy that webhooks and fetched documents go through, `http://user:password@host:port`; names "
-            "are resolved, and have to be checked, by it"
-        ),
-    ] = None
-    smtp_url: Annotated[
-        Secret | None,
-        Meta(
-            description="relay for mailto endpoints: `smtp://` (STARTTLS if offered), `smtp+starttls://` (or nothing), "
-            "`smtps://`; `user:password@host:port`, percent-encoded"
-        ),
-    ] = None
-    mail_from: Annotated[
-        str | None, Meta(description="sender of all mail, `fax@example.com` or `Faxes <fax@example.com>`")
-    ] = None
-
-    def check(self) -> None:
-        """Check the proxy and the way of mail, too."""
-        super().check()
-        self.proxy()
-        self.mail()
-
     def proxy(self) -> str | None:
         """Return the URL of EGRESS_PROXY; None if it is not set.
 
@@ -157,6 +137,26 @@ class ChannelSettings(EndpointSettings, frozen=True, kw_only=True):
         if not is_complete or urlsplit(url).query or urlsplit(url).fragment:
             raise BadSetting("EGRESS_PROXY is wrong: it must be `http://host:port`, with `user:password@` if it asks")
         return url
+
+
+class ChannelSettings(EndpointSettings, frozen=True, kw_only=True):
+    """Variables of everything that tells applications: dispatcher and `faxhook endpoints test`."""
+
+    smtp_url: Annotated[
+        Secret | None,
+        Meta(
+            description="relay for mailto endpoints: `smtp://` (STARTTLS if offered), `smtp+starttls://` (or nothing), "
+            "`smtps://`; `user:password@host:port`, percent-encoded"
+        ),
+    ] = None
+    mail_from: Annotated[
+        str | None, Meta(description="sender of all mail, `fax@example.com` or `Faxes <fax@example.com>`")
+    ] = None
+
+    def check(self) -> None:
+        """Check the way of mail, too."""
+        super().check()
+        self.mail()
 
     def mail(self) -> tuple[Relay, Mailbox] | None:
         """Return the relay for mail and who it is from; None if neither is set.

@@ -13,6 +13,7 @@ plain http request has no tunnel: what the proxy answers to it cannot be told fr
 """
 
 import asyncio
+import io
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -29,6 +30,8 @@ USER_AGENT: Final = "faxhook/1"
 
 PROXY_TRIED_SECONDS: Final = 2.0
 """For a connection to the proxy, when it has to be found out who was to blame."""
+
+PIECES_FROM_BYTES: Final = 256 * 1024
 
 _FORBIDDEN: Final = 403
 _PROXY_AUTHENTICATION: Final = 407
@@ -129,7 +132,7 @@ class WayOut:
         check_host(target.raw_host or "", self._networks)
         try:
             async with self._session.request(
-                method, target, data=body, headers=headers, allow_redirects=False, proxy=self._proxy
+                method, target, data=_in_pieces(body), headers=headers, allow_redirects=False, proxy=self._proxy
             ) as response:
                 if self._proxy is not None and _asks_for_password(response.status, response.headers):
                     raise ProxyAway("it does not take our user and password")
@@ -159,6 +162,11 @@ class WayOut:
         except (OSError, TimeoutError) as error:
             raise ProxyAway("it takes no connections") from error
         writer.close()
+
+
+def _in_pieces(body: bytes | None) -> bytes | io.BytesIO | None:
+    """Return a large body as what is written piece by piece, so that the loop and the answer get their turn."""
+    return body if body is None or len(body) < PIECES_FROM_BYTES else io.BytesIO(body)
 
 
 def _asks_for_password(status: int, headers: object) -> bool:

@@ -11,6 +11,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
@@ -35,6 +36,9 @@ KEEP_TIMEOUT_SECONDS: Final = 1.7
 
 THREAD_FROM_BYTES: Final = 256 * 1024
 """A digest over this much takes about 0.15 ms (HMAC-SHA1, 0.55 ms per MB); longer ones leave the event loop."""
+
+SPOOL_THREADS: Final = 4
+"""That read the spool, and nothing else: a spool whose disk hangs must hold up no other provider's callback."""
 
 _CREDENTIALS: Final = frozenset(
     {
@@ -101,6 +105,7 @@ class Receiver:
         self._metrics = metrics
         self._spool_dir = spool_dir
         self._spool_limit_bytes = spool_limit_bytes
+        self._spool_threads = ThreadPoolExecutor(SPOOL_THREADS, thread_name_prefix="spool")
         self._log = get_logger()
 
     async def receive(self, adapter: Adapter, callback: Callback) -> Received:
@@ -142,7 +147,9 @@ class Receiver:
 
     async def _with_document(self, parsed: Parsed) -> Event:
         started = time.perf_counter()
-        event, missing = await with_document(parsed, self._media, self._spool_dir, self._spool_limit_bytes)
+        event, missing = await with_document(
+            parsed, self._media, self._spool_dir, self._spool_limit_bytes, self._spool_threads
+        )
         if missing is not None:
             self._metrics.media_missing.inc()
             self._log.warning("media.missing", event_id=event.id, reason=missing)

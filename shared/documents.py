@@ -1,6 +1,7 @@
 """An event gets the document that came with its callback: kept first, so that the event can say where."""
 
 import asyncio
+from concurrent.futures import Executor
 from pathlib import Path
 
 import msgspec
@@ -12,9 +13,15 @@ from shared.providers.spool import NoDocument, read_spool_file
 
 
 async def with_document(
-    parsed: Parsed, store: DocumentStore, spool_dir: Path | None, limit_bytes: int
+    parsed: Parsed,
+    store: DocumentStore,
+    spool_dir: Path | None,
+    limit_bytes: int,
+    spool_threads: Executor | None = None,
 ) -> tuple[Event, NoDocument | None]:
     """Return the event with its document kept; or without it, and why there is none where it was said to be.
+
+    The spool is read in *spool_threads*, by default in those of the event loop.
 
     Raises:
         MediaUnavailable: The document is there and the store did not take it.
@@ -23,7 +30,8 @@ async def with_document(
     document = parsed.document
     if isinstance(document, SpoolFile):
         assert spool_dir is not None, "without a spool folder the adapter names no file"
-        found = await asyncio.to_thread(read_spool_file, document.path, spool_dir, limit_bytes)
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(spool_threads, read_spool_file, document.path, spool_dir, limit_bytes)
         if isinstance(found, str):
             return parsed.event, found
         document = found

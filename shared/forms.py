@@ -5,9 +5,9 @@ What the values mean, and whether anybody may send them, is not decided here. Va
 makes storable text of them afterwards.
 """
 
+import binascii
 import re
 from typing import Final
-from urllib.parse import unquote_plus
 
 import msgspec
 from multipart import (  # type: ignore[import-untyped]  # it has no stubs
@@ -28,11 +28,13 @@ JSON: Final = "application/json"
 MAX_FIELDS: Final = 200
 MAX_FILES: Final = 8
 MAX_HEADER_BYTES: Final = 8 * 1024  # of one header line of a part
+MAX_STRAY_PERCENTS: Final = 1_000  # of one urlencoded name or value, which nobody forgot to encode by chance
 MAX_HEADERS: Final = 8  # of one part; forms have two or three
 
 # RFC 2046: a boundary has 1 to 70 ASCII characters. It may be quoted, and must be where it holds a blank.
 _BOUNDARY = re.compile(r';[ \t]*boundary[ \t]*=[ \t]*(?:"([^"]*)"|([^\s;"]+))', re.IGNORECASE)
 _BOUNDARY_TEXT = re.compile(r"[\x20-\x7e]{0,69}[\x21-\x7e]")
+_STRAY_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,80}/[a-z0-9!#$&^_.+-]{1,80}")
 
 # A part's head as browsers and HTTP libraries write it: nothing escaped, nothing unknown, well within the limits.
@@ -211,4 +213,18 @@ def _read_urlencoded(body: bytes) -> tuple[tuple[str, str], ...]:
 
 
 def _unquote(text: str) -> str:
-    return unquote_plus(text, "utf-8", "surrogateescape") if "%" in text or "+" in text else text
+    """Undo percent-encoding; a percent sign that begins no escape stands for itself.
+
+    The standard library's takes 0.4 s for a megabyte of percent signs, and anybody may send one: signatures over the
+    fields are checked after this. Quoted-printable is the same under another sign, and decoded in C.
+    """
+    if "+" in text:
+        text = text.replace("+", " ")
+    if "%" not in text:
+        return text
+    octets = text.encode("utf-8", "surrogateescape")
+    octets, strays = _STRAY_PERCENT.subn(b"%25", octets, count=MAX_STRAY_PERCENTS + 1)
+    if strays > MAX_STRAY_PERCENTS:
+        raise Malformed(f"a value has more than {MAX_STRAY_PERCENTS} percent signs that begin no escape")
+    octets = binascii.a2b_qp(octets.replace(b"=", b"%3D").replace(b"%", b"="))
+    return octets.decode("utf-8", "surrogateescape")

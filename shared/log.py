@@ -9,6 +9,7 @@ import asyncio
 import atexit
 import logging
 import sys
+import traceback
 from typing import Any, BinaryIO, Final
 
 import msgspec
@@ -133,13 +134,14 @@ def configure(service: str, level: str = "INFO", log_format: str = "json") -> No
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        place_exception,
     ]
     if log_format == "console":
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=22)
         common += [_drop_settings, renderer]
         factory: Any = structlog.PrintLoggerFactory(sys.stdout)
     else:
-        common += [structlog.processors.format_exc_info, _as_json]
+        common.append(_as_json)
         factory = GatheredLines(sys.stdout.buffer)
     structlog.configure(
         processors=common,
@@ -150,6 +152,26 @@ def configure(service: str, level: str = "INFO", log_format: str = "json") -> No
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(service=service)
     _take_over_standard_logging()
+
+
+def place_exception(_logger: Any, _method: str, line: Any) -> Any:
+    """Processor: say where an exception came from instead of what it says, which may quote a fax or a password.
+
+    Types and lines of code, the cause first; neither messages nor local variables.
+    """
+    given = line.pop("exc_info", None)
+    error = sys.exc_info()[1] if given is True else given[1] if isinstance(given, tuple) else given
+    if isinstance(error, BaseException):
+        line["exception"] = "\n".join(_trace(error))
+    return line
+
+
+def _trace(error: BaseException) -> list[str]:
+    earlier = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    lines = [] if earlier is None else [*_trace(earlier), "then"]
+    frames = traceback.extract_tb(error.__traceback__)
+    lines += [f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in frames]
+    return [*lines, f"{type(error).__module__}.{type(error).__qualname__}"]
 
 
 def refuse_unlisted(_logger: Any, _method: str, line: Any) -> Any:
@@ -195,10 +217,14 @@ class GatheredLines:
 
 
 class _ToStructlog(logging.Handler):
-    """Carries a library's warning into our log."""
+    """Carries a library's warning into our log: its first line, without what the library saw.
+
+    asyncio's further lines, and the arguments of any library, are representations that may quote a URL or a body.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
-        structlog.get_logger().warning("library.warned", library=record.name, message=record.getMessage()[:500])
+        message = str(record.msg).partition("\n")[0][:200]
+        structlog.get_logger().warning("library.warned", library=record.name, message=message, exc_info=record.exc_info)
 
 
 def _take_over_standard_logging() -> None:

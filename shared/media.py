@@ -19,8 +19,10 @@ from shared.settings import BadSetting
 STORE_TIMEOUT_SECONDS: Final = 1.5
 """The ingress must answer within 2 s; a document that is not kept by then is a 503."""
 
-MOST_FLUSHING: Final = 64
-"""Documents on their way to the disk; past it the store counts as away, at once."""
+MOST_UNDER_WAY: Final = 64
+MOST_BYTES_UNDER_WAY: Final = 256 * 1024 * 1024
+"""Documents on their way to the store, those included that nobody waits for any more: what was handed to a disk that
+hangs stays in memory until it comes back. Past either the store counts as away, at once."""
 
 FLUSH_THREADS: Final = 8
 
@@ -49,7 +51,8 @@ class MediaStore:
     """
 
     def __init__(self, url: str) -> None:
-        self._flushing = 0
+        self._under_way: set[asyncio.Future[None]] = set()
+        self._bytes_under_way = 0
         self._threads = ThreadPoolExecutor(FLUSH_THREADS, thread_name_prefix="media")
         parts = urlsplit(url)
         self._folder = Path(unquote(parts.path)) if parts.scheme == "file" else None
@@ -72,13 +75,10 @@ class MediaStore:
         else:
             digest = _sha256(content)
         key = f"{digest[:2]}/{digest}"
+        keeping = self._start(key, content)
         try:
             async with asyncio.timeout(timeout_seconds):
-                await obstore.put_async(self._store, key, content)
-                if self._folder is not None:
-                    await self._flushed(self._folder / key)
-        except MediaUnavailable:
-            raise
+                await asyncio.shield(keeping)
         except Exception as error:
             # obstore's errors share no root with each other; every one of them means that nothing is kept.
             raise MediaUnavailable(f"the media store did not take a document of {len(content)} bytes") from error
@@ -86,22 +86,35 @@ class MediaStore:
 
     @property
     def is_ready(self) -> bool:
-        """False while the disk keeps nothing up."""
-        return self._flushing < MOST_FLUSHING
+        """False while nothing more is taken, because what was taken does not get done."""
+        return len(self._under_way) < MOST_UNDER_WAY and self._bytes_under_way < MOST_BYTES_UNDER_WAY
 
-    async def _flushed(self, path: Path) -> None:
-        """Flush *path* to the disk in a thread of our own few: one that hangs must hold up nothing else."""
-        if self._flushing >= MOST_FLUSHING:
-            raise MediaUnavailable("the media store's disk does not keep up")
-        self._flushing += 1
-        flush = asyncio.get_running_loop().run_in_executor(self._threads, _sync, path)
-        flush.add_done_callback(self._flush_ended)
-        await asyncio.shield(flush)
+    def _start(self, key: str, content: bytes) -> "asyncio.Future[None]":
+        """Begin to keep *content*; it is counted until it is done, however long that takes.
 
-    def _flush_ended(self, flush: "asyncio.Future[None]") -> None:
-        self._flushing -= 1
-        if not flush.cancelled():
-            flush.exception()  # whoever waited has it; whoever gave up does not want it
+        Raises:
+            MediaUnavailable: Too much is under way.
+        """
+        if not self.is_ready:
+            raise MediaUnavailable("the media store does not keep up")
+        keeping = asyncio.ensure_future(self._keep(key, content))
+        self._under_way.add(keeping)
+        self._bytes_under_way += len(content)
+
+        def ended(keeping: "asyncio.Future[None]") -> None:
+            self._under_way.discard(keeping)
+            self._bytes_under_way -= len(content)
+            if not keeping.cancelled():
+                keeping.exception()  # whoever waited has it; whoever gave up does not want it
+
+        keeping.add_done_callback(ended)
+        return keeping
+
+    async def _keep(self, key: str, content: bytes) -> None:
+        await obstore.put_async(self._store, key, content)
+        if self._folder is not None:
+            # In threads of our own few: one that hangs must hold up nothing else.
+            await asyncio.get_running_loop().run_in_executor(self._threads, _sync, self._folder / key)
 
     async def get(self, media: Media) -> bytes:
         """Return the content of stored *media*.

@@ -6,12 +6,16 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import structlog
+from hypothesis import settings
 from receiver import Receiver, receiving
 from stores import Stores, clone, drop, fresh_topology, migrated_template, stores
 
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.broker import topology
 from shared.log import refuse_unlisted
+
+# `make fuzz`: chosen by --hypothesis-profile=long; tests that name a number of their own take the larger one.
+settings.register_profile("long", max_examples=10_000, deadline=None)
 
 _numbers = itertools.count(1)
 

@@ -57,12 +57,15 @@ class EndpointApi:
         networks: Sequence[Network],
         health: EndpointHealthReader,
         channels: Mapping[str, Channel],
+        *,
+        proxied: bool = False,
     ) -> None:
         self._pool = pool
         self._store = store
         self._intake = intake
         self._seal = seal
         self._networks = networks
+        self._proxied = proxied
         self._health = health
         self._channels = channels
 
@@ -191,9 +194,9 @@ class EndpointApi:
         return endpoint
 
     async def _check_reachable(self, endpoint: Endpoint) -> None:
-        await check_reachable("url", endpoint.url, self._networks)
+        await check_reachable("url", endpoint.url, self._networks, proxied=self._proxied)
         if endpoint.failover_url is not None:
-            await check_reachable("failover_url", endpoint.failover_url, self._networks)
+            await check_reachable("failover_url", endpoint.failover_url, self._networks, proxied=self._proxied)
 
     async def _audit(
         self, connection: Any, request: web.Request, what: str, endpoint: Endpoint, fields: Sequence[str]

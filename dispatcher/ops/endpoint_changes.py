@@ -45,13 +45,21 @@ class EndpointChanges:
     """Adds, changes, removes endpoints, and rotates their tokens. Answers are status and body, as the API's."""
 
     def __init__(
-        self, pool: Pool, store: EndpointStore, intake: Intake, seal: Seal, networks: Sequence[Network]
+        self,
+        pool: Pool,
+        store: EndpointStore,
+        intake: Intake,
+        seal: Seal,
+        networks: Sequence[Network],
+        *,
+        proxied: bool = False,
     ) -> None:
         self._pool = pool
         self._store = store
         self._intake = intake
         self._seal = seal
         self._networks = networks
+        self._proxied = proxied
 
     async def add(self, asked: Asked, fields: EndpointFields) -> Answer:
         """Make an endpoint; the only answer that shows its tokens.
@@ -151,9 +159,9 @@ class EndpointChanges:
         return await run_once(self._pool, self._seal, asked.command_id, asked.digest, change)
 
     async def _check_reachable(self, endpoint: Endpoint) -> None:
-        await check_reachable("url", endpoint.url, self._networks)
+        await check_reachable("url", endpoint.url, self._networks, proxied=self._proxied)
         if endpoint.failover_url is not None:
-            await check_reachable("failover_url", endpoint.failover_url, self._networks)
+            await check_reachable("failover_url", endpoint.failover_url, self._networks, proxied=self._proxied)
 
 
 async def audit(connection: Any, who: str, what: str, endpoint_id: UUID, fields: Sequence[str]) -> None:

@@ -189,9 +189,10 @@ def remove_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
 
 
 async def _check_reachable(endpoint: Endpoint, settings: EndpointSettings) -> None:
-    await check_reachable("url", endpoint.url, settings.allowed_networks())
+    networks, proxied = settings.allowed_networks(), settings.proxy() is not None
+    await check_reachable("url", endpoint.url, networks, proxied=proxied)
     if endpoint.failover_url is not None:
-        await check_reachable("failover_url", endpoint.failover_url, settings.allowed_networks())
+        await check_reachable("failover_url", endpoint.failover_url, networks, proxied=proxied)
 
 
 def _present(given: dict[str, Any]) -> dict[str, Any]:

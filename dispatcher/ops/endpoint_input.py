@@ -3,6 +3,8 @@
 from typing import Final
 from urllib.parse import urlsplit
 
+from yarl import URL
+
 from dispatcher.channels.mail_address import address_of
 from shared.errors import FaxhookError
 
@@ -23,8 +25,9 @@ def checked_url(field: str, url: str) -> str:
     """Return an endpoint's *url* as it was given: what is signed must be what is posted to, byte for byte.
 
     Raises:
-        BadEndpoint: Another scheme than http, https or mailto (lower case), no host, a fragment, a control character,
-            a blank, or text beyond ASCII; of mailto, anything but one plain address.
+        BadEndpoint: Another scheme than http, https or mailto (lower case), no host or one that may be read in two
+            ways, user and password that Basic cannot carry, a fragment, a control character, a blank, or text beyond
+            ASCII; of mailto, anything but one plain address.
     """
     if not url.startswith("mailto:"):
         return checked_web_url(field, url, "http://, https:// or mailto:")
@@ -43,18 +46,34 @@ def checked_web_url(field: str, url: str, schemes: str = "http:// or https://") 
         BadEndpoint: As for `checked_url`; names *schemes* as what is right.
     """
     _check_characters(field, url)
+    if not url.startswith(("http://", "https://")):
+        raise BadEndpoint(field, f"must begin with {schemes}")
     try:
         parts = urlsplit(url)
         host, _port = parts.hostname, parts.port
-    except ValueError as error:
-        raise BadEndpoint(field, f"is no URL: {error}") from None
-    if not url.startswith(("http://", "https://")):
-        raise BadEndpoint(field, f"must begin with {schemes}")
+        target = URL(url, encoded=True)  # as the webhook channel reads it
+        _name = target.host  # decodes `xn--…`
+    except ValueError:
+        # Neither reader's own words, which may quote the password.
+        raise BadEndpoint(
+            field, "is no URL; special characters of host, user and password are percent-encoded"
+        ) from None
     if not host:
         raise BadEndpoint(field, "names no host")
+    if (target.raw_host or "").lower() != host:
+        raise BadEndpoint(field, "names a host that may be read in two ways; write it plainly")
+    _check_user(field, target)
     if "#" in url:
         raise BadEndpoint(field, "must not have a fragment (`#…`): it is never sent, and receivers cannot verify it")
     return url
+
+
+def _check_user(field: str, target: URL) -> None:
+    """Refuse what Basic cannot carry: it would fail, or be left out, at every attempt."""
+    if target.raw_password and not target.raw_user:
+        raise BadEndpoint(field, "has a password without a user")
+    if ":" in (target.user or ""):
+        raise BadEndpoint(field, "has a user with a colon, which Basic authentication cannot carry")
 
 
 def _check_characters(field: str, url: str) -> None:

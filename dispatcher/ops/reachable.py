@@ -6,20 +6,31 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-from dispatcher.egress import Network, is_allowed
+from dispatcher.egress import EgressRefused, Network, check_host, is_allowed
 from dispatcher.ops.endpoint_input import BadEndpoint
 
 RESOLVE_TIMEOUT_SECONDS: Final = 5.0
 
 
-async def check_reachable(field: str, url: str, networks: Sequence[Network]) -> None:
+async def check_reachable(field: str, url: str, networks: Sequence[Network], *, proxied: bool = False) -> None:
     """Refuse a host that does not resolve, or resolves to an inner address that *networks* do not name.
+
+    Where a proxy is the only way out (*proxied*), names are the proxy's to resolve and to check, and may mean nothing
+    here: then only an address in the URL itself is looked at.
 
     Raises:
         BadEndpoint: Names *field* and says what would help.
     """
     host = urlsplit(url).hostname
     if not host:  # mailto
+        return
+    try:
+        check_host(host, networks)
+    except EgressRefused:
+        raise BadEndpoint(
+            field, f"the host {host} is an address that is not public; EGRESS_ALLOW_NETWORKS can allow it"
+        ) from None
+    if proxied:
         return
     loop = asyncio.get_running_loop()
     try:

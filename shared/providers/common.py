@@ -21,6 +21,9 @@ MAX_ID_LENGTH: Final = 200
 MAX_DEPTH: Final = 64
 """Of nesting in JSON. Providers need four; a thousand would end the interpreter's recursion on the next encoding."""
 
+MAX_BRACKETS: Final = 10_000
+"""Objects and arrays in one JSON. Providers send some ten for each recipient; each costs a microsecond to look into."""
+
 _MAX_COUNT: Final = 2_147_483_647  # PostgreSQL's integer
 _UNSTORABLE = re.compile("[\ud800-\udfff\0]")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")  # at most 15 digits
@@ -60,15 +63,18 @@ def read_json(source: str | bytes) -> Any:
     """Read JSON into plain Python values that an event can hold. Bytes that are no UTF-8 become U+FFFD.
 
     Raises:
-        Unreadable: It is no JSON, or nested too deep. The sentence does not quote it.
+        Unreadable: It is no JSON, nested too deep, or of too many parts. The sentence does not quote it.
     """
     text = clean_text(source if isinstance(source, str) else source.decode("utf-8", "replace"))
+    brackets = text.count("{") + text.count("[")
+    if brackets > MAX_BRACKETS:
+        raise Unreadable(f"the JSON has more than {MAX_BRACKETS} brackets")
     try:
         value = _decode_json(text)
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"the JSON cannot be read: {error}") from error
     # Now only an escape can still make a NUL, and few brackets cannot be nested deep: mostly no second pass.
-    if "\\u" in text or text.count("{") + text.count("[") > MAX_DEPTH:
+    if "\\u" in text or brackets > MAX_DEPTH:
         return clean(value)
     return value
 

@@ -1,8 +1,12 @@
 """Forms: what came is what is read, to the byte; what cannot be read is refused with its reason, and nothing else."""
 
 import doctest
+import hashlib
 import json
+import time
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import unquote_plus
 
 import pytest
 from hypothesis import assume, given
@@ -246,3 +250,24 @@ def test_nothing_but_a_form_or_a_refusal_comes_out_of_any_bytes(content_type, co
         return
     assert isinstance(form, Form)
     assert len(form.fields) <= MAX_FIELDS
+
+
+@given(st.text(st.sampled_from("%=+&09aFgZ\r\n _\\\x00é\udce9"), max_size=30) | st.text(max_size=30))
+def test_percent_encoding_is_undone_as_the_standard_library_does(text):
+    body = b"name=" + text.replace("&", "").encode("utf-8", "surrogatepass")
+    ((_, value),) = read_form("application/x-www-form-urlencoded", body).fields
+    decoded = body[5:].decode("utf-8", "surrogateescape")
+    assert value == unquote_plus(decoded, "utf-8", "surrogateescape")
+
+
+@pytest.mark.parametrize("piece", ["%", "%4", "%41", "%%41", "+", "%\n", "=", "=\n"])
+def test_four_megabytes_made_to_be_slow_cost_no_more_than_a_few_digests_over_them(piece):
+    body = b"name=" + piece.encode() * (4_000_000 // len(piece))
+    started = time.process_time()
+    for _ in range(8):
+        hashlib.sha1(body, usedforsecurity=False).hexdigest()
+    digests_seconds = time.process_time() - started
+    started = time.process_time()
+    with suppress(Malformed):
+        read_form("application/x-www-form-urlencoded", body)
+    assert time.process_time() - started < 4 * digests_seconds

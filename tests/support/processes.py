@@ -31,6 +31,7 @@ class ServiceProcess:
         self.process = process
         self.name = name
         self.lines: list[dict[str, Any]] = []
+        self.text = ""
         self.stderr = ""
         self.port = 0
         self._readers = [asyncio.create_task(self._read_log()), asyncio.create_task(self._read_stderr())]
@@ -43,9 +44,20 @@ class ServiceProcess:
         return [line for line in self.lines if line.get("event") == event]
 
     async def listening(self) -> None:
+        if self.port:  # known beforehand
+            await until(self._answers, f"{self.name} up")
+            return
         await until(lambda: self.logged("service.listening") or self.process.returncode is not None, f"{self.name} up")
         assert self.process.returncode is None, f"{self.name} ended: {self.stderr}"
         self.port = self.logged("service.listening")[0]["port"]
+
+    async def _answers(self) -> bool:
+        assert self.process.returncode is None, f"{self.name} ended: {self.stderr}"
+        try:
+            await self.is_ready()
+        except aiohttp.ClientConnectorError:
+            return False
+        return True
 
     async def is_ready(self) -> bool:
         async with aiohttp.ClientSession() as session, session.get(f"{self.url}/readyz") as response:
@@ -72,7 +84,9 @@ class ServiceProcess:
     async def _read_log(self) -> None:
         assert self.process.stdout is not None
         async for line in self.process.stdout:
-            self.lines.append(msgspec.json.decode(line))
+            self.text += line.decode()
+            if line.startswith(b"{"):  # else it is written for people
+                self.lines.append(msgspec.json.decode(line))
 
     async def _read_stderr(self) -> None:
         assert self.process.stderr is not None
@@ -80,7 +94,10 @@ class ServiceProcess:
 
 
 async def start(module: str, environment: dict[str, str]) -> ServiceProcess:
-    """Start `python -m <module>` with nothing but *environment* and what Python needs."""
+    """Start `python -m <module>` with nothing but *environment* and what Python needs.
+
+    Where it logs for people, its port must be given: it cannot be read from the log then.
+    """
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -91,7 +108,10 @@ async def start(module: str, environment: dict[str, str]) -> ServiceProcess:
         stderr=asyncio.subprocess.PIPE,
         limit=16 * 1024 * 1024,
     )
-    return ServiceProcess(process, module)
+    service = ServiceProcess(process, module)
+    port = environment.get("INGRESS_PORT" if module == "ingress" else "OPS_PORT", "")
+    service.port = int(port) if port.isdigit() else 0
+    return service
 
 
 @asynccontextmanager

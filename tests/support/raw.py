@@ -21,9 +21,11 @@ async def raw_server(handle: Handle, host: str = "127.0.0.1", port: int = 0) -> 
                 await handle(reader, writer)
         finally:
             writer.close()
-            with suppress(ConnectionError):
-                await writer.wait_closed()
-            handlers.discard(task)
+            try:
+                with suppress(ConnectionError, asyncio.CancelledError):
+                    await writer.wait_closed()
+            finally:
+                handlers.discard(task)
 
     server = await asyncio.start_server(run, host, port)
     try:

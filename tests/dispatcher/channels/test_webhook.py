@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 
 import pytest
+import raw
 from aiohttp import web
 from receiver import Receiver
 
@@ -144,6 +145,23 @@ NOW = datetime(2026, 10, 3, 8, 0, tzinfo=UTC)
         ("soon", None),
         ("nan", None),
         ("inf", None),
+        ("-inf", None),
+        ("1e308", 1e308),
+        ("1e999", None),
+        ("9" * 400, None),
+        ("", None),
+        ("  7  ", 7),
+        ("0x10", None),
+        ("5, 6", None),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        ("Saturday, 03-Oct-26 08:02:00 GMT", 120),
+        ("Sat Oct  3 08:02:00 2026", 120),
+        ("Sat, 03 Oct 2026 10:02:00 +0200", 120),
+        ("Sat, 03 Oct 2026 08:02:00", 120),
+        ("Sat, 31 Feb 2026 08:02:00 GMT", None),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - NOW).total_seconds()),
+        ("Sat, 03 Oct 99999999999 08:00:00 GMT", None),
+        ("\udce9", None),
     ],
 )
 def test_retry_after_is_seconds_or_a_date_rounded_up(header: str | None, seconds: float | None) -> None:
@@ -161,3 +179,33 @@ def test_retry_after_is_seconds_or_a_date_rounded_up(header: str | None, seconds
 )
 def test_the_public_url_is_the_url_without_user_and_password(url: str, shown: str) -> None:
     assert public_url(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [("200 OK", Told), ("204 No Content", Told), ("413 Too Large", NotTold), ("503 Busy", NotTold)],
+)
+@pytest.mark.parametrize("closes", [True, False])
+async def test_an_answer_before_our_body_was_read_counts_as_that_answer(
+    channel: WebhookChannel, status: str, outcome: type[Outcome], closes: bool
+) -> None:
+    """The body is larger than what fits into the buffers on the way: most of it is never sent."""
+    release = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+        if not closes:
+            await release.wait()
+        writer.close()
+
+    async with raw.raw_server(handle) as server:
+        url = f"http://127.0.0.1:{raw.port_of(server)}/"
+        started = time.monotonic()
+        found = await channel.post(url, url, b"x" * 20_000_000, {"Content-Type": "text/plain"}, 5.0)
+        seconds = time.monotonic() - started
+        release.set()
+    assert isinstance(found, outcome), found
+    assert found.http_status == int(status[:3])
+    assert seconds < 4.0

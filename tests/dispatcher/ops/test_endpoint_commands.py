@@ -95,3 +95,10 @@ async def test_a_key_that_does_not_fit_is_exit_78_naming_the_variable(environmen
     assert (code, "SECRETS_KEY" in complained) == (78, True)
     rotated = {**environment, "SECRETS_KEY": f"{other['SECRETS_KEY']},{SECRETS_KEY}"}
     assert len((await as_json(rotated, "list"))["items"]) == 1
+
+
+async def test_with_a_proxy_a_name_that_cannot_be_resolved_here_is_taken(environment: dict[str, str]) -> None:
+    url = "https://only.the-proxy.knows.invalid/hook"
+    assert (await faxhook(environment, "add", url))[0] == 65
+    added = await as_json({**environment, "EGRESS_PROXY": "http://user:pass@127.0.0.1:1"}, "add", url)
+    assert added["url"] == url

@@ -1,0 +1,77 @@
+"""Log lines say where our code failed, in either format, and never with what in its hands."""
+
+import asyncio
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from waiting import until
+
+from shared.errors import Unreadable
+from shared.log import configure, get_logger, refuse_unlisted
+
+SECRET = "token-that-nobody-may-see"
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level, aiormq = root.handlers, root.level, logging.getLogger("aiormq").level
+    yield
+    root.handlers = handlers
+    root.setLevel(level)
+    logging.getLogger("aiormq").setLevel(aiormq)
+    structlog.reset_defaults()
+    structlog.configure(processors=[refuse_unlisted, structlog.processors.JSONRenderer(default=repr)])
+
+
+@pytest.fixture(params=["json", "console"])
+def logged(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[io.BytesIO]:
+    """What is written to stdout from now on."""
+    written = io.BytesIO()
+    stdout = io.TextIOWrapper(written, write_through=True)
+    monkeypatch.setattr(sys, "stdout", stdout)
+    configure("test", "DEBUG", request.param)
+    yield written
+    stdout.detach()
+
+
+def fail(token: str) -> None:
+    try:
+        json.loads("{" + token)
+    except ValueError as error:
+        raise RuntimeError(f"it is {token}") from error
+
+
+def test_a_crash_is_logged_with_its_places_and_without_messages_and_values(logged: io.BytesIO) -> None:
+    try:
+        fail(SECRET)
+    except RuntimeError as error:
+        get_logger().exception("callback.crashed", provider="phaxio")
+        get_logger().error("api.crashed", exc_info=error)
+    text = logged.getvalue().decode()
+    assert SECRET not in text
+    assert text.count("builtins.RuntimeError") == 2
+    assert text.count("json.decoder.JSONDecodeError") == 2
+    assert "test_log.py" in text
+    assert " in fail" in text
+
+
+async def test_a_librarys_warning_is_carried_without_what_it_saw(logged: io.BytesIO) -> None:
+    async def doomed(token: str) -> None:
+        raise Unreadable(f"it is {token}")
+
+    task = asyncio.ensure_future(doomed(SECRET))
+    await asyncio.wait({task})
+    del task  # its exception was never asked for
+    logging.getLogger("library").warning("cannot reach %s", f"https://user:{SECRET}@example.com/")
+    await until(lambda: b"cannot reach" in logged.getvalue(), "both lines")
+    text = logged.getvalue().decode()
+    assert SECRET not in text
+    assert "Task exception was never retrieved" in text
+    assert "shared.errors.Unreadable" in text
+    assert "cannot reach" in text
