@@ -30,7 +30,7 @@ from dispatcher.ops.http import Routes, ops_app, serving
 from dispatcher.ops.queues.api import QueueApi
 from dispatcher.ops.queues.history import QueueHistory
 from dispatcher.ops.queues.reader import QueueReader
-from dispatcher.pool import open_pool
+from dispatcher.pool import close_pool, open_pool
 from dispatcher.recorder import Recorder
 from dispatcher.retention import Retention, nothing_waits
 from dispatcher.sampler import Sampler
@@ -68,7 +68,7 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:  # noqa: PLR0
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         pool = await open_pool(settings.database_url.reveal())
-        stack.push_async_callback(pool.close)
+        stack.push_async_callback(close_pool, pool)
         await stack.enter_async_context(
             running(verified_topology(amqp_url, EXCHANGES, [queue.name for queue in wanted.queues]), stop, "topology")
         )
@@ -96,7 +96,7 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:  # noqa: PLR0
         )
         await stack.enter_async_context(running(deliverer.keep_leases(), stop, "leases"))
         sampling = await open_pool(settings.database_url.reveal(), size=1)
-        stack.push_async_callback(sampling.close)
+        stack.push_async_callback(close_pool, sampling)
         await stack.enter_async_context(running(Sampler(sampling, metrics).run(endpoints.known), stop, "sampler"))
         backlog = Backlog()
         consumers = (

@@ -199,6 +199,7 @@ def compose() -> None:
     for name in ("claim", "record", "release"):
         setattr(ledger, name, _pointed(name, getattr(ledger, name)))
     overdue._publish = _pointed("sweep", overdue._publish)  # type: ignore[assignment]
+    dispatcher.sweeper.SETTLING_SECONDS = 2.0  # type: ignore[misc]
     dispatcher.sweeper.FIRST_LOOK_SECONDS = PLAN.grace_seconds  # type: ignore[misc]
     if PLAN.without == "claim":
         condition = "AND d.attempts = message.attempt - 1\n      AND (d.lease_until IS NULL OR d.lease_until < now())"

@@ -38,6 +38,7 @@ BACKOFF = "1s,1s,1h"
 TIMEOUT_SECONDS = 2.0
 OWN = {**os.environ, "AMQP_URL": "", "DATABASE_URL": "", "MEDIA_URL": "", "RABBITMQ_API_URL": ""}
 GONE_JOBS = 6
+_MIGRATING = asyncio.Lock()
 STEADY_AT_ONCE, MOODY_AT_ONCE = 4, 2
 MOST_AT_ONCE = 2 * (STEADY_AT_ONCE + MOODY_AT_ONCE)
 """Requests that both dispatchers together have under way at the standing endpoints."""
@@ -278,7 +279,8 @@ async def running_plant(data: Path) -> AsyncIterator[Plant]:
         stack.push_async_callback(asyncio.to_thread, stores.remove)
         amqp_proxy, amqp_url = await stack.enter_async_context(proxied(services.amqp_url))
         database_proxy, database_url = await stack.enter_async_context(proxied(services.database_url))
-        await migrate(services.database_url)
+        async with _MIGRATING:  # one at a time in a process: alembic's context is its own global
+            await migrate(services.database_url)
         pool = await stack.enter_async_context(asyncpg.create_pool(services.database_url, min_size=0, max_size=3))
         applications = await stack.enter_async_context(serving_applications())
         environment = SECRETS | {
