@@ -17,7 +17,7 @@ SAMPLE_EVERY_SECONDS: Final = 15.0
 
 MOST_OWED: Final = 1_000_000
 MOST_DUE: Final = 100_000
-_LOCK_KEY: Final = 0xFA_0010
+_LOCK_KEY: Final = 0xFA_0004
 
 SAMPLE: Final = """
 SELECT (SELECT count(*) FROM (

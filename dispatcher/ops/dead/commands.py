@@ -48,18 +48,22 @@ MOST_PER_LIST: Final = 1_000
 _UNIT_SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 Value = TypeVar("Value")
 
-app = typer.Typer(no_args_is_help=True, help="What was given up on or could not be understood.")
+app = typer.Typer(
+    no_args_is_help=True, help="Show, replay or discard what was given up on, or could not be understood."
+)
 
 Kind = Annotated[str | None, typer.Option(help=f"One of {', '.join(KINDS)}.")]
 Endpoint = Annotated[str | None, typer.Option("--endpoint", help="An endpoint's id.")]
 OfProvider = Annotated[str | None, typer.Option("--provider", help=f"One of {', '.join(Provider)}.")]
-Cause = Annotated[str | None, typer.Option(help="A group's key or a code, as `dead list` shows them: http_5xx, tls.")]
-EventType = Annotated[str | None, typer.Option("--type", help="Of the event, e.g. fax.delivered.")]
+Cause = Annotated[
+    str | None, typer.Option(help="A group's key or a code, as `faxhook dead list` shows them, like http_5xx.")
+]
+EventType = Annotated[str | None, typer.Option("--type", help="The event's type, like fax.delivered.")]
 OfEvent = Annotated[str | None, typer.Option("--event", help="An event's id.")]
 Older = Annotated[str | None, typer.Option("--older-than", help="Died at least so long ago: 90s, 30m, 6h, 2d.")]
 Younger = Annotated[str | None, typer.Option("--younger-than", help="Died at most so long ago.")]
-Ids = Annotated[list[str] | None, typer.Argument(help="Ids of dead letters; or name a filter.")]
-Everything = Annotated[bool, typer.Option("--all", help="Every dead letter, where no id and no filter is named.")]
+Ids = Annotated[list[str] | None, typer.Argument(help="Ids of dead letters; or give a filter, or --all.")]
+Everything = Annotated[bool, typer.Option("--all", help="Every dead letter there is; instead of ids and filters.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what it would do, and stop there.")]
 Rate = Annotated[float, typer.Option(min=1.0, max=1_000.0, help="Letters a second, at most.")]
@@ -79,7 +83,7 @@ def list_letters(
     limit: Annotated[int, typer.Option(min=1, max=MOST_PER_LIST, help="With --each: the latest so many.")] = 100,
     as_json: Json = False,
 ) -> None:
-    """Show dead letters, grouped by what they died of."""
+    """Show dead letters, grouped by what they died of, and what to do about each group."""
     wanted = _filter(kind, endpoint, provider, cause, event_type, event, older_than, younger_than)
     if each:
         page = _run(lambda dead: dead.page(wanted, None, limit))
@@ -97,7 +101,7 @@ def list_letters(
 
 @app.command()
 def show(letter_id: Annotated[str, typer.Argument(help="A dead letter's id.")], as_json: Json = False) -> None:
-    """Show one dead letter: what happened, what was tried, what to do."""
+    """Show one dead letter: what happened, what was tried, and what to do."""
     detail = _run(lambda dead: dead.show(letter_id))
     if as_json:
         print_json(detail)
@@ -124,7 +128,8 @@ def replay(
 ) -> None:
     """Try again: deliveries get a new budget, callbacks and events go through the parser again.
 
-    Shows first what it would do, and asks. Killed in the middle, a dispatcher goes on with it; or the same command.
+    Shows first what it would do, and asks. If it is killed in the middle, a dispatcher goes on with it, or the same
+    command does. Ends with 1 if some stay dead.
     """
     wanted = _filter(kind, endpoint, provider, cause, event_type, event, older_than, younger_than)
     _do("dead.replay", _selection(ids, wanted, everything), None, yes=yes, dry_run=dry_run, rate=rate, as_json=as_json)
@@ -133,7 +138,7 @@ def replay(
 @app.command()
 def discard(
     ids: Ids = None,
-    reason: Annotated[str, typer.Option(help="Why; it stays in the audit.")] = "",
+    reason: Annotated[str, typer.Option(help="Why; kept in the audit.")] = "",
     kind: Kind = None,
     endpoint: Endpoint = None,
     provider: OfProvider = None,
@@ -147,7 +152,10 @@ def discard(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Give up for good, for a reason: nobody will be told."""
+    """Give up for good, for a reason: nobody will be told.
+
+    Shows first what it would do, and asks.
+    """
     if not reason.strip() and not dry_run:
         fail("say why with --reason: it stays in the audit", EXIT_BAD_INPUT)
     wanted = _filter(kind, endpoint, provider, cause, event_type, event, older_than, younger_than)
