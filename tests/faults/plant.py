@@ -38,6 +38,7 @@ BACKOFF = "1s,1s,1h"
 TIMEOUT_SECONDS = 2.0
 OWN = {**os.environ, "AMQP_URL": "", "DATABASE_URL": "", "MEDIA_URL": "", "RABBITMQ_API_URL": ""}
 GONE_JOBS = 6
+STOP_SECONDS = 60.0
 _MIGRATING = asyncio.Lock()
 STEADY_AT_ONCE, MOODY_AT_ONCE = 4, 2
 MOST_AT_ONCE = 2 * (STEADY_AT_ONCE + MOODY_AT_ONCE)
@@ -117,12 +118,17 @@ class Kept:
         await self.start(plan)
 
     async def stop(self) -> None:
-        """End it well, for good."""
+        """End it well, for good. One that lacks a precaution need not end well."""
         self.is_wanted = False
+        self._may_start.set()
         if self.process is not None and self.process.process.returncode is None:
-            self.process.terminate()
+            self.send(signal.SIGKILL if self.plan.without else signal.SIGTERM)
         if self._keeping is not None:
+            done, _ = await asyncio.wait({self._keeping}, timeout=STOP_SECONDS)
+            if not done:
+                self.send(signal.SIGKILL)
             await self._keeping
+            assert done, f"{self.kind} does not end"
 
     def hold(self) -> None:
         """Start it no more when it ends, until `go_on`."""
