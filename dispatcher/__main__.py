@@ -80,8 +80,7 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:  # noqa: PLR0
         await stack.enter_async_context(running(endpoints.run(), stop, "endpoints"))
         recorder = Recorder(pool)
         await stack.enter_async_context(running(recorder.run(), stop, "recorder"))
-        networks, proxied = settings.allowed_networks(), settings.proxy() is not None
-        way_out = WayOut(networks, settings.proxy())
+        way_out = WayOut(settings.allowed_networks(), settings.proxy())
         stack.push_async_callback(way_out.close)
         media = MediaStore(settings.media_url)
         channels = open_channels(stack, settings, way_out)
@@ -135,14 +134,15 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:  # noqa: PLR0
         await stack.enter_async_context(running(queues.run(), stop, "queues"))
         health = EndpointHealthReader(pool, deliverer.circuit_is_open)
         faxes = FaxReader(pool)
+        changes = EndpointChanges(pool, store, intake, settings)
         parts: list[Routes] = [
-            EndpointApi(pool, store, intake, settings.seal(), networks, health, channels, proxied=proxied),
+            EndpointApi(pool, store, changes, health, channels),
             DeadLetterApi(pool, dead, settings.seal()),
             FaxApi(faxes),
             QueueApi(queues),
             Console(
                 Sources(pool, store, dead, faxes, queues, health),
-                EndpointChanges(pool, store, intake, settings.seal(), networks, proxied=proxied),
+                changes,
                 channels,
                 problems,
                 settings.ops_tokens(),

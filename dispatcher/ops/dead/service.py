@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
+from dispatcher.ops.audit import write_audit
 from dispatcher.ops.dead import cursors, deliveries, jobs
 from dispatcher.ops.dead.causes import group_of
 from dispatcher.ops.dead.deliveries import CodeCount
@@ -34,7 +35,7 @@ from dispatcher.ops.dead.letters import (
 from dispatcher.ops.dead.queues import DeadQueues
 from dispatcher.ops.dead.reading import fits, read, shown_message
 from dispatcher.ops.dead.shelf import Shelf
-from dispatcher.ops.dead.worker import AUDIT, Progress, Worker
+from dispatcher.ops.dead.worker import Progress, Worker
 from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
 from shared.amqp import ConnectionLost
 from shared.domain import utc_now
@@ -210,7 +211,7 @@ class DeadLetterService:
                 f"it any more, that shows in {jobs.LEASE_SECONDS:.0f} s"
             )
         details = {"selection": plan.selection, "total": job.total, "reason": reason}
-        await connection.execute(AUDIT, who, plan.what, str(job_id), msgspec.json.encode(details).decode())
+        await write_audit(connection, who, plan.what, job_id, details)
         return job_id
 
     async def _fates_of_queued(self, connection: Any, letters: Iterable[DeadLetter]) -> list[Fate]:
@@ -282,7 +283,7 @@ class DeadLetterService:
         async with self._pool.acquire() as connection, connection.transaction():
             await jobs.get(connection, job_id)
             if await jobs.stop(connection, job_id):
-                await connection.execute(AUDIT, who, "job.stopped", str(job_id), "{}")
+                await write_audit(connection, who, "job.stopped", job_id)
         return await jobs.get(self._pool, job_id)
 
     async def run(self) -> None:

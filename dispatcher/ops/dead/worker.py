@@ -19,9 +19,10 @@ from uuid import UUID
 import msgspec
 
 from dispatcher.messages import DeliveryMessage, Publishing, publish_until_kept
+from dispatcher.ops.audit import write_audit
 from dispatcher.ops.dead import deliveries, jobs
 from dispatcher.ops.dead.deliveries import Standing
-from dispatcher.ops.dead.jobs import Item, Lost, Moved
+from dispatcher.ops.dead.jobs import Item, Moved
 from dispatcher.ops.dead.letters import Job, Kind, TakenByAnother
 from dispatcher.ops.dead.mend import Mender, NotMended
 from dispatcher.ops.dead.pace import TOGETHER, Pace
@@ -39,8 +40,6 @@ ROUND_SECONDS: Final = 2.0
 
 RENEW_SECONDS: Final = 3.0
 _LOOKED_AT_ONCE: Final = 200
-
-AUDIT: Final = "INSERT INTO audit (who, what, subject, details) VALUES ($1, $2, $3, $4::jsonb)"
 
 Progress = Callable[[Job], Awaitable[None]]
 
@@ -237,7 +236,7 @@ class Worker:
                 and not await connection.fetchval(deliveries.DISCARD_OWED, found.copy.delivery_id)
             ):
                 return "it is being attempted at this moment"
-            await connection.execute(AUDIT, begun.job.who, "dead.discarded", found.letter.id, _details(begun, found))
+            await write_audit(connection, begun.job.who, "dead.discarded", found.letter.id, _details(begun, found))
             await jobs.settle(connection, begun.job.id, [(found.letter.id, "done", None)])
         return None
 
@@ -256,16 +255,12 @@ class _Round:
         self.is_cut = False
 
 
-def _details(begun: _Round, found: Found) -> str:
-    details: dict[str, Any] = {
-        "job": str(begun.job.id),
+def _details(begun: _Round, found: Found) -> dict[str, Any]:
+    return {
+        "job": begun.job.id,
         "reason": begun.job.reason,
         "kind": begun.kind,
         "cause": found.letter.cause,
         "event_id": found.letter.event_id,
         "sha256": found.digest,
     }
-    return msgspec.json.encode(details).decode()
-
-
-__all__ = ["AUDIT", "Gentle", "Lost", "Progress", "Worker"]
