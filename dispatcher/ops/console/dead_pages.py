@@ -125,7 +125,7 @@ class DeadPages:
                 404, "There is no such job", "The address names none. The latest stand under Dead letters."
             ) from None
         job: Job = await _asked(self._dead.job(job_id))
-        if job.state == "done":
+        if job.finished_at is not None:
             self._sources.forget()
         return job
 

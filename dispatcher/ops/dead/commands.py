@@ -1,7 +1,8 @@
 """`faxhook dead`: dead letters on the command line, by hand or by scripts.
 
 Exit codes: 0 all that matched is done or needs nothing more; 1 some stay dead (they failed, or their endpoint takes no
-more); 65 a wrong id or a filter that matches nothing; 69 a store is away, or another person is at the same.
+more); 65 a wrong id or a filter that matches nothing; 69 a store is away, or another person is at the same; 70 our own
+code failed, the sentence says where.
 """
 
 import asyncio
@@ -36,7 +37,7 @@ from dispatcher.ops.dead.letters import (
 from dispatcher.ops.dead.opened import opened
 from dispatcher.ops.dead.pace import RATE
 from dispatcher.ops.dead.service import DeadLetterService
-from dispatcher.ops.exits import EXIT_AWAY, EXIT_BAD_INPUT, fail
+from dispatcher.ops.exits import EXIT_AWAY, EXIT_BAD_INPUT, EXIT_CRASHED, fail
 from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
 from dispatcher.settings import DeadSettings
 from shared.amqp import ConnectionLost
@@ -178,8 +179,17 @@ def _do(
         print_json(job)
     else:
         _print_job(job)
-    if job.finished_at is None:
+    _end_by(job)
+
+
+def _end_by(job: Job) -> None:
+    """End with the exit code that says how *job* ended."""
+    if job.finished_at is None and job.crash is None:
         fail(f"job {job.id} is not finished: a store went away; a dispatcher goes on, or this command", EXIT_AWAY)
+    if job.finished_at is None:
+        fail(f"job {job.id} is not finished: our own code failed, {job.crash}; a dispatcher tries again", EXIT_CRASHED)
+    if job.state == "failed":
+        fail(f"job {job.id} is given up: our own code failed, {job.crash}; what is left stays dead", EXIT_CRASHED)
     if job.failed or job.skipped_endpoint or job.left:
         raise typer.Exit(EXIT_SOME_LEFT)
 
@@ -396,7 +406,7 @@ def _print_job(job: Job) -> None:
         for failure in job.failures:
             console.print(f"{'':>10}{failure.id}: {failure.reason}", highlight=False, markup=False)
     if job.left:
-        console.print(f"{job.left:>8}  left as they were: stopped", highlight=False)
+        console.print(f"{job.left:>8}  left as they were: {job.state}", highlight=False)
 
 
 def _skipped(counts: ReplayPreview | Job) -> list[tuple[int, str]]:

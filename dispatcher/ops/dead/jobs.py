@@ -17,6 +17,9 @@ from shared.errors import FaxhookError
 from shared.ids import uuid7
 
 LEASE_SECONDS: Final = 10.0
+MOST_CRASHES: Final = 3
+"""Tries of a job that our own code fails at; then it is given up."""
+
 BEGIN_LOCK: Final = 0xFA_0020
 MOST_FAILURES_SHOWN: Final = 20
 
@@ -175,6 +178,24 @@ async def stop(connection: Any, job_id: UUID) -> bool:
     )
 
 
+async def crashed(connection: Any, job_id: UUID, holder: UUID, place: str) -> bool:
+    """Write down type and place of our own code's failure; at the last try give the job up, and return True."""
+    return bool(
+        await connection.fetchval(
+            """
+            UPDATE jobs SET crashes = crashes + 1, crash = $3,
+                finished_at = CASE WHEN crashes + 1 >= $4 THEN now() END,
+                holder = CASE WHEN crashes + 1 < $4 THEN holder END
+            WHERE id = $1 AND holder = $2 AND finished_at IS NULL RETURNING finished_at IS NOT NULL
+            """,
+            job_id,
+            holder,
+            place,
+            MOST_CRASHES,
+        )
+    )
+
+
 _LOCKED: Final = f"""
 SELECT d.id, d.attempts, {FATE} AS fate
 FROM deliveries d LEFT JOIN endpoints ON endpoints.id = d.endpoint_id
@@ -299,6 +320,7 @@ async def _job(connection: Any, row: Any) -> Job:
         skipped_taken=counts.get("taken", 0),
         skipped_endpoint=counts.get("endpoint", 0),
         failed=counts.get("failed", 0),
+        crash=row["crash"],
         failures=[JobFailure(id=each["letter_id"], reason=each["reason"] or "") for each in failures],
         created_at=row["created_at"].astimezone(UTC),
         finished_at=row["finished_at"],
@@ -308,6 +330,8 @@ async def _job(connection: Any, row: Any) -> Job:
 
 def _state(row: Any, left: int) -> JobState:
     if row["finished_at"] is not None:
+        if row["crashes"] >= MOST_CRASHES:
+            return "failed"
         return "stopped" if left else "done"
     return "running" if row["lease_until"] > row["now"] else "waiting"
 

@@ -25,8 +25,9 @@ Kind = Literal["callback", "event", "delivery"]
 KINDS: Final[tuple[Kind, ...]] = ("callback", "event", "delivery")
 
 What = Literal["dead.replay", "dead.discard"]
-JobState = Literal["running", "waiting", "done", "stopped"]
-"""`waiting`: whoever was at it is gone; a dispatcher goes on with it by itself. `stopped`: a person ended it early."""
+JobState = Literal["running", "waiting", "done", "stopped", "failed"]
+"""`waiting`: whoever was at it is gone; a dispatcher goes on with it by itself. `stopped`: a person ended it early.
+`failed`: our own code failed at it again and again; what it did not come to stays dead."""
 
 MOST_IDS: Final = 1_000
 """Named one by one in a request; more than that is what a filter is for."""
@@ -223,6 +224,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         done: Replayed, or discarded.
         failures: Some of what failed, at most 20.
+        crash: Type and place of the last failure of our own code, if there was one.
         seconds: From its beginning to its end, or to now.
     """
 
@@ -241,6 +243,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     skipped_endpoint: int
     failed: int
     failures: list[JobFailure] = []
+    crash: str | None = None
     created_at: datetime
     finished_at: datetime | None = None
     seconds: float

@@ -39,6 +39,7 @@ from dispatcher.ops.dead.worker import Progress, Worker
 from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
 from shared.amqp import ConnectionLost
 from shared.domain import utc_now
+from shared.errors import place_of
 from shared.log import get_logger
 
 PICK_UP_SECONDS: Final = 2.0
@@ -306,23 +307,29 @@ class DeadLetterService:
             await asyncio.wait(tasks)
 
     def _start(self, job_id: UUID, progress: Progress | None) -> "asyncio.Task[Job]":
-        task = asyncio.create_task(self._worker.work(job_id, progress))
+        task = asyncio.create_task(self._work(job_id, progress))
         self._working[job_id] = task
         task.add_done_callback(lambda done: self._ended(job_id, done))
         return task
 
+    async def _work(self, job_id: UUID, progress: Progress | None) -> Job:
+        try:
+            return await self._worker.work(job_id, progress)
+        except Lost:
+            raise
+        except (*LEDGER_AWAY, *LEDGER_BUSY, ConnectionLost, TakenByAnother) as error:
+            self._log.warning("job.delayed", job_id=str(job_id), reason=type(error).__name__)
+            raise
+        except Exception as error:
+            is_given_up = await jobs.crashed(self._pool, job_id, self._holder, place_of(error))
+            self._log.exception("job.crashed", job_id=str(job_id), reason=type(error).__name__, is_given_up=is_given_up)
+            raise
+
     def _ended(self, job_id: UUID, task: "asyncio.Task[Job]") -> None:
         self._working.pop(job_id, None)
         self._shelf.forget()
-        if task.cancelled():
-            return
-        error = task.exception()
-        if error is None or isinstance(error, Lost):
-            return
-        if isinstance(error, (*LEDGER_AWAY, *LEDGER_BUSY, ConnectionLost, TakenByAnother)):
-            self._log.warning("job.delayed", job_id=str(job_id), reason=type(error).__name__)
-        else:
-            self._log.error("job.crashed", job_id=str(job_id), reason=type(error).__name__, exc_info=error)
+        if not task.cancelled():
+            task.exception()  # is logged, and in the job
 
 
 class Plan(msgspec.Struct, frozen=True):

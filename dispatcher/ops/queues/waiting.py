@@ -8,8 +8,8 @@ import msgspec
 from dispatcher.pool import Pool
 
 OWED: Final = """
-SELECT attempts - budget_from AS attempts, lease_until > now() AS is_leased, due_at > now() AS is_waiting, count(*) AS count,
-       min(due_at) AS next_due_at
+SELECT attempts - budget_from AS attempts, lease_until > now() AS is_leased, due_at > now() AS is_waiting,
+       count(*) AS count, min(due_at) AS next_due_at
 FROM deliveries WHERE state IN ('pending', 'retrying') GROUP BY 1, 2, 3
 """
 OLDEST_DEAD: Final = "SELECT min(settled_at) FROM deliveries WHERE state = 'dead'"

@@ -96,9 +96,14 @@ async def test_what_is_owed_due_and_waiting_is_told_by_the_ledger(bench: Bench) 
 async def test_after_a_replay_the_attempts_since_say_in_which_queue_a_delivery_waits(pool: asyncpg.Pool) -> None:
     await endpoint(pool)
     await take(pool, an_event(1), an_event(2))
-    due = "state = 'retrying', lease_until = NULL, budget_from = 17, due_at = now() + interval"
-    await pool.execute(f"UPDATE deliveries SET {due} '200 s', attempts = 18 WHERE event_id LIKE '%:1-%'")
-    await pool.execute(f"UPDATE deliveries SET {due} '10 s', attempts = 17 WHERE event_id LIKE '%:2-%'")
+    for number, seconds, attempts in ((1, 200.0, 18), (2, 10.0, 17)):
+        await pool.execute(
+            "UPDATE deliveries SET state = 'retrying', lease_until = NULL, budget_from = 17, attempts = $3, "
+            "due_at = now() + make_interval(secs => $2) WHERE event_id = $1",
+            an_event(number).id,
+            seconds,
+            attempts,
+        )
     waiting = await read_waiting(pool)
     assert list(waiting.retries) == [1]
     assert waiting.held_back is not None
