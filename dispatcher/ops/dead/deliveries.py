@@ -197,6 +197,18 @@ async def standings(connection: Any, delivery_ids: Sequence[UUID]) -> dict[UUID,
     return {row["id"]: Standing(**{name: row[name] for name in Standing.__struct_fields__}) for row in rows}
 
 
+async def unknown(connection: Any, delivery_ids: Sequence[UUID]) -> set[UUID]:
+    """Return those of the deliveries that the ledger does not know."""
+    rows = await connection.fetch(
+        """
+        SELECT wanted.id FROM unnest($1::uuid[]) AS wanted (id)
+        WHERE NOT EXISTS (SELECT FROM deliveries d WHERE d.id = wanted.id)
+        """,
+        list(delivery_ids),
+    )
+    return {row["id"] for row in rows}
+
+
 async def fates_of_ids(connection: Any, what: What, delivery_ids: Sequence[UUID]) -> list[tuple[UUID, UUID, str]]:
     """Return (id, endpoint, fate) of those that the ledger knows."""
     rows = await connection.fetch(
