@@ -11,7 +11,9 @@ from aiohttp import web
 from dispatcher.ops.console.door import Trouble, Visit
 from dispatcher.ops.console.needs import group_path
 from dispatcher.ops.console.sources import Sources
-from dispatcher.ops.dead.letters import KINDS, DeadFilter, Job, Selection, What, status_of
+from dispatcher.ops.dead.letters import KINDS, DeadFilter
+from dispatcher.ops.dead.refusals import status_of
+from dispatcher.ops.dead.replays import Job, Selection, What
 from shared.domain import EventType, Provider
 from shared.errors import FaxhookError
 

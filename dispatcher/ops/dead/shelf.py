@@ -15,11 +15,12 @@ import msgspec
 
 from dispatcher.ops.dead import deliveries
 from dispatcher.ops.dead.deliveries import Standing
-from dispatcher.ops.dead.letters import KINDS, DeadLetter, Kind
+from dispatcher.ops.dead.letters import KINDS, DeadFilter, DeadLetter, Kind
 from dispatcher.ops.dead.queues import DeadQueues
-from dispatcher.ops.dead.reading import QUEUES, Copy, Found, copied_id, read
+from dispatcher.ops.dead.reading import QUEUES, Copy, Found, copied_id, fits, read
 from dispatcher.pool import Pool
 from shared.amqp import Delivered
+from shared.domain import utc_now
 
 LOOK_SHARE: Final = 10.0
 """A look that took a second is not repeated for ten times as long: looking must not become the work."""
@@ -103,6 +104,12 @@ class Shelf:
         wanted = KINDS if kind is None else (kind,)
         looks = await asyncio.gather(*(self._letters(each, fresh=fresh) for each in wanted))
         return {letter_id: letter for look in looks for letter_id, letter in look.items()}
+
+    async def matching(self, wanted: DeadFilter, *, fresh: bool = False) -> list[DeadLetter]:
+        """Return those of the letters that match *wanted*."""
+        now = utc_now()
+        letters = await self.letters(wanted.kind, fresh=fresh)
+        return [letter for letter in letters.values() if fits(letter, wanted, now)]
 
     async def _letters(self, kind: Kind, *, fresh: bool) -> dict[str, DeadLetter]:
         async with self._looking[kind]:

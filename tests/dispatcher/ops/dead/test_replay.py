@@ -12,15 +12,10 @@ from graveyard import bury
 from stores import count, take_all
 from waiting import until
 
-from dispatcher.ops.dead import jobs
-from dispatcher.ops.dead.letters import (
-    DeadFilter,
-    Job,
-    NothingMatches,
-    Selection,
-    TakenByAnother,
-    UnknownLetter,
-)
+from dispatcher.ops.dead import job_items, jobs
+from dispatcher.ops.dead.letters import DeadFilter
+from dispatcher.ops.dead.refusals import NothingMatches, TakenByAnother, UnknownLetter
+from dispatcher.ops.dead.replays import Job, Selection
 from dispatcher.ops.dead.service import DeadLetterService
 from shared.broker import WORK_DELIVERIES
 from shared.service import Stop
@@ -184,7 +179,7 @@ async def test_what_was_moved_but_not_published_is_published_by_the_next_holder(
     plan = await dead.plan("dead.replay", of(delivery_id))
     async with bench.pool.acquire() as connection, connection.transaction():
         job_id = await dead.write(connection, plan, who="test", reason=None)
-        _, moved = await jobs.move(connection, job_id, "dead.replay", 10)
+        _, moved = await job_items.move(connection, job_id, "dead.replay", 10)
     assert len(moved) == 1
     assert await take_all(bench.amqp_url, WORK_DELIVERIES) == []
     await dead.go_on(job_id)
