@@ -2,12 +2,15 @@
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Final
 
+import msgspec
+
 from dispatcher.backlog import Backlog
+from dispatcher.channels import Channel
 from dispatcher.channels.opened import open_channels
 from dispatcher.consume import DeliveryHandler, EventHandler, delivery_consumer, event_consumer
 from dispatcher.consumer import Consumer
@@ -17,20 +20,9 @@ from dispatcher.endpoints import EndpointBook
 from dispatcher.fetch import Documents
 from dispatcher.intake import Intake
 from dispatcher.metrics import OPEN_CIRCUITS, UNRECORDED, Metrics
-from dispatcher.ops.console.console import Console
-from dispatcher.ops.console.sources import Sources
-from dispatcher.ops.dead.api import DeadLetterApi
-from dispatcher.ops.dead.opened import serving_dead
-from dispatcher.ops.endpoint_api import EndpointApi
-from dispatcher.ops.endpoint_changes import EndpointChanges
-from dispatcher.ops.endpoint_health import EndpointHealthReader
-from dispatcher.ops.faxes.api import FaxApi
-from dispatcher.ops.faxes.reader import FaxReader
-from dispatcher.ops.http import Routes, ops_app, serving
-from dispatcher.ops.queues.api import QueueApi
-from dispatcher.ops.queues.history import QueueHistory
-from dispatcher.ops.queues.reader import QueueReader
-from dispatcher.pool import close_pool, open_pool
+from dispatcher.ops.http import Problems
+from dispatcher.ops.opened import Surface, serving_ops
+from dispatcher.pool import Pool, close_pool, open_pool
 from dispatcher.recorder import Recorder
 from dispatcher.retention import Retention, nothing_waits
 from dispatcher.sampler import Sampler
@@ -54,139 +46,157 @@ CONFIRM_TIMEOUT_SECONDS: Final = 10.0
 BATCH_TIMEOUT_SECONDS: Final = 10.0
 """For the batch in hand at SIGTERM. A ledger that is away then does not hold us up: nothing of it was acked."""
 
-
 FAILED_DRAIN_SECONDS: Final = 20.0
 """For the same after a part died, which may be the very one that is waited for."""
 
 
-async def serve(settings: DispatcherSettings, stop: Stop) -> None:  # noqa: PLR0915
+class Parts(msgspec.Struct, frozen=True):
+    """What takes events in and tells applications."""
+
+    pool: Pool
+    store: EndpointStore
+    publisher: Publisher
+    endpoints: EndpointBook
+    intake: Intake
+    recorder: Recorder
+    media: MediaStore
+    channels: Mapping[str, Channel]
+    deliverer: Deliverer
+    metrics: Metrics
+    backlog: Backlog
+
+
+async def serve(settings: DispatcherSettings, stop: Stop) -> None:
     """Open what the dispatcher needs, consume until *stop*, drain, close in reverse."""
     log = get_logger()
-    amqp_url = settings.amqp_url.reveal()
-    backoff_seconds = settings.backoff_seconds()
-    wanted = topology(backoff_seconds)
-    metrics = Metrics()
     async with AsyncExitStack() as stack:
-        pool = await open_pool(settings.database_url.reveal())
-        stack.push_async_callback(close_pool, pool)
-        await stack.enter_async_context(
-            running(verified_topology(amqp_url, EXCHANGES, [queue.name for queue in wanted.queues]), stop, "topology")
-        )
-        publisher = Publisher(amqp_url, "dispatcher", confirm_timeout_seconds=CONFIRM_TIMEOUT_SECONDS)
-        await stack.enter_async_context(running(publisher.run(), stop, "publisher"))
-        store = EndpointStore(settings.seal())
-        endpoints = EndpointBook(pool, store)
-        intake = Intake(pool, store, endpoints)
-        await stack.enter_async_context(running(endpoints.run(), stop, "endpoints"))
-        recorder = Recorder(pool)
-        await stack.enter_async_context(running(recorder.run(), stop, "recorder"))
-        networks, proxied = settings.allowed_networks(), settings.proxy() is not None
-        way_out = WayOut(networks, settings.proxy())
-        stack.push_async_callback(way_out.close)
-        media = MediaStore(settings.media_url)
-        channels = open_channels(stack, settings, way_out)
-        _warn_of_mail(settings)
-        deliverer = Deliverer(
-            pool,
-            channels,
-            Documents(pool, media, way_out),
-            partial(Settler, pool, store, publisher, recorder, metrics),
-            metrics,
-            backoff_seconds,
-        )
-        await stack.enter_async_context(running(deliverer.keep_leases(), stop, "leases"))
-        sampling = await open_pool(settings.database_url.reveal(), size=1)
-        stack.push_async_callback(close_pool, sampling)
-        await stack.enter_async_context(running(Sampler(sampling, metrics).run(endpoints.known), stop, "sampler"))
-        backlog = Backlog()
-        consumers = (
-            event_consumer(amqp_url, EventHandler(intake, publisher, endpoints, deliverer, metrics), deliverer),
-            delivery_consumer(
-                amqp_url, DeliveryHandler(pool, store, publisher, deliverer, endpoints, backlog), deliverer
-            ),
-        )
-        sweeper = Sweeper(pool, publisher, metrics, lambda: backlog.grace_seconds(consumers[1].idle_seconds))
-        retention = Retention(pool, media, partial(nothing_waits, amqp_url), settings.retention_days)
-        for part, name in ((sweeper, "sweeper"), (retention, "retention")):
-            await stack.enter_async_context(running(part.run(endpoints.known), stop, name))
-
-        watching = watch(_watches(publisher, endpoints, recorder, deliverer, consumers))
-        await stack.enter_async_context(running(watching, stop, "watchdog"))
-
-        def problems() -> list[str]:
-            found = [] if publisher.is_ready else ["the broker is away or takes no messages"]
-            found += [] if endpoints.is_fresh else ["the ledger is away"]
-            found += [] if all(consumer.is_consuming for consumer in consumers) else ["a queue is not consumed"]
-            found += ["the service is stopping"] if stop.is_set else []
-            return found
-
-        metrics.watch(
-            {
-                READY.name: lambda: not problems(),
-                BROKER_CONNECTED.name: lambda: publisher.is_ready,
-                UNCONFIRMED.name: lambda: publisher.unconfirmed,
-                UNRECORDED.name: lambda: recorder.waiting,
-                OPEN_CIRCUITS.name: deliverer.open_circuits,
-            },
-            consumers,
-        )
-        dead = await stack.enter_async_context(serving_dead(settings, stop))
-        queues = QueueHistory(QueueReader(settings.for_operations(), settings.rabbitmq_api(), pool, backoff_seconds))
-        await stack.enter_async_context(running(queues.run(), stop, "queues"))
-        health = EndpointHealthReader(pool, deliverer.circuit_is_open)
-        faxes = FaxReader(pool)
-        parts: list[Routes] = [
-            EndpointApi(pool, store, intake, settings.seal(), networks, health, channels, proxied=proxied),
-            DeadLetterApi(pool, dead, settings.seal()),
-            FaxApi(faxes),
-            QueueApi(queues),
-            Console(
-                Sources(pool, store, dead, faxes, queues, health),
-                EndpointChanges(pool, store, intake, settings.seal(), networks, proxied=proxied),
-                channels,
-                problems,
-                settings.ops_tokens(),
-            ),
-        ]
-        port = await stack.enter_async_context(
-            serving(ops_app(metrics, problems, parts, *settings.ops_tokens()), settings.ops_host, settings.ops_port)
-        )
+        parts = await _opened(settings, stop, stack)
+        consumers = _consumers(settings, parts)
+        await _keep_house(settings, stop, stack, parts, consumers)
+        problems = partial(_problems, parts, consumers, stop)
+        _watch_by_metrics(parts, consumers, problems)
+        surface = _surface(parts, problems)
+        port = await stack.enter_async_context(serving_ops(settings, stop, surface))
         log.info("service.listening", host=settings.ops_host, port=port)
-        async with AsyncExitStack() as consuming:
-            tasks = [
-                await consuming.enter_async_context(running(consumer.run(), stop, "consumer")) for consumer in consumers
-            ]
-            await stop.wait()
-            log.info("service.stopping")
-            for consumer in consumers:
-                consumer.stop()
-            await asyncio.wait(tasks, timeout=BATCH_TIMEOUT_SECONDS)
+        await _consume(consumers, stop)
         # After a failure too: what was answered 2xx shall be recorded, whichever other part died.
         with suppress(TimeoutError):
             async with asyncio.timeout(None if stop.failure is None else FAILED_DRAIN_SECONDS):
-                await deliverer.drain()
+                await parts.deliverer.drain()
 
 
-def _watches(
-    publisher: Publisher,
-    endpoints: EndpointBook,
-    recorder: Recorder,
-    deliverer: Deliverer,
-    consumers: Sequence[Consumer],
-) -> list[Watch]:
+async def _opened(settings: DispatcherSettings, stop: Stop, stack: AsyncExitStack) -> Parts:
+    """Open the stores and what works on them; whatever was opened closes with *stack*, in reverse."""
+    amqp_url, backoff_seconds, metrics = settings.amqp_url.reveal(), settings.backoff_seconds(), Metrics()
+    pool = await open_pool(settings.database_url.reveal())
+    stack.push_async_callback(close_pool, pool)
+    queues = [queue.name for queue in topology(backoff_seconds).queues]
+    await stack.enter_async_context(running(verified_topology(amqp_url, EXCHANGES, queues), stop, "topology"))
+    publisher = Publisher(amqp_url, "dispatcher", confirm_timeout_seconds=CONFIRM_TIMEOUT_SECONDS)
+    await stack.enter_async_context(running(publisher.run(), stop, "publisher"))
+    store = EndpointStore(settings.seal())
+    endpoints = EndpointBook(pool, store)
+    intake = Intake(pool, store, endpoints)
+    await stack.enter_async_context(running(endpoints.run(), stop, "endpoints"))
+    recorder = Recorder(pool)
+    await stack.enter_async_context(running(recorder.run(), stop, "recorder"))
+    way_out = WayOut(settings.allowed_networks(), settings.proxy())
+    stack.push_async_callback(way_out.close)
+    media = MediaStore(settings.media_url)
+    channels = open_channels(stack, settings, way_out)
+    _warn_of_mail(settings)
+    settler = partial(Settler, pool, store, publisher, recorder, metrics)
+    deliverer = Deliverer(pool, channels, Documents(pool, media, way_out), settler, metrics, backoff_seconds)
+    await stack.enter_async_context(running(deliverer.keep_leases(), stop, "leases"))
+    return Parts(pool, store, publisher, endpoints, intake, recorder, media, channels, deliverer, metrics, Backlog())
+
+
+def _surface(parts: Parts, problems: Problems) -> Surface:
+    circuit_is_open = parts.deliverer.circuit_is_open
+    return Surface(parts.pool, parts.store, parts.intake, parts.channels, circuit_is_open, parts.metrics, problems)
+
+
+def _consumers(settings: DispatcherSettings, parts: Parts) -> tuple[Consumer, Consumer]:
+    """Return what consumes events, and what consumes deliveries."""
+    amqp_url, deliverer, endpoints = settings.amqp_url.reveal(), parts.deliverer, parts.endpoints
+    events = EventHandler(parts.intake, parts.publisher, endpoints, deliverer, parts.metrics)
+    deliveries = DeliveryHandler(parts.pool, parts.store, parts.publisher, deliverer, endpoints, parts.backlog)
+    return event_consumer(amqp_url, events, deliverer), delivery_consumer(amqp_url, deliveries, deliverer)
+
+
+async def _keep_house(
+    settings: DispatcherSettings,
+    stop: Stop,
+    stack: AsyncExitStack,
+    parts: Parts,
+    consumers: tuple[Consumer, Consumer],
+) -> None:
+    """Begin what samples, sweeps, prunes, and watches that nothing stands still."""
+    _, deliveries = consumers
+    sampling = await open_pool(settings.database_url.reveal(), size=1)
+    stack.push_async_callback(close_pool, sampling)
+    grace = partial(_grace_seconds, parts.backlog, deliveries)
+    sweeper = Sweeper(parts.pool, parts.publisher, parts.metrics, grace)
+    waits = partial(nothing_waits, settings.amqp_url.reveal())
+    retention = Retention(parts.pool, parts.media, waits, settings.retention_days)
+    for part, name in ((Sampler(sampling, parts.metrics), "sampler"), (sweeper, "sweeper"), (retention, "retention")):
+        await stack.enter_async_context(running(part.run(parts.endpoints.known), stop, name))
+    await stack.enter_async_context(running(watch(_watches(parts, consumers)), stop, "watchdog"))
+
+
+def _grace_seconds(backlog: Backlog, deliveries: Consumer) -> float | None:
+    return backlog.grace_seconds(deliveries.idle_seconds)
+
+
+def _problems(parts: Parts, consumers: Sequence[Consumer], stop: Stop) -> list[str]:
+    """Return in sentences why the dispatcher cannot work now."""
+    found = [] if parts.publisher.is_ready else ["the broker is away or takes no messages"]
+    found += [] if parts.endpoints.is_fresh else ["the ledger is away"]
+    found += [] if all(consumer.is_consuming for consumer in consumers) else ["a queue is not consumed"]
+    found += ["the service is stopping"] if stop.is_set else []
+    return found
+
+
+def _watch_by_metrics(parts: Parts, consumers: Sequence[Consumer], problems: Problems) -> None:
+    parts.metrics.watch(
+        {
+            READY.name: lambda: not problems(),
+            BROKER_CONNECTED.name: lambda: parts.publisher.is_ready,
+            UNCONFIRMED.name: lambda: parts.publisher.unconfirmed,
+            UNRECORDED.name: lambda: parts.recorder.waiting,
+            OPEN_CIRCUITS.name: parts.deliverer.open_circuits,
+        },
+        consumers,
+    )
+
+
+async def _consume(consumers: Sequence[Consumer], stop: Stop) -> None:
+    """Consume until *stop*; then give the batches in hand their time."""
+    async with AsyncExitStack() as consuming:
+        tasks = [
+            await consuming.enter_async_context(running(consumer.run(), stop, "consumer")) for consumer in consumers
+        ]
+        await stop.wait()
+        get_logger().info("service.stopping")
+        for consumer in consumers:
+            consumer.stop()
+        await asyncio.wait(tasks, timeout=BATCH_TIMEOUT_SECONDS)
+
+
+def _watches(parts: Parts, consumers: Sequence[Consumer]) -> list[Watch]:
     """Return what must not stand still, each for longer than it can take when all is well."""
 
     def is_store_away() -> bool:
-        return not (publisher.is_ready and endpoints.is_fresh)
+        return not (parts.publisher.is_ready and parts.endpoints.is_fresh)
 
     return [
-        Watch("connection to publish", 60.0, publisher.connecting),
+        Watch("connection to publish", 60.0, parts.publisher.connecting),
         *(Watch("connection to consume", 60.0, consumer.connecting) for consumer in consumers),
         *(Watch("messages of the work queues", 120.0, each.unhandled, is_store_away) for each in consumers),
-        Watch("endpoints to be read", 60.0, endpoints.looks),
-        Watch("outcomes to be recorded", 120.0, recorder.unwritten),
-        Watch("attempts under way", 600.0, deliverer.under_way),
-        Watch("deliveries held", 900.0, deliverer.held, is_store_away),
+        Watch("endpoints to be read", 60.0, parts.endpoints.looks),
+        Watch("outcomes to be recorded", 120.0, parts.recorder.unwritten),
+        Watch("attempts under way", 600.0, parts.deliverer.under_way),
+        Watch("deliveries held", 900.0, parts.deliverer.held, is_store_away),
     ]
 
 

@@ -101,13 +101,40 @@ async def prune(connection: Any, event_ids: Sequence[str], before: datetime) -> 
         documents = [key for row in rows for key in _documents(row["body"], row["media"])]
         await connection.execute(NOTE_DOCUMENTS, sorted(set(documents)))
         await connection.execute(PRUNE_EVENTS, ids)
-    return Step(event_ids=frozenset(ids), attempts=int(str(deleted).rpartition(" ")[2]))
+    return Step(event_ids=frozenset(ids), attempts=_count(deleted))
 
 
 async def documents_of(connection: Any, event_ids: Iterable[str]) -> set[str]:
     """Return every document that the payloads of these events name, and whatever in them looks like one."""
     rows = await connection.fetch(PAYLOADS, sorted(event_ids))
     return {match.decode() for row in rows for match in _KEY.findall(row["body"] + (row["media"] or "").encode())}
+
+
+PRUNE_JOB_ITEMS: Final = """
+DELETE FROM job_items USING (
+    SELECT job_id, letter_id FROM jobs JOIN job_items ON job_items.job_id = jobs.id
+    WHERE finished_at < $1 LIMIT $2
+) old
+WHERE job_items.job_id = old.job_id AND job_items.letter_id = old.letter_id
+"""
+PRUNE_JOBS: Final = """
+DELETE FROM jobs WHERE finished_at < $1 AND NOT EXISTS (SELECT FROM job_items WHERE job_items.job_id = jobs.id)
+"""
+
+
+async def prune_jobs(connection: Any, before: datetime, most: int) -> int:
+    """Prune at most *most* items of jobs that were finished before *before*, then the jobs that have none left.
+
+    Returns:
+        How many items and jobs that were; 0 when nothing is left to prune.
+    """
+    items = _count(await connection.execute(PRUNE_JOB_ITEMS, before, most))
+    return items + _count(await connection.execute(PRUNE_JOBS, before))
+
+
+def _count(status: object) -> int:
+    """Return how many rows a command's status tag names: `DELETE 3`."""
+    return int(str(status).rpartition(" ")[2])
 
 
 _KEY: Final = re.compile(rb"[0-9a-f]{2}/[0-9a-f]{64}")

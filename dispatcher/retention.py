@@ -5,6 +5,7 @@
 | payloads of events, attempts with the answers | `RETENTION_DAYS` after the last of the event was settled |
 | rows of events, deliveries, faxes | for ever, without their payload. A provider may repeat an event at any time, and a dead letter be replayed after years: whatever their age, the id must say that it is known, and the pair of event and endpoint that it was told. Some hundred bytes each |
 | what is owed or dead, with all that belongs to it | until it is told, or a person decides |
+| jobs of replays and discards, with their items | `RETENTION_DAYS` after they were finished |
 | answers to commands, with the tokens in them | ten minutes |
 | audit | for ever |
 | documents | until no payload names them, see below |
@@ -44,6 +45,7 @@ PRUNE_EVERY_SECONDS: Final = 3600.0
 EVENTS_PER_STEP: Final = 200
 ATTEMPTS_PER_STEP: Final = 1_000
 DOCUMENTS_PER_STEP: Final = 100
+ITEMS_PER_STEP: Final = 1_000
 PAUSE_SECONDS: Final = 0.05
 """Between two steps at least; at most half of the time is spent in them."""
 
@@ -121,6 +123,7 @@ class Retention:
             try:
                 nothing_waited = await self._nothing_waits()
                 before = await connection.fetchval("SELECT now() - $1::interval", self._kept)
+                await _prune_jobs(connection, before)
                 needed = await self._prune_events(connection, before, pruned)
                 if nothing_waited and await self._nothing_waits():
                     await self._prune_documents(connection, before - SKEW, needed, pruned)
@@ -162,6 +165,13 @@ class Retention:
                 await connection.execute(DOCUMENT_PRUNED, key)
                 pruned.documents += 1
             await _pause(started)
+
+
+async def _prune_jobs(connection: Any, before: datetime) -> None:
+    started = time.monotonic()
+    while await prunable.prune_jobs(connection, before, ITEMS_PER_STEP):
+        await _pause(started)
+        started = time.monotonic()
 
 
 async def _pause(started: float) -> None:

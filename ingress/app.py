@@ -12,7 +12,6 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
 
 from ingress.admission import Admission, BodyReader
 from ingress.metrics import (
@@ -29,6 +28,7 @@ from ingress.receive import Quarantined, Received, Receiver
 from shared.callback import Adapter, Callback
 from shared.domain import Provider, utc_now
 from shared.errors import CredentialsInvalid, Malformed, MethodNotAllowed, NotFound, Refused, Unavailable
+from shared.http_server import BAD_REQUEST, HttpServer
 from shared.log import get_logger
 from shared.metrics import BROKER_CONNECTED, READY, UNCONFIRMED
 from shared.publisher import Publisher
@@ -109,9 +109,11 @@ class IngressApp:
         self.is_draining = True
         await self._idle.wait()
 
-    def malformed(self) -> None:
-        """Count a request that is no HTTP."""
+    def refuse_malformed(self, reason: str) -> web.Response:
+        """Answer what is no HTTP; *reason* is the name of the error."""
         self._metrics.malformed()
+        self._log.info("callback.refused", code=Malformed.code, reason=reason, http_status=BAD_REQUEST)
+        return _refusal(Malformed("the request is no HTTP that can be read"))
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
         route, _, query = request.raw_path.partition("?")
@@ -232,42 +234,6 @@ def _refusal(refusal: Refused, headers: dict[str, str] | None = None) -> web.Res
     return web.Response(status=refusal.status, body=body, content_type=_JSON, headers=headers)
 
 
-class _Connection(RequestHandler):
-    """aiohttp's connection, answering what is no HTTP in our words instead of echoing it."""
-
-    __slots__ = ("_malformed",)
-
-    def __init__(self, server: "_Server", malformed: Callable[[], None]) -> None:
-        super().__init__(server, loop=asyncio.get_running_loop(), **_CONNECTION_OPTIONS)
-        self._malformed = malformed
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 400,
-        exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002 - it quotes the request
-    ) -> web.StreamResponse:
-        if request.writer.output_size > 0:
-            raise ConnectionError("the answer has begun already")
-        self._malformed()
-        get_logger().info("callback.refused", code=Malformed.code, reason=type(exc).__name__, http_status=status)
-        response = _refusal(Malformed("the request is no HTTP that can be read"))
-        response.force_close()
-        return response
-
-
-class _Server(web.Server):
-    """A server that makes such connections."""
-
-    def __init__(self, app: IngressApp) -> None:
-        super().__init__(app.handle)
-        self._malformed = app.malformed
-
-    def __call__(self) -> RequestHandler:
-        return _Connection(self, self._malformed)
-
-
 _CONNECTION_OPTIONS: Final[dict[str, Any]] = {
     "access_log": None,
     "auto_decompress": False,  # signatures are over the bytes as they came
@@ -279,7 +245,7 @@ _CONNECTION_OPTIONS: Final[dict[str, Any]] = {
 @asynccontextmanager
 async def listening(app: IngressApp, host: str, port: int) -> AsyncIterator[int]:
     """Listen on *host*:*port* (0: any free port) and yield the port; afterwards finish what is under way."""
-    server = _Server(app)
+    server = HttpServer(app.handle, app.refuse_malformed, **_CONNECTION_OPTIONS)
     runner = web.ServerRunner(server, shutdown_timeout=1.0)
     await runner.setup()
     site = web.TCPSite(runner, host, port, backlog=1024)

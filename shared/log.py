@@ -57,7 +57,7 @@ EVENTS: Final[dict[str, str]] = {
     "console.crashed": "our own code failed on a page of the console; answered 500",
     "job.done": "a replay or discard of dead letters is finished; the line counts",
     "job.delayed": "a store does not answer; somebody goes on with the job later",
-    "job.crashed": "our own code failed in a job; it is tried again",
+    "job.crashed": "our own code failed in a job; it is tried again a few times, then given up",
     "endpoint.gone": "an endpoint answered 410 and is switched off",
     "endpoints.refreshed": "the endpoints were read anew",
     "endpoints.stale": "the endpoints could not be read; the last known ones are used",

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 from dispatcher.ops.bad_fields import wrong_field
 from dispatcher.ops.commands import MOST_ID_CHARACTERS, CommandReused
 from dispatcher.ops.cursor import BadCursor
-from dispatcher.ops.endpoint_input import BadEndpoint
+from dispatcher.ops.endpoint_input import BadEndpoint, NoSuchEndpoint
 from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY
 from shared.log import get_logger
 
@@ -110,6 +110,7 @@ def _problem_of(request: web.Request, error: Exception) -> Problem:
 
 _PROBLEMS: Final[tuple[tuple[Any, Callable[[Any], Problem]], ...]] = (
     (BadEndpoint, lambda error: Problem(422, error.code, str(error), error.field)),
+    (NoSuchEndpoint, lambda error: Problem(404, error.code, str(error))),
     (BadCursor, lambda error: Problem(422, error.code, str(error), "after")),
     (CommandReused, lambda error: Problem(409, error.code, str(error), "command_id")),
     (asyncpg.DataError, lambda _: Problem(422, "bad_value", "a value that the ledger cannot keep, such as a NUL")),

@@ -1,21 +1,21 @@
 """`faxhook endpoints show|test|tokens`: how an endpoint is doing, a test delivery to it, new tokens for it."""
 
 from contextlib import AsyncExitStack
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import msgspec
 import typer
 from rich.text import Text
 
 from dispatcher.channels.opened import open_channels
+from dispatcher.ops.audit import CLI
 from dispatcher.ops.endpoint_bodies import EndpointWithHealth, RotationAction
 from dispatcher.ops.endpoint_commands import Id, what_it_is_told
-from dispatcher.ops.endpoint_fields import body_of, shown
+from dispatcher.ops.endpoint_fields import body_of
 from dispatcher.ops.endpoint_health import EndpointHealth, EndpointHealthReader
 from dispatcher.ops.endpoint_input import BadEndpoint
-from dispatcher.ops.endpoint_opened import audit, existing, opened
-from dispatcher.ops.endpoint_tokens import rotated
-from dispatcher.ops.sample_delivery import SampleOutcome, send_sample
+from dispatcher.ops.endpoint_opened import BY_CLI, id_of, opened
+from dispatcher.ops.sample_delivery import SampleOutcome, audit_sample, send_sample
 from dispatcher.ops.terminal import Json, console, print_json, run
 from dispatcher.ops.words import printable
 from dispatcher.routing import Endpoint
@@ -23,17 +23,23 @@ from dispatcher.settings import ChannelSettings, EndpointSettings
 from dispatcher.way_out import WayOut
 from shared.domain import EventType
 
-EXIT_NOT_TOLD = 1
+EXIT_NOT_TOLD: Final = 1
 """The test delivery was made, and the application did not take it."""
+
+ROTATED: Final[dict[RotationAction, str]] = {
+    "add": "tell the application, then --promote it: until then the first one signs (standard-v1 signs with all)",
+    "promote": "the newest token signs first now",
+    "drop": "only the token that signs is left",
+}
 
 
 def show_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
     """Show an endpoint and how it is doing: told and failed lately, failing since when, owed, dead."""
 
     async def work() -> tuple[Endpoint, EndpointHealth]:
-        async with opened(EndpointSettings) as (pool, store, _):
-            endpoint = await existing(pool, store, endpoint_id, lock=False)
-            return endpoint, (await EndpointHealthReader(pool).of([endpoint.id]))[endpoint.id]
+        async with opened(EndpointSettings) as ledger:
+            endpoint = await ledger.changes.existing(ledger.pool, id_of(endpoint_id))
+            return endpoint, (await EndpointHealthReader(ledger.pool).of([endpoint.id]))[endpoint.id]
 
     endpoint, health = run(work())
     body = body_of(endpoint)
@@ -67,13 +73,13 @@ def send_test(
     """
 
     async def work() -> SampleOutcome:
-        async with opened(ChannelSettings) as (pool, store, settings), AsyncExitStack() as stack:
-            endpoint = await existing(pool, store, endpoint_id, lock=False)
-            way_out = WayOut(settings.allowed_networks(), settings.proxy())
+        async with opened(ChannelSettings) as ledger, AsyncExitStack() as stack:
+            endpoint = await ledger.changes.existing(ledger.pool, id_of(endpoint_id))
+            way_out = WayOut(ledger.settings.allowed_networks(), ledger.settings.proxy())
             stack.push_async_callback(way_out.close)
-            channels = open_channels(stack, settings, way_out)
+            channels = open_channels(stack, ledger.settings, way_out)
             outcome = await send_sample(endpoint, channels, _type(event_type), failover=failover)
-            await audit(pool, "endpoint.tested", endpoint)
+            await audit_sample(ledger.pool, CLI, endpoint, outcome)
             return outcome
 
     outcome = run(work())
@@ -108,28 +114,21 @@ def rotate_tokens(
     named += ["promote"] if promote else []
     named += ["drop"] if drop else []
 
-    async def work() -> Endpoint:
+    async def work() -> dict[str, Any]:
         if len(named) != 1:
             raise BadEndpoint("action", "name one of --add, --promote, --drop")
-        async with opened(EndpointSettings) as (pool, store, _), pool.acquire() as connection, connection.transaction():
-            endpoint = rotated(await existing(connection, store, endpoint_id), named[0], token)
-            await store.update(connection, endpoint)
-            await audit(connection, f"endpoint.token_{named[0]}", endpoint)
-            return endpoint
+        async with opened(EndpointSettings) as ledger:
+            return (await ledger.changes.rotate(BY_CLI, id_of(endpoint_id), named[0], token))[1]
 
-    endpoint = run(work())
-    added = {"token": endpoint.tokens[-1]} if named[0] == "add" else {}
+    rotated = run(work())
     if as_json:
-        print_json({**shown(endpoint), **added})
+        print_json(rotated)
         return
-    if added:
-        console.print(f"token (shown once): {added['token']}", soft_wrap=True)
-        signs = "it signs beside the others" if endpoint.format == "standard-v1" else "it signs once it is promoted"
-        console.print(signs if len(endpoint.tokens) > 1 else "it signs from now on")
-    else:
-        console.print(f"{named[0]}: done, {len(endpoint.tokens)} left")
-    if public_key := shown(endpoint)["public_key"]:
-        console.print(f"public key, for the application: {public_key}", soft_wrap=True)
+    if "token" in rotated:
+        console.print(f"token (shown once): {rotated['token']}", soft_wrap=True)
+    console.print(ROTATED[named[0]])
+    if rotated["public_key"]:
+        console.print(f"public key, for the application: {rotated['public_key']}", soft_wrap=True)
 
 
 def _type(text: str | None) -> EventType | None:

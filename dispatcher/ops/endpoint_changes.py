@@ -1,65 +1,49 @@
-"""Changes to endpoints, whoever asks: API and console. Each is one transaction with its line in the audit.
+"""Changes to endpoints, whoever asks: API, console, command line. Each is one transaction with its line in the audit.
 
 Nothing here knows of HTTP: refusals are `BadEndpoint` (it names the field) and `NoSuchEndpoint`.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from dispatcher.egress import Network
 from dispatcher.endpoint_store import EndpointStore
-from dispatcher.formats.tokens import new_token
 from dispatcher.intake import Intake
+from dispatcher.ops.audit import write_audit
 from dispatcher.ops.commands import Answer, Change, run_once
+from dispatcher.ops.endpoint_bodies import RotationAction
 from dispatcher.ops.endpoint_fields import EndpointFields, changed, new_endpoint, shown
-from dispatcher.ops.endpoint_input import BadEndpoint
+from dispatcher.ops.endpoint_input import NoSuchEndpoint
+from dispatcher.ops.endpoint_tokens import rotated
 from dispatcher.ops.reachable import check_reachable
 from dispatcher.pool import Pool
 from dispatcher.routing import Endpoint
-from shared.errors import FaxhookError
-from shared.seal import Seal
-
-Rotation = Literal["add", "promote", "drop"]
-
-AUDIT: Final = "INSERT INTO audit (who, what, subject, details) VALUES ($1, $2, $3, $4::jsonb)"
-
-
-class NoSuchEndpoint(FaxhookError):
-    """There is no such endpoint, or it was removed."""
-
-    code = "not_found"
+from dispatcher.settings import EndpointSettings
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """Who asks for a change, and which command it is: the same one within a minute changes nothing again."""
 
     who: str
-    command_id: str | None
-    digest: bytes
+    command_id: str | None = None
+    digest: bytes = b""
 
 
 class EndpointChanges:
-    """Adds, changes, removes endpoints, and rotates their tokens. Answers are status and body, as the API's."""
+    """Adds, changes, removes endpoints, and rotates their tokens. Answers are status and body, as the API's.
 
-    def __init__(
-        self,
-        pool: Pool,
-        store: EndpointStore,
-        intake: Intake,
-        seal: Seal,
-        networks: Sequence[Network],
-        *,
-        proxied: bool = False,
-    ) -> None:
+    *settings* say which networks may be reached, by which way out, and what seals tokens.
+    """
+
+    def __init__(self, pool: Pool, store: EndpointStore, intake: Intake, settings: EndpointSettings) -> None:
         self._pool = pool
         self._store = store
         self._intake = intake
-        self._seal = seal
-        self._networks = networks
-        self._proxied = proxied
+        self._seal = settings.seal()
+        self._networks = settings.allowed_networks()
+        self._is_proxied = settings.proxy() is not None
 
     async def add(self, asked: Asked, fields: EndpointFields) -> Answer:
         """Make an endpoint; the only answer that shows its tokens.
@@ -73,14 +57,14 @@ class EndpointChanges:
 
         async def change(connection: Any) -> Answer:
             await self._store.insert(connection, endpoint)
-            await audit(connection, asked.who, "endpoint.added", endpoint.id, [])
+            await write_audit(connection, asked.who, "endpoint.added", endpoint.id, {"fields": []})
             added.append(endpoint)
             return 201, shown(endpoint, tokens=True)
 
         return await self._made(asked, change, added)
 
     async def change(self, asked: Asked, endpoint_id: UUID, fields: EndpointFields) -> Answer:
-        """Change some fields; what is not given stays.
+        """Change some fields; what is not given stays. The audit names the fields, not their values: some are secret.
 
         Raises:
             BadEndpoint: Names the field that is wrong.
@@ -93,7 +77,7 @@ class EndpointChanges:
             endpoint = changed(await self.existing(connection, endpoint_id, lock=True), fields)
             await self._check_reachable(endpoint)
             await self._store.update(connection, endpoint)
-            await audit(connection, asked.who, "endpoint.changed", endpoint_id, given)
+            await write_audit(connection, asked.who, "endpoint.changed", endpoint_id, {"fields": given})
             after.append(endpoint)
             return 200, shown(endpoint, tokens="tokens" in given)
 
@@ -109,32 +93,24 @@ class EndpointChanges:
         async def change(connection: Any) -> Answer:
             await self.existing(connection, endpoint_id, lock=True)
             await self._store.remove(connection, endpoint_id)
-            await audit(connection, asked.who, "endpoint.removed", endpoint_id, [])
+            await write_audit(connection, asked.who, "endpoint.removed", endpoint_id, {"fields": []})
             return 200, {"id": str(endpoint_id), "removed": True}
 
         return await self._once(asked, change)
 
-    async def rotate(self, asked: Asked, endpoint_id: UUID, rotation: Rotation, token: str | None = None) -> Answer:
-        """Rotate tokens: `add` one at the end, `promote` the last to the first place, `drop` all but the first.
+    async def rotate(self, asked: Asked, endpoint_id: UUID, action: RotationAction, token: str | None = None) -> Answer:
+        """Rotate tokens, see `rotated`; the answer shows the one that was added.
 
         Raises:
-            BadEndpoint: *token* cannot sign, or there is none to promote.
+            BadEndpoint: *token* cannot sign, or there is none to promote or drop.
             NoSuchEndpoint: There is none.
         """
 
         async def change(connection: Any) -> Answer:
-            before = await self.existing(connection, endpoint_id, lock=True)
-            tokens = list(before.tokens)
-            if rotation == "add":
-                tokens.append(token or new_token(before.format))
-            elif not tokens:
-                raise BadEndpoint("tokens", "the endpoint has none")
-            else:
-                tokens = [tokens[-1], *tokens[:-1]] if rotation == "promote" else tokens[:1]
-            endpoint = changed(before, EndpointFields(tokens=tokens))
+            endpoint = rotated(await self.existing(connection, endpoint_id, lock=True), action, token)
             await self._store.update(connection, endpoint)
-            await audit(connection, asked.who, f"endpoint.token_{rotation}", endpoint_id, [])
-            return 200, {**shown(endpoint), **({"token": tokens[-1]} if rotation == "add" else {})}
+            await write_audit(connection, asked.who, f"endpoint.token_{action}", endpoint_id, {"fields": []})
+            return 200, {**shown(endpoint), **({"token": endpoint.tokens[-1]} if action == "add" else {})}
 
         return await self._once(asked, change)
 
@@ -159,12 +135,6 @@ class EndpointChanges:
         return await run_once(self._pool, self._seal, asked.command_id, asked.digest, change)
 
     async def _check_reachable(self, endpoint: Endpoint) -> None:
-        await check_reachable("url", endpoint.url, self._networks, proxied=self._proxied)
-        if endpoint.failover_url is not None:
-            await check_reachable("failover_url", endpoint.failover_url, self._networks, proxied=self._proxied)
-
-
-async def audit(connection: Any, who: str, what: str, endpoint_id: UUID, fields: Sequence[str]) -> None:
-    """Write down who changed which fields of an endpoint; not to what, which may be secret."""
-    details = msgspec.json.encode({"fields": list(fields)}).decode()
-    await connection.execute(AUDIT, who, what, str(endpoint_id), details)
+        for field, url in (("url", endpoint.url), ("failover_url", endpoint.failover_url)):
+            if url is not None:
+                await check_reachable(field, url, self._networks, proxied=self._is_proxied)

@@ -8,13 +8,10 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from dispatcher.endpoints import EndpointBook
 from dispatcher.formats import DEFAULT_FORMAT, FORMATS
-from dispatcher.intake import Intake
-from dispatcher.ops.endpoint_fields import changed, new_endpoint, read_fields, shown
+from dispatcher.ops.endpoint_fields import read_fields, shown
 from dispatcher.ops.endpoint_health import EndpointHealth, EndpointHealthReader
-from dispatcher.ops.endpoint_opened import audit, existing, opened
-from dispatcher.ops.reachable import check_reachable
+from dispatcher.ops.endpoint_opened import BY_CLI, id_of, opened
 from dispatcher.ops.terminal import Json, console, print_json, run
 from dispatcher.routing import Endpoint, FaxMatch
 from dispatcher.settings import EndpointSettings
@@ -49,9 +46,10 @@ def list_endpoints(as_json: Json = False) -> None:
     """Show every endpoint and how it is doing. Tokens are never shown."""
 
     async def work() -> tuple[list[Endpoint], dict[UUID, EndpointHealth]]:
-        async with opened(EndpointSettings) as (pool, store, _):
-            endpoints = await store.everything(pool)
-            health = {} if as_json else await EndpointHealthReader(pool).of([endpoint.id for endpoint in endpoints])
+        async with opened(EndpointSettings) as ledger:
+            endpoints = await ledger.store.everything(ledger.pool)
+            ids = [endpoint.id for endpoint in endpoints]
+            health = {} if as_json else await EndpointHealthReader(ledger.pool).of(ids)
             return endpoints, health
 
     endpoints, health = run(work())
@@ -100,25 +98,19 @@ def add_endpoint(
         "max_concurrent": max_concurrent,
     } | _match(number, job_id, fax)
 
-    async def work() -> Endpoint:
-        async with opened(EndpointSettings) as (pool, store, settings):
-            endpoint = new_endpoint(read_fields(_present(given)))
-            await _check_reachable(endpoint, settings)
-            async with pool.acquire() as connection, connection.transaction():
-                await store.insert(connection, endpoint)
-                await audit(connection, "endpoint.added", endpoint)
-            await Intake(pool, store, EndpointBook(pool, store)).owe_registered(endpoint)
-            return endpoint
+    async def work() -> dict[str, Any]:
+        async with opened(EndpointSettings) as ledger:
+            return (await ledger.changes.add(BY_CLI, read_fields(_present(given))))[1]
 
-    endpoint = run(work())
+    added = run(work())
     if as_json:
-        print_json(shown(endpoint, tokens=True))
+        print_json(added)
         return
-    console.print(f"added endpoint {endpoint.id}")
-    for each in endpoint.tokens:
+    console.print(f"added endpoint {added['id']}")
+    for each in added["tokens"]:
         console.print(f"token (shown once): {each}", soft_wrap=True)
-    if public_key := shown(endpoint)["public_key"]:
-        console.print(f"public key, for the application: {public_key}", soft_wrap=True)
+    if added["public_key"]:
+        console.print(f"public key, for the application: {added['public_key']}", soft_wrap=True)
 
 
 @app.command(name="set")
@@ -155,48 +147,30 @@ def set_endpoint(
     if failover_url == "":
         given["failover_url"] = None
 
-    async def work() -> Endpoint:
-        async with (
-            opened(EndpointSettings) as (pool, store, settings),
-            pool.acquire() as connection,
-            connection.transaction(),
-        ):
-            endpoint = changed(await existing(connection, store, endpoint_id), read_fields(given))
-            await _check_reachable(endpoint, settings)
-            await store.update(connection, endpoint)
-            await audit(connection, "endpoint.changed", endpoint)
-            return endpoint
+    async def work() -> dict[str, Any]:
+        async with opened(EndpointSettings) as ledger:
+            return (await ledger.changes.change(BY_CLI, id_of(endpoint_id), read_fields(given)))[1]
 
-    endpoint = run(work())
+    changed = run(work())
     if as_json:
-        print_json(shown(endpoint))
+        print_json(changed)
     else:
-        console.print(f"changed endpoint {endpoint.id}: {', '.join(given) or 'nothing'}")
+        console.print(f"changed endpoint {changed['id']}: {', '.join(given) or 'nothing'}")
 
 
 @app.command(name="remove")
 def remove_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
     """Remove an endpoint. Its history stays; what it was still owed becomes dead letters when due."""
 
-    async def work() -> Endpoint:
-        async with opened(EndpointSettings) as (pool, store, _), pool.acquire() as connection, connection.transaction():
-            endpoint = await existing(connection, store, endpoint_id)
-            await store.remove(connection, endpoint.id)
-            await audit(connection, "endpoint.removed", endpoint)
-            return endpoint
+    async def work() -> dict[str, Any]:
+        async with opened(EndpointSettings) as ledger:
+            return (await ledger.changes.remove(BY_CLI, id_of(endpoint_id)))[1]
 
-    endpoint = run(work())
+    removed = run(work())
     if as_json:
-        print_json({"id": str(endpoint.id), "removed": True})
+        print_json(removed)
     else:
-        console.print(f"removed endpoint {endpoint.id}")
-
-
-async def _check_reachable(endpoint: Endpoint, settings: EndpointSettings) -> None:
-    networks, proxied = settings.allowed_networks(), settings.proxy() is not None
-    await check_reachable("url", endpoint.url, networks, proxied=proxied)
-    if endpoint.failover_url is not None:
-        await check_reachable("failover_url", endpoint.failover_url, networks, proxied=proxied)
+        console.print(f"removed endpoint {removed['id']}")
 
 
 def _present(given: dict[str, Any]) -> dict[str, Any]:

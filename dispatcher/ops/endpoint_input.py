@@ -21,6 +21,12 @@ class BadEndpoint(FaxhookError):
         self.field = field
 
 
+class NoSuchEndpoint(FaxhookError):
+    """There is no such endpoint, or it was removed."""
+
+    code = "not_found"
+
+
 def checked_url(field: str, url: str) -> str:
     """Return an endpoint's *url* as it was given: what is signed must be what is posted to, byte for byte.
 

@@ -1,47 +1,56 @@
-"""What the commands of `faxhook endpoints` share: the opened ledger, the endpoint that is meant, the audit."""
+"""What the commands of `faxhook endpoints` share: the opened ledger, the id that is meant, who asks."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Final, Generic, TypeVar
 from uuid import UUID
 
+import msgspec
+
 from dispatcher.endpoint_store import EndpointStore
-from dispatcher.ops.endpoint_api import AUDIT
+from dispatcher.endpoints import EndpointBook
+from dispatcher.intake import Intake
+from dispatcher.ops.audit import CLI
+from dispatcher.ops.endpoint_changes import Asked, EndpointChanges
 from dispatcher.ops.endpoint_input import BadEndpoint
 from dispatcher.ops.terminal import settings_of
 from dispatcher.pool import Pool, open_pool
-from dispatcher.routing import Endpoint
 from dispatcher.settings import EndpointSettings
 
 Kind = TypeVar("Kind", bound=EndpointSettings)
 
+BY_CLI: Final = Asked(who=CLI)
+
+
+class Opened(msgspec.Struct, Generic[Kind], frozen=True):
+    """The ledger, the endpoints in it, the changes to them, and the settings that lead there."""
+
+    pool: Pool
+    store: EndpointStore
+    changes: EndpointChanges
+    settings: Kind
+
 
 @asynccontextmanager
-async def opened(kind: type[Kind]) -> AsyncIterator[tuple[Pool, EndpointStore, Kind]]:
-    """Yield the ledger, the endpoints in it, and the settings of *kind* that lead there."""
+async def opened(kind: type[Kind]) -> AsyncIterator[Opened[Kind]]:
+    """Yield what the settings of *kind* lead to."""
     settings = settings_of(kind)
     pool = await open_pool(settings.database_url.reveal(), size=2)
     try:
-        yield pool, EndpointStore(settings.seal()), settings
+        store = EndpointStore(settings.seal())
+        intake = Intake(pool, store, EndpointBook(pool, store))
+        yield Opened(pool, store, EndpointChanges(pool, store, intake, settings), settings)
     finally:
         await pool.close()
 
 
-async def existing(connection: Any, store: EndpointStore, text: str, *, lock: bool = True) -> Endpoint:
-    """Return the endpoint whose id *text* is, locked for a change unless *lock* says otherwise.
+def id_of(text: str) -> UUID:
+    """Return the id that *text* is.
 
     Raises:
-        BadEndpoint: It is no id, or no endpoint's.
+        BadEndpoint: It is none.
     """
     try:
-        found = await store.get(connection, UUID(text), lock=lock)
+        return UUID(text)
     except ValueError:
         raise BadEndpoint("id", f"`{text}` is no id") from None
-    if found is None:
-        raise BadEndpoint("id", f"there is no endpoint {text}")
-    return found
-
-
-async def audit(connection: Any, what: str, endpoint: Endpoint) -> None:
-    """Write down what was done on the command line."""
-    await connection.execute(AUDIT, "cli", what, str(endpoint.id), "{}")

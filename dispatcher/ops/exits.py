@@ -12,6 +12,10 @@ EXIT_AWAY: Final = 69
 """`EX_UNAVAILABLE`: what the command needs does not answer, or is taken; the same command may work later."""
 
 
+EXIT_CRASHED: Final = 70
+"""`EX_SOFTWARE`: our own code failed; the same command will not work before it is mended."""
+
+
 def fail(sentence: str, code: int) -> NoReturn:
     """Say *sentence* and end with *code*."""
     sys.stderr.write(f"faxhook: {sentence}\n")

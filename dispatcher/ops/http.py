@@ -11,6 +11,7 @@ from dispatcher.metrics import Metrics
 from dispatcher.ops.api import Problem, answered, guard
 from dispatcher.ops.description.openapi import openapi
 from dispatcher.ops.description.operation import Described, Operation, add_operations
+from shared.http_server import AppRunner
 
 Problems = Callable[[], list[str]]
 
@@ -90,10 +91,14 @@ def ops_app(
     return app
 
 
+def _refuse(_reason: str) -> web.Response:
+    return Problem(400, "malformed", "the request is no HTTP that can be read").response()
+
+
 @asynccontextmanager
 async def serving(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
     """Serve *app* on *host*:*port* (0: any free port) and yield the port."""
-    runner = web.AppRunner(app, access_log=None)
+    runner = AppRunner(app, _refuse, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
     try:

@@ -6,10 +6,12 @@ written down of it but who asked for it.
 
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
 from dispatcher.channels import Attempt, Channel
+from dispatcher.ops.audit import write_audit
 from dispatcher.ops.endpoint_input import BadEndpoint
 from dispatcher.ops.words import cause_in_words, duration, printable
 from dispatcher.outcome import NotTried, Outcome, Told
@@ -117,6 +119,12 @@ async def send_sample(
         seconds=round(seconds, 6),
         answer="" if isinstance(outcome, NotTried) else printable(outcome.answer),
     )
+
+
+async def audit_sample(connection: Any, who: str, endpoint: Endpoint, outcome: SampleOutcome) -> None:
+    """Write down who sent a sample, and what came of it."""
+    details = {"type": outcome.type, "is_told": outcome.is_told}
+    await write_audit(connection, who, "endpoint.tested", endpoint.id, details)
 
 
 def _verdict(outcome: Outcome, seconds: float) -> str:

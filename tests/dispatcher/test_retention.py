@@ -285,6 +285,29 @@ async def test_answers_to_commands_are_forgotten_and_the_audit_is_not(bench: Ben
     assert await bench.pool.fetchval("SELECT count(*) FROM audit") == 1
 
 
+async def test_finished_jobs_are_forgotten_with_their_items_and_those_under_way_are_not(
+    bench: Bench, retention: Retention, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dispatcher.retention.ITEMS_PER_STEP", 2)
+    for number, finished_at in enumerate((datetime.now(UTC) - AGE, datetime.now(UTC), None)):
+        job_id = UUID(int=number)
+        await bench.pool.execute(
+            "INSERT INTO jobs (id, what, who, selection, created_at, finished_at, lease_until) "
+            "VALUES ($1, 'dead.replay', 'cli', '{}', '2020-01-01', $2, now())",
+            job_id,
+            finished_at,
+        )
+        await bench.pool.executemany(
+            "INSERT INTO job_items (job_id, letter_id, kind, state) VALUES ($1, $2, 'event', 'done')",
+            [(job_id, f"event-{item}") for item in range(5)],
+        )
+    await retention.prune()
+    kept = {UUID(int=1), UUID(int=2)}
+    assert {row["id"] for row in await bench.pool.fetch("SELECT id FROM jobs")} == kept
+    items = await bench.pool.fetch("SELECT job_id, count(*) AS count FROM job_items GROUP BY 1")
+    assert {row["job_id"]: row["count"] for row in items} == dict.fromkeys(kept, 5)
+
+
 async def in_state_of_one(bench: Bench) -> None:
     await bench.endpoint()
     await in_state(bench, an_old_event(1), "told")

@@ -30,6 +30,7 @@ import shared.backoff
 shared.backoff.DEFER_WAITS_SECONDS = (1.0, 2.0, 3.0, 4.0)  # type: ignore[misc]
 
 import dispatcher.__main__ as dispatcher_root
+import dispatcher.channels.opened
 import dispatcher.consume
 import dispatcher.consumer
 import dispatcher.deliver
@@ -194,7 +195,7 @@ def compose() -> None:
         root.MediaStore = PointedMedia  # type: ignore[misc]
     dispatcher.consumer.Channel = PointedChannel  # type: ignore[misc]
     dispatcher_root.Intake = PointedIntake  # type: ignore[misc]
-    dispatcher_root.WebhookChannel = PointedWebhooks  # type: ignore[misc]
+    dispatcher.channels.opened.WebhookChannel = PointedWebhooks  # type: ignore[misc]
     dispatcher_root.Sweeper = QuickSweeper  # type: ignore[misc]
     for name in ("claim", "record", "release"):
         setattr(ledger, name, _pointed(name, getattr(ledger, name)))

@@ -6,13 +6,13 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
+from dispatcher.ops.audit import write_audit
 from dispatcher.ops.console.door import Trouble, Visit
 from dispatcher.pool import Pool
 
 MOST_PER_PAGE: Final = 50
 MOST_ID: Final = 2**63 - 1
 
-WRITE: Final = "INSERT INTO audit (who, what, subject, details) VALUES ($1, $2, $3, $4::jsonb)"
 PAGE: Final = """
 SELECT id, at, who, what, subject, details FROM audit
 WHERE id < $1 AND ($2::text IS NULL OR subject = $2)
@@ -39,7 +39,7 @@ class Audit:
 
     async def write(self, who: str, what: str, subject: str, details: dict[str, Any]) -> None:
         """Write a line of its own; changes of other things write theirs in their transaction."""
-        await self._pool.execute(WRITE, who, what, subject, msgspec.json.encode(details).decode())
+        await write_audit(self._pool, who, what, subject, details)
 
     async def read(self, before: int, subject: str | None, most: int) -> list[Entry]:
         """Return the latest *most* entries below id *before*, of one *subject* or all."""

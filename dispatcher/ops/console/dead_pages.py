@@ -11,7 +11,9 @@ from aiohttp import web
 from dispatcher.ops.console.door import Trouble, Visit
 from dispatcher.ops.console.needs import group_path
 from dispatcher.ops.console.sources import Sources
-from dispatcher.ops.dead.letters import KINDS, DeadFilter, Job, Selection, What, status_of
+from dispatcher.ops.dead.letters import KINDS, DeadFilter
+from dispatcher.ops.dead.refusals import status_of
+from dispatcher.ops.dead.replays import Job, Selection, What
 from shared.domain import EventType, Provider
 from shared.errors import FaxhookError
 
@@ -125,7 +127,7 @@ class DeadPages:
                 404, "There is no such job", "The address names none. The latest stand under Dead letters."
             ) from None
         job: Job = await _asked(self._dead.job(job_id))
-        if job.state == "done":
+        if job.finished_at is not None:
             self._sources.forget()
         return job
 

@@ -15,11 +15,11 @@ from dispatcher.ops.console.audit import Audit
 from dispatcher.ops.console.door import Trouble, Visit
 from dispatcher.ops.console.endpoint_form import BLANK, fields_of, values_of
 from dispatcher.ops.console.sources import Sources
-from dispatcher.ops.endpoint_changes import Asked, EndpointChanges, NoSuchEndpoint
+from dispatcher.ops.endpoint_changes import Asked, EndpointChanges
 from dispatcher.ops.endpoint_fields import EndpointFields, shown
-from dispatcher.ops.endpoint_input import BadEndpoint
+from dispatcher.ops.endpoint_input import BadEndpoint, NoSuchEndpoint
 from dispatcher.ops.faxes.queries import DeliveryQuery
-from dispatcher.ops.sample_delivery import SampleOutcome, send_sample
+from dispatcher.ops.sample_delivery import SampleOutcome, audit_sample, send_sample
 from dispatcher.routing import Endpoint
 from shared.domain import EventType, Provider
 
@@ -140,9 +140,7 @@ class EndpointPages:
         given = visit.form.get("type", "")
         event_type = EventType(given) if given in set(EventType) else None
         outcome = await send_sample(endpoint, self._channels, event_type)
-        await self._audit.write(
-            visit.session.who, "endpoint.tested", str(endpoint.id), {"type": outcome.type, "is_told": outcome.is_told}
-        )
+        await audit_sample(self._sources.pool, visit.session.who, endpoint, outcome)
         return await self._page(visit, endpoint, values_of(endpoint), outcome=outcome)
 
     async def remove(self, visit: Visit) -> web.Response:

@@ -13,7 +13,8 @@ from dispatcher.ops.console.chart import Chart, chart, points
 from dispatcher.ops.console.door import Visit
 from dispatcher.ops.console.needs import group_path, needs
 from dispatcher.ops.console.sources import Sources
-from dispatcher.ops.dead.letters import DeadGroup, TakenByAnother
+from dispatcher.ops.dead.letters import DeadGroup
+from dispatcher.ops.dead.refusals import TakenByAnother
 from dispatcher.ops.endpoint_health import EndpointHealth
 from dispatcher.ops.queues.bodies import Queue, Queues
 from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from dispatcher.endpoint_store import EndpointStore
 from dispatcher.ops.console.remembered import Remembered
-from dispatcher.ops.dead.letters import DeadFilter, DeadGroups, DeadLetters
+from dispatcher.ops.dead.asked import DeadLetters
+from dispatcher.ops.dead.letters import DeadFilter, DeadGroups
 from dispatcher.ops.endpoint_health import EndpointHealth, EndpointHealthReader
 from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.ops.queues.history import QueueHistory

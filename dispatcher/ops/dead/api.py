@@ -9,26 +9,24 @@ from aiohttp import web
 
 from dispatcher.ops.api import WHO, Problem, answered, read_body, read_query
 from dispatcher.ops.commands import Answer, digest_of, run_once
-from dispatcher.ops.dead.letters import (
+from dispatcher.ops.dead.letters import DeadFilter, DeadGroups, DeadLetterDetail, DeadPage, DeadQuery
+from dispatcher.ops.dead.refusals import (
     BadSelection,
-    DeadFilter,
-    DeadGroups,
-    DeadLetterDetail,
-    DeadPage,
-    DeadQuery,
+    NothingMatches,
+    TakenByAnother,
+    UnknownJob,
+    UnknownLetter,
+    status_of,
+)
+from dispatcher.ops.dead.replays import (
     DiscardRequest,
     Job,
     JobPage,
     JobQuery,
-    NothingMatches,
     ReplayPreview,
     ReplayRequest,
     Selection,
-    TakenByAnother,
-    UnknownJob,
-    UnknownLetter,
     What,
-    status_of,
 )
 from dispatcher.ops.dead.service import DeadLetterService
 from dispatcher.ops.description.operation import Operation, add_operations

@@ -6,7 +6,8 @@ from typing import Final
 
 import msgspec
 
-from dispatcher.ops.dead.letters import BadSelection, DeadLetter
+from dispatcher.ops.dead.letters import DeadLetter
+from dispatcher.ops.dead.refusals import BadSelection
 
 NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands for a death whose time nobody said: those come last."""

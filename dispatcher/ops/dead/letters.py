@@ -1,4 +1,4 @@
-"""The words of dead letters as types, and what may be asked of them (`DeadLetters`). Pure data.
+"""The words of dead letters as types. Pure data.
 
 | kind | where it is | its id |
 |---|---|---|
@@ -10,31 +10,21 @@
 Every struct is a body of the HTTP API as it stands here.
 """
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal, Protocol
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 import msgspec
 
 from dispatcher.ops.cursor import MOST_PER_PAGE, Cursor, Limit
 from shared.domain import Provider
-from shared.errors import FaxhookError
 
 Kind = Literal["callback", "event", "delivery"]
 KINDS: Final[tuple[Kind, ...]] = ("callback", "event", "delivery")
 
-What = Literal["dead.replay", "dead.discard"]
-JobState = Literal["running", "waiting", "done", "stopped"]
-"""`waiting`: whoever was at it is gone; a dispatcher goes on with it by itself. `stopped`: a person ended it early."""
-
-MOST_IDS: Final = 1_000
-"""Named one by one in a request; more than that is what a filter is for."""
-
 NO_NULL: Final = "^[^\\u0000]*$"
 """Texts that the ledger can be asked for."""
 
-LetterId = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=NO_NULL)]
 Cause = Annotated[
     str, msgspec.Meta(min_length=1, max_length=100, pattern=NO_NULL, description="a cause's code, or a group's")
 ]
@@ -161,102 +151,10 @@ class DeadQuery(DeadFilter, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return DeadFilter(**{name: getattr(self, name) for name in DeadFilter.__struct_fields__})
 
 
-class JobQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many jobs."""
-
-    limit: Limit = 50
-
-
-class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is to be replayed or discarded: these ids, or what matches a filter when it is asked for. One of both."""
-
-    ids: tuple[str, ...] | None = None
-    filter: DeadFilter | None = None
-
-
-class EndpointCount(msgspec.Struct, frozen=True, kw_only=True):
-    """How many of a preview go to one endpoint, and whether it takes any now. `url` as in `DeadLetterDetail`."""
-
-    endpoint_id: UUID
-    url: str
-    is_ready: bool
-    count: int
-
-
-class ReplayPreview(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replay, or a discard, would do now; nothing has been done.
-
-    Attributes:
-        matched: The sum of the counts that follow.
-        count: Would be replayed (or discarded).
-        skipped_told: Were told meanwhile.
-        skipped_gone: Are dead no longer: replayed or discarded meanwhile.
-        skipped_taken: Another job is at them.
-        skipped_endpoint: Their endpoint is disabled or removed: they would die again. Not skipped by a discard.
-        endpoints: What `count` goes to; most first.
-        kinds: How many of `count` are of each kind.
-    """
-
-    what: What
-    matched: int
-    count: int
-    skipped_told: int
-    skipped_gone: int
-    skipped_taken: int
-    skipped_endpoint: int
-    endpoints: list[EndpointCount]
-    kinds: dict[str, int]
-
-
-class JobFailure(msgspec.Struct, frozen=True, kw_only=True):
-    """A dead letter that stays one, and why."""
-
-    id: str
-    reason: str
-
-
-class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A replay or discard that is under way or was done; it survives the process that does it.
-
-    At every moment `total` is `done` + `skipped_*` + `failed` + `left`.
-
-    Attributes:
-        done: Replayed, or discarded.
-        failures: Some of what failed, at most 20.
-        seconds: From its beginning to its end, or to now.
-    """
-
-    id: UUID
-    what: What
-    state: JobState
-    who: str
-    selection: Selection
-    reason: str | None = None
-    total: int
-    left: int
-    done: int
-    skipped_told: int
-    skipped_gone: int
-    skipped_taken: int
-    skipped_endpoint: int
-    failed: int
-    failures: list[JobFailure] = []
-    created_at: datetime
-    finished_at: datetime | None = None
-    seconds: float
-
-
 class DeadPage(msgspec.Struct, frozen=True, kw_only=True):
     """A page of dead letters, latest death first; `next` is the cursor of the following one."""
 
     items: list[DeadLetter]
-    next: str | None = None
-
-
-class JobPage(msgspec.Struct, frozen=True, kw_only=True):
-    """The latest jobs, the newest first; `next` is always None."""
-
-    items: list[Job]
     next: str | None = None
 
 
@@ -265,109 +163,3 @@ class DeadGroups(msgspec.Struct, frozen=True, kw_only=True):
 
     items: list[DeadGroup]
     next: str | None = None
-
-
-class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The body of `POST /v1/dead-letters/replay`: `ids` or `filter`."""
-
-    ids: Annotated[list[LetterId], msgspec.Meta(min_length=1, max_length=MOST_IDS)] | None = None
-    filter: DeadFilter | None = None
-    dry_run: bool = False
-    command_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=NO_NULL)] | None = None
-
-
-class DiscardRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The body of `POST /v1/dead-letters/discard`: `ids` or `filter`, and why; the reason stays in the audit."""
-
-    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=500, pattern=NO_NULL)]
-    ids: Annotated[list[LetterId], msgspec.Meta(min_length=1, max_length=MOST_IDS)] | None = None
-    filter: DeadFilter | None = None
-    dry_run: bool = False
-    command_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=NO_NULL)] | None = None
-
-
-class UnknownLetter(FaxhookError):
-    """There is and was no such dead letter (404)."""
-
-    code = "dead_letter_not_found"
-
-
-class NothingMatches(FaxhookError):
-    """No dead letter matches (404): nothing was changed."""
-
-    code = "nothing_matches"
-
-
-class UnknownJob(FaxhookError):
-    """There is no such job (404)."""
-
-    code = "job_not_found"
-
-
-class TakenByAnother(FaxhookError):
-    """Somebody else browses or replays the same at this moment (409): try again."""
-
-    code = "taken_by_another"
-
-
-class BadSelection(FaxhookError):
-    """The request names neither ids nor a filter, or both, or a cursor that is none (422)."""
-
-    code = "bad_selection"
-
-
-class DeadLetters(Protocol):
-    """What may be asked. *who* is written into the audit: `operator`, `cli`, a console's user.
-
-    Everything raises `TakenByAnother` if somebody holds a dead-letter queue for longer than a moment, and what the
-    stores raise when they are away.
-    """
-
-    async def page(self, wanted: DeadFilter, after: str | None, most: int) -> DeadPage:
-        """Return at most *most* letters, after the cursor; raise `BadSelection` if that is none."""
-
-    async def groups(self, wanted: DeadFilter) -> DeadGroups:
-        """Return the letters grouped by kind and cause."""
-
-    async def show(self, letter_id: str) -> DeadLetterDetail:
-        """Return one; raise `UnknownLetter`."""
-
-    async def preview(self, what: What, selection: Selection) -> ReplayPreview:
-        """Return what it would do now, changing nothing; raise `UnknownLetter`."""
-
-    async def begin(self, what: What, selection: Selection, *, who: str, reason: str | None = None) -> Job:
-        """Write down which letters it is about, and begin to work them off in the background.
-
-        What somebody began with the same selection and left is gone on with instead.
-
-        Raises:
-            UnknownLetter: An id is none of a dead letter; nothing is changed.
-            NothingMatches: Nothing matches the filter.
-            TakenByAnother: Another job is at all of them.
-        """
-
-    async def wait(self, job_id: UUID, most_seconds: float | None) -> Job:
-        """Wait until this process is done with a job, at most so long; return it as it stands then."""
-
-    async def stop(self, job_id: UUID, *, who: str) -> Job:
-        """End a job early: what it has not come to stays dead; raise `UnknownJob`."""
-
-    async def job(self, job_id: UUID) -> Job:
-        """Return a job; raise `UnknownJob`."""
-
-    async def jobs(self, most: int = 50) -> list[Job]:
-        """Return the latest jobs, newest first."""
-
-
-def status_of(error: FaxhookError) -> int:
-    """Return the HTTP status that says *error*."""
-    return _STATUS.get(type(error), 422)
-
-
-_STATUS: Final[Mapping[type[FaxhookError], int]] = {
-    UnknownLetter: 404,
-    NothingMatches: 404,
-    UnknownJob: 404,
-    TakenByAnother: 409,
-    BadSelection: 422,
-}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from dispatcher.ops.dead import deliveries
+from dispatcher.ops.dead import fates
 from dispatcher.ops.dead.queues import DeadQueues
 from dispatcher.pool import Pool
 from shared.broker import WORK_DELIVERIES
@@ -55,7 +55,7 @@ class Pace:
             return
         began = loop.time()
         while True:
-            self._under_way = await deliveries.under_way(self._pool, self._under_way)
+            self._under_way = await fates.under_way(self._pool, self._under_way)
             if len(self._under_way) < MOST_UNDER_WAY:
                 return
             if loop.time() - began >= NOBODY_SECONDS:

@@ -12,8 +12,9 @@ from typing import Final
 
 import asyncpg
 
-from dispatcher.ops.dead.letters import Kind, TakenByAnother
+from dispatcher.ops.dead.letters import Kind
 from dispatcher.ops.dead.reading import QUEUES
+from dispatcher.ops.dead.refusals import TakenByAnother
 from dispatcher.pool import COMMAND_TIMEOUT_SECONDS, Pool
 from shared.amqp import Channel, Delivered, connected
 

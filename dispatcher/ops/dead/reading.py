@@ -67,6 +67,14 @@ def read(kind: Kind, message: Delivered) -> Found:
             return _read_delivery(message)
 
 
+def copied_id(message: Delivered) -> UUID | None:
+    """Return the delivery whose copy of ours *message* of `dead.deliveries` is; None if it is none. Quick."""
+    try:
+        return msgspec.json.decode(message.body, type=DeadDelivery).delivery_id
+    except UNREADABLE:
+        return None
+
+
 def fits(letter: DeadLetter, wanted: DeadFilter, now: datetime) -> bool:
     """Does *letter* match *wanted*? What a letter does not say matches no filter that asks for it."""
     age_seconds = None if letter.died_at is None else (now - letter.died_at).total_seconds()

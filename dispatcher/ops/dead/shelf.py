@@ -1,7 +1,8 @@
 """What lies in the dead-letter queues and nowhere else, as letters; looked at again when it may have changed.
 
-In `dead.deliveries` most messages are copies of what the ledger says: they are not letters of their own, and it needs
-no look as long as there are as many as there are dead deliveries.
+In `dead.deliveries` most messages are copies of what the ledger says: they are not letters of their own, and a list
+needs no look as long as there are as many as there are dead deliveries. So a list does not show a stray letter while
+exactly as many copies are lost; a preview, a replay and a discard always look, and lists show what they found.
 """
 
 import asyncio
@@ -14,10 +15,12 @@ import msgspec
 
 from dispatcher.ops.dead import deliveries
 from dispatcher.ops.dead.deliveries import Standing
-from dispatcher.ops.dead.letters import KINDS, DeadLetter, Kind
+from dispatcher.ops.dead.letters import KINDS, DeadFilter, DeadLetter, Kind
 from dispatcher.ops.dead.queues import DeadQueues
-from dispatcher.ops.dead.reading import QUEUES, Copy, Found, read
+from dispatcher.ops.dead.reading import QUEUES, Copy, Found, copied_id, fits, read
 from dispatcher.pool import Pool
+from shared.amqp import Delivered
+from shared.domain import utc_now
 
 LOOK_SHARE: Final = 10.0
 """A look that took a second is not repeated for ten times as long: looking must not become the work."""
@@ -102,13 +105,21 @@ class Shelf:
         looks = await asyncio.gather(*(self._letters(each, fresh=fresh) for each in wanted))
         return {letter_id: letter for look in looks for letter_id, letter in look.items()}
 
+    async def matching(self, wanted: DeadFilter, *, fresh: bool = False) -> list[DeadLetter]:
+        """Return those of the letters that match *wanted*."""
+        now = utc_now()
+        letters = await self.letters(wanted.kind, fresh=fresh)
+        return [letter for letter in letters.values() if fits(letter, wanted, now)]
+
     async def _letters(self, kind: Kind, *, fresh: bool) -> dict[str, DeadLetter]:
         async with self._looking[kind]:
-            fingerprint = await self._fingerprint(kind)
+            ready, fingerprint = await self._fingerprint(kind)
             known = self._looks.get(kind)
-            if fingerprint == 0:
+            if not ready:
                 return {}
-            if known is not None and not fresh:
+            if not fresh and fingerprint == 0:
+                return known.letters if known is not None and known.fingerprint == 0 else {}
+            if not fresh and known is not None:
                 age = time.monotonic() - known.at
                 if age < known.seconds * LOOK_SHARE or (known.fingerprint == fingerprint and age < LOOK_AGAIN_SECONDS):
                     return known.letters
@@ -118,21 +129,32 @@ class Shelf:
             self._looks[kind] = _Look(fingerprint, now, now - started, letters)
             return letters
 
-    async def _fingerprint(self, kind: Kind) -> int:
-        """Return what changes when the letters of the queue do; 0 if there are none."""
+    async def _fingerprint(self, kind: Kind) -> tuple[int, int]:
+        """Return how many messages the queue holds, and what changes when its letters do: 0 if all are copies."""
         ready, _ = await self._queues.count(QUEUES[kind])
         if kind != "delivery" or not ready:
-            return ready
-        return ready - await deliveries.count_dead(self._pool)
+            return ready, ready
+        return ready, ready - await deliveries.count_dead(self._pool)
 
     async def _look(self, kind: Kind) -> dict[str, DeadLetter]:
         async with self._queues.hold(kind) as held:
-            messages = [read(kind, message) async for message in held.messages()]
-        if kind != "delivery":
-            return {found.letter.id: found.letter for found in messages}
-        known, roles_of_messages = await roles(self._pool, messages)
+            messages = [message async for message in held.messages()]
+        if kind == "delivery":
+            return await self._of_deliveries(messages)
+        return {found.letter.id: found.letter for found in (read(kind, message) for message in messages)}
+
+    async def _of_deliveries(self, messages: Sequence[Delivered]) -> dict[str, DeadLetter]:
+        """Return the letters among them; copies of what the ledger knows are none, and sorted out by their ids."""
+        ids = [copied_id(message) for message in messages]
+        unknown = await deliveries.unknown(self._pool, [each for each in ids if each is not None])
+        doubtful = [
+            read("delivery", message)
+            for message, each in zip(messages, ids, strict=True)
+            if each is None or each in unknown
+        ]
+        known, roles_of_messages = await roles(self._pool, doubtful)
         return {
             found.letter.id: shown(found, None if found.copy is None else known.get(found.copy.delivery_id))
-            for found, role in zip(messages, roles_of_messages, strict=True)
+            for found, role in zip(doubtful, roles_of_messages, strict=True)
             if role == "letter"
         }

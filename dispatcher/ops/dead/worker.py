@@ -19,14 +19,17 @@ from uuid import UUID
 import msgspec
 
 from dispatcher.messages import DeliveryMessage, Publishing, publish_until_kept
-from dispatcher.ops.dead import deliveries, jobs
+from dispatcher.ops.audit import write_audit
+from dispatcher.ops.dead import deliveries, fates, job_items, jobs
 from dispatcher.ops.dead.deliveries import Standing
-from dispatcher.ops.dead.jobs import Item, Lost, Moved
-from dispatcher.ops.dead.letters import Job, Kind, TakenByAnother
+from dispatcher.ops.dead.job_items import Item, Moved
+from dispatcher.ops.dead.letters import Kind
 from dispatcher.ops.dead.mend import Mender, NotMended
 from dispatcher.ops.dead.pace import TOGETHER, Pace
 from dispatcher.ops.dead.queues import ALL_AT_ONCE, DeadQueues, HeldQueue
 from dispatcher.ops.dead.reading import QUEUES, Found, read
+from dispatcher.ops.dead.refusals import TakenByAnother
+from dispatcher.ops.dead.replays import Job
 from dispatcher.ops.dead.shelf import role_of
 from dispatcher.pool import Pool
 from shared.amqp import Delivered
@@ -39,8 +42,6 @@ ROUND_SECONDS: Final = 2.0
 
 RENEW_SECONDS: Final = 3.0
 _LOOKED_AT_ONCE: Final = 200
-
-AUDIT: Final = "INSERT INTO audit (who, what, subject, details) VALUES ($1, $2, $3, $4::jsonb)"
 
 Progress = Callable[[Job], Awaitable[None]]
 
@@ -101,7 +102,7 @@ class Worker:
 
     async def _work(self, job_id: UUID, progress: Progress | None) -> Job:
         job = await jobs.get(self._pool, job_id)
-        await self._publish(job_id, await jobs.unpublished(self._pool, job_id))
+        await self._publish(job_id, await job_items.unpublished(self._pool, job_id))
         while await self._some_deliveries(job):
             await self._tell(job_id, progress)
         for kind in ("callback", "event", "delivery"):
@@ -132,7 +133,7 @@ class Worker:
         await self._pace.room()
         async with self._pool.acquire() as connection, connection.transaction():
             await jobs.renew(connection, job.id, self._holder)
-            settled, moved = await jobs.move(connection, job.id, job.what, BATCH)
+            settled, moved = await job_items.move(connection, job.id, job.what, BATCH)
         await self._publish(job.id, moved)
         return settled > 0
 
@@ -144,7 +145,7 @@ class Worker:
             await self._pace.next(len(together))
             await asyncio.gather(*(self._publish_one(each) for each in together))
         self._pace.sent([each.delivery_id for each in moved])
-        await jobs.settle(self._pool, job_id, [(each.letter_id, "done", None) for each in moved])
+        await job_items.settle(self._pool, job_id, [(each.letter_id, "done", None) for each in moved])
 
     async def _publish_one(self, moved: Moved) -> None:
         body = msgspec.json.encode(DeliveryMessage(moved.delivery_id, moved.attempt))
@@ -158,8 +159,8 @@ class Worker:
         Messages that are there again though they were taken out are found by counting, and taken out once more: their
         items are done, so nothing else happens to them.
         """
-        items = {item.letter_id: item for item in await jobs.of_queues(self._pool, job.id) if item.kind == kind}
-        takes_copies = kind == "delivery" and (bool(items) or await jobs.has_deliveries(self._pool, job.id))
+        items = {item.letter_id: item for item in await job_items.of_queues(self._pool, job.id) if item.kind == kind}
+        takes_copies = kind == "delivery" and (bool(items) or await job_items.has_deliveries(self._pool, job.id))
         if not items and not takes_copies:
             return False
         begun = _Round(job, kind, items, asyncio.get_running_loop().time() + ROUND_SECONDS)
@@ -174,7 +175,7 @@ class Worker:
             if item.state == "waiting" and item.letter_id not in begun.seen
         ]
         if unseen:
-            await jobs.settle(self._pool, job.id, unseen)
+            await job_items.settle(self._pool, job.id, unseen)
         ready, _ = await self._queues.count(QUEUES[kind])
         return begun.is_cut or (held.removed > 0 and ready > held.expected)
 
@@ -216,7 +217,7 @@ class Worker:
             begun.done.add(found.letter.id)
             return True
         begun.failed.add(found.letter.id)
-        await jobs.settle(self._pool, begun.job.id, [(found.letter.id, "failed", reason)])
+        await job_items.settle(self._pool, begun.job.id, [(found.letter.id, "failed", reason)])
         return False
 
     async def _do(self, begun: "_Round", message: Delivered, found: Found, standing: Standing | None) -> str | None:
@@ -227,18 +228,18 @@ class Worker:
                 await self._mender.mend(begun.kind, message.body, found, standing)
             except NotMended as error:
                 return str(error)
-            await jobs.settle(self._pool, begun.job.id, [(found.letter.id, "done", None)])
+            await job_items.settle(self._pool, begun.job.id, [(found.letter.id, "done", None)])
             return None
         async with self._pool.acquire() as connection, connection.transaction():
             await jobs.renew(connection, begun.job.id, self._holder)
             if (
                 found.copy is not None
                 and standing is not None
-                and not await connection.fetchval(deliveries.DISCARD_OWED, found.copy.delivery_id)
+                and not await connection.fetchval(fates.DISCARD_OWED, found.copy.delivery_id)
             ):
                 return "it is being attempted at this moment"
-            await connection.execute(AUDIT, begun.job.who, "dead.discarded", found.letter.id, _details(begun, found))
-            await jobs.settle(connection, begun.job.id, [(found.letter.id, "done", None)])
+            await write_audit(connection, begun.job.who, "dead.discarded", found.letter.id, _details(begun, found))
+            await job_items.settle(connection, begun.job.id, [(found.letter.id, "done", None)])
         return None
 
 
@@ -256,16 +257,12 @@ class _Round:
         self.is_cut = False
 
 
-def _details(begun: _Round, found: Found) -> str:
-    details: dict[str, Any] = {
-        "job": str(begun.job.id),
+def _details(begun: _Round, found: Found) -> dict[str, Any]:
+    return {
+        "job": begun.job.id,
         "reason": begun.job.reason,
         "kind": begun.kind,
         "cause": found.letter.cause,
         "event_id": found.letter.event_id,
         "sha256": found.digest,
     }
-    return msgspec.json.encode(details).decode()
-
-
-__all__ = ["AUDIT", "Gentle", "Lost", "Progress", "Worker"]

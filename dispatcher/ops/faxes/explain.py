@@ -16,11 +16,15 @@ CLOCKS_APART: Final = timedelta(seconds=2)
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """What the ledger says of a delivery, as far as it explains how it stands."""
+    """What the ledger says of a delivery, as far as it explains how it stands.
+
+    `attempts_before_replay`: those of `attempts_made` that were made before it was replayed last; 0 if it never was.
+    """
 
     state: DeliveryState
     reason: str | None
     attempts_made: int
+    attempts_before_replay: int = 0
     due_at: datetime
     lease_until: datetime | None
     sweeps: int
@@ -52,14 +56,18 @@ def explain(standing: Standing, now: datetime) -> str:
             reason = standing.reason or ""
             return f"not sent: {SKIPPED.get(reason, reason or 'nobody wrote down why')}"
         case "dead":
-            tried = counted(standing.attempts_made, "attempt") if standing.attempts_made else "no attempt"
+            lately, before = _attempts(standing)
+            tried = counted(lately, "attempt") if lately else "no attempt"
+            tried += f" since its replay, {before} before" if before else ""
             return f"given up after {tried}: {cause_in_words(standing.reason)}"
     return f"not told yet: {_what_next(standing, now)}"
 
 
 def _what_next(standing: Standing, now: datetime) -> str:
     attempt = f"attempt {standing.attempts_made + 1}"
-    so_far = f"{counted(standing.attempts_made, 'attempt')} failed; " if standing.attempts_made else ""
+    lately, before = _attempts(standing)
+    so_far = f"replayed after {counted(before, 'attempt')}; " if before else ""
+    so_far += f"{counted(lately, 'attempt')} failed; " if lately else ""
     if is_leased(standing, now):
         return f"{so_far}a dispatcher is at {attempt}, or holds it in the endpoint's lane"
     if standing.lease_until is not None:
@@ -69,10 +77,15 @@ def _what_next(standing: Standing, now: datetime) -> str:
         why = "was removed" if standing.endpoint_is_removed else "is disabled"
         return f"{so_far}its endpoint {why}, so it becomes a dead letter when {attempt} is due, {_due(standing, now)}"
     if standing.due_at > now:
-        held_back = "" if so_far else "held back (a full lane, an open circuit, or our own trouble); "
+        held_back = "" if lately else "held back (a full lane, an open circuit, or our own trouble); "
         return f"{so_far}{held_back}{attempt} is due {_due(standing, now)}"
     swept = f", and was put back {counted(standing.sweeps, 'time')} without progress" if standing.sweeps else ""
     return f"{so_far}{attempt} was due {_due(standing, now)} and waits for a dispatcher{swept}"
+
+
+def _attempts(standing: Standing) -> tuple[int, int]:
+    """Return how many were made since it was replayed, if it was, and how many before."""
+    return standing.attempts_made - standing.attempts_before_replay, standing.attempts_before_replay
 
 
 def _due(standing: Standing, now: datetime) -> str:

@@ -20,7 +20,7 @@ from shared.domain import Direction, EventType, Provider, decode_event
 
 DELIVERY_COLUMNS: Final = """
 d.id, d.event_id, d.endpoint_id, d.state, d.reason, d.attempts, d.created_at, d.settled_at, d.due_at, d.lease_until,
-d.sweeps, endpoints.url, endpoints.enabled, endpoints.removed_at
+d.sweeps, d.budget_from, endpoints.url, endpoints.enabled, endpoints.removed_at
 """
 """What `delivery_of` reads: *d* joined with its endpoint."""
 
@@ -86,6 +86,7 @@ def _delivery_fields(row: Any, now: datetime) -> dict[str, Any]:
         state=row["state"],
         reason=row["reason"],
         attempts_made=row["attempts"],
+        attempts_before_replay=row["budget_from"],
         due_at=row["due_at"],
         lease_until=row["lease_until"],
         sweeps=row["sweeps"],

@@ -8,9 +8,9 @@ import msgspec
 from dispatcher.pool import Pool
 
 OWED: Final = """
-SELECT state, attempts, lease_until > now() AS is_leased, due_at > now() AS is_waiting, count(*) AS count,
-       min(due_at) AS next_due_at
-FROM deliveries WHERE state IN ('pending', 'retrying') GROUP BY 1, 2, 3, 4
+SELECT attempts - budget_from AS attempts, lease_until > now() AS is_leased, due_at > now() AS is_waiting,
+       count(*) AS count, min(due_at) AS next_due_at
+FROM deliveries WHERE state IN ('pending', 'retrying') GROUP BY 1, 2, 3
 """
 OLDEST_DEAD: Final = "SELECT min(settled_at) FROM deliveries WHERE state = 'dead'"
 LATEST_TAKEN: Final = "SELECT received_at FROM events ORDER BY recorded_at DESC LIMIT 1"
@@ -23,8 +23,8 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
         owed: Deliveries that are pending or retrying.
         overdue: Those of them that are due and that no live process holds.
         overdue_since: When the oldest of these was due.
-        retries: When the next retry is due, by attempts made so far.
-        held_back: When the next delivery is due that was put back before its first attempt.
+        retries: When the next retry is due, by attempts made so far (since it was replayed, if it was).
+        held_back: When the next delivery is due that was put back before its first attempt, or the first of a replay.
         oldest_dead: When the oldest dead delivery died.
         latest_taken: When the event that was taken into the ledger last was received.
     """
@@ -46,7 +46,7 @@ async def read_waiting(pool: Pool) -> Waiting:
     waiting = [row for row in free if row["is_waiting"]]
     retries: dict[int, datetime] = {}
     for row in waiting:
-        if row["state"] == "retrying":
+        if row["attempts"]:
             known = retries.get(row["attempts"], row["next_due_at"])
             retries[row["attempts"]] = min(known, row["next_due_at"])
     return Waiting(
@@ -54,7 +54,7 @@ async def read_waiting(pool: Pool) -> Waiting:
         overdue=sum(row["count"] for row in overdue),
         overdue_since=min((row["next_due_at"] for row in overdue), default=None),
         retries=retries,
-        held_back=min((row["next_due_at"] for row in waiting if row["state"] == "pending"), default=None),
+        held_back=min((row["next_due_at"] for row in waiting if not row["attempts"]), default=None),
         oldest_dead=await pool.fetchval(OLDEST_DEAD),
         latest_taken=await pool.fetchval(LATEST_TAKEN),
     )

@@ -1,45 +1,12 @@
 """`/v1/endpoints`: set, shown without secrets, changed once however often asked, refused with the field's name."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
-from typing import Any
 
-import aiohttp
-import pytest
+from apis import Api
 from dispatchers import STORE, Bench, an_event
 
 from dispatcher.routing import FaxMatch
 from shared.ids import uuid7
-from shared.service import Stop
-
-Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
-TOKEN = {"Authorization": "Bearer ops-token"}
-
-
-class Api:
-    """A client with a token."""
-
-    def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
-        self._http = http
-        self._url = url
-
-    async def ask(
-        self, method: str, path: str, body: Any = None, headers: dict[str, str] = TOKEN
-    ) -> tuple[int, dict[str, Any]]:
-        async with self._http.request(method, self._url + path, json=body, headers=headers) as response:
-            if response.status >= 400:
-                assert response.content_type == "application/problem+json"
-            return response.status, await response.json(content_type=None)
-
-
-@pytest.fixture
-async def api(dispatching: Dispatching, unused_tcp_port: int) -> AsyncIterator[Api]:
-    async with (
-        dispatching(OPS_TOKEN="ops-token", OPS_READ_TOKEN="read-token"),
-        aiohttp.ClientSession() as http,
-    ):
-        yield Api(http, f"http://127.0.0.1:{unused_tcp_port}")
 
 
 async def test_an_endpoint_is_added_shown_changed_and_removed_and_its_token_is_shown_once(

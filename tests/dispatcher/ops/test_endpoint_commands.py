@@ -1,35 +1,16 @@
 """`faxhook endpoints`: added, listed, changed and removed on the command line, with the checks of the API."""
 
-import asyncio
 from typing import Any
 
 import asyncpg
 import msgspec
 import pytest
+from apis import faxhook
 from dispatchers import SECRETS_KEY
-from typer.testing import CliRunner
-
-from dispatcher.ops.cli import app
-
-
-@pytest.fixture
-def environment(database_url: str) -> dict[str, str]:
-    return {
-        "AMQP_URL": "amqp://unused/",
-        "DATABASE_URL": database_url,
-        "SECRETS_KEY": SECRETS_KEY,
-        "EGRESS_ALLOW_NETWORKS": "127.0.0.0/8",
-    }
-
-
-async def faxhook(environment: dict[str, str], *arguments: str) -> tuple[int, str, str]:
-    """Run the command in a thread, where it has a loop of its own."""
-    result = await asyncio.to_thread(CliRunner().invoke, app, ["endpoints", *arguments], env=environment)
-    return result.exit_code, result.stdout, result.stderr
 
 
 async def as_json(environment: dict[str, str], *arguments: str) -> Any:
-    code, said, complained = await faxhook(environment, *arguments, "--json")
+    code, said, complained = await faxhook(environment, "endpoints", *arguments, "--json")
     assert code == 0, complained
     return msgspec.json.decode(said)
 
@@ -47,11 +28,31 @@ async def test_an_endpoint_is_added_listed_changed_and_removed(environment: dict
     assert (await as_json(environment, "list"))["items"] == []
 
 
+async def test_the_audit_names_the_command_line_and_the_fields_and_no_value(
+    environment: dict[str, str], database_url: str
+) -> None:
+    added = await as_json(environment, "add", "http://user:secret@127.0.0.1:1/hook")
+    await as_json(environment, "set", added["id"], "--inflight", "--token", "a-secret-token")
+    await as_json(environment, "tokens", added["id"], "--add")
+    await as_json(environment, "remove", added["id"])
+    connection = await asyncpg.connect(database_url)
+    rows = await connection.fetch("SELECT who, what, subject, details FROM audit ORDER BY id")
+    await connection.close()
+    assert {(row["who"], row["subject"]) for row in rows} == {("cli", added["id"])}
+    assert [(row["what"], msgspec.json.decode(row["details"])["fields"]) for row in rows] == [
+        ("endpoint.added", []),
+        ("endpoint.changed", ["tokens", "inflight"]),
+        ("endpoint.token_add", []),
+        ("endpoint.removed", []),
+    ]
+    assert "secret" not in str(rows)
+
+
 async def test_people_see_the_token_once_and_a_table_without_it(environment: dict[str, str]) -> None:
-    code, said, _ = await faxhook(environment, "add", "http://user:secret@127.0.0.1:1/hook")
+    code, said, _ = await faxhook(environment, "endpoints", "add", "http://user:secret@127.0.0.1:1/hook")
     token = said.partition("token (shown once): ")[2].split()[0]
     assert (code, len(token) > 20) == (0, True)
-    _, table, _ = await faxhook(environment, "list")
+    _, table, _ = await faxhook(environment, "endpoints", "list")
     (endpoint,) = (await as_json(environment, "list"))["items"]
     assert endpoint["id"] in table, "whole, to be copied"
     assert "user:***@127.0.0.1" in "".join(line.split("│")[2].strip() for line in table.splitlines() if "│" in line)
@@ -64,25 +65,25 @@ async def test_a_mail_address_gets_no_token(environment: dict[str, str]) -> None
 
 
 @pytest.mark.parametrize(
-    ("arguments", "field"),
+    ("arguments", "beginning"),
     [
-        (("add", "ftp://example.com/"), "url"),
-        (("add", "http://10.0.0.1/"), "url"),
-        (("add", "http://127.0.0.1/", "--format", "fax-v9"), "format"),
-        (("add", "http://127.0.0.1/", "--direction", "up"), "direction"),
-        (("add", "http://127.0.0.1/", "--number", "5551234"), "match"),
-        (("add", "http://127.0.0.1/", "--fax", "phaxio"), "match"),
-        (("add", "http://127.0.0.1/", "--format", "telnyx-v2", "--token", "short"), "tokens"),
-        (("set", "nonsense", "--disable"), "id"),
-        (("remove", "01a202c2-ec88-7d71-b7ab-9004d99a8e15"), "id"),
+        (("add", "ftp://example.com/"), "url: "),
+        (("add", "http://10.0.0.1/"), "url: "),
+        (("add", "http://127.0.0.1/", "--format", "fax-v9"), "format: "),
+        (("add", "http://127.0.0.1/", "--direction", "up"), "direction: "),
+        (("add", "http://127.0.0.1/", "--number", "5551234"), "match: "),
+        (("add", "http://127.0.0.1/", "--fax", "phaxio"), "match: "),
+        (("add", "http://127.0.0.1/", "--format", "telnyx-v2", "--token", "short"), "tokens: "),
+        (("set", "nonsense", "--disable"), "id: `nonsense` is no id"),
+        (("remove", "01a202c2-ec88-7d71-b7ab-9004d99a8e15"), "there is no endpoint 01a202c2-ec88"),
     ],
 )
-async def test_what_is_wrong_is_refused_with_exit_65_naming_the_field_and_nothing_is_written(
-    environment: dict[str, str], database_url: str, arguments: tuple[str, ...], field: str
+async def test_what_is_wrong_is_refused_with_exit_65_naming_what_and_nothing_is_written(
+    environment: dict[str, str], database_url: str, arguments: tuple[str, ...], beginning: str
 ) -> None:
-    code, _, complained = await faxhook(environment, *arguments)
+    code, _, complained = await faxhook(environment, "endpoints", *arguments)
     assert code == 65, complained
-    assert complained.startswith(f"faxhook: {field}: ")
+    assert complained.startswith(f"faxhook: {beginning}")
     connection = await asyncpg.connect(database_url)
     assert await connection.fetchval("SELECT count(*) FROM endpoints") == 0
     await connection.close()
@@ -91,7 +92,7 @@ async def test_what_is_wrong_is_refused_with_exit_65_naming_the_field_and_nothin
 async def test_a_key_that_does_not_fit_is_exit_78_naming_the_variable(environment: dict[str, str]) -> None:
     await as_json(environment, "add", "http://127.0.0.1/")
     other = {**environment, "SECRETS_KEY": SECRETS_KEY.replace("q", "r")}
-    code, _, complained = await faxhook(other, "list")
+    code, _, complained = await faxhook(other, "endpoints", "list")
     assert (code, "SECRETS_KEY" in complained) == (78, True)
     rotated = {**environment, "SECRETS_KEY": f"{other['SECRETS_KEY']},{SECRETS_KEY}"}
     assert len((await as_json(rotated, "list"))["items"]) == 1
@@ -99,6 +100,6 @@ async def test_a_key_that_does_not_fit_is_exit_78_naming_the_variable(environmen
 
 async def test_with_a_proxy_a_name_that_cannot_be_resolved_here_is_taken(environment: dict[str, str]) -> None:
     url = "https://only.the-proxy.knows.invalid/hook"
-    assert (await faxhook(environment, "add", url))[0] == 65
+    assert (await faxhook(environment, "endpoints", "add", url))[0] == 65
     added = await as_json({**environment, "EGRESS_PROXY": "http://user:pass@127.0.0.1:1"}, "add", url)
     assert added["url"] == url

@@ -1,6 +1,5 @@
 """How endpoints are doing: told, failing since when, owed, dead; a test delivery; new tokens. API and command line."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
@@ -11,13 +10,12 @@ import asyncpg
 import msgspec
 import pytest
 from aiohttp import web
-from dispatchers import SECRETS_KEY, STORE, Bench, an_event
+from apis import faxhook
+from dispatchers import STORE, Bench, an_event
 from ledgers import endpoint, take
 from receiver import Receiver
-from typer.testing import CliRunner
 
 from dispatcher.ledger import Record, record
-from dispatcher.ops.cli import app
 from dispatcher.ops.endpoint_health import EndpointHealth, EndpointHealthReader
 from shared.domain import utc_now
 from shared.ids import uuid7
@@ -101,11 +99,11 @@ async def test_disabled_and_gone_are_two_things_and_enabling_forgets_the_410(
     made = await endpoint(pool)
     await STORE.gone(pool, made.id)
     assert (await health(pool)).verdict == "gone"
-    assert (await faxhook(environment, "set", str(made.id), "--disable"))[0] == 0
+    assert (await faxhook(environment, "endpoints", "set", str(made.id), "--disable"))[0] == 0
     assert (await health(pool)).verdict == "gone", "disabling what is gone changes nothing"
-    assert (await faxhook(environment, "set", str(made.id), "--enable"))[0] == 0
+    assert (await faxhook(environment, "endpoints", "set", str(made.id), "--enable"))[0] == 0
     assert (await health(pool)).verdict == "idle"
-    assert (await faxhook(environment, "set", str(made.id), "--disable"))[0] == 0
+    assert (await faxhook(environment, "endpoints", "set", str(made.id), "--disable"))[0] == 0
     assert (await health(pool)).verdict == "disabled"
 
 
@@ -115,32 +113,16 @@ async def test_many_endpoints_are_read_in_few_statements(pool: asyncpg.Pool, mon
     assert set(await EndpointHealthReader(pool).of()) == ids
 
 
-@pytest.fixture
-def environment(database_url: str) -> dict[str, str]:
-    return {
-        "AMQP_URL": "amqp://unused/",
-        "DATABASE_URL": database_url,
-        "SECRETS_KEY": SECRETS_KEY,
-        "EGRESS_ALLOW_NETWORKS": "127.0.0.0/8",
-        "COLUMNS": "160",
-    }
-
-
-async def faxhook(environment: dict[str, str], *arguments: str) -> tuple[int, str, str]:
-    result = await asyncio.to_thread(CliRunner().invoke, app, ["endpoints", *arguments], env=environment)
-    return result.exit_code, result.stdout, result.stderr
-
-
 async def test_the_list_and_the_page_say_how_an_endpoint_is_doing(
     environment: dict[str, str], pool: asyncpg.Pool
 ) -> None:
     made = await endpoint(pool, tokens=("a-token",))
     await attempted(pool, 1, minutes_ago=3)
     for arguments in (("list",), ("show", str(made.id))):
-        code, page, _ = await faxhook(environment, *arguments)
+        code, page, _ = await faxhook(environment, "endpoints", *arguments)
         assert (code, "failing since 3 min ago" in " ".join(page.replace("│", " ").split())) == (0, True), page
         assert "a-token" not in page
-    _, body, _ = await faxhook(environment, "show", str(made.id), "--json")
+    _, body, _ = await faxhook(environment, "endpoints", "show", str(made.id), "--json")
     assert msgspec.json.decode(body)["health"]["failed"] == 1
 
 
@@ -152,8 +134,10 @@ async def test_a_test_delivery_reaches_the_application_signed_in_every_format_an
 ) -> None:
     receiver.answer = lambda _: web.Response(status=202, text="thanks")
     for format_name in FORMATS:
-        _, added, _ = await faxhook(environment, "add", receiver.url, "--format", format_name, "--json")
-        code, said, complained = await faxhook(environment, "test", msgspec.json.decode(added)["id"], "--json")
+        _, added, _ = await faxhook(environment, "endpoints", "add", receiver.url, "--format", format_name, "--json")
+        code, said, complained = await faxhook(
+            environment, "endpoints", "test", msgspec.json.decode(added)["id"], "--json"
+        )
         outcome = msgspec.json.decode(said)
         assert (code, outcome["is_told"], outcome["http_status"]) == (0, True, 202), complained
         assert (outcome["answer"], outcome["type"]) == ("thanks", "fax.delivered")
@@ -167,8 +151,8 @@ async def test_a_test_delivery_reaches_the_application_signed_in_every_format_an
 async def test_a_test_delivery_is_signed_with_the_endpoints_token(
     environment: dict[str, str], receiver: Receiver
 ) -> None:
-    _, added, _ = await faxhook(environment, "add", receiver.url, "--token", "secret-of-mine", "--json")
-    await faxhook(environment, "test", msgspec.json.decode(added)["id"])
+    _, added, _ = await faxhook(environment, "endpoints", "add", receiver.url, "--token", "secret-of-mine", "--json")
+    await faxhook(environment, "endpoints", "test", msgspec.json.decode(added)["id"])
     assert receiver.received[0].phaxio_signature_matches(receiver.url, "secret-of-mine")
 
 
@@ -177,50 +161,50 @@ async def test_a_test_delivery_that_is_not_taken_says_why_and_ends_with_1(
 ) -> None:
     made = await endpoint(pool, url=receiver.url, failover_url=f"http://127.0.0.1:{unused_tcp_port}/")
     receiver.answer = lambda _: web.Response(status=410, text="go away \x1b[31m")
-    code, page, _ = await faxhook(environment, "test", str(made.id))
+    code, page, _ = await faxhook(environment, "endpoints", "test", str(made.id))
     assert code == 1
     assert "it answered 410" in page
     assert "would switch the endpoint off" in page
     assert "\x1b[31m" not in page
     assert (await health(pool)).verdict == "idle", "a test switches nothing off"
-    code, page, _ = await faxhook(environment, "test", str(made.id), "--failover")
+    code, page, _ = await faxhook(environment, "endpoints", "test", str(made.id), "--failover")
     assert (code, "it refused the connection" in page) == (1, True)
     inner = await endpoint(pool, url="http://10.0.0.1/hook")
-    code, page, _ = await faxhook(environment, "test", str(inner.id))
+    code, page, _ = await faxhook(environment, "endpoints", "test", str(inner.id))
     assert (code, "not public" in page) == (1, True), "the egress rules hold"
     mail = await endpoint(pool, url="mailto:desk@example.com")
-    code, page, _ = await faxhook(environment, "test", str(mail.id))
+    code, page, _ = await faxhook(environment, "endpoints", "test", str(mail.id))
     assert (code, "SMTP_URL is not set" in page) == (1, True)
 
 
 async def test_what_cannot_be_tested_is_refused_by_name(environment: dict[str, str], pool: asyncpg.Pool) -> None:
     made = await endpoint(pool, format="phaxio-v2")
-    for arguments, field in (
-        ((str(made.id), "--type", "fax.lost"), "type"),
-        ((str(made.id), "--type", "fax.sending"), "type"),
-        ((str(made.id), "--failover"), "failover"),
-        ((str(uuid7()),), "id"),
-        (("nonsense",), "id"),
+    for arguments, beginning in (
+        ((str(made.id), "--type", "fax.lost"), "type: "),
+        ((str(made.id), "--type", "fax.sending"), "type: "),
+        ((str(made.id), "--failover"), "failover: "),
+        ((str(uuid7()),), "there is no endpoint "),
+        (("nonsense",), "id: "),
     ):
-        code, _, complained = await faxhook(environment, "test", *arguments)
-        assert (code, complained.startswith(f"faxhook: {field}: ")) == (65, True), arguments
+        code, _, complained = await faxhook(environment, "endpoints", "test", *arguments)
+        assert (code, complained.startswith(f"faxhook: {beginning}")) == (65, True), arguments
 
 
 async def test_tokens_are_rotated_on_the_command_line_as_by_the_api(
     environment: dict[str, str], pool: asyncpg.Pool
 ) -> None:
     made = await endpoint(pool, format="standard-v1", tokens=("whsec_b2xk",))
-    _, said, _ = await faxhook(environment, "tokens", str(made.id), "--add", "--json")
+    _, said, _ = await faxhook(environment, "endpoints", "tokens", str(made.id), "--add", "--json")
     token = msgspec.json.decode(said)["token"]
     assert "whsec_b2xk" not in said
-    assert (await faxhook(environment, "tokens", str(made.id), "--promote"))[0] == 0
+    assert (await faxhook(environment, "endpoints", "tokens", str(made.id), "--promote"))[0] == 0
     assert (await STORE.everything(pool))[0].tokens == (token, "whsec_b2xk")
-    assert (await faxhook(environment, "tokens", str(made.id), "--drop"))[0] == 0
+    assert (await faxhook(environment, "endpoints", "tokens", str(made.id), "--drop"))[0] == 0
     assert (await STORE.everything(pool))[0].tokens == (token,)
     whats = [row["what"] for row in await pool.fetch("SELECT what FROM audit ORDER BY id")]
     assert whats == ["endpoint.token_add", "endpoint.token_promote", "endpoint.token_drop"]
     for arguments in ((), ("--add", "--drop"), ("--drop", "--token", "whsec_bmV3"), ("--add", "--token", "§")):
-        code, _, complained = await faxhook(environment, "tokens", str(made.id), *arguments)
+        code, _, complained = await faxhook(environment, "endpoints", "tokens", str(made.id), *arguments)
         assert code == 65, complained
     assert (await STORE.everything(pool))[0].tokens == (token,)
 

@@ -13,7 +13,7 @@ from visitors import Visitor
 from waiting import until
 
 from dispatcher.ledger import Record, record
-from dispatcher.ops.dead.letters import TakenByAnother
+from dispatcher.ops.dead.refusals import TakenByAnother
 from dispatcher.ops.dead.service import DeadLetterService
 from shared.domain import EventType, Failure, utc_now
 from shared.service import Stop

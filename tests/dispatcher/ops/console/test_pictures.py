@@ -35,7 +35,7 @@ async def test_the_pictures_of_the_readme_can_be_taken(
     bench: Bench, dispatching: Dispatching, unused_tcp_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = Path(os.environ.get("PICTURES") or tmp_path)
-    monkeypatch.setattr("dispatcher.__main__.QueueHistory", HistoryOfAnHour)
+    monkeypatch.setattr("dispatcher.ops.opened.QueueHistory", HistoryOfAnHour)
     fax_id = await play(bench, tmp_path / "media")
     url = f"http://127.0.0.1:{unused_tcp_port}"
     async with dispatching(**TOKENS):

@@ -5,12 +5,14 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import pytest
 from dispatchers import Bench
 from graveyard import bury
 from stores import count
 from typer.testing import CliRunner
 
 from dispatcher.ops.cli import app
+from dispatcher.ops.dead import jobs
 
 
 async def faxhook(bench: Bench, *arguments: str, **environment: str) -> tuple[int, str, str]:
@@ -106,3 +108,21 @@ async def test_each_mistake_ends_with_a_sentence_and_its_exit_code(bench: Bench)
     ended, _, complained = await faxhook(bench, "list", OPS_AMQP_URL="http://x/")
     assert (ended, "OPS_AMQP_URL" in complained) == (78, True)
     assert [row["state"] for row in await bench.deliveries()] == ["dead"]
+
+
+async def test_our_own_crash_is_exit_70_with_the_place_and_nothing_stays_half_done(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bury(bench, [await bench.endpoint()], 2)
+
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(jobs, "move", broken)
+    for tries in range(1, jobs.MOST_CRASHES + 1):
+        await bench.pool.execute("UPDATE jobs SET lease_until = now() - interval '1 s'")
+        code, _, complained = await faxhook(bench, "replay", "--all", "--yes")
+        assert code == 70, complained
+        assert "our own code failed, ZeroDivisionError at " in complained
+        assert ("is given up" in complained) == (tries == jobs.MOST_CRASHES)
+    assert await bench.pool.fetchval("SELECT count(*) FROM deliveries WHERE state = 'dead'") == 2

@@ -16,8 +16,10 @@ from waiting import until
 
 from dispatcher.messages import DeliveryMessage
 from dispatcher.ops.dead import queues
-from dispatcher.ops.dead.letters import DeadFilter, Job, Selection, TakenByAnother, UnknownLetter
+from dispatcher.ops.dead.letters import DeadFilter
 from dispatcher.ops.dead.queues import DeadQueues
+from dispatcher.ops.dead.refusals import TakenByAnother, UnknownLetter
+from dispatcher.ops.dead.replays import Job, Selection
 from dispatcher.ops.dead.service import DeadLetterService
 from shared.broker import FAX_DEAD, WORK_DELIVERIES, WORK_EVENTS
 from shared.domain import decode_event, encode_event
@@ -299,3 +301,17 @@ async def test_a_letter_nobody_knows_is_unknown(dead: DeadLetterService) -> None
     for letter_id in ("nonsense", str(uuid7()), "event-00"):
         with pytest.raises(UnknownLetter, match="no dead letter"):
             await dead.show(letter_id)
+
+
+async def test_a_stray_letter_that_a_lost_copy_hides_from_the_list_is_found_by_a_preview(
+    bench: Bench, dead: DeadLetterService
+) -> None:
+    await bury(bench, [await bench.endpoint()], 3)
+    async with await aio_pika.connect(bench.amqp_url) as connection:
+        queue = await (await connection.channel()).get_queue("dead.deliveries")
+        await (await queue.get()).ack()
+    await bench.publisher.publish(FAX_DEAD, "delivery", b"not ours", {"cause": "unreadable"})
+    assert await count(bench.amqp_url, "dead.deliveries") == 3
+    assert len(await listed(dead)) == 3, "as many messages as dead deliveries: nobody looked"
+    assert (await dead.preview("dead.discard", Selection(filter=DeadFilter()))).count == 4
+    assert len(await listed(dead)) == 4

@@ -12,15 +12,10 @@ from graveyard import bury
 from stores import count, take_all
 from waiting import until
 
-from dispatcher.ops.dead import jobs
-from dispatcher.ops.dead.letters import (
-    DeadFilter,
-    Job,
-    NothingMatches,
-    Selection,
-    TakenByAnother,
-    UnknownLetter,
-)
+from dispatcher.ops.dead import job_items, jobs
+from dispatcher.ops.dead.letters import DeadFilter
+from dispatcher.ops.dead.refusals import NothingMatches, TakenByAnother, UnknownLetter
+from dispatcher.ops.dead.replays import Job, Selection
 from dispatcher.ops.dead.service import DeadLetterService
 from shared.broker import WORK_DELIVERIES
 from shared.service import Stop
@@ -184,7 +179,7 @@ async def test_what_was_moved_but_not_published_is_published_by_the_next_holder(
     plan = await dead.plan("dead.replay", of(delivery_id))
     async with bench.pool.acquire() as connection, connection.transaction():
         job_id = await dead.write(connection, plan, who="test", reason=None)
-        _, moved = await jobs.move(connection, job_id, "dead.replay", 10)
+        _, moved = await job_items.move(connection, job_id, "dead.replay", 10)
     assert len(moved) == 1
     assert await take_all(bench.amqp_url, WORK_DELIVERIES) == []
     await dead.go_on(job_id)
@@ -240,3 +235,27 @@ async def test_events_of_a_living_fax_are_untouched(bench: Bench, dead: DeadLett
     await replayed(dead, Selection(filter=DeadFilter()))
     states = {row["id"]: row["state"] for row in await bench.deliveries()}
     assert states[taken.owed[0].delivery_id] == "pending"
+
+
+async def test_a_job_that_our_code_fails_at_is_given_up_after_a_few_tries_and_says_where(
+    bench: Bench, dead: DeadLetterService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bury(bench, [await bench.endpoint()], 3)
+
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError("the number +15550001 was")
+
+    monkeypatch.setattr(jobs, "move", broken)
+    job = await dead.begin("dead.replay", Selection(filter=DeadFilter()), who="test")
+    for tries in range(1, jobs.MOST_CRASHES + 1):
+        job = await dead.wait((await dead.go_on(job.id)).id, 10.0)
+        assert (job.state == "failed") == (tries == jobs.MOST_CRASHES)
+    assert job.finished_at is not None
+    assert (job.total, job.left) == (3, 3)
+    assert job.crash is not None
+    assert job.crash.startswith("ZeroDivisionError at ")
+    assert "+15550001" not in job.crash
+    monkeypatch.undo()
+    again = await dead.begin("dead.replay", Selection(filter=DeadFilter()), who="test")
+    assert again.id != job.id
+    assert (await dead.wait(again.id, 30.0)).done == 3

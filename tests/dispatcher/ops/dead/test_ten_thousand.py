@@ -28,9 +28,12 @@ Opening = Callable[..., AbstractAsyncContextManager[DeadLetterService]]
 
 DEAD = 10_000
 PER_CAUSE = DEAD // len(CAUSES)
-LIVE_EVERY_SECONDS = 0.02
-SLICE_SECONDS = 2.5
-FEWEST_PAIRS, MOST_PAIRS = 5, 20
+TRIES = 3
+"""The best of which counts: others use this machine, too."""
+
+LIVE_EVERY_SECONDS = 0.01
+SLICE_SECONDS = 0.6
+PAIRS = 20
 
 
 async def test_ten_thousand_are_listed_and_grouped_in_under_a_second(bench: Bench, opening: Opening) -> None:
@@ -53,17 +56,20 @@ async def test_ten_thousand_are_listed_and_grouped_in_under_a_second(bench: Benc
 
 
 async def test_a_letter_of_the_queue_among_ten_thousand_copies_is_found_in_under_a_second(
-    bench: Bench, dead: DeadLetterService
+    bench: Bench, opening: Opening
 ) -> None:
     await bury(bench, [await bench.endpoint()], DEAD)
     await bench.publisher.publish("fax.dead", "delivery", b"not ours", {"cause": "unreadable"})
-    began = time.perf_counter()
-    groups = (await dead.groups(DeadFilter())).items
-    took = time.perf_counter() - began
-    assert {group.cause: group.count for group in groups}["unreadable"] == 1
-    assert sum(group.count for group in groups) == DEAD + 1
-    assert took < 3.0, took
-    sys.stderr.write(f"with a look into the queue {took:.3f} s\n")
+    took = []
+    for _ in range(TRIES):
+        async with opening() as dead:  # which has not looked yet
+            began = time.perf_counter()
+            groups = (await dead.groups(DeadFilter())).items
+            took.append(time.perf_counter() - began)
+        assert {group.cause: group.count for group in groups}["unreadable"] == 1
+        assert sum(group.count for group in groups) == DEAD + 1
+    sys.stderr.write(f"with a look into the queue {', '.join(f'{each:.3f}' for each in took)} s\n")
+    assert min(took) < 1.0, took
     assert await count(bench.amqp_url, "dead.deliveries") == DEAD + 1
 
 
@@ -140,11 +146,11 @@ async def test_a_group_is_replayed_beside_live_traffic_killed_and_started_again_
             await live.slice(1.0)
             async with replaying(bench, "--cause", "timeout") as replay:
                 await bench.receiver.got(1, 30.0)
-                quiet, busy = await compared(live, replay)
+                moved = await compared(live, replay)
                 replay.kill()
     begun = len(bench.receiver.received)
     assert 0 < begun < PER_CAUSE
-    assert p99(busy) < 1.1 * p99(quiet), (p99(quiet), p99(busy), len(busy))
+    assert moved < 1.1
     job = await finished(bench)
     assert (job["total"], job["done"], job["failed"], job["left"]) == (PER_CAUSE, PER_CAUSE, 0, 0)
     async with running("dispatcher", environment):
@@ -154,22 +160,27 @@ async def test_a_group_is_replayed_beside_live_traffic_killed_and_started_again_
     assert await count(bench.amqp_url, "dead.deliveries") == DEAD - PER_CAUSE
 
 
-async def compared(live: Live, replay: asyncio.subprocess.Process) -> tuple[list[float], list[float]]:
-    """Measure with and without the replay in turn, until both have enough to tell the machine's noise from it."""
+async def compared(live: Live, replay: asyncio.subprocess.Process) -> float:
+    """Return live traffic's p99 beside the replay as a multiple of that without it: of the medians of many slices.
+
+    The slices take turns, so that what else the machine does falls on both alike; how many there are is fixed.
+    """
     quiet: list[float] = []
     busy: list[float] = []
-    for pair in range(MOST_PAIRS):
-        busy += await live.slice(SLICE_SECONDS)
-        replay.send_signal(signal.SIGSTOP)
-        quiet += await live.slice(SLICE_SECONDS)
-        replay.send_signal(signal.SIGCONT)
-        if pair >= FEWEST_PAIRS and p99(busy) < 1.05 * p99(quiet):
-            break
+    for pair in range(PAIRS):
+        for is_busy in (True, False) if pair % 2 else (False, True):
+            replay.send_signal(signal.SIGCONT if is_busy else signal.SIGSTOP)
+            (busy if is_busy else quiet).append(p99(await live.slice(SLICE_SECONDS)))
+    without, beside = statistics.median(quiet), statistics.median(busy)
     sys.stderr.write(
-        f"live p99 {p99(quiet) * 1e3:.1f} ms without and {p99(busy) * 1e3:.1f} ms with a replay, "
-        f"median {statistics.median(quiet) * 1e3:.1f} and {statistics.median(busy) * 1e3:.1f}, {len(busy)} each\n"
+        f"live p99 {without * 1e3:.1f} ms without and {beside * 1e3:.1f} ms beside a replay, {PAIRS} slices each\n"
+        f"without: {_in_ms(quiet)}\nbeside: {_in_ms(busy)}\n"
     )
-    return quiet, busy
+    return beside / without
+
+
+def _in_ms(samples: list[float]) -> str:
+    return " ".join(f"{each * 1e3:.1f}" for each in samples)
 
 
 async def finished(bench: Bench) -> dict[str, Any]:

@@ -77,6 +77,25 @@ async def test_a_dead_delivery_says_of_what_it_died(environment: dict[str, str],
     assert "given up after 1 attempt: its host's name does not resolve" in page
 
 
+async def test_after_a_replay_the_attempts_since_are_counted_and_those_before_are_named(
+    environment: dict[str, str], pool: asyncpg.Pool
+) -> None:
+    await endpoint(pool)
+    await take(pool, an_event(1))
+    await pool.execute(
+        "UPDATE deliveries SET state = 'retrying', attempts = 3, budget_from = 3, replayed_at = now(), "
+        "lease_until = NULL, due_at = now() + interval '5 min'"
+    )
+    _, page, _ = await faxhook(environment, "show", "1")
+    assert "not told yet: replayed after 3 attempts; held back" in page
+    await a_failed_attempt(pool, attempt=4)
+    _, page, _ = await faxhook(environment, "show", "1")
+    assert "not told yet: replayed after 3 attempts; 1 attempt failed; attempt 5 is due in 5 min" in page
+    await a_failed_attempt(pool, attempt=5, state="dead", reason="http_503")
+    _, page, _ = await faxhook(environment, "show", "1")
+    assert "given up after 2 attempts since its replay, 3 before: it answered 503" in page
+
+
 async def test_json_is_the_body_of_the_api(environment: dict[str, str], pool: asyncpg.Pool) -> None:
     await endpoint(pool)
     await take(pool, an_event(1))

@@ -19,6 +19,7 @@ from dispatcher.ops.queues.bodies import Queue, Queues
 from dispatcher.ops.queues.broker import Depth
 from dispatcher.ops.queues.history import QueueHistory
 from dispatcher.ops.queues.reader import QueueReader
+from dispatcher.ops.queues.waiting import read_waiting
 from dispatcher.pool import open_pool
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.service import Stop
@@ -90,6 +91,23 @@ async def test_what_is_owed_due_and_waiting_is_told_by_the_ledger(bench: Bench) 
     assert queue.next_due_at is not None
     assert 195 < (queue.next_due_at - found.at).total_seconds() <= 200
     assert queue.oldest_seconds == pytest.approx(100, abs=5)
+
+
+async def test_after_a_replay_the_attempts_since_say_in_which_queue_a_delivery_waits(pool: asyncpg.Pool) -> None:
+    await endpoint(pool)
+    await take(pool, an_event(1), an_event(2))
+    for number, seconds, attempts in ((1, 200.0, 18), (2, 10.0, 17)):
+        await pool.execute(
+            "UPDATE deliveries SET state = 'retrying', lease_until = NULL, budget_from = 17, attempts = $3, "
+            "due_at = now() + make_interval(secs => $2) WHERE event_id = $1",
+            an_event(number).id,
+            seconds,
+            attempts,
+        )
+    waiting = await read_waiting(pool)
+    assert list(waiting.retries) == [1]
+    assert waiting.held_back is not None
+    assert waiting.held_back < waiting.retries[1]
 
 
 class Readings:

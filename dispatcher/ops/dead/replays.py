@@ -1,0 +1,136 @@
+"""The words of replays and discards as types: what is chosen, what would be, the job that does it. Pure data.
+
+Every struct is a body of the HTTP API as it stands here.
+"""
+
+from datetime import datetime
+from typing import Annotated, Final, Literal
+from uuid import UUID
+
+import msgspec
+
+from dispatcher.ops.cursor import Limit
+from dispatcher.ops.dead.letters import NO_NULL, DeadFilter
+
+What = Literal["dead.replay", "dead.discard"]
+JobState = Literal["running", "waiting", "done", "stopped", "failed"]
+"""`waiting`: whoever was at it is gone; a dispatcher goes on with it by itself. `stopped`: a person ended it early.
+`failed`: our own code failed at it again and again; what it did not come to stays dead."""
+
+MOST_IDS: Final = 1_000
+"""Named one by one in a request; more than that is what a filter is for."""
+
+LetterId = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=NO_NULL)]
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is to be replayed or discarded: these ids, or what matches a filter when it is asked for. One of both."""
+
+    ids: tuple[str, ...] | None = None
+    filter: DeadFilter | None = None
+
+
+class EndpointCount(msgspec.Struct, frozen=True, kw_only=True):
+    """How many of a preview go to one endpoint, and whether it takes any now. `url` as in `DeadLetterDetail`."""
+
+    endpoint_id: UUID
+    url: str
+    is_ready: bool
+    count: int
+
+
+class ReplayPreview(msgspec.Struct, frozen=True, kw_only=True):
+    """What a replay, or a discard, would do now; nothing has been done.
+
+    Attributes:
+        matched: The sum of the counts that follow.
+        count: Would be replayed (or discarded).
+        skipped_told: Were told meanwhile.
+        skipped_gone: Are dead no longer: replayed or discarded meanwhile.
+        skipped_taken: Another job is at them.
+        skipped_endpoint: Their endpoint is disabled or removed: they would die again. Not skipped by a discard.
+        endpoints: What `count` goes to; most first.
+        kinds: How many of `count` are of each kind.
+    """
+
+    what: What
+    matched: int
+    count: int
+    skipped_told: int
+    skipped_gone: int
+    skipped_taken: int
+    skipped_endpoint: int
+    endpoints: list[EndpointCount]
+    kinds: dict[str, int]
+
+
+class JobFailure(msgspec.Struct, frozen=True, kw_only=True):
+    """A dead letter that stays one, and why."""
+
+    id: str
+    reason: str
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A replay or discard that is under way or was done; it survives the process that does it.
+
+    At every moment `total` is `done` + `skipped_*` + `failed` + `left`.
+
+    Attributes:
+        done: Replayed, or discarded.
+        failures: Some of what failed, at most 20.
+        crash: Type and place of the last failure of our own code, if there was one.
+        seconds: From its beginning to its end, or to now.
+    """
+
+    id: UUID
+    what: What
+    state: JobState
+    who: str
+    selection: Selection
+    reason: str | None = None
+    total: int
+    left: int
+    done: int
+    skipped_told: int
+    skipped_gone: int
+    skipped_taken: int
+    skipped_endpoint: int
+    failed: int
+    failures: list[JobFailure] = []
+    crash: str | None = None
+    created_at: datetime
+    finished_at: datetime | None = None
+    seconds: float
+
+
+class JobQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many jobs."""
+
+    limit: Limit = 50
+
+
+class JobPage(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest jobs, the newest first; `next` is always None."""
+
+    items: list[Job]
+    next: str | None = None
+
+
+class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The body of `POST /v1/dead-letters/replay`: `ids` or `filter`."""
+
+    ids: Annotated[list[LetterId], msgspec.Meta(min_length=1, max_length=MOST_IDS)] | None = None
+    filter: DeadFilter | None = None
+    dry_run: bool = False
+    command_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=NO_NULL)] | None = None
+
+
+class DiscardRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The body of `POST /v1/dead-letters/discard`: `ids` or `filter`, and why; the reason stays in the audit."""
+
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=500, pattern=NO_NULL)]
+    ids: Annotated[list[LetterId], msgspec.Meta(min_length=1, max_length=MOST_IDS)] | None = None
+    filter: DeadFilter | None = None
+    dry_run: bool = False
+    command_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=NO_NULL)] | None = None
