@@ -38,7 +38,7 @@ BACKOFF = "1s,1s,1h"
 TIMEOUT_SECONDS = 2.0
 OWN = {**os.environ, "AMQP_URL": "", "DATABASE_URL": "", "MEDIA_URL": "", "RABBITMQ_API_URL": ""}
 GONE_JOBS = 6
-STOP_SECONDS = 60.0
+STOP_SECONDS = 40.0
 _MIGRATING = asyncio.Lock()
 STEADY_AT_ONCE, MOODY_AT_ONCE = 4, 2
 MOST_AT_ONCE = 2 * (STEADY_AT_ONCE + MOODY_AT_ONCE)
@@ -126,9 +126,11 @@ class Kept:
         if self._keeping is not None:
             done, _ = await asyncio.wait({self._keeping}, timeout=STOP_SECONDS)
             if not done:
+                self.send(signal.SIGUSR1)
+                await asyncio.sleep(1.0)  # it writes where it hangs
                 self.send(signal.SIGKILL)
             await self._keeping
-            assert done, f"{self.kind} does not end"
+            assert done, f"{self.kind} does not end: {self.process and self.process.stderr}"
 
     def hold(self) -> None:
         """Start it no more when it ends, until `go_on`."""
