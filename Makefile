@@ -41,7 +41,7 @@ services: $(READY) ## Bring up the private RabbitMQ and PostgreSQL
 services-down: $(READY) ## Stop them
 	@$(BIN)/python deploy/local.py down
 
-docs: $(READY) ## Write what is generated: tables of settings, formats, metrics and log lines, deploy/env.example
+docs: $(READY) ## Write what is generated: settings, formats, metrics, log lines, deploy/env.example
 	@$(BIN)/python deploy/document_settings.py
 	@$(BIN)/python deploy/document_formats.py
 	@$(BIN)/python deploy/document_metrics.py

@@ -1,4 +1,4 @@
-"""Writes the README's table of every provider's events in every format, from what really renders: `make docs`.
+"""Writes `docs/formats.md`'s table of every provider's events in every format, from what really renders: `make docs`.
 
 Each cell is tried: the sample callback goes through its adapter, the event through the format, and what comes out
 through the reader that an application would have. A cell that fails ends the program; the table cannot be wishful.
@@ -36,7 +36,7 @@ from shared.domain import Event, Media, utc_now  # noqa: E402
 from shared.ids import uuid7  # noqa: E402
 from shared.providers import ProviderSettings, make_adapters  # noqa: E402
 
-README: Final = REPOSITORY / "README.md"
+PAGE: Final = REPOSITORY / "docs" / "formats.md"
 BEGIN: Final = "<!-- formats: written by `make docs` -->"
 END: Final = "<!-- /formats -->"
 
@@ -182,8 +182,8 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def readme_with_table(text: str) -> str:
-    """Return the README's *text* with the table written anew; unchanged where it has no place for one."""
+def page_with_table(text: str) -> str:
+    """Return the page's *text* with the table written anew; unchanged where it has no place for one."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     return f"{before}{BEGIN}\n{table()}\n{END}{after}" if begin and end else text
@@ -191,7 +191,7 @@ def readme_with_table(text: str) -> str:
 
 def main() -> None:
     """Write it."""
-    README.write_text(readme_with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(page_with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

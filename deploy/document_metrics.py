@@ -1,4 +1,4 @@
-"""Writes the README's tables of metrics and log lines from the code: `make docs`.
+"""Writes the README's table of metrics and the page of log lines, docs/log-lines.md, from the code: `make docs`.
 
 Which fields a log line carries is read from the calls themselves, so that no list of ours can be out of date.
 """
@@ -21,6 +21,7 @@ from shared.log import EVENTS, FIELDS  # noqa: E402
 from shared.metrics import SHARED, Measure  # noqa: E402
 
 README: Final = REPOSITORY / "README.md"
+LOGS_PAGE: Final = REPOSITORY / "docs" / "log-lines.md"
 METRICS: Final = ("<!-- metrics: written by `make docs` -->", "<!-- /metrics -->")
 LOGS: Final = ("<!-- logs: written by `make docs` -->", "<!-- /logs -->")
 
@@ -115,18 +116,27 @@ def logs_table() -> str:
     return "\n".join(lines)
 
 
-def readme_with_tables(text: str) -> str:
-    """Return the README's *text* with its tables of metrics and log lines written anew."""
-    for (begin, end), table in ((METRICS, metrics_table()), (LOGS, logs_table())):
-        before, _, rest = text.partition(begin)
-        _, _, after = rest.partition(end)
-        text = f"{before}{begin}\n{table}\n{end}{after}"
-    return text
+def readme_with_table(text: str) -> str:
+    """Return the README's *text* with its table of metrics written anew."""
+    return _with_table(text, METRICS, metrics_table())
+
+
+def page_with_tables(text: str) -> str:
+    """Return the *text* of the page of log lines with its tables written anew."""
+    return _with_table(text, LOGS, logs_table())
+
+
+def _with_table(text: str, marks: tuple[str, str], table: str) -> str:
+    begin, end = marks
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{table}\n{end}{after}"
 
 
 def main() -> None:
     """Write them."""
-    README.write_text(readme_with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
+    README.write_text(readme_with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
+    LOGS_PAGE.write_text(page_with_tables(LOGS_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -102,6 +102,7 @@ faxhook is ready: a sample callback went in, and its webhook came out, verified.
   callbacks to  {stack.ingress_url}  (phaxio, telnyx, sinch, asterisk; the secrets are in {run_env})
   webhooks to   {stack.endpoint.url}  (`faxhook listen`, lines above and below)
   mail to       {stack.smtp_url}  (caught; lines named mail)
+  console       {stack.ops_url}/  (log in with the OPS_TOKEN of {run_env})
   health        {stack.ingress_url}/readyz  {stack.ops_url}/readyz
 
 Send a callback from a second terminal in this folder; its webhook appears here:

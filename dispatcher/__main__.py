@@ -22,7 +22,7 @@ from dispatcher.intake import Intake
 from dispatcher.metrics import OPEN_CIRCUITS, UNRECORDED, Metrics
 from dispatcher.ops.http import Problems
 from dispatcher.ops.opened import Surface, serving_ops
-from dispatcher.pool import Pool, open_pool
+from dispatcher.pool import Pool, close_pool, open_pool
 from dispatcher.recorder import Recorder
 from dispatcher.retention import Retention, nothing_waits
 from dispatcher.sampler import Sampler
@@ -89,7 +89,7 @@ async def _opened(settings: DispatcherSettings, stop: Stop, stack: AsyncExitStac
     """Open the stores and what works on them; whatever was opened closes with *stack*, in reverse."""
     amqp_url, backoff_seconds, metrics = settings.amqp_url.reveal(), settings.backoff_seconds(), Metrics()
     pool = await open_pool(settings.database_url.reveal())
-    stack.push_async_callback(pool.close)
+    stack.push_async_callback(close_pool, pool)
     queues = [queue.name for queue in topology(backoff_seconds).queues]
     await stack.enter_async_context(running(verified_topology(amqp_url, EXCHANGES, queues), stop, "topology"))
     publisher = Publisher(amqp_url, "dispatcher", confirm_timeout_seconds=CONFIRM_TIMEOUT_SECONDS)
@@ -134,7 +134,7 @@ async def _keep_house(
     """Begin what samples, sweeps, prunes, and watches that nothing stands still."""
     _, deliveries = consumers
     sampling = await open_pool(settings.database_url.reveal(), size=1)
-    stack.push_async_callback(sampling.close)
+    stack.push_async_callback(close_pool, sampling)
     grace = partial(_grace_seconds, parts.backlog, deliveries)
     sweeper = Sweeper(parts.pool, parts.publisher, parts.metrics, grace)
     waits = partial(nothing_waits, settings.amqp_url.reveal())

@@ -20,6 +20,21 @@ back is over after this, and done anew on another connection."""
 
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 
+IDLE_SECONDS: Final = 30.0
+"""Connections that nobody used for so long are closed, before the server would do it."""
+
+SERVER_SETTINGS: Final = {
+    "application_name": "faxhook",
+    "idle_in_transaction_session_timeout": "10s",
+    "idle_session_timeout": "60s",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "20s",
+}
+"""What the server shall do about us if the network swallows us: its defaults would keep our locks, and with them every
+repetition of our last batch, waiting for two hours. A pooler in between must let these parameters through."""
+
 LEDGER_REFUSES: Final = (
     asyncpg.DataError,
     asyncpg.IntegrityConstraintViolationError,
@@ -102,9 +117,23 @@ async def open_pool(database_url: str, size: int = POOL_SIZE) -> Pool:
         max_size=size,
         command_timeout=COMMAND_TIMEOUT_SECONDS,
         timeout=CONNECT_TIMEOUT_SECONDS,
+        max_inactive_connection_lifetime=IDLE_SECONDS,
+        server_settings=SERVER_SETTINGS,
         connection_class=_Impatient,
     )
     return await pool
+
+
+CLOSE_SECONDS: Final = 5.0
+
+
+async def close_pool(pool: Pool) -> None:
+    """Close *pool*; what does not answer is cut off, as a server in a black hole would keep us waiting for ever."""
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()
 
 
 class SchemaMissing(Misconfigured):

@@ -26,6 +26,10 @@ from shared.publisher import NotKept
 
 SWEEP_EVERY_SECONDS: Final = 5.0
 
+SETTLING_SECONDS: Final = 15.0
+"""After the ledger was away, and at the start: those who were told meanwhile are recorded first. A lease that ran out
+while nobody could renew it says nothing about its process."""
+
 MOST_PER_SECOND: Final = 500.0
 """A fraction of what one dispatcher works off, so that a sweep never adds more than its part to what is due anyway;
 100,000 that lost their messages are back within four minutes."""
@@ -75,7 +79,10 @@ class Sweeper:
     async def run(self, ledger_known: Callable[[], Awaitable[None]]) -> None:
         """Once the ledger is known to be there, sweep for ever; stores that are away are tried again."""
         await ledger_known()
+        wait_seconds = SETTLING_SECONDS
         while True:
+            await asyncio.sleep(wait_seconds)
+            wait_seconds = self._every_seconds
             try:
                 while await self.sweep() == MOST_PER_SWEEP:
                     pass
@@ -83,7 +90,8 @@ class Sweeper:
             except (*LEDGER_AWAY, *LEDGER_BUSY, NotKept) as error:
                 self._metrics.sweeps_failed.inc()
                 self._log.warning("sweep.failed", reason=type(error).__name__)
-            await asyncio.sleep(self._every_seconds)
+                if not isinstance(error, NotKept):
+                    wait_seconds = SETTLING_SECONDS
 
     async def sweep(self) -> int:
         """Put back what is overdue; return how many. Zero if another dispatcher sweeps now.

@@ -63,13 +63,13 @@ def show_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
 
 def send_test(
     endpoint_id: Id,
-    event_type: Annotated[str | None, typer.Option("--type", help="Of the sample, like fax.failed.")] = None,
-    failover: Annotated[bool, typer.Option("--failover", help="To its failover_url.")] = False,
+    event_type: Annotated[str | None, typer.Option("--type", help="The sample's type, like fax.failed.")] = None,
+    failover: Annotated[bool, typer.Option("--failover", help="Send it to the failover URL.")] = False,
     as_json: Json = False,
 ) -> None:
     """Send a sample event to an endpoint, marked as a test and outside the ledger, and say what came back.
 
-    Ends with 0 if it was told, 1 if not.
+    Ends with 1 if it was not told.
     """
 
     async def work() -> SampleOutcome:
@@ -97,13 +97,18 @@ def send_test(
 
 def rotate_tokens(
     endpoint_id: Id,
-    add: Annotated[bool, typer.Option("--add", help="Add a new one at the end: made, or --token.")] = False,
+    add: Annotated[
+        bool, typer.Option("--add", help="Add a new one at the end: the one of --token, or one that is made.")
+    ] = False,
     promote: Annotated[bool, typer.Option("--promote", help="Make the last one the first: it signs now.")] = False,
     drop: Annotated[bool, typer.Option("--drop", help="Drop all but the first.")] = False,
-    token: Annotated[str | None, typer.Option("--token", help="The one to add.")] = None,
+    token: Annotated[str | None, typer.Option("--token", help="The token to add.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Rotate an endpoint's tokens: --add, tell the application, --promote, --drop."""
+    """Rotate an endpoint's tokens: --add, tell the application, --promote, --drop.
+
+    One step at a time; a token is shown when it is added, and never again.
+    """
     named: list[RotationAction] = []
     named += ["add"] if add else []
     named += ["promote"] if promote else []

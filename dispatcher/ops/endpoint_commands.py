@@ -18,18 +18,22 @@ from dispatcher.settings import EndpointSettings
 
 HEALTH_STYLES: Final = {"healthy": "green", "failing": "red", "gone": "red", "disabled": "dim", "idle": "dim"}
 
-app = typer.Typer(no_args_is_help=True, help="Where applications want to be told.")
+app = typer.Typer(no_args_is_help=True, help="Show, change and test where applications want to be told.")
 
 Url = Annotated[str, typer.Option("--url", help="http://, https:// or mailto:; user:password@ becomes Basic.")]
 Id = Annotated[str, typer.Argument(help="The endpoint's id.")]
-Direction = Annotated[str | None, typer.Option(help="sent, received or any.")]
+Direction = Annotated[str | None, typer.Option(help="One of sent, received, any.")]
 FormatName = Annotated[str | None, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")]
-Tokens = Annotated[list[str] | None, typer.Option("--token", help="Signs the webhooks; may be repeated, in order.")]
+Tokens = Annotated[list[str] | None, typer.Option("--token", help="Signs the webhooks. Repeatable, in order.")]
 Unsigned = Annotated[bool, typer.Option("--unsigned", help="No token: webhooks are not signed.")]
 Failover = Annotated[str | None, typer.Option(help="Tried in the same attempt when the URL fails; empty: none.")]
 Inflight = Annotated[bool | None, typer.Option("--inflight/--no-inflight", help="Tell of faxes under way, too.")]
-Overtaken = Annotated[str | None, typer.Option(help="What overtook an inflight event: skip it, or deliver it.")]
-Enabled = Annotated[bool | None, typer.Option("--enable/--disable")]
+Overtaken = Annotated[
+    str | None, typer.Option(help="An inflight event that a later one overtook: one of skip, deliver.")
+]
+Enabled = Annotated[
+    bool | None, typer.Option("--enable/--disable", help="Off: what is owed to it becomes dead letters when due.")
+]
 Timeout = Annotated[float | None, typer.Option(help="Seconds for one request, at most 60.")]
 Concurrent = Annotated[int | None, typer.Option(help="Attempts at once, for each dispatcher process.")]
 Number = Annotated[str | None, typer.Option(help="Only faxes received at this number of ours (E.164).")]
@@ -81,7 +85,7 @@ def add_endpoint(
     max_concurrent: Concurrent = None,
     as_json: Json = False,
 ) -> None:
-    """Add an endpoint: global, or of a number, or of one sent fax. Its token is shown now and never again."""
+    """Add an endpoint: global, or of a number, or of one sent fax. Its token is shown once, now, and never again."""
     given: dict[str, Any] = {
         "url": url,
         "direction": direction,

@@ -42,7 +42,7 @@ def listen_command(
     token: Annotated[
         list[str], typer.Option(envvar="LISTEN_TOKEN", help="The endpoint's; give several while one replaces another.")
     ],
-    format_name: Annotated[str, typer.Option("--format", help=f"one of {', '.join(READERS)}")] = DEFAULT_FORMAT,
+    format_name: Annotated[str, typer.Option("--format", help=f"One of {', '.join(READERS)}.")] = DEFAULT_FORMAT,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any free one, printed.")] = 0,
     url: Annotated[
@@ -52,9 +52,9 @@ def listen_command(
         int | None, typer.Option("--fail", min=1, help="Only the first N attempts of each delivery go wrong, then 200.")
     ] = None,
     status: Annotated[
-        int | None, typer.Option(min=200, max=599, help="Answered when it goes wrong; 500 unless said.")
+        int | None, typer.Option(min=200, max=599, help="The answer when it goes wrong. [default: 500]")
     ] = None,
-    retry_after: Annotated[str | None, typer.Option(help="Sent with that as Retry-After: seconds or a date.")] = None,
+    retry_after: Annotated[str | None, typer.Option(help="Sent with that answer: seconds, or a date.")] = None,
     hang: Annotated[float, typer.Option(min=0.0, help="Seconds to wait before the answer.")] = 0.0,
     drip: Annotated[bool, typer.Option("--drip", help="Answer a byte a second, without end.")] = False,
     close: Annotated[bool, typer.Option("--close", help="Close the connection without an answer.")] = False,

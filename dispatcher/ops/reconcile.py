@@ -162,7 +162,7 @@ def reconcile_command(
     ] = DEFAULT_PER_SECOND,
     as_json: Json = False,
 ) -> None:
-    """Put back, at once, what is due and has no message: after queues were lost. Doing it once too often is harmless.
+    """After queues were lost: put back, at once, what is due and has no message. Once too often does no harm.
 
     What is due later is left to its delay queue or, if that was lost, to the sweeper of any dispatcher when it is due.
     """

@@ -73,22 +73,28 @@ def simulate_command(
     ] = None,
     from_number: Annotated[str | None, typer.Option("--from", "--from-number", help=f"Default: {FROM_NUMBER}.")] = None,
     to_number: Annotated[str | None, typer.Option(help=f"Default: {TO_NUMBER}.")] = None,
-    pages: Annotated[int, typer.Option(min=1, max=1000)] = 2,
+    pages: Annotated[int, typer.Option(min=1, max=1000, help="Pages of the fax.")] = 2,
     job_id: Annotated[str | None, typer.Option(help="Goes into the query of a sent fax's callbacks.")] = None,
     changes: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="FIELD=VALUE", help="Any field, by its path; PROVIDER EVENT --list shows them. Repeatable."
+            "--set",
+            metavar="FIELD=VALUE",
+            help="Change a field, by its path; PROVIDER EVENT --list shows them. Repeatable.",
         ),
     ] = None,
-    unset: Annotated[list[str] | None, typer.Option("--unset", metavar="FIELD", help="Leave a field out.")] = None,
+    unset: Annotated[
+        list[str] | None, typer.Option("--unset", metavar="FIELD", help="Leave a field out. Repeatable.")
+    ] = None,
     file: Annotated[
         Path | None, typer.Option(help="The document that goes along, where the provider sends one.")
     ] = None,
-    life: Annotated[bool, typer.Option("--life", help="Everything on the way to EVENT, an ending.")] = False,
-    count: Annotated[int, typer.Option(min=1, help="For so many faxes.")] = 1,
-    repeat: Annotated[int, typer.Option(min=1, help="Each callback so many times.")] = 1,
-    shuffle: Annotated[bool, typer.Option("--shuffle", help="In any order.")] = False,
+    life: Annotated[
+        bool, typer.Option("--life", help="Send everything on the way to EVENT, which is an ending.")
+    ] = False,
+    count: Annotated[int, typer.Option(min=1, help="Do it for so many faxes.")] = 1,
+    repeat: Annotated[int, typer.Option(min=1, help="Send each callback so many times.")] = 1,
+    shuffle: Annotated[bool, typer.Option("--shuffle", help="Send them in any order.")] = False,
     seed: Annotated[int | None, typer.Option(help="Which order; absent: another each time, and said.")] = None,
     every: Annotated[float, typer.Option(min=0.0, help="Seconds between two callbacks.")] = 0.0,
     env: Annotated[
@@ -106,7 +112,10 @@ def simulate_command(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line for each callback.")] = False,
 ) -> None:
-    """Send sample callbacks to the ingress, signed as their provider signs. Exit 0 only if all were answered 200."""
+    """Send sample callbacks to the ingress, signed as their provider signs.
+
+    Ends with 1 if some were not answered 200, 78 if the provider's secret is not set.
+    """
     try:
         if as_list:
             _print_list(provider, event, as_json)

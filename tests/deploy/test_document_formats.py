@@ -1,23 +1,23 @@
-"""The README's table of formats is what really renders: run `make docs` when this fails."""
+"""The page of formats is what really renders: run `make docs` when this fails."""
 
 import pytest
 
 from deploy import document_formats
-from deploy.document_formats import BEGIN, END, README, readme_with_table, table
+from deploy.document_formats import BEGIN, END, PAGE, page_with_table, table
 from dispatcher.formats import FORMATS
 from dispatcher.ops.samples import SAMPLES
 from dispatcher.ops.webhook_readers import Told
 
 
-def test_the_readmes_table_is_that_of_the_code() -> None:
-    text = README.read_text(encoding="utf-8")
-    assert text == readme_with_table(text)
+def test_the_page_s_table_is_that_of_the_code() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert text == page_with_table(text)
 
 
 def test_a_stale_table_is_written_anew_and_what_stands_around_it_stays() -> None:
-    text = readme_with_table(f"before\n{BEGIN}\nstale\n{END}\nafter\n")
+    text = page_with_table(f"before\n{BEGIN}\nstale\n{END}\nafter\n")
     assert text == f"before\n{BEGIN}\n{table()}\n{END}\nafter\n"
-    assert readme_with_table("no place for it") == "no place for it"
+    assert page_with_table("no place for it") == "no place for it"
 
 
 def test_it_has_a_row_for_every_sample_and_a_column_for_every_format_and_for_mail() -> None:

@@ -2,7 +2,15 @@
 
 import pytest
 
-from deploy.document_metrics import COMMON_FIELDS, README, log_calls, measures, readme_with_tables
+from deploy.document_metrics import (
+    COMMON_FIELDS,
+    LOGS_PAGE,
+    README,
+    log_calls,
+    measures,
+    page_with_tables,
+    readme_with_table,
+)
 from dispatcher.metrics import CAUSES, ENDPOINT_ERRORS, OUR_ERRORS, label_of
 from dispatcher.metrics import MEASURES as DISPATCHER_MEASURES
 from dispatcher.metrics import Metrics as DispatcherMetrics
@@ -18,9 +26,14 @@ from shared.metrics import BUILD_INFO, OTHER
 CALLS = list(log_calls())
 
 
-def test_the_readme_s_tables_are_those_of_the_code():
+def test_the_readme_s_table_of_metrics_is_that_of_the_code():
     text = README.read_text(encoding="utf-8")
-    assert text == readme_with_tables(text)
+    assert text == readme_with_table(text)
+
+
+def test_the_page_of_log_lines_is_that_of_the_code():
+    text = LOGS_PAGE.read_text(encoding="utf-8")
+    assert text == page_with_tables(text)
 
 
 # ---- log lines -------------------------------------------------------------------------------------------------------

@@ -73,7 +73,9 @@ async def test_one_process_tells_and_the_next_one_takes_over(owing, database_url
 async def test_a_connection_that_breaks_is_replaced_and_nothing_stale_is_told(owing, database_url):
     async with sampling(database_url) as metrics:
         await until(lambda: metrics.sample, "a sample")
-        pid = await owing.pool.fetchval("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = $1", 0xFA0010)
+        pid = await owing.pool.fetchval(
+            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = $1", 0xFA_0004
+        )
         assert await owing.pool.fetchval("SELECT pg_terminate_backend($1)", pid)
         await until(lambda: metrics.sample is None, "nothing stale")
         await until(lambda: metrics.sample, "a sample again")

@@ -9,6 +9,7 @@ leaves out. The packages hold nothing of this: names of the composition roots ar
 # ruff: noqa: E402 - waits are scaled before anybody takes them by value
 
 import asyncio
+import gc
 import itertools
 import os
 import signal
@@ -200,6 +201,7 @@ def compose() -> None:
     for name in ("claim", "record", "release"):
         setattr(ledger, name, _pointed(name, getattr(ledger, name)))
     overdue._publish = _pointed("sweep", overdue._publish)  # type: ignore[assignment]
+    dispatcher.sweeper.SETTLING_SECONDS = 2.0  # type: ignore[misc]
     dispatcher.sweeper.FIRST_LOOK_SECONDS = PLAN.grace_seconds  # type: ignore[misc]
     if PLAN.without == "claim":
         condition = "AND d.attempts = message.attempt - 1\n      AND (d.lease_until IS NULL OR d.lease_until < now())"
@@ -210,8 +212,23 @@ def compose() -> None:
         _let_the_clock_jump()
 
 
+def _tell_what_waits(_number: int, _frame: object) -> None:
+    """Write where every task waits: what a test wants to know of a process that does not end."""
+    for task in [each for each in gc.get_objects() if isinstance(each, asyncio.Task) and not each.done()]:
+        waiting: Any = task.get_coro()
+        places = [task.get_name()]
+        while waiting is not None:
+            frame = getattr(waiting, "cr_frame", None)
+            if frame is not None:
+                places.append(f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}")
+            waiting = getattr(waiting, "cr_await", None)
+        sys.stderr.write(" > ".join(places) + "\n")
+    sys.stderr.flush()
+
+
 def main(service: str) -> int:
     """Run the service."""
+    signal.signal(signal.SIGUSR1, _tell_what_waits)
     compose()
     if service == "topology":
         waits = shared.backoff.parse_backoff(os.environ["BACKOFF"])

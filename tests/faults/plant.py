@@ -38,6 +38,8 @@ BACKOFF = "1s,1s,1h"
 TIMEOUT_SECONDS = 2.0
 OWN = {**os.environ, "AMQP_URL": "", "DATABASE_URL": "", "MEDIA_URL": "", "RABBITMQ_API_URL": ""}
 GONE_JOBS = 6
+STOP_SECONDS = 40.0
+_MIGRATING = asyncio.Lock()
 STEADY_AT_ONCE, MOODY_AT_ONCE = 4, 2
 MOST_AT_ONCE = 2 * (STEADY_AT_ONCE + MOODY_AT_ONCE)
 """Requests that both dispatchers together have under way at the standing endpoints."""
@@ -116,12 +118,19 @@ class Kept:
         await self.start(plan)
 
     async def stop(self) -> None:
-        """End it well, for good."""
+        """End it well, for good. One that lacks a precaution need not end well."""
         self.is_wanted = False
+        self._may_start.set()
         if self.process is not None and self.process.process.returncode is None:
-            self.process.terminate()
+            self.send(signal.SIGKILL if self.plan.without else signal.SIGTERM)
         if self._keeping is not None:
+            done, _ = await asyncio.wait({self._keeping}, timeout=STOP_SECONDS)
+            if not done:
+                self.send(signal.SIGUSR1)
+                await asyncio.sleep(1.0)  # it writes where it hangs
+                self.send(signal.SIGKILL)
             await self._keeping
+            assert done, f"{self.kind} does not end: {self.process and self.process.stderr}"
 
     def hold(self) -> None:
         """Start it no more when it ends, until `go_on`."""
@@ -278,7 +287,8 @@ async def running_plant(data: Path) -> AsyncIterator[Plant]:
         stack.push_async_callback(asyncio.to_thread, stores.remove)
         amqp_proxy, amqp_url = await stack.enter_async_context(proxied(services.amqp_url))
         database_proxy, database_url = await stack.enter_async_context(proxied(services.database_url))
-        await migrate(services.database_url)
+        async with _MIGRATING:  # one at a time in a process: alembic's context is its own global
+            await migrate(services.database_url)
         pool = await stack.enter_async_context(asyncpg.create_pool(services.database_url, min_size=0, max_size=3))
         applications = await stack.enter_async_context(serving_applications())
         environment = SECRETS | {

@@ -29,8 +29,9 @@ async def run_fault(
     dice = random.Random(seed)
     jobs = [f"gone-{seed}-{number}" for number in range(GONE_JOBS)]
     await plant.register(jobs)
-    await _plan(plant, fault, without)
-    await plant.ready()
+    while await _plan(plant, fault, without):
+        # Whoever passes its point in what an earlier run left is started again, and planned for again.
+        await plant.ready()
     plant.under_way.clear()
     for kept in plant.everybody():
         kept.ends.clear()
@@ -65,14 +66,17 @@ async def run_fault(
     return result
 
 
-async def _plan(plant: Plant, fault: Fault, without: str) -> None:
-    """Have every process run with what *fault* plans for it."""
+async def _plan(plant: Plant, fault: Fault, without: str) -> bool:
+    """Have every process run with what *fault* plans for it; return whether one did not yet."""
+    has_changed = False
     for kind, services in (("ingress", plant.ingresses), ("dispatcher", plant.dispatchers)):
         for index, kept in enumerate(services):
             plan = fault.plans.get((kind, index), Plan())
             plan.without = without
             if plan != kept.plan:
                 await kept.replace(plan)
+                has_changed = True
+    return has_changed
 
 
 async def _all_taken(plant: Plant, traffic: Traffic) -> bool:

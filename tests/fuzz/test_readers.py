@@ -22,11 +22,11 @@ from yarl import URL
 
 from dispatcher.channels.mail_address import parse_mailbox, parse_relay
 from dispatcher.channels.webhook import retry_after_seconds
-from dispatcher.consume import UNREADABLE
 from dispatcher.egress import EgressRefused, check_host, is_allowed, parse_networks
 from dispatcher.formats import FORMATS, Facts
 from dispatcher.formats.tokens import check_token, new_token
 from dispatcher.messages import DeliveryMessage
+from dispatcher.ops.dead.reading import UNREADABLE
 from dispatcher.ops.endpoint_fields import changed, new_endpoint, read_fields, shown
 from dispatcher.ops.endpoint_input import BadEndpoint, checked_url
 from dispatcher.ops.webhook_readers import READERS, Posted, Told

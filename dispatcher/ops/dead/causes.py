@@ -35,13 +35,14 @@ GROUPS: Final = (
         key="host_not_found",
         codes="host_not_found",
         title="host not found",
-        hint="The name in the endpoint's URL does not resolve: correct the URL (`faxhook endpoints set`), then replay.",
+        hint="The name in the endpoint's URL does not resolve: correct the URL, then replay.",
     ),
     Group(
         key="tls",
         codes="tls",
         title="TLS failed",
-        hint="The application's certificate is expired, of another name, or of nobody known: renew it, then replay.",
+        hint="The application's certificate has expired, bears another name, or comes from nobody we trust: have it "
+        "renewed, then replay.",
     ),
     Group(
         key="refused",
@@ -53,7 +54,8 @@ GROUPS: Final = (
         key="timeout",
         codes="timeout",
         title="no answer in time",
-        hint=f"The application answered too late, every time. {_ENDPOINT_HINT} Raise timeout_seconds if it is slow.",
+        hint="The application answered too late, every time. Raise the endpoint's timeout if it is merely slow; when "
+        "it is back, replay.",
     ),
     Group(
         key="broken",
@@ -71,14 +73,14 @@ GROUPS: Final = (
         key="http_404",
         codes="http_40[45]",
         title="not found (404)",
-        hint="The application has nothing at the URL's path: correct the URL (`faxhook endpoints set`), then replay.",
+        hint="The application has nothing at the URL's path: correct the URL, then replay.",
     ),
     Group(
         key="gone",
         codes="gone|http_410",
         title="gone (410)",
-        hint="The application wants to be told no more, and its endpoint is off. If that was a mistake: enable it "
-        "(`faxhook endpoints set --enable`), then replay; else discard.",
+        hint="The application asked to be told no more, so its endpoint was switched off. If that was a mistake, "
+        "enable the endpoint, then replay; else discard.",
     ),
     Group(
         key="redirect",
@@ -96,26 +98,27 @@ GROUPS: Final = (
         key="http_4xx",
         codes="http_4(0[02689]|1[1-9]|[2-9].)",
         title="the application refused the request (4xx)",
-        hint="The application did not take the request as it is: is the endpoint's format the one it expects?",
+        hint="The application did not take the request as it is: is the endpoint's format the one it expects? "
+        "Correct that, then replay.",
     ),
     Group(
         key="mail",
         codes="bad_address|smtp_.*",
         title="mail not accepted",
-        hint="The mail relay refused the recipient or the mail: correct the address, or discard.",
+        hint="The mail relay refused the recipient or the mail: correct the address, then replay; or discard.",
     ),
     Group(
         key="egress",
         codes="egress_refused",
         title="address not allowed",
         hint="The URL leads to an address that may not be reached: correct it, or name the network in "
-        "EGRESS_ALLOW_NETWORKS, then replay.",
+        "`EGRESS_ALLOW_NETWORKS`, then replay.",
     ),
     Group(
         key="proxy",
         codes="proxy_.*",
         title="the egress proxy did not reach it",
-        hint="The proxy of EGRESS_PROXY could not connect to the application. Look at the proxy's log, then replay.",
+        hint="The proxy of `EGRESS_PROXY` could not connect to the application. Look at the proxy's log, then replay.",
     ),
     Group(
         key="endpoint_removed",
@@ -133,14 +136,15 @@ GROUPS: Final = (
         key="stuck",
         codes="stuck",
         title="stuck",
-        hint="It was put back again and again without a single attempt: look for attempt.crashed in the log; replay "
-        "with a mended version.",
+        hint="It was put back again and again without a single attempt: look for `attempt.crashed` in the log, then "
+        "replay with a mended version.",
     ),
     Group(
         key="crashed",
         codes="crashed|attempt_crashed|delivery_limit|rejected",
         title="our own code failed",
-        hint="The dispatcher crashed on it, or kept handing it back: look at the log; replay with a mended version.",
+        hint="The dispatcher crashed on it, or kept handing it back: look at the log, then replay with a mended "
+        "version.",
         kinds=("delivery", "event"),
     ),
     Group(
@@ -154,15 +158,15 @@ GROUPS: Final = (
         key="unreadable",
         codes="unreadable",
         title="unreadable message",
-        hint="A message that is none of ours, or of another version: see who publishes there; replay with the version "
-        "that knows it, or discard.",
+        hint="A message that is none of ours, or of another version: see who publishes there, then replay with the "
+        "version that knows it; or discard.",
         kinds=("event", "delivery"),
     ),
     Group(
         key="ledger_refused",
         codes="ledger_refused",
         title="the ledger refused it",
-        hint="It holds a value that no column takes. Replay with a mended version, or discard.",
+        hint="It holds a value that no column takes: replay with a mended version, or discard.",
         kinds=("event",),
     ),
 )
@@ -171,7 +175,7 @@ OTHER: Final = Group(
     key="other",
     codes="",
     title="something else",
-    hint="Its code says what it was; the log of the service has more.",
+    hint="Its code says what it was, the service's log has more.",
     kinds=("callback", "event", "delivery"),
 )
 

@@ -45,10 +45,12 @@ EXIT_SOME_LEFT: Final = 1
 MOST_PER_LIST: Final = 1_000
 Value = TypeVar("Value")
 
-app = typer.Typer(no_args_is_help=True, help="What was given up on or could not be understood.")
+app = typer.Typer(
+    no_args_is_help=True, help="Show, replay or discard what was given up on, or could not be understood."
+)
 
-Ids = Annotated[list[str] | None, typer.Argument(help="Ids of dead letters; or name a filter.")]
-Everything = Annotated[bool, typer.Option("--all", help="Every dead letter, where no id and no filter is named.")]
+Ids = Annotated[list[str] | None, typer.Argument(help="Ids of dead letters; or give a filter, or --all.")]
+Everything = Annotated[bool, typer.Option("--all", help="Every dead letter there is; instead of ids and filters.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what it would do, and stop there.")]
 Rate = Annotated[float, typer.Option(min=1.0, max=1_000.0, help="Letters a second, at most.")]
@@ -68,7 +70,7 @@ def list_letters(
     limit: Annotated[int, typer.Option(min=1, max=MOST_PER_LIST, help="With --each: the latest so many.")] = 100,
     as_json: Json = False,
 ) -> None:
-    """Show dead letters, grouped by what they died of."""
+    """Show dead letters, grouped by what they died of, and what to do about each group."""
     wanted = filter_of(kind, endpoint, provider, cause, event_type, event, older_than, younger_than)
     if each:
         page = _run(lambda dead: dead.page(wanted, None, limit))
@@ -86,7 +88,7 @@ def list_letters(
 
 @app.command()
 def show(letter_id: Annotated[str, typer.Argument(help="A dead letter's id.")], as_json: Json = False) -> None:
-    """Show one dead letter: what happened, what was tried, what to do."""
+    """Show one dead letter: what happened, what was tried, and what to do."""
     detail = _run(lambda dead: dead.show(letter_id))
     if as_json:
         print_json(detail)
@@ -113,7 +115,8 @@ def replay(
 ) -> None:
     """Try again: deliveries get a new budget, callbacks and events go through the parser again.
 
-    Shows first what it would do, and asks. Killed in the middle, a dispatcher goes on with it; or the same command.
+    Shows first what it would do, and asks. If it is killed in the middle, a dispatcher goes on with it, or the same
+    command does. Ends with 1 if some stay dead.
     """
     wanted = filter_of(kind, endpoint, provider, cause, event_type, event, older_than, younger_than)
     _do(
@@ -124,7 +127,7 @@ def replay(
 @app.command()
 def discard(
     ids: Ids = None,
-    reason: Annotated[str, typer.Option(help="Why; it stays in the audit.")] = "",
+    reason: Annotated[str, typer.Option(help="Why; kept in the audit.")] = "",
     kind: Kind = None,
     endpoint: Endpoint = None,
     provider: OfProvider = None,
@@ -138,7 +141,10 @@ def discard(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Give up for good, for a reason: nobody will be told."""
+    """Give up for good, for a reason: nobody will be told.
+
+    Shows first what it would do, and asks.
+    """
     if not reason.strip() and not dry_run:
         fail("say why with --reason: it stays in the audit", EXIT_BAD_INPUT)
     wanted = filter_of(kind, endpoint, provider, cause, event_type, event, older_than, younger_than)

@@ -10,7 +10,7 @@ from dispatcher.ops.dead.pace import RATE
 from dispatcher.ops.dead.queues import DeadQueues
 from dispatcher.ops.dead.service import DeadLetterService, new_holder
 from dispatcher.ops.dead.worker import Gentle, Worker
-from dispatcher.pool import open_pool
+from dispatcher.pool import close_pool, open_pool
 from dispatcher.settings import DeadSettings, DispatcherSettings
 from shared.media import MediaStore
 from shared.publisher import Publisher
@@ -46,7 +46,7 @@ async def opened(
         publishing.cancel()
         with suppress(asyncio.CancelledError):
             await publishing
-        await pool.close()
+        await close_pool(pool)
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from dispatcher.locks import Lock
 from dispatcher.ops.dead.letters import Kind
 from dispatcher.ops.dead.reading import QUEUES
 from dispatcher.ops.dead.refusals import TakenByAnother
-from dispatcher.pool import Pool
+from dispatcher.pool import COMMAND_TIMEOUT_SECONDS, Pool
 from shared.amqp import Channel, Delivered, connected
 
 LOCK_SECONDS: Final = 5.0
@@ -24,6 +24,9 @@ LOCK_SECONDS: Final = 5.0
 
 ALL_AT_ONCE: Final = 65_535
 """The most that AMQP lets a consumer have unacknowledged."""
+
+_LOCK_TIMEOUT_SECONDS: Final = LOCK_SECONDS + COMMAND_TIMEOUT_SECONDS
+"""For the ledger to say that it waited in vain: cut off before, nobody would know why."""
 
 QUIET_SECONDS: Final = 2.0
 """Nothing more comes though the broker had counted more: somebody with other tools has it."""
@@ -119,7 +122,9 @@ class DeadQueues:
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(f"SET LOCAL lock_timeout = {LOCK_SECONDS * 1_000:.0f}")
             try:
-                await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCKS[kind])
+                await connection.execute(
+                    "SELECT pg_advisory_xact_lock($1)", _LOCKS[kind], timeout=_LOCK_TIMEOUT_SECONDS
+                )
             except asyncpg.LockNotAvailableError:
                 raise TakenByAnother(f"somebody else is at {QUEUES[kind]} at this moment: try again") from None
             async with connected(self._amqp_url, f"faxhook {QUEUES[kind]}") as broker:

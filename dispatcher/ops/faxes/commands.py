@@ -24,7 +24,7 @@ from dispatcher.settings import StoreSettings
 from shared.domain import Provider, utc_now
 from shared.errors import FaxhookError
 
-app = typer.Typer(no_args_is_help=True, help="What became of faxes.")
+app = typer.Typer(no_args_is_help=True, help="Show what became of a fax, and why an application was not told of it.")
 
 STYLES: Final = {"plain": "", "good": "green", "bad": "red", "waiting": "yellow", "faint": "dim"}
 DETAIL_LINES: Final = 5
@@ -44,7 +44,7 @@ def show_fax(
     ],
     as_json: Json = False,
 ) -> None:
-    """Show a fax's whole story: every event, delivery and attempt in time order, and who is not told and why."""
+    """Show a fax's whole story: every event, delivery and attempt in time order, and who was not told, and why."""
 
     async def work() -> FaxStory:
         async with _opened() as reader:
@@ -64,10 +64,17 @@ def show_fax(
 @app.command(name="list")
 def list_faxes(
     provider: Annotated[str | None, typer.Option(help=f"One of {', '.join(Provider)}.")] = None,
-    direction: Annotated[str | None, typer.Option(help="sent or received.")] = None,
-    state: Annotated[str | None, typer.Option(help="The type of the event that won, like fax.failed.")] = None,
-    number: Annotated[str | None, typer.Option(help="Either side's, in E.164.")] = None,
-    conflicting: Annotated[bool | None, typer.Option("--conflicting/--agreeing", help="Different endings?")] = None,
+    direction: Annotated[str | None, typer.Option(help="One of sent, received.")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="How it stands: the type of its decisive event, like fax.failed.")
+    ] = None,
+    number: Annotated[str | None, typer.Option(help="Either side's number (E.164).")] = None,
+    conflicting: Annotated[
+        bool | None,
+        typer.Option(
+            "--conflicting/--agreeing", help="Only those whose events tell of different endings, or none of these."
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 20,
     as_json: Json = False,
 ) -> None:

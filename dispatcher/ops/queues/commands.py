@@ -24,7 +24,7 @@ SHORTEST_INTERVAL: Final = 1.0
 
 
 def queues_command(
-    watch: Annotated[bool, typer.Option("--watch", help="Again and again, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until Ctrl-C.")] = False,
     interval: Annotated[float, typer.Option(min=SHORTEST_INTERVAL, help="Seconds between two looks.")] = 2.0,
     as_json: Json = False,
 ) -> None:

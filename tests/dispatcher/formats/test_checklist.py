@@ -34,7 +34,7 @@ def missing(format_name: str, rendering: Format) -> list[str]:
         if not any(rendering.has_word_for(event) for event in events):
             lacks.append(f"a sample of {provider} that it can say")
     if f"| {format_name} |" not in table().replace(" |\n", " |"):
-        lacks.append("a column in the README's table")
+        lacks.append("a column in the table of docs/formats.md")
     return lacks
 
 
