@@ -21,9 +21,6 @@ import msgspec
 from dispatcher.messages import DeliveryMessage, Publishing
 from shared.broker import FAX_WORK, WORK_KEY
 
-LOCK_KEY: Final = 0xFA_0002
-"""Of the advisory lock: one at a time puts back."""
-
 
 class Overdue(msgspec.Struct, frozen=True, kw_only=True):
     """A delivery that somebody should look at, as it was read.

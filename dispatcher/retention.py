@@ -34,6 +34,7 @@ import aio_pika
 import msgspec
 
 from dispatcher import prunable
+from dispatcher.locks import Lock
 from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
 from shared.broker import WORK_EVENTS
 from shared.log import get_logger
@@ -54,8 +55,6 @@ SKEW: Final = timedelta(days=1)
 
 COMMANDS_SECONDS: Final = 600.0
 """Ten times as long as a command is remembered, so that no request under way misses its row."""
-
-LOCK_KEY: Final = 0xFA_0003
 
 FORGET_COMMANDS: Final = "DELETE FROM commands WHERE seen_at < now() - make_interval(secs => $1)"
 DOCUMENTS: Final = "SELECT key FROM documents_to_prune WHERE key > $1 ORDER BY key LIMIT $2"
@@ -118,7 +117,7 @@ class Retention:
         """Go through all that is old, once; do nothing if another dispatcher does."""
         pruned = Pruned()
         async with self._pool.acquire() as connection:
-            if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK_KEY):
+            if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", Lock.PRUNE):
                 return pruned
             try:
                 nothing_waited = await self._nothing_waits()
@@ -130,7 +129,7 @@ class Retention:
             finally:
                 # Where the connection is gone, the lock is too.
                 if not connection.is_closed():
-                    await connection.execute("SELECT pg_advisory_unlock($1)", LOCK_KEY)
+                    await connection.execute("SELECT pg_advisory_unlock($1)", Lock.PRUNE)
         if pruned.events or pruned.documents:
             self._log.info("retention.done", events=pruned.events, attempts=pruned.attempts, documents=pruned.documents)
         return pruned

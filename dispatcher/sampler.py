@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
+from dispatcher.locks import Lock
 from dispatcher.metrics import LedgerSample, Metrics
 from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
 
@@ -17,7 +18,6 @@ SAMPLE_EVERY_SECONDS: Final = 15.0
 
 MOST_OWED: Final = 1_000_000
 MOST_DUE: Final = 100_000
-_LOCK_KEY: Final = 0xFA_0004
 
 SAMPLE: Final = """
 SELECT (SELECT count(*) FROM (
@@ -50,7 +50,7 @@ class Sampler:
         while True:
             with suppress(*LEDGER_AWAY, *LEDGER_BUSY):  # `/readyz` and the log say that the ledger is away
                 async with self._pool.acquire() as connection:
-                    if await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK_KEY):
+                    if await connection.fetchval("SELECT pg_try_advisory_lock($1)", Lock.SAMPLE):
                         await self._sample(connection)
             await asyncio.sleep(self._every_seconds)
 

@@ -15,9 +15,10 @@ from typing import Any, Final
 import msgspec
 
 from dispatcher import overdue
+from dispatcher.locks import Lock
 from dispatcher.messages import DeadDelivery, Publishing
 from dispatcher.metrics import Metrics
-from dispatcher.overdue import LOCK_KEY, Overdue, PutBack
+from dispatcher.overdue import Overdue, PutBack
 from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
 from shared.broker import DEAD_DELIVERY, FAX_DEAD
 from shared.log import get_logger
@@ -124,14 +125,14 @@ class Sweeper:
     async def _turn(self) -> AsyncIterator[Any]:
         """Yield a connection that holds the lock, outside any transaction; None if another holds it."""
         async with self._pool.acquire() as connection:
-            if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK_KEY):
+            if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", Lock.SWEEP):
                 yield None
                 return
             try:
                 yield connection
             finally:
                 with suppress(*LEDGER_AWAY, *LEDGER_BUSY):
-                    await connection.execute("SELECT pg_advisory_unlock($1)", LOCK_KEY)
+                    await connection.execute("SELECT pg_advisory_unlock($1)", Lock.SWEEP)
 
     async def _bury(self, connection: Any, stuck: Sequence[Overdue]) -> None:
         """Publish dead letters, then say so in the ledger: never the other way round, as everywhere."""

@@ -32,10 +32,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from dispatcher import overdue
+from dispatcher.locks import Lock
 from dispatcher.messages import Publishing
 from dispatcher.ops.exits import EXIT_AWAY, fail
 from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
-from dispatcher.overdue import LOCK_KEY, PutBack
+from dispatcher.overdue import PutBack
 from dispatcher.settings import StoreSettings
 from shared.broker import FAX_WORK, WORK_DELIVERIES, Topology, topology, verify
 from shared.publisher import NotKept
@@ -197,7 +198,7 @@ async def _reconcile(settings: StoreSettings, *, dry_run: bool, per_second: int)
 async def _turn(connection: Any) -> AsyncIterator[None]:
     """Hold the sweeper's lock; it goes with the connection, whatever becomes of us."""
     try:
-        await connection.execute("SELECT pg_advisory_lock($1)", LOCK_KEY, timeout=TURN_SECONDS)
+        await connection.execute("SELECT pg_advisory_lock($1)", Lock.SWEEP, timeout=TURN_SECONDS)
     except TimeoutError:
         fail(f"somebody else has been putting back for {TURN_SECONDS:.0f} s: wait for it, or stop it", EXIT_AWAY)
     yield

@@ -16,7 +16,8 @@ from waiting import until
 from dispatcher import ledger, prunable
 from dispatcher.endpoints import EndpointBook
 from dispatcher.intake import Intake
-from dispatcher.retention import LOCK_KEY, Pruned, Retention, nothing_waits
+from dispatcher.locks import Lock
+from dispatcher.retention import Pruned, Retention, nothing_waits
 from dispatcher.routing import FaxMatch
 from shared.broker import DEAD_EVENT, FAX_DEAD, FAX_IN
 from shared.domain import Event, EventType, Media
@@ -244,7 +245,7 @@ async def test_one_dispatcher_prunes_at_a_time(bench: Bench, retention: Retentio
     await bench.endpoint()
     await in_state(bench, an_old_event(1), "told")
     async with bench.pool.acquire() as other, other.transaction():
-        assert await other.fetchval("SELECT pg_try_advisory_xact_lock($1)", LOCK_KEY)
+        assert await other.fetchval("SELECT pg_try_advisory_xact_lock($1)", Lock.PRUNE)
         assert await retention.prune() == Pruned()
     assert (await retention.prune()).events == 1
 

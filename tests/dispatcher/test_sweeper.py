@@ -15,8 +15,8 @@ from stores import fresh_topology, take_all
 from waiting import until
 
 from dispatcher import lanes, ledger, overdue
+from dispatcher.locks import Lock
 from dispatcher.metrics import Metrics
-from dispatcher.overdue import LOCK_KEY
 from dispatcher.sweeper import MOST_PER_SWEEP, MOST_SWEEPS, Sweeper
 from shared.backoff import parse_backoff
 from shared.broker import FAX_WORK, WORK_DELIVERIES, WORK_KEY, topology
@@ -71,7 +71,7 @@ async def test_one_dispatcher_sweeps_at_a_time(bench: Bench, sweeper: Sweeper) -
     await owed(bench)
     await expire_leases(bench.pool)
     async with bench.pool.acquire() as other, other.transaction():
-        assert await other.fetchval("SELECT pg_try_advisory_xact_lock($1)", LOCK_KEY)
+        assert await other.fetchval("SELECT pg_try_advisory_xact_lock($1)", Lock.SWEEP)
         assert await sweeper.sweep() == 0
     assert await sweeper.sweep() == 1
 

@@ -1,5 +1,6 @@
 """A real, headless Chromium for tests of pages: Debian's package, installed as root where it is missing."""
 
+import atexit
 import os
 import shutil
 import subprocess
@@ -43,9 +44,29 @@ def programs() -> tuple[str, str]:
     return found
 
 
+_idle: list[WebDriver] = []
+"""Browsers that run and are nobody's: starting one takes longer than most tests do."""
+
+
 @contextmanager
 def browsing(*, dark: bool = False, width: int = 1280, height: int = 900, scale: float = 1.0) -> Iterator[WebDriver]:
-    """Run a browser that reaches this machine only; *width* up to a phone's behaves like one."""
+    """Lend a browser that reaches this machine only, and knows nobody; *width* up to a phone's behaves like one."""
+    lent = _idle.pop() if _idle else _started()
+    try:
+        lent.execute_cdp_cmd("Network.clearBrowserCookies", {})
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        lent.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+        resize(lent, width, height, scale)
+        complaints(lent)
+        yield lent
+        lent.get("about:blank")
+    except BaseException:
+        lent.quit()
+        raise
+    _idle.append(lent)
+
+
+def _started() -> WebDriver:
     browser, driver = programs()
     options = webdriver.ChromeOptions()
     options.binary_location = browser
@@ -57,19 +78,17 @@ def browsing(*, dark: bool = False, width: int = 1280, height: int = 900, scale:
         "--disable-component-update",
         "--no-first-run",
         "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
-        f"--window-size={width},{height}",
         *(["--no-sandbox"] if os.geteuid() == 0 else []),
     ):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    try:
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-        resize(opened, width, height, scale)
-        yield opened
-    finally:
-        opened.quit()
+    return webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+
+
+@atexit.register
+def _quit_all() -> None:
+    for browser in _idle:
+        browser.quit()
 
 
 def resize(browser: WebDriver, width: int, height: int, scale: float = 1.0) -> None:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from dispatcher.locks import Lock
 from dispatcher.ops.audit import write_audit
 from dispatcher.ops.dead import deliveries, fates, job_items, jobs
 from dispatcher.ops.dead.job_items import Item
@@ -71,7 +72,7 @@ class Chooser:
             UnknownLetter, NothingMatches, TakenByAnother: As `begin`; the transaction must not be committed then.
         """
         # One after the other, so that the second of two people sees what the first one took.
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", jobs.BEGIN_LOCK)
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", Lock.BEGIN_JOB)
         abandoned = await jobs.abandoned(connection, plan.what, plan.selection, reason)
         if abandoned is not None and await jobs.claim(connection, self._holder, abandoned) is not None:
             return abandoned

@@ -19,7 +19,6 @@ LEASE_SECONDS: Final = 10.0
 MOST_CRASHES: Final = 3
 """Tries of a job that our own code fails at; then it is given up."""
 
-BEGIN_LOCK: Final = 0xFA_0020
 MOST_FAILURES_SHOWN: Final = 20
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 import asyncpg
 
+from dispatcher.locks import Lock
 from dispatcher.ops.dead.letters import Kind
 from dispatcher.ops.dead.reading import QUEUES
 from dispatcher.ops.dead.refusals import TakenByAnother
@@ -39,7 +40,11 @@ counts afterwards."""
 
 APPLIED_SECONDS: Final = 0.05
 _PER_TURN: Final = 100
-_LOCKS: Final[dict[Kind, int]] = {"callback": 0xFA_0010, "event": 0xFA_0011, "delivery": 0xFA_0012}
+_LOCKS: Final[dict[Kind, Lock]] = {
+    "callback": Lock.LOOK_AT_DEAD_CALLBACKS,
+    "event": Lock.LOOK_AT_DEAD_EVENTS,
+    "delivery": Lock.LOOK_AT_DEAD_DELIVERIES,
+}
 
 
 class HeldQueue:

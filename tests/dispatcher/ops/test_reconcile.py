@@ -16,11 +16,11 @@ from stores import count, fresh_topology, take_all
 from typer.testing import CliRunner
 from waiting import until
 
+from dispatcher.locks import Lock
 from dispatcher.messages import DeliveryMessage
 from dispatcher.metrics import Metrics
 from dispatcher.ops.cli import app
 from dispatcher.ops.reconcile import MOST_PER_BATCH, put_back_due
-from dispatcher.overdue import LOCK_KEY
 from dispatcher.sweeper import Sweeper
 from shared.backoff import parse_backoff
 from shared.broker import FAX_RETRY, WORK_DELIVERIES, topology
@@ -204,7 +204,7 @@ async def test_it_waits_for_the_sweeper_and_keeps_it_away(bench: Bench) -> None:
     await bench.endpoint()
     await owed(bench, 1, due_at="now() - interval '1 hour'")
     async with bench.pool.acquire() as other:
-        await other.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)
+        await other.execute("SELECT pg_advisory_lock($1)", Lock.SWEEP)
         command = asyncio.create_task(as_json(bench))
 
         async def waits() -> bool:
@@ -214,7 +214,7 @@ async def test_it_waits_for_the_sweeper_and_keeps_it_away(bench: Bench) -> None:
 
         await until(waits, "the command waits for its turn")
         assert await count(bench.amqp_url, WORK_DELIVERIES) == 0
-        await other.execute("SELECT pg_advisory_unlock($1)", LOCK_KEY)
+        await other.execute("SELECT pg_advisory_unlock($1)", Lock.SWEEP)
     assert (await command)["put_back"] == 1
 
 

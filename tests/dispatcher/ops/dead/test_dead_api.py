@@ -1,14 +1,16 @@
 """`/v1/dead-letters`: listed, grouped, replayed and discarded over HTTP; refusals that say what to do."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 from apis import READER, Api
 from dispatchers import Bench, an_event
-from graveyard import bury, park
+from graveyard import bury, park, quarantine
 from stores import count
 from waiting import until
 
+from dispatcher.locks import Lock
 from shared.domain import encode_event
 
 
@@ -132,3 +134,19 @@ async def test_a_reader_reads_and_changes_nothing(api: Api, bench: Bench) -> Non
     assert (await api.ask("GET", "/v1/dead-letters/groups", headers=READER))[0] == 200
     status, problem = await api.ask("POST", "/v1/dead-letters/replay", {"filter": {}}, READER)
     assert (status, problem["code"]) == (403, "read_only")
+
+
+async def test_every_kind_of_letter_is_listed_while_a_dispatcher_runs_and_samples(
+    api: Api, bench: Bench, tmp_path: Path
+) -> None:
+    await quarantine(bench, tmp_path / "media", b"{}")
+    await park(bench, b"{}")
+    await bury(bench, [await bench.endpoint()], 1)
+
+    async def is_sampling() -> bool:
+        held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = $1 AND granted"
+        return bool(await bench.pool.fetchval(held, Lock.SAMPLE))
+
+    await until(is_sampling, "the dispatcher samples")
+    status, listed = await api.ask("GET", "/v1/dead-letters")
+    assert (status, sorted(each["kind"] for each in listed["items"])) == (200, ["callback", "delivery", "event"])

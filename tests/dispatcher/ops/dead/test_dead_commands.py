@@ -12,7 +12,7 @@ from stores import count
 from typer.testing import CliRunner
 
 from dispatcher.ops.cli import app
-from dispatcher.ops.dead import jobs
+from dispatcher.ops.dead import job_items, jobs
 
 
 async def faxhook(bench: Bench, *arguments: str, **environment: str) -> tuple[int, str, str]:
@@ -118,7 +118,7 @@ async def test_our_own_crash_is_exit_70_with_the_place_and_nothing_stays_half_do
     async def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(jobs, "move", broken)
+    monkeypatch.setattr(job_items, "move", broken)
     for tries in range(1, jobs.MOST_CRASHES + 1):
         await bench.pool.execute("UPDATE jobs SET lease_until = now() - interval '1 s'")
         code, _, complained = await faxhook(bench, "replay", "--all", "--yes")

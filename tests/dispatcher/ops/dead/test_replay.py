@@ -245,7 +245,7 @@ async def test_a_job_that_our_code_fails_at_is_given_up_after_a_few_tries_and_sa
     async def broken(*_: object) -> None:
         raise ZeroDivisionError("the number +15550001 was")
 
-    monkeypatch.setattr(jobs, "move", broken)
+    monkeypatch.setattr(job_items, "move", broken)
     job = await dead.begin("dead.replay", Selection(filter=DeadFilter()), who="test")
     for tries in range(1, jobs.MOST_CRASHES + 1):
         job = await dead.wait((await dead.go_on(job.id)).id, 10.0)
