@@ -68,6 +68,7 @@ class Fault:
         repeats: A process is killed that may have told without recording it; only then may anything be told twice.
         after_traffic: It strikes when all is accepted and taken into the ledger.
         are_letters_kept: False if it takes the dead-letter queues away.
+        may_refuse: What an ingress may rightly answer beside 200 and 503.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Fault:
     repeats: bool = False
     after_traffic: bool = False
     are_letters_kept: bool = True
+    may_refuse: frozenset[str] = frozenset()
 
 
 def _of(plant: Plant, kind: str, index: int) -> Kept:
@@ -330,7 +332,9 @@ def _clock_jumps(kind: str, seconds: float) -> Fault:
         await asyncio.sleep(1.0)
 
     plans = {(kind, index): Plan(clock_seconds=seconds) for index in (0, 1)}
-    return Fault(f"{kind}'s clock jumps {seconds / 3600:+.0f} h", act, plans)
+    # With a clock that is an hour wrong, a signed time is an hour old.
+    may_refuse = frozenset({"timestamp_expired"}) if kind == "ingress" else frozenset()
+    return Fault(f"{kind}'s clock jumps {seconds / 3600:+.0f} h", act, plans, may_refuse=may_refuse)
 
 
 def _application(manner: applications.Manner, name: str) -> Fault:

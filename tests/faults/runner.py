@@ -57,6 +57,7 @@ async def run_fault(
     finally:
         sending.cancel()
     recover_seconds = time.monotonic() - mended if "mended" in locals() else SETTLE_SECONDS
+    traffic.other = [each for each in traffic.other if each[1].get("error") not in fault.may_refuse]
     letters = await take_letters(plant)
     result = await account(plant, traffic, letters, are_letters_kept=fault.are_letters_kept)
     result.recover_seconds = recover_seconds

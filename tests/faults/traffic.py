@@ -79,7 +79,7 @@ class Traffic:
     accepted: dict[str, tuple[str, ...]] = field(default_factory=dict)
     quarantined: set[str] = field(default_factory=set)
     refused: int = 0
-    other: list[tuple[int, object]] = field(default_factory=list)
+    other: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     sent: int = 0
 
     async def send_all(self, asked: Sequence[Asked], *, lanes: int = 8, per_second: float = 120.0) -> None:

@@ -16,7 +16,7 @@ from ingresses import RunningIngress, serving_ingress
 from processes import SECRETS
 from stores import count, take_all
 
-import ingress.receive
+import shared.documents
 import shared.media
 from shared.broker import WORK_EVENTS
 from shared.domain import decode_event
@@ -72,7 +72,7 @@ async def test_while_the_spool_hangs_large_callbacks_of_the_others_are_accepted(
         release.wait(60)
         return "missing"
 
-    monkeypatch.setattr(ingress.receive, "read_spool_file", hang)
+    monkeypatch.setattr(shared.documents, "read_spool_file", hang)
     large = callbacks.phaxio(1, note="x" * 300_000)
     settings = {**SECRETS, "ASTERISK_SPOOL_DIR": str(tmp_path)}
     async with serving_ingress(amqp_url, tmp_path / "media", unused_tcp_port, **settings) as running:
