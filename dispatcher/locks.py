@@ -5,7 +5,7 @@ from enum import IntEnum, unique
 
 @unique
 class Lock(IntEnum):
-    """What one process at a time does. 0xFA_0001 belongs to the migrations, which know nothing of the dispatcher."""
+    """What one process at a time does. The first number is the migrations', which know nothing of the dispatcher."""
 
     SWEEP = 0xFA_0002
     PRUNE = 0xFA_0003

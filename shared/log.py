@@ -104,6 +104,7 @@ FIELDS: Final[dict[str, str]] = {
     "events": "how many payloads were pruned",
     "attempts": "how many were pruned",
     "documents": "how many were removed",
+    "is_given_up": "true if it is not tried again",
     # parts and places
     "connection": "of ours to the broker",
     "queue": "of the broker",

@@ -21,6 +21,7 @@ from shared.last_resort import EXIT_FAILED, LastResort
 from shared.settings import EXIT_BAD_SETTING, Settings, load, masked
 
 TOPOLOGY_RETRY_SECONDS: Final = 1.0
+CANCEL_AGAIN_SECONDS: Final = 2.0
 
 Kind = TypeVar("Kind", bound=Settings)
 
@@ -74,8 +75,11 @@ async def running(part: Coroutine[Any, Any, None], stop: Stop, name: str) -> Asy
     try:
         yield task
     finally:
-        task.cancel()
-        await asyncio.wait({task})
+        # Again and again: a library that fails while it is being cancelled hides the cancellation behind its own error,
+        # which a part that tries again takes for trouble like any other.
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=CANCEL_AGAIN_SECONDS)
 
 
 def run(service: str, kind: type[Kind], serve: Callable[[Kind, Stop], Awaitable[None]]) -> int:
