@@ -10,12 +10,12 @@ from dispatcher.ops.dead.queues import DeadQueues
 from dispatcher.pool import Pool
 from shared.broker import WORK_DELIVERIES
 
-RATE: Final = 20.0
+RATE: Final = 10.0
 """Letters a second: live traffic comes first, and what is dead has waited for long. Who is in a hurry says so."""
 
-TOGETHER: Final = 10
-"""Go out at once: what the stores have to flush is then flushed for all of them together, and not ten times as often,
-which is what live traffic would notice first; few enough that nobody waits for their attempts."""
+TOGETHER: Final = 2
+"""Go out at once: what the stores have to flush is then flushed for both together; many at once would be noticed by the
+live deliveries that come just behind them."""
 
 MOST_UNDER_WAY: Final = 100
 """Replayed and not yet attempted, or put off: behind a slow application, or a queue that is long, the replay waits."""
