@@ -26,6 +26,8 @@ IDLE_SECONDS: Final = 30.0
 SERVER_SETTINGS: Final = {
     "application_name": "faxhook",
     "idle_in_transaction_session_timeout": "10s",
+    # A session whose client is swallowed between the parts of one statement counts as busy, not as idle.
+    "statement_timeout": "10s",
     "idle_session_timeout": "60s",
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
