@@ -14,7 +14,7 @@ import statistics
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -41,36 +41,43 @@ def row(name: str, accounts: Sequence[Account]) -> tuple[str, ...]:
     return (name, str(len(accounts)), *map(str, totals), recover)
 
 
-async def run_all(runs: Sequence[tuple[Fault, int]], plants: int) -> dict[str, list[Account]]:
-    """Do all *runs* on so many plants side by side; return the accounts by fault."""
+async def run_all(runs: Sequence[tuple[Fault, int]], plants: int, accounts: dict[str, list[Account]]) -> None:
+    """Do all *runs* on so many plants side by side; put the accounts into *accounts*, by fault."""
     waiting = iter(runs)
-    accounts: dict[str, list[Account]] = defaultdict(list)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("faults", total=len(runs))
 
         async def work(number: int) -> None:
-            with tempfile.TemporaryDirectory(prefix=f"faults-{number}-") as folder:
-                await _on_one_plant(Path(folder), waiting, accounts, lambda: progress.advance(bar))
+            is_done = False
+            while not is_done:
+                with tempfile.TemporaryDirectory(prefix=f"faults-{number}-") as folder:
+                    is_done = await _on_one_plant(Path(folder), waiting, accounts, lambda: progress.advance(bar))
 
         await asyncio.gather(*(work(number) for number in range(plants)))
-    return accounts
 
 
 async def _on_one_plant(
-    folder: Path, waiting: Iterator[tuple[Fault, int]], accounts: dict[str, list[Account]], done: object
-) -> None:
-    assert callable(done)
+    folder: Path, waiting: Iterator[tuple[Fault, int]], accounts: dict[str, list[Account]], done: Callable[[], None]
+) -> bool:
+    """Do what waits until nothing does; False if the plant broke down, and another is needed."""
     async with contextlib.AsyncExitStack() as stack:
         plant = await stack.enter_async_context(running_plant(folder))
         for fault, seed in waiting:
-            account = await run_fault(plant, fault, seed)
+            try:
+                account = await run_fault(plant, fault, seed)
+            except AssertionError as error:
+                accounts[fault.name].append(Account(wrong=[str(error)]))
+                console.print(f"[red]{fault.name}, seed {seed}:[/] {error}", highlight=False)
+                done()
+                return False
             accounts[fault.name].append(account)
             for sentence in account.wrong[:MOST_SENTENCES]:
                 console.print(f"[red]{fault.name}, seed {seed}:[/] {sentence}", highlight=False)
             if len(account.wrong) > MOST_SENTENCES:
                 console.print(f"… and {len(account.wrong) - MOST_SENTENCES} more")
             done()
+    return True
 
 
 async def leave_out_precautions() -> int:
@@ -107,7 +114,13 @@ def main() -> int:
         return 2
     count = options.seeds or len(faults)
     runs = [(faults[number % len(faults)], options.seed + number) for number in range(count)]
-    accounts = asyncio.run(run_all(runs, min(options.plants, count)))
+    accounts: dict[str, list[Account]] = defaultdict(list)
+    is_whole = True
+    try:
+        asyncio.run(run_all(runs, min(options.plants, count), accounts))
+    except KeyboardInterrupt:
+        is_whole = False
+        console.print("interrupted: this is what was done so far")
     rows = [row(fault.name, accounts[fault.name]) for fault in faults if accounts[fault.name]]
     rows.append(row("all", [each for some in accounts.values() for each in some]))
     table = Table(*COLUMNS)
@@ -117,7 +130,7 @@ def main() -> int:
     if options.markdown:
         lines = [COLUMNS, ("---",) * len(COLUMNS), *rows]
         options.markdown.write_text("".join(f"| {' | '.join(line)} |\n" for line in lines))
-    return 1 if any(each.wrong for some in accounts.values() for each in some) else 0
+    return 0 if is_whole and not any(each.wrong for some in accounts.values() for each in some) else 1
 
 
 if __name__ == "__main__":
