@@ -169,7 +169,7 @@ def _proxy_fault(name: str, which: str, do: Callable[[object], None], seconds: f
         await asyncio.sleep(seconds)
         proxy.mend()
 
-    return Fault(f"{which}'s connections {name}", act, _NO_HELP if which == "broker" else _LONG_LEASES)
+    return Fault(f"{which}'s connections {name}", act, _LONG_LEASES)
 
 
 async def _fail_into_a_black_hole(plant: Plant, _dice: random.Random) -> None:
