@@ -415,7 +415,7 @@ def short_set() -> list[Fault]:
         "database killed and started",
         "an application hangs",
     )
-    return [*kills, kill_sweeping("sweep.after"), *(fault for fault in other_faults() if fault.name in grave)]
+    return [*kills, *(fault for fault in other_faults() if fault.name in grave)]
 
 
 PRECAUTIONS: Final = {
