@@ -11,6 +11,7 @@ from dispatchers import SECRETS_KEY, Bench
 from receiver import Receiver
 from waiting import until
 
+import dispatcher.sweeper
 from dispatcher.pool import open_pool
 from dispatcher.settings import DispatcherSettings
 from shared.publisher import Publisher
@@ -55,3 +56,8 @@ async def bench(
 def dispatching(bench: Bench, unused_tcp_port: int) -> Dispatching:
     """Call it for a dispatcher that runs while its body does."""
     return lambda **environment: bench.dispatching(DispatcherSettings, unused_tcp_port, **environment)
+
+
+@pytest.fixture(autouse=True)
+def _the_first_sweep_comes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatcher.sweeper, "SETTLING_SECONDS", 0.1)

@@ -14,7 +14,6 @@ from dispatchers import STORE, Bench, an_event
 from stores import fresh_topology, take_all
 from waiting import until
 
-import dispatcher.sweeper
 from dispatcher import lanes, ledger, overdue
 from dispatcher.locks import Lock
 from dispatcher.metrics import Metrics
@@ -30,11 +29,6 @@ Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 @pytest.fixture
 def sweeper(bench: Bench) -> Sweeper:
     return Sweeper(bench.pool, bench.publisher, Metrics(), lambda: 60.0)
-
-
-@pytest.fixture(autouse=True)
-def _nothing_has_to_settle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatcher.sweeper, "SETTLING_SECONDS", 0.1)
 
 
 async def owed(bench: Bench, count: int = 1) -> list[UUID]:
