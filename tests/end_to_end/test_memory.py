@@ -11,9 +11,7 @@ from world import World
 
 REQUESTS = 500
 BODY_BYTES = 1024 * 1024
-FIXED_BYTES = 180 * 1024 * 1024
-"""The process itself, and a read buffer for each connection that is not admitted yet: more of them on a busy machine."""
-
+FIXED_BYTES = 150 * 1024 * 1024
 ADMITTED_BYTES = 256 * 1024 * 1024  # the default of MAX_ADMITTED_BYTES
 
 
