@@ -112,8 +112,16 @@ async def _opened(settings: DispatcherSettings, stop: Stop, stack: AsyncExitStac
 
 
 def _surface(parts: Parts, problems: Problems) -> Surface:
-    circuit_is_open = parts.deliverer.circuit_is_open
-    return Surface(parts.pool, parts.store, parts.intake, parts.channels, circuit_is_open, parts.metrics, problems)
+    return Surface(
+        parts.pool,
+        parts.store,
+        parts.intake,
+        parts.channels,
+        parts.deliverer.circuit_is_open,
+        parts.metrics,
+        problems,
+        parts.endpoints.known,
+    )
 
 
 def _consumers(settings: DispatcherSettings, parts: Parts) -> tuple[Consumer, Consumer]:

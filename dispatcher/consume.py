@@ -34,7 +34,8 @@ from dispatcher.poison import isolated
 from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY, LEDGER_REFUSES, Pool
 from dispatcher.routing import LEASE_MARGIN_SECONDS
 from shared.amqp import Delivered
-from shared.broker import DEAD_DELIVERY, DEAD_EVENT, FAX_DEAD, WORK_DELIVERIES, WORK_EVENTS
+from shared.backoff import DEFER_WAITS_SECONDS
+from shared.broker import DEAD_DELIVERY, DEAD_EVENT, FAX_DEAD, FAX_RETRY, WORK_DELIVERIES, WORK_EVENTS, defer_queue
 from shared.domain import Event, decode_event, encode_event
 from shared.errors import Misconfigured, place_of
 from shared.log import get_logger
@@ -47,6 +48,8 @@ DELIVERIES_PER_BATCH: Final = 100
 DELIVERIES_PREFETCH: Final = 200
 
 RETRY_SECONDS: Final = 0.5
+
+LATER: Final = defer_queue(DEFER_WAITS_SECONDS[0])
 
 Value = TypeVar("Value")
 
@@ -222,7 +225,7 @@ class DeliveryHandler:
         await self._endpoints.cut_off()
 
     async def __call__(self, batch: Sequence[Delivered]) -> None:
-        """Claim what may be attempted now; everything else in *batch* is stale, and its ledger row knows better."""
+        """Claim what may be attempted now; everything else in *batch* is stale, or too early."""
         await self._endpoints.known()
         # Several attempts of one delivery are several wishes: only the ledger knows which of them is stale.
         wanted: dict[tuple[UUID, int], DeliveryMessage] = {}
@@ -243,10 +246,20 @@ class DeliveryHandler:
         )
         self._backlog.claimed([claim.overdue_seconds for claim in claims if isinstance(claim, ledger.Claim)])
         claimed = {(claim.delivery_id, claim.attempt) for claim in claims}
-        for delivery_id, attempt in pairs:
-            if (delivery_id, attempt) not in claimed:
-                self._log.info("delivery.dropped", delivery_id=str(delivery_id), attempt=attempt)
         self._deliverer.take_claims(claims)
+        if stale := [pair for pair in pairs if pair not in claimed]:
+            await self._leave(stale)
+
+    async def _leave(self, pairs: Sequence[tuple[UUID, int]]) -> None:
+        """Look again later at what overtook the record of the attempt before; drop the rest, whose rows know better."""
+        early = await self._patience(lambda: ledger.early(self._pool, pairs), len(pairs))
+        for delivery_id, attempt in pairs:
+            if (delivery_id, attempt) not in early:
+                self._log.info("delivery.dropped", delivery_id=str(delivery_id), attempt=attempt)
+                continue
+            body = msgspec.json.encode(DeliveryMessage(delivery_id, attempt))
+            await publish_until_kept(self._publisher, FAX_RETRY, LATER, body, {"attempt": attempt})
+            self._log.info("delivery.early", delivery_id=str(delivery_id), attempt=attempt)
 
     async def _give_up(self, wanted: DeliveryMessage, error: Exception) -> None:
         # Only the message: its row is as it was, and the sweeper looks after it.

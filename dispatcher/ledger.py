@@ -136,6 +136,20 @@ def _claim_of(row: Any, store: EndpointStore) -> Claim | BrokenClaim:
         )
 
 
+EARLY: Final = """
+SELECT d.id, message.attempt
+FROM deliveries d
+JOIN unnest($1::uuid[], $2::integer[]) AS message (id, attempt) ON message.id = d.id
+WHERE d.state IN ('pending', 'retrying') AND d.attempts < message.attempt - 1 AND d.lease_until >= now()
+"""
+
+
+async def early(pool: Pool, wanted: Sequence[tuple[UUID, int]]) -> set[tuple[UUID, int]]:
+    """Return which of *wanted* (id, attempt) come before the record of the attempt before, by whoever holds them."""
+    rows = await pool.fetch(EARLY, [pair[0] for pair in wanted], [pair[1] for pair in wanted])
+    return {(row["id"], row["attempt"]) for row in rows}
+
+
 MEDIA_OF: Final = "SELECT media FROM events WHERE id = $1"
 
 

@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
@@ -75,11 +75,19 @@ async def running(part: Coroutine[Any, Any, None], stop: Stop, name: str) -> Asy
     try:
         yield task
     finally:
-        # Again and again: a library that fails while it is being cancelled hides the cancellation behind its own error,
-        # which a part that tries again takes for trouble like any other.
-        while not task.done():
+        await end({task})
+
+
+async def end(tasks: Collection["asyncio.Task[Any]"]) -> None:
+    """Cancel *tasks* until all of them have ended, whatever they end with.
+
+    Again and again: a library that fails while it is being cancelled hides the cancellation behind its own error, which
+    a part that tries again takes for trouble like any other.
+    """
+    while left := [task for task in tasks if not task.done()]:
+        for task in left:
             task.cancel()
-            await asyncio.wait({task}, timeout=CANCEL_AGAIN_SECONDS)
+        await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
 
 
 def run(service: str, kind: type[Kind], serve: Callable[[Kind, Stop], Awaitable[None]]) -> int:

@@ -1,6 +1,6 @@
 """The ops surface of a dispatcher, composed: the parts of the API, the console, the jobs that it goes on with."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -29,7 +29,12 @@ from shared.service import Stop, running
 
 
 class Surface(msgspec.Struct, frozen=True):
-    """What of the dispatcher the ops surface shows and changes. *problems*: why it cannot work now, in sentences."""
+    """What of the dispatcher the ops surface shows and changes.
+
+    Attributes:
+        problems: Says in sentences why it cannot work now.
+        ledger_known: Waits until the ledger's schema was seen to be ours.
+    """
 
     pool: Pool
     store: EndpointStore
@@ -38,6 +43,7 @@ class Surface(msgspec.Struct, frozen=True):
     circuit_is_open: Callable[[UUID], bool]
     metrics: Metrics
     problems: Problems
+    ledger_known: Callable[[], Awaitable[None]]
 
 
 @asynccontextmanager
@@ -46,7 +52,7 @@ async def serving_ops(settings: DispatcherSettings, stop: Stop, of: Surface) -> 
     tokens = settings.ops_tokens()
     reader = QueueReader(settings.for_operations(), settings.rabbitmq_api(), of.pool, settings.backoff_seconds())
     queues = QueueHistory(reader)
-    async with serving_dead(settings, stop) as dead, running(queues.run(), stop, "queues"):
+    async with serving_dead(settings, stop, of.ledger_known) as dead, running(queues.run(), stop, "queues"):
         health = EndpointHealthReader(of.pool, of.circuit_is_open)
         changes = EndpointChanges(of.pool, of.store, of.intake, settings)
         faxes = FaxReader(of.pool)

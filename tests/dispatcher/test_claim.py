@@ -49,6 +49,20 @@ async def test_a_leased_a_wrong_and_a_settled_attempt_cannot_be_claimed(bench: B
     assert not await claimed(bench.pool, delivery_id, 2), "settled"
 
 
+async def test_only_what_somebody_still_holds_and_has_yet_to_record_is_too_early_rather_than_stale(
+    bench: Bench,
+) -> None:
+    delivery_id = await one_owed(bench)
+    attempts = [(delivery_id, attempt) for attempt in (1, 2, 3)]
+    assert await ledger.early(bench.pool, attempts) == {(delivery_id, 2), (delivery_id, 3)}
+    await ledger.record(bench.pool, [record(delivery_id, 1, "retrying")])
+    assert await ledger.early(bench.pool, attempts) == set(), "nobody holds it"
+    assert await claimed(bench.pool, delivery_id, 2)
+    assert await ledger.early(bench.pool, attempts) == {(delivery_id, 3)}
+    await ledger.record(bench.pool, [record(delivery_id, 2, "told")])
+    assert await ledger.early(bench.pool, attempts) == set(), "settled"
+
+
 async def test_a_record_written_twice_counts_once(bench: Bench) -> None:
     delivery_id = await one_owed(bench)
     for _ in range(2):

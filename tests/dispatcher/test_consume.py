@@ -57,7 +57,7 @@ async def test_an_event_that_nobody_is_to_be_told_of_is_recorded_all_the_same(
     assert await bench.pool.fetchval("SELECT state FROM faxes") == "fax.delivered"
 
 
-async def test_a_message_about_a_delivery_that_is_settled_unknown_or_ahead_is_dropped(
+async def test_a_message_about_a_delivery_that_is_settled_or_unknown_is_dropped(
     bench: Bench, dispatching: Dispatching
 ) -> None:
     await bench.endpoint()
@@ -71,6 +71,20 @@ async def test_a_message_about_a_delivery_that_is_settled_unknown_or_ahead_is_dr
         await until(lambda: count(bench.amqp_url, "dead.deliveries"), "nonsense parked")
     assert len(bench.receiver.received) == 1
     assert await count(bench.amqp_url, WORK_DELIVERIES) == 0
+
+
+async def test_a_retry_whose_message_overtakes_the_record_of_the_attempt_before_is_looked_at_again(
+    bench: Bench, dispatching: Dispatching
+) -> None:
+    await bench.endpoint()
+    (owed,) = (await bench.take(an_event(1))).owed  # leased, by a process that has yet to record attempt 1
+    body = json.dumps({"delivery_id": str(owed.delivery_id), "attempt": 2}).encode()
+    await bench.publisher.publish(FAX_WORK, "delivery", body, {})
+    async with dispatching():
+        await until(lambda: count(bench.amqp_url, "defer.15s"), "put off")
+    (put_off,) = await take_all(bench.amqp_url, "defer.15s")
+    assert json.loads(put_off.body) == {"delivery_id": str(owed.delivery_id), "attempt": 2}
+    assert bench.receiver.received == []
 
 
 async def test_of_several_messages_of_one_delivery_the_stale_one_does_not_hide_the_one_that_is_due(

@@ -20,7 +20,7 @@ async def ended_with(module: str, environment: dict[str, str]) -> tuple[int, str
 async def test_an_ingress_without_a_required_variable_names_it_and_exits_78(world: World, variable: str) -> None:
     environment = {name: value for name, value in world.ingress.items() if name != variable}
     code, said = await ended_with("ingress", environment)
-    assert code == 78
+    assert code == 78, said
     assert said.startswith(f"ingress: {variable} is not set: ")
     assert "Traceback" not in said
 
@@ -29,7 +29,7 @@ async def test_an_ingress_without_a_required_variable_names_it_and_exits_78(worl
 async def test_a_dispatcher_without_a_required_variable_names_it_and_exits_78(world: World, variable: str) -> None:
     environment = {name: value for name, value in world.dispatcher.items() if name != variable}
     code, said = await ended_with("dispatcher", environment)
-    assert code == 78
+    assert code == 78, said
     assert said.startswith(f"dispatcher: {variable} is not set: ")
 
 
@@ -69,13 +69,13 @@ async def test_a_ledger_that_was_not_migrated_says_which_command_does_it(world: 
         code, said = await ended_with("dispatcher", environment)
     finally:
         await drop(world.database_url, name)
-    assert code == 78
+    assert code == 78, said
     assert "faxhook migrate" in said
 
 
 async def test_a_queue_that_is_missing_is_named_with_the_command_that_makes_it(world: World) -> None:
     environment = {**world.dispatcher, "BACKOFF": "7m"}
     code, said = await ended_with("dispatcher", environment)
-    assert code == 78
+    assert code == 78, said
     assert "`retry.7m`" in said
     assert "faxhook topology" in said

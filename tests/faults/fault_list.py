@@ -185,11 +185,10 @@ async def _fail_into_a_black_hole(plant: Plant, _dice: random.Random) -> None:
 
 
 _LONG_LEASES: Final = {("dispatcher", index): Plan(lease_margin_seconds=30.0) for index in (0, 1)}
-"""The sweeper may help: a retry's message that comes before its record is dropped as being ahead."""
+"""Leases outlive the fault, as they do when waits are not scaled."""
 
 _NO_HELP: Final = {("dispatcher", index): Plan(grace_seconds=120.0, lease_margin_seconds=30.0) for index in (0, 1)}
-"""The sweeper shall not help: nothing is lost that it would have to find. Leases outlive the fault, as they do when waits
-are not scaled."""
+"""The sweeper shall not help either: nothing is lost that it would have to find."""
 
 
 async def _close_all_connections(plant: Plant, _dice: random.Random) -> None:

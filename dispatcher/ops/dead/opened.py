@@ -1,8 +1,8 @@
 """Dead letters with everything that they need opened: for the command line and the dispatcher alike."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Final
 
 from dispatcher.ops.dead.mend import Mender
@@ -14,7 +14,7 @@ from dispatcher.pool import close_pool, open_pool
 from dispatcher.settings import DeadSettings, DispatcherSettings
 from shared.media import MediaStore
 from shared.publisher import Publisher
-from shared.service import Stop, running
+from shared.service import Stop, end, running
 
 CONFIRM_TIMEOUT_SECONDS: Final = 10.0
 POOL_SIZE: Final = 5
@@ -43,17 +43,17 @@ async def opened(
         finally:
             await service.close()
     finally:
-        publishing.cancel()
-        with suppress(asyncio.CancelledError):
-            await publishing
+        await end({publishing})
         await close_pool(pool)
 
 
 @asynccontextmanager
-async def serving_dead(settings: DispatcherSettings, stop: Stop) -> AsyncIterator[DeadLetterService]:
+async def serving_dead(
+    settings: DispatcherSettings, stop: Stop, ledger_known: Callable[[], Awaitable[None]]
+) -> AsyncIterator[DeadLetterService]:
     """Yield the service of a dispatcher, which goes on with jobs that others left."""
     async with (
         opened(settings, "dispatcher ops", gentle=IN_A_DISPATCHER) as service,
-        running(service.run(), stop, "jobs"),
+        running(service.run(ledger_known), stop, "jobs"),
     ):
         yield service

@@ -1,6 +1,7 @@
 """Dead letters as one thing: what may be asked of them (`letters.DeadLetters`), over ledger and queues."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -22,6 +23,7 @@ from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
 from shared.amqp import ConnectionLost
 from shared.errors import place_of
 from shared.log import get_logger
+from shared.service import end
 
 PICK_UP_SECONDS: Final = 2.0
 """How often a dispatcher looks for jobs that somebody left."""
@@ -168,8 +170,9 @@ class DeadLetterService:
                 await write_audit(connection, who, "job.stopped", job_id)
         return await jobs.get(self._pool, job_id)
 
-    async def run(self) -> None:
-        """Go on for ever with what somebody left; stores that are away are tried again."""
+    async def run(self, ledger_known: Callable[[], Awaitable[None]]) -> None:
+        """Once the ledger is known to be there, go on for ever with what somebody left."""
+        await ledger_known()
         while True:
             try:
                 while (left := await jobs.claim(self._pool, self._holder)) is not None:
@@ -181,11 +184,7 @@ class DeadLetterService:
 
     async def close(self) -> None:
         """Leave what is under way to others."""
-        tasks = set(self._working.values())
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await end(set(self._working.values()))
 
     def _start(self, job_id: UUID, progress: Progress | None) -> "asyncio.Task[Job]":
         task = asyncio.create_task(self._work(job_id, progress))
