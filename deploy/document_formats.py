@@ -17,24 +17,24 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-REPOSITORY: Final = Path(__file__).resolve().parent.parent
-if str(REPOSITORY) not in sys.path:  # run as a script
-    sys.path.insert(0, str(REPOSITORY))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script
 
-from dispatcher.channels.base import Attempt  # noqa: E402
-from dispatcher.channels.mail_address import parse_mailbox  # noqa: E402
-from dispatcher.channels.mail_render import render  # noqa: E402
-from dispatcher.channels.mail_story import wants_document  # noqa: E402
-from dispatcher.formats import FORMATS, Facts  # noqa: E402
-from dispatcher.formats.tokens import new_token, public_key  # noqa: E402
-from dispatcher.ops.sample_signing import SampleSecrets  # noqa: E402
-from dispatcher.ops.samples import SAMPLES, build  # noqa: E402
-from dispatcher.ops.webhook_readers import READERS, Posted  # noqa: E402
-from dispatcher.routing import has_word  # noqa: E402
-from shared.callback import Callback, Document, Parsed, SpoolFile  # noqa: E402
-from shared.domain import Event, Media, utc_now  # noqa: E402
-from shared.ids import uuid7  # noqa: E402
-from shared.providers import ProviderSettings, make_adapters  # noqa: E402
+from dispatcher.channels.base import Attempt
+from dispatcher.channels.mail_address import parse_mailbox
+from dispatcher.channels.mail_render import render
+from dispatcher.channels.mail_story import wants_document
+from dispatcher.formats import FORMATS, Facts
+from dispatcher.formats.tokens import new_token, public_key
+from dispatcher.ops.sample_signing import SampleSecrets
+from dispatcher.ops.samples import SAMPLES, build
+from dispatcher.ops.webhook_readers import READERS, Posted
+from dispatcher.routing import has_word
+from shared.callback import Callback, Document, Parsed, SpoolFile
+from shared.domain import Event, Media, utc_now
+from shared.ids import uuid7
+from shared.providers import ProviderSettings, make_adapters
+
+REPOSITORY: Final = Path(__file__).resolve().parent.parent
 
 PAGE: Final = REPOSITORY / "docs" / "formats.md"
 BEGIN: Final = "<!-- formats: written by `make docs` -->"

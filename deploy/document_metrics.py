@@ -11,14 +11,14 @@ from typing import Final
 
 import msgspec
 
-REPOSITORY: Final = Path(__file__).resolve().parent.parent
-if str(REPOSITORY) not in sys.path:  # run as a script
-    sys.path.insert(0, str(REPOSITORY))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script
 
-from dispatcher.metrics import MEASURES as DISPATCHER_MEASURES  # noqa: E402
-from ingress.metrics import MEASURES as INGRESS_MEASURES  # noqa: E402
-from shared.log import EVENTS, FIELDS  # noqa: E402
-from shared.metrics import SHARED, Measure  # noqa: E402
+from dispatcher.metrics import MEASURES as DISPATCHER_MEASURES
+from ingress.metrics import MEASURES as INGRESS_MEASURES
+from shared.log import EVENTS, FIELDS
+from shared.metrics import SHARED, Measure
+
+REPOSITORY: Final = Path(__file__).resolve().parent.parent
 
 README: Final = REPOSITORY / "README.md"
 LOGS_PAGE: Final = REPOSITORY / "docs" / "log-lines.md"

@@ -4,13 +4,13 @@ import sys
 from pathlib import Path
 from typing import Final
 
-REPOSITORY: Final = Path(__file__).resolve().parent.parent
-if str(REPOSITORY) not in sys.path:  # run as a script
-    sys.path.insert(0, str(REPOSITORY))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script
 
-from dispatcher.settings import DispatcherSettings  # noqa: E402
-from ingress.settings import IngressSettings  # noqa: E402
-from shared.settings import Settings, describe  # noqa: E402
+from dispatcher.settings import DispatcherSettings
+from ingress.settings import IngressSettings
+from shared.settings import Settings, describe
+
+REPOSITORY: Final = Path(__file__).resolve().parent.parent
 
 README: Final = REPOSITORY / "README.md"
 ENV_EXAMPLE: Final = REPOSITORY / "deploy" / "env.example"

@@ -33,16 +33,13 @@ from threading import Event
 from typing import Final, NoReturn, Protocol
 from urllib.parse import urlsplit
 
-REPOSITORY: Final = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script, or imported by its path
 
-if str(REPOSITORY) not in sys.path:  # run as a script, or imported by its path
-    sys.path.insert(0, str(REPOSITORY))
-
-from deploy.local_broker import API_VARIABLE, VARIABLE, create_vhost, delete_vhost, vhost_url  # noqa: E402
-from deploy.local_container import Container  # noqa: E402
-from deploy.local_install import Broker, choose_broker, remembered_broker  # noqa: E402
-from deploy.local_postgres import Postgres, is_outside_home_of  # noqa: E402
-from deploy.local_processes import (  # noqa: E402
+from deploy.local_broker import API_VARIABLE, VARIABLE, create_vhost, delete_vhost, vhost_url
+from deploy.local_container import Container
+from deploy.local_install import Broker, choose_broker, remembered_broker
+from deploy.local_postgres import Postgres, is_outside_home_of
+from deploy.local_processes import (
     LOOPBACK,
     Interrupted,
     LocalError,
@@ -50,7 +47,9 @@ from deploy.local_processes import (  # noqa: E402
     Unavailable,
     wait_until,
 )
-from deploy.local_state import LOCK_NAME, STATE_NAME, State, load, locked, write_private  # noqa: E402
+from deploy.local_state import LOCK_NAME, STATE_NAME, State, load, locked, write_private
+
+REPOSITORY: Final = Path(__file__).resolve().parent.parent
 
 __all__ = [
     "LocalError",

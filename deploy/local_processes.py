@@ -181,7 +181,7 @@ def start(
             stderr=subprocess.STDOUT,
             start_new_session=True,
             umask=0o077,
-            **as_owner,  # type: ignore[call-overload]
+            **as_owner,  # type: ignore[call-overload]  # none, or three of its parameters
         )
     _children.add(started.pid)
     started.returncode = 0  # it is meant to outlive this object, which would else warn of it; see _reap

@@ -29,21 +29,20 @@ import aiohttp
 import aiormq
 import asyncpg
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script
+
+from deploy import local
+from deploy.local_processes import LOOPBACK, Interrupted, LocalError, Unavailable
+from deploy.run_children import Family, Terminal, supervised
+from deploy.run_demo import demo
+from deploy.run_settings import LISTEN_PORT, RUN_ENV, only_run, run_environment, write_run_env
+from deploy.run_stack import Stack, running_stack, wait_for
+from dispatcher.ops.listen import Listened, line_of
+from dispatcher.ops.simulate import SimulateSettings, curl_of, make_sample, send
+from shared.errors import FaxhookError
+from shared.settings import EXIT_BAD_SETTING, load
+
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
-
-if str(REPOSITORY) not in sys.path:  # run as a script
-    sys.path.insert(0, str(REPOSITORY))
-
-from deploy import local  # noqa: E402
-from deploy.local_processes import LOOPBACK, Interrupted, LocalError, Unavailable  # noqa: E402
-from deploy.run_children import Family, Terminal, supervised  # noqa: E402
-from deploy.run_demo import demo  # noqa: E402
-from deploy.run_settings import LISTEN_PORT, RUN_ENV, only_run, run_environment, write_run_env  # noqa: E402
-from deploy.run_stack import Stack, running_stack, wait_for  # noqa: E402
-from dispatcher.ops.listen import line_of  # noqa: E402
-from dispatcher.ops.simulate import SimulateSettings, curl_of, make_sample, send  # noqa: E402
-from shared.errors import FaxhookError  # noqa: E402
-from shared.settings import EXIT_BAD_SETTING, load  # noqa: E402
 
 SAMPLE: Final = ("phaxio", "sent-success")
 TOLD_SECONDS: Final = 30.0
@@ -62,7 +61,10 @@ def run(data: Path, environ: Mapping[str, str]) -> int:
         async def work(family: Family) -> None:
             nonlocal is_ready
             environment = {**_DEFAULTS, **environ, **variables, "LOG_FORMAT": "console"}
-            listened_line = lambda listened: terminal.line("listen", line_of(listened))  # noqa: E731
+
+            def listened_line(listened: Listened) -> None:
+                terminal.line("listen", line_of(listened))
+
             async with running_stack(family, environment, terminal.line, listened_line) as stack:
                 variables[LISTEN_PORT] = stack.listening.url.rpartition(":")[2].strip("/")
                 write_run_env(data, variables)

@@ -106,7 +106,7 @@ async def running_stack(
         environment = {**variables, "SMTP_URL": smtp_url, "MAIL_FROM": mail_from}
         for name in ("dispatcher", "ingress"):
             await stack.enter_async_context(
-                family.child(name, ["-m", name], environment, lambda line, name=name: on_line(name, line))  # type: ignore[misc]
+                family.child(name, ["-m", name], environment, lambda line, name=name: on_line(name, line))  # type: ignore[misc]  # a default binds the name
             )
         ingress_url, ops_url = (f"http://{LOOPBACK}:{variables[name]}" for name in ("INGRESS_PORT", "OPS_PORT"))
         await asyncio.gather(_ready("ingress", ingress_url), _ready("dispatcher", ops_url))
@@ -164,7 +164,7 @@ async def _ready(name: str, url: str) -> None:
         try:
             async with session.get(f"{url}/readyz") as response:
                 last = (await response.text())[:300]
-                return response.status == 200  # noqa: PLR2004
+                return response.status == 200  # noqa: PLR2004 - HTTP
         except (aiohttp.ClientError, OSError):
             return False
 

@@ -38,7 +38,7 @@ class NotTold(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_gone(self) -> bool:
         """Did the endpoint answer 410?"""
-        return self.http_status == 410  # noqa: PLR2004
+        return self.http_status == 410  # noqa: PLR2004 - HTTP
 
 
 class NotTried(msgspec.Struct, frozen=True, kw_only=True):

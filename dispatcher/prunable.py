@@ -54,7 +54,7 @@ LOCK: Final = """
 SELECT id, body, media FROM events WHERE id = ANY($1::text[]) AND body IS NOT NULL
 ORDER BY id FOR UPDATE SKIP LOCKED
 """
-UNSETTLED: Final = f"SELECT DISTINCT d.event_id FROM deliveries d WHERE d.event_id = ANY($2::text[]) AND ({_UNSETTLED})"  # noqa: S608
+UNSETTLED: Final = f"SELECT DISTINCT d.event_id FROM deliveries d WHERE d.event_id = ANY($2::text[]) AND ({_UNSETTLED})"  # noqa: S608 - what is inserted is ours
 PRUNE_ATTEMPTS: Final = """
 DELETE FROM attempts USING deliveries d WHERE attempts.delivery_id = d.id AND d.event_id = ANY($1::text[])
 """

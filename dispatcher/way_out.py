@@ -170,4 +170,4 @@ def _in_pieces(body: bytes | None) -> bytes | io.BytesIO | None:
 
 
 def _asks_for_password(status: int, headers: object) -> bool:
-    return status == _PROXY_AUTHENTICATION and "Proxy-Authenticate" in headers  # type: ignore[operator]
+    return status == _PROXY_AUTHENTICATION and "Proxy-Authenticate" in headers  # type: ignore[operator]  # aiohttp types it as an object

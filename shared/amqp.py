@@ -85,7 +85,7 @@ class Channel:
         self.body_limit_bytes = connection.connection_tune.frame_max - _FRAME_OVERHEAD_BYTES
         # aiormq's reader hands every frame of this number to `.frames.put`.
         self.frames = self
-        connection.channels[self.number] = self  # type: ignore[assignment]
+        connection.channels[self.number] = self  # type: ignore[assignment]  # aiormq's dict wants its own class
         connection.closing.add_done_callback(self._connection_closed)
         self._writer = asyncio.create_task(self._write_out())
 
@@ -284,13 +284,13 @@ class Channel:
 
 _HANDLERS: Final[dict[type, Callable[[Channel, Any], None]]] = {
     commands.Basic.Ack: Channel._on_ack,  # noqa: SLF001 - the table belongs to the class
-    commands.Basic.Nack: Channel._on_nack,  # noqa: SLF001
-    commands.Basic.Deliver: Channel._on_content_method,  # noqa: SLF001
-    commands.Basic.Return: Channel._on_content_method,  # noqa: SLF001
-    ContentHeader: Channel._on_header,  # noqa: SLF001
-    ContentBody: Channel._on_body,  # noqa: SLF001
-    commands.Basic.Cancel: Channel._on_broker_cancel,  # noqa: SLF001
-    commands.Channel.Close: Channel._on_close,  # noqa: SLF001
+    commands.Basic.Nack: Channel._on_nack,  # noqa: SLF001 - the class's own table
+    commands.Basic.Deliver: Channel._on_content_method,  # noqa: SLF001 - the class's own table
+    commands.Basic.Return: Channel._on_content_method,  # noqa: SLF001 - the class's own table
+    ContentHeader: Channel._on_header,  # noqa: SLF001 - the class's own table
+    ContentBody: Channel._on_body,  # noqa: SLF001 - the class's own table
+    commands.Basic.Cancel: Channel._on_broker_cancel,  # noqa: SLF001 - the class's own table
+    commands.Channel.Close: Channel._on_close,  # noqa: SLF001 - the class's own table
 }
 
 

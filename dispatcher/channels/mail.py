@@ -115,11 +115,11 @@ class MailChannel:
 class NoMailChannel:
     """Stands where SMTP_URL is not set: mails wait, uncounted, until it is."""
 
-    def wants_document(self, event: Event, format_name: str) -> bool:  # noqa: ARG002
+    def wants_document(self, event: Event, format_name: str) -> bool:  # noqa: ARG002 - the shape of a channel
         """Nothing is sent."""
         return False
 
-    async def attempt(self, attempt: Attempt) -> Outcome:  # noqa: ARG002
+    async def attempt(self, attempt: Attempt) -> Outcome:  # noqa: ARG002 - the shape of a channel
         """Try nothing."""
         return NotTried(error="smtp_not_configured")
 

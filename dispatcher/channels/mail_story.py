@@ -234,6 +234,6 @@ def _size(size_bytes: int) -> str:
     >>> _size(900), _size(48_200), _size(2_500_000)
     ('900 bytes', '48 kB', '2.5 MB')
     """
-    if size_bytes < 1_000:  # noqa: PLR2004
+    if size_bytes < 1_000:  # noqa: PLR2004 - kB and MB
         return f"{size_bytes} bytes"
-    return f"{size_bytes / 1_000:.0f} kB" if size_bytes < 1_000_000 else f"{size_bytes / 1_000_000:.1f} MB"  # noqa: PLR2004
+    return f"{size_bytes / 1_000:.0f} kB" if size_bytes < 1_000_000 else f"{size_bytes / 1_000_000:.1f} MB"  # noqa: PLR2004 - kB and MB

@@ -192,6 +192,6 @@ def number(text: str | None) -> str:
     if not text or not (shown := plain(text, 80)):
         return "unknown number"
     digits = shown.removeprefix("+1")
-    if shown.startswith("+1") and len(digits) == 10 and digits.isascii() and digits.isdigit():  # noqa: PLR2004
+    if shown.startswith("+1") and len(digits) == 10 and digits.isascii() and digits.isdigit():  # noqa: PLR2004 - a North American number
         return f"+1 {digits[:3]} {digits[3:6]} {digits[6:]}"
     return shown

@@ -84,7 +84,7 @@ class WebhookChannel:
 
 def judged(response: aiohttp.ClientResponse, shown: str, answer: bytes) -> Outcome:
     """Return what a complete answer means."""
-    if 200 <= response.status < 300:  # noqa: PLR2004
+    if 200 <= response.status < 300:  # noqa: PLR2004 - HTTP
         return Told(url=shown, http_status=response.status, answer=answer)
     return NotTold(
         error=f"http_{response.status}",

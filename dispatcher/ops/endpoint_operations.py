@@ -24,21 +24,21 @@ class Handlers(Protocol):
     """One for each operation."""
 
     @property
-    def list(self) -> Handler: ...  # noqa: D102
+    def list(self) -> Handler: ...  # noqa: D102 - named by its operation
     @property
-    def add(self) -> Handler: ...  # noqa: D102
+    def add(self) -> Handler: ...  # noqa: D102 - named by its operation
     @property
-    def show(self) -> Handler: ...  # noqa: D102
+    def show(self) -> Handler: ...  # noqa: D102 - named by its operation
     @property
-    def change(self) -> Handler: ...  # noqa: D102
+    def change(self) -> Handler: ...  # noqa: D102 - named by its operation
     @property
-    def remove(self) -> Handler: ...  # noqa: D102
+    def remove(self) -> Handler: ...  # noqa: D102 - named by its operation
     @property
-    def rotate(self) -> Handler: ...  # noqa: D102
+    def rotate(self) -> Handler: ...  # noqa: D102 - named by its operation
     @property
-    def health(self) -> Handler: ...  # noqa: D102
+    def health(self) -> Handler: ...  # noqa: D102 - named by its operation
     @property
-    def test(self) -> Handler: ...  # noqa: D102
+    def test(self) -> Handler: ...  # noqa: D102 - named by its operation
 
 
 def endpoint_operations(handlers: Handlers) -> Sequence[Operation]:

@@ -193,7 +193,7 @@ async def _go_wrong(request: web.Request, wrong: Wrong) -> web.StreamResponse:
             request.transport.abort()
         return web.Response()
     headers = {} if wrong.retry_after is None else {"Retry-After": wrong.retry_after}
-    if 300 <= wrong.answered < 400:  # noqa: PLR2004
+    if 300 <= wrong.answered < 400:  # noqa: PLR2004 - HTTP
         headers["Location"] = "/elsewhere"
     response = web.StreamResponse(status=wrong.answered, headers=headers)
     if not wrong.drips:

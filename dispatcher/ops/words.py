@@ -59,7 +59,7 @@ def duration(seconds: float) -> str:
     ['0 s', '0.12 s', '12.3 s', '1 min', '5 min', '1 h 5 min', '2 h', '1 d 1 h', '3 d 2 h']
     """
     seconds = abs(seconds)
-    if seconds < 10:  # noqa: PLR2004
+    if seconds < 10:  # noqa: PLR2004 - what people read
         return f"{seconds:.2f}".rstrip("0").rstrip(".") + " s"
     if seconds < _MINUTE - 0.5:
         return f"{seconds:.1f}".rstrip("0").rstrip(".") + " s"

@@ -150,7 +150,7 @@ def e164(value: Any, *, ten_digits: str | None = None) -> str | None:
     if ten_digits and not had_plus and len(digits) == 10:  # noqa: PLR2004 - ten digits are ten
         return ten_digits + digits
     # Without any trace of a plus fewer than 11 are as likely national or an extension.
-    return "+" + digits if (7 if had_plus else 11) <= len(digits) <= 15 else text  # noqa: PLR2004
+    return "+" + digits if (7 if had_plus else 11) <= len(digits) <= 15 else text  # noqa: PLR2004 - digits of E.164
 
 
 def read_time(value: Any) -> datetime | None:

@@ -22,25 +22,24 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "support"), str(Path(__file__).parent)]
+sys.path.extend(str((Path(__file__).parent / folder).resolve()) for folder in ("../support", "../.."))
 
-import asyncpg  # noqa: E402
-import callbacks  # noqa: E402
-import uvloop  # noqa: E402
-from cpu import cpu_seconds  # noqa: E402
-from dispatchers import SECRETS_KEY, STORE  # noqa: E402
-from processes import SECRETS, ServiceProcess, running  # noqa: E402
-from stores import fresh_topology  # noqa: E402
-from waiting import until  # noqa: E402
-from wire import Application, applying, post_all, request_of  # noqa: E402
+import asyncpg
+import callbacks
+import uvloop
+from cpu import cpu_seconds
+from dispatchers import SECRETS_KEY, STORE
+from processes import SECRETS, ServiceProcess, running
+from stores import fresh_topology
+from waiting import until
+from wire import Application, applying, post_all, request_of
 
-from deploy import local  # noqa: E402
-from dispatcher.routing import Endpoint  # noqa: E402
-from shared.backoff import DEFAULT_BACKOFF, parse_backoff  # noqa: E402
-from shared.broker import topology  # noqa: E402
-from shared.ids import uuid7  # noqa: E402
-from shared.sql.migrate import migrate  # noqa: E402
+from deploy import local
+from dispatcher.routing import Endpoint
+from shared.backoff import DEFAULT_BACKOFF, parse_backoff
+from shared.broker import topology
+from shared.ids import uuid7
+from shared.sql.migrate import migrate
 
 LANES = 32
 WARM_UP = 300

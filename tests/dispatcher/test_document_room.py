@@ -34,7 +34,7 @@ async def entering(room: DocumentRoom, endpoint_id: UUID, count: int) -> "asynci
 
     has_it = asyncio.Event()
     task = asyncio.create_task(hold())
-    task.has_it = has_it  # type: ignore[attr-defined]
+    task.has_it = has_it
     await asyncio.sleep(0)
     return task
 
@@ -49,9 +49,9 @@ async def test_one_endpoint_takes_no_more_than_its_share_and_the_others_go_on() 
     room = DocumentRoom(100, 50)
     first, second = await entering(room, ONE, 50), await entering(room, ONE, 1)
     other = await entering(room, OTHER, 50)
-    assert [each.has_it.is_set() for each in (first, second, other)] == [True, False, True]  # type: ignore[attr-defined]
+    assert [each.has_it.is_set() for each in (first, second, other)] == [True, False, True]
     await left(first)
-    assert second.has_it.is_set()  # type: ignore[attr-defined]
+    assert second.has_it.is_set()
     await left(second)
     await left(other)
     assert room.held_bytes == 0
@@ -61,11 +61,11 @@ async def test_a_large_one_is_not_overtaken_for_ever_by_small_ones() -> None:
     room = DocumentRoom(100, 100)
     first = await entering(room, ONE, 60)
     large, small = await entering(room, OTHER, 50), await entering(room, THIRD, 10)
-    assert not large.has_it.is_set()  # type: ignore[attr-defined]
-    assert not small.has_it.is_set()  # type: ignore[attr-defined]
+    assert not large.has_it.is_set()
+    assert not small.has_it.is_set()
     await left(first)
-    assert large.has_it.is_set()  # type: ignore[attr-defined]
-    assert small.has_it.is_set()  # type: ignore[attr-defined]
+    assert large.has_it.is_set()
+    assert small.has_it.is_set()
     await left(large)
     await left(small)
 
@@ -77,7 +77,7 @@ async def test_who_turns_out_to_need_less_gives_back_the_rest_and_who_stops_wait
         await left(stopping)
         held.shrink(60)
         await asyncio.sleep(0)
-        assert waiting.has_it.is_set()  # type: ignore[attr-defined]
+        assert waiting.has_it.is_set()
         assert room.held_bytes == 100
         held.shrink(90)
         assert room.held_bytes == 100, "it only shrinks"

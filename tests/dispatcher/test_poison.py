@@ -270,7 +270,7 @@ async def test_a_message_that_kills_the_process_takes_no_other_with_it(bench: Be
             Dying(),
             prefetch=100,
             batch=50,
-            deliverer=SimpleNamespace(room=room, has_room=True),  # type: ignore[arg-type]
+            deliverer=SimpleNamespace(room=room, has_room=True),
         )
         with pytest.raises(SystemError):
             await consumer.run()

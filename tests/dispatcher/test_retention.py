@@ -1,6 +1,7 @@
 """Retention: what is old and over goes, what is owed or dead stays, and nobody has to wait for it."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
@@ -320,8 +321,6 @@ async def in_state_of_one(bench: Bench) -> None:
 
 async def stored(store: MediaStore, tmp_path: Path, content: bytes, age: timedelta = AGE) -> Media:
     """Keep a document as if *age* ago."""
-    import os  # noqa: PLC0415
-
     media = await store.put(content, "application/pdf")
     then = (datetime.now(UTC) - age).timestamp()
     os.utime(tmp_path / "media" / str(media.key), (then, then))

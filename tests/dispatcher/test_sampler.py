@@ -9,7 +9,7 @@ from waiting import until
 
 from dispatcher.metrics import Metrics
 from dispatcher.pool import open_pool
-from dispatcher.sampler import Sampler, sample
+from dispatcher.sampler import SAMPLE, Sampler, sample
 
 
 @asynccontextmanager
@@ -84,8 +84,6 @@ async def test_a_connection_that_breaks_is_replaced_and_nothing_stale_is_told(ow
 async def test_what_is_due_is_found_by_the_index(owing):
     async with owing.pool.acquire() as connection, connection.transaction():
         await connection.execute("SET LOCAL enable_seqscan = off")
-        from dispatcher.sampler import SAMPLE  # noqa: PLC0415
-
         plan = await connection.fetch(f"EXPLAIN {SAMPLE.replace('$1', '10').replace('$2', '10')}")
     text = "\n".join(row[0] for row in plan)
     assert text.count("deliveries_to_look_at") == 3, text

@@ -29,7 +29,7 @@ from plan import Plan
 
 import shared.backoff
 
-shared.backoff.DEFER_WAITS_SECONDS = (1.0, 2.0, 3.0, 4.0)  # type: ignore[misc]
+shared.backoff.DEFER_WAITS_SECONDS = (1.0, 2.0, 3.0, 4.0)
 
 import dispatcher.__main__ as dispatcher_root
 import dispatcher.channels.opened
@@ -180,7 +180,7 @@ def _let_the_clock_jump() -> None:
     time.time = lambda: true_time() + JumpingDatetime.jumped_seconds
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in {"shared", "ingress", "dispatcher"} and getattr(module, "datetime", 0) is datetime:
-            module.datetime = JumpingDatetime  # type: ignore[attr-defined]
+            module.datetime = JumpingDatetime
 
     def jump(_number: int, _frame: object) -> None:
         JumpingDatetime.jumped_seconds = PLAN.clock_seconds
@@ -190,26 +190,26 @@ def _let_the_clock_jump() -> None:
 
 def compose() -> None:
     """Replace what the composition roots compose."""
-    dispatcher.routing.LEASE_MARGIN_SECONDS = PLAN.lease_margin_seconds  # type: ignore[misc]
-    dispatcher.consume.LEASE_MARGIN_SECONDS = PLAN.lease_margin_seconds  # type: ignore[misc]
-    dispatcher.deliver.RENEW_EVERY_SECONDS = 0.5  # type: ignore[misc]
+    dispatcher.routing.LEASE_MARGIN_SECONDS = PLAN.lease_margin_seconds
+    dispatcher.consume.LEASE_MARGIN_SECONDS = PLAN.lease_margin_seconds
+    dispatcher.deliver.RENEW_EVERY_SECONDS = 0.5
     for root in (ingress_root, dispatcher_root):
-        root.Publisher = PointedPublisher  # type: ignore[misc]
-        root.MediaStore = PointedMedia  # type: ignore[misc]
-    dispatcher.consumer.Channel = PointedChannel  # type: ignore[misc]
-    dispatcher_root.Intake = PointedIntake  # type: ignore[misc]
-    dispatcher.channels.opened.WebhookChannel = PointedWebhooks  # type: ignore[misc]
-    dispatcher_root.Sweeper = QuickSweeper  # type: ignore[misc]
+        root.Publisher = PointedPublisher
+        root.MediaStore = PointedMedia
+    dispatcher.consumer.Channel = PointedChannel
+    dispatcher_root.Intake = PointedIntake
+    dispatcher.channels.opened.WebhookChannel = PointedWebhooks
+    dispatcher_root.Sweeper = QuickSweeper
     for name in ("claim", "record", "release"):
         setattr(ledger, name, _pointed(name, getattr(ledger, name)))
-    overdue._publish = _pointed("sweep", overdue._publish)  # type: ignore[assignment]
-    dispatcher.sweeper.SETTLING_SECONDS = 2.0  # type: ignore[misc]
-    dispatcher.sweeper.FIRST_LOOK_SECONDS = PLAN.grace_seconds  # type: ignore[misc]
+    overdue._publish = _pointed("sweep", overdue._publish)
+    dispatcher.sweeper.SETTLING_SECONDS = 2.0
+    dispatcher.sweeper.FIRST_LOOK_SECONDS = PLAN.grace_seconds
     if PLAN.without == "claim":
         condition = "AND d.attempts = message.attempt - 1\n      AND (d.lease_until IS NULL OR d.lease_until < now())"
         claim = ledger.CLAIM.replace("WHERE d.state IN ('pending', 'retrying')", "WHERE true").replace(condition, "")
         assert claim.count("d.state") == 0, "the claim has changed: mend this mutant"
-        ledger.CLAIM = claim  # type: ignore[misc]
+        ledger.CLAIM = claim
     if PLAN.clock_seconds:
         _let_the_clock_jump()
 

@@ -1,6 +1,7 @@
 """The faults: each is done to a plant under traffic, and mended; a seed decides what is left to chance."""
 
 import asyncio
+import os
 import random
 import signal
 from collections.abc import Awaitable, Callable
@@ -229,8 +230,6 @@ async def _broker_out_of_memory(plant: Plant, _dice: random.Random) -> None:
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
-    import os  # noqa: PLC0415
-
     os.kill(pid, number)
 
 
@@ -363,9 +362,9 @@ def other_faults() -> list[Fault]:
         kill_at_random("dispatcher"),
         stop_one("ingress"),
         stop_one("dispatcher"),
-        _proxy_fault("are reset", "broker", lambda proxy: proxy.cut(), 1.0),  # type: ignore[attr-defined]
-        _proxy_fault("lead into a black hole", "broker", lambda proxy: proxy.stall(), 3.0),  # type: ignore[attr-defined]
-        _proxy_fault("are half open", "broker", lambda proxy: proxy.stall(both=False), 3.0),  # type: ignore[attr-defined]
+        _proxy_fault("are reset", "broker", lambda proxy: proxy.cut(), 1.0),
+        _proxy_fault("lead into a black hole", "broker", lambda proxy: proxy.stall(), 3.0),
+        _proxy_fault("are half open", "broker", lambda proxy: proxy.stall(both=False), 3.0),
         Fault("attempts fail while the broker's connections lead into a black hole", _fail_into_a_black_hole, _NO_HELP),
         Fault("broker closes all connections", _close_all_connections),
         _broker_ends(signal.SIGTERM, "stopped"),
@@ -377,9 +376,9 @@ def other_faults() -> list[Fault]:
         _delete_queues("retry.1s"),
         _delete_queues(*ALL_QUEUES, when_taken=True),
         Fault("messages repeated, stale and early", _repeat_messages),
-        _proxy_fault("are reset", "database", lambda proxy: proxy.cut(), 1.0),  # type: ignore[attr-defined]
-        _proxy_fault("lead into a black hole", "database", lambda proxy: proxy.stall(), 2.0),  # type: ignore[attr-defined]
-        _proxy_fault("are half open", "database", lambda proxy: proxy.stall(both=False), 2.0),  # type: ignore[attr-defined]
+        _proxy_fault("are reset", "database", lambda proxy: proxy.cut(), 1.0),
+        _proxy_fault("lead into a black hole", "database", lambda proxy: proxy.stall(), 2.0),
+        _proxy_fault("are half open", "database", lambda proxy: proxy.stall(both=False), 2.0),
         _database_ends(signal.SIGINT, "stopped"),
         _database_ends(signal.SIGQUIT, "killed"),
         Fault("database hangs", _database_hangs),

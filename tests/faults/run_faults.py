@@ -17,16 +17,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent / "support"), str(HERE)]
+sys.path.extend(str((Path(__file__).parent / folder).resolve()) for folder in ("../support", "../.."))
 
-from accountant import Account  # noqa: E402
-from fault_list import PRECAUTIONS, Fault, every_fault  # noqa: E402
-from plant import running_plant  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: E402
-from rich.table import Table  # noqa: E402
-from runner import run_fault  # noqa: E402
+from accountant import Account
+from fault_list import PRECAUTIONS, Fault, every_fault
+from plant import running_plant
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from runner import run_fault
 
 COLUMNS = ("fault", "runs", "accepted", "told", "owed", "dead", "duplicates", "lost", "seconds to recover")
 MOST_SENTENCES = 3

@@ -27,7 +27,7 @@ def _routes() -> list[Any]:
 @contextmanager
 def django_application() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Yield the URL of its callback view and the list of what its signal was sent with."""
-    from django.conf import settings  # noqa: PLC0415
+    from django.conf import settings  # noqa: PLC0415 - Django is configured by now
 
     if not settings.configured:
         settings.configure(
@@ -37,11 +37,11 @@ def django_application() -> Iterator[tuple[str, list[dict[str, Any]]]]:
             PHAXIO_CALLBACK_TOKEN=TOKEN,
             LOGGING_CONFIG=None,
         )
-    import django  # noqa: PLC0415
-    from django.core.wsgi import get_wsgi_application  # noqa: PLC0415
+    import django  # noqa: PLC0415 - Django is configured by now
+    from django.core.wsgi import get_wsgi_application  # noqa: PLC0415 - Django is configured by now
 
     django.setup()
-    from django_phaxio.signals import phaxio_callback  # noqa: PLC0415
+    from django_phaxio.signals import phaxio_callback  # noqa: PLC0415 - Django is configured by now
 
     heard: list[dict[str, Any]] = []
 

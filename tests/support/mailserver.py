@@ -66,22 +66,22 @@ class Relay:
             envelope.mail_from = address
         return answer
 
-    async def handle_RCPT(self, server, _session, envelope, address, _options):  # noqa: N802
+    async def handle_RCPT(self, server, _session, envelope, address, _options):  # noqa: N802 - aiosmtpd's names
         self.commands.append("RCPT")
         answer = await self._hooked(self.on_rcpt, server)
         if answer.startswith("250"):
             envelope.rcpt_tos.append(address)
         return answer
 
-    async def handle_RSET(self, server, _session, _envelope):  # noqa: N802
+    async def handle_RSET(self, server, _session, _envelope):  # noqa: N802 - aiosmtpd's names
         self.commands.append("RSET")
         return await self._hooked(self.on_rset, server)
 
-    async def handle_QUIT(self, _server, _session, _envelope):  # noqa: N802
+    async def handle_QUIT(self, _server, _session, _envelope):  # noqa: N802 - aiosmtpd's names
         self.commands.append("QUIT")
         return "221 Bye"
 
-    async def handle_DATA(self, server, session, envelope):  # noqa: N802
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802 - aiosmtpd's names
         answer = await self._hooked(self.on_data, server)
         if answer.startswith("250"):
             user = session.auth_data.login if session.auth_data else None

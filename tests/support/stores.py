@@ -55,7 +55,7 @@ def _private() -> Iterator[Stores]:
 @contextmanager
 def _in_containers() -> Iterator[Stores]:
     from testcontainers.postgres import PostgresContainer  # noqa: PLC0415 - only where Docker is
-    from testcontainers.rabbitmq import RabbitMqContainer  # noqa: PLC0415
+    from testcontainers.rabbitmq import RabbitMqContainer  # noqa: PLC0415 - only where Docker is
 
     with RabbitMqContainer("rabbitmq:4-management") as broker, PostgresContainer("postgres:17") as database:
         host, port = broker.get_container_host_ip(), broker.get_exposed_port(5672)

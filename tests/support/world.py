@@ -29,7 +29,7 @@ class World:
     async def endpoint(self, **fields: object) -> Endpoint:
         """Add an endpoint, the receiver's URL signed with `TOKEN` unless *fields* say otherwise."""
         settings = {"id": uuid7(), "url": self.receiver.url, "tokens": (TOKEN,), **fields}
-        endpoint = Endpoint(**settings)  # type: ignore[arg-type]
+        endpoint = Endpoint(**settings)
         await STORE.insert(self.pool, endpoint)
         return endpoint
 

@@ -71,9 +71,9 @@ class Console:
             "/endpoints/{id}/remove": self._endpoints.remove,
         }
         for path, handler in pages.items():
-            app.router.add_get(path, door.page(handler))  # type: ignore[arg-type]
+            app.router.add_get(path, door.page(handler))  # type: ignore[arg-type]  # aiohttp takes any coroutine function
         for path, handler in changes.items():
-            app.router.add_post(path, door.change(handler))  # type: ignore[arg-type]
+            app.router.add_post(path, door.change(handler))  # type: ignore[arg-type]  # aiohttp takes any coroutine function
         app.router.add_get("/login", door.open(self._login.show))
         app.router.add_post("/login", door.open(self._login.enter))
         app.router.add_post("/logout", door.open(self._login.leave))

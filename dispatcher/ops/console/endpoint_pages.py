@@ -128,7 +128,7 @@ class EndpointPages:
             raise Trouble(422, "Nothing was changed", "Tokens can be added, promoted or dropped.")
         token = visit.form.get("token", "").strip() or None
         _, answer = await self._refusable(
-            self._changes.rotate(self._asked(visit), endpoint.id, rotation, token)  # type: ignore[arg-type]
+            self._changes.rotate(self._asked(visit), endpoint.id, rotation, token)  # type: ignore[arg-type]  # seen above to be one of them
         )
         self._sources.forget()
         made = answer["token"] if rotation == "add" and token is None else None

@@ -72,7 +72,7 @@ _LOCKED: Final = f"""
 SELECT d.id, d.attempts, {FATE} AS fate
 FROM deliveries d LEFT JOIN endpoints ON endpoints.id = d.endpoint_id
 WHERE d.id = ANY($2::uuid[]) ORDER BY d.id FOR UPDATE OF d
-"""  # noqa: S608
+"""  # noqa: S608 - what is inserted is ours
 
 
 async def move(connection: Any, job_id: UUID, what: What, most: int) -> tuple[int, list[Moved]]:

@@ -114,7 +114,7 @@ async def api_queues(api_url: str, amqp_url: str) -> dict[str, ApiQueue]:
             body = await response.read()
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
         raise ApiAway(f"RABBITMQ_API_URL does not answer ({type(error).__name__}): no rates") from error
-    if response.status != 200:  # noqa: PLR2004
+    if response.status != 200:  # noqa: PLR2004 - HTTP
         raise ApiAway(f"RABBITMQ_API_URL answered {response.status}: no rates")
     try:
         return {queue.name: queue for queue in msgspec.json.decode(body, type=list[ApiQueue])}

@@ -42,7 +42,7 @@ async def description(port: int) -> dict[str, Any]:
 @pytest.fixture
 def apps(monkeypatch: pytest.MonkeyPatch) -> list[web.Application]:
     """The ops apps that a dispatcher made."""
-    from dispatcher.ops import opened as root  # noqa: PLC0415
+    from dispatcher.ops import opened as root  # noqa: PLC0415 - its own name for it is replaced
 
     made: list[web.Application] = []
     make = root.ops_app

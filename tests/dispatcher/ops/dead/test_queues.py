@@ -43,14 +43,14 @@ def media_of(bench: Bench) -> Path:
 
 
 async def done(dead: DeadLetterService, what: str, *ids: str, reason: str | None = None) -> Job:
-    job = await dead.begin(what, Selection(ids=ids), who="test", reason=reason)  # type: ignore[arg-type]
+    job = await dead.begin(what, Selection(ids=ids), who="test", reason=reason)
     job = await dead.wait(job.id, 30.0)
     assert job.state == "done"
     return job
 
 
 async def listed(dead: DeadLetterService, **wanted: object) -> list[str]:
-    return [letter.id for letter in (await dead.page(DeadFilter(**wanted), None, 100)).items]  # type: ignore[arg-type]
+    return [letter.id for letter in (await dead.page(DeadFilter(**wanted), None, 100)).items]
 
 
 async def test_a_quarantined_callback_goes_through_the_parser_again_and_out_of_its_queue(
@@ -89,7 +89,7 @@ async def test_a_form_of_phaxios_is_read_without_its_signature_unless_names_are_
             bench,
             media_of(bench),
             body,
-            provider="phaxio",  # type: ignore[arg-type]
+            provider="phaxio",
             route="/phaxio-callback",
             verified_by="phaxio-sha1",
             headers={"content-type": "application/x-www-form-urlencoded"},

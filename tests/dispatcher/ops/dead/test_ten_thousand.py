@@ -89,7 +89,7 @@ class Live:
         receiver.answer = self._answer
 
     def _answer(self, received: object) -> int:
-        event_id = received.event_id  # type: ignore[attr-defined]
+        event_id = received.event_id
         self._seconds.setdefault(event_id, time.perf_counter() - self._sent[event_id])
         return 200
 

@@ -73,9 +73,9 @@ async def test_what_is_added_meanwhile_does_not_move_the_pages_that_follow(pool:
         (faxes.events, EventQuery(limit=6)),
         (faxes.deliveries, DeliveryQuery(limit=6)),
     ):
-        first = await read(query)  # type: ignore[operator]
+        first = await read(query)
         await take(pool, an_event(100 + len(query.__struct_fields__)))
-        second = await read(msgspec.structs.replace(query, after=first.next))  # type: ignore[operator]
+        second = await read(msgspec.structs.replace(query, after=first.next))
         keys = [getattr(each, "id", getattr(each, "fax_id", None)) for each in (*first.items, *second.items)]
         assert len(keys) == len(set(keys)) >= 10
         await pool.execute("DELETE FROM faxes WHERE fax_id::int >= 100")

@@ -123,7 +123,7 @@ class Readings:
     async def read(self, _last_empty: object) -> Queues:
         self.reads += 1
         await asyncio.sleep(0)
-        return Queues(items=(), at=None, owed=0, overdue=0, troubles=())  # type: ignore[arg-type]
+        return Queues(items=(), at=None, owed=0, overdue=0, troubles=())
 
 
 async def test_the_history_remembers_an_hour_and_when_a_queue_was_last_empty() -> None:
