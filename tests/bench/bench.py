@@ -217,7 +217,7 @@ async def unloaded_row(application: Application, port: int, probes: int) -> Row:
         await post_all(port, [json_callback(50_000_000 + number)], 1)
         await application.got(told_before + 1, ENOUGH_SECONDS)
         seconds.append(application.last_at - started)
-        await asyncio.sleep(PAUSE_SECONDS)
+        await asyncio.sleep(PAUSE_SECONDS)  # the pace of the probes
     seconds.sort()
     p99 = seconds[math.ceil(0.99 * len(seconds)) - 1]
     median = seconds[len(seconds) // 2]

@@ -103,7 +103,7 @@ class Application:
         """Wait until *count* came."""
         async with asyncio.timeout(seconds):
             while self.count < count:
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(0.001)  # what it waits for is in another task of this loop
 
 
 class _Receiving(_Messages):

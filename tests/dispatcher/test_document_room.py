@@ -100,7 +100,7 @@ async def test_a_dispatcher_reads_no_more_documents_than_there_is_room_for(
 
     async def slowly(received: Received) -> int:
         most["all"] = max(most["all"], reading["all"])
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # an application that takes its time
         reading["all"] -= 1
         return 200
 

@@ -276,7 +276,7 @@ async def test_a_storage_that_never_ends_costs_its_bound_and_no_more(
             writer.write(chunk)
             await writer.drain()
             sent += len(chunk)
-            await asyncio.sleep(0.1 if len(chunk) < 2 else 0)
+            await asyncio.sleep(0.1 if len(chunk) < 2 else 0)  # one byte at a time: it drips
 
     async with raw_server(endless) as server, documents_of(pool, store) as documents, asyncio.timeout(10):
         event = received(f"http://127.0.0.1:{port_of(server)}/a.pdf")

@@ -92,7 +92,7 @@ class Load:
         publishing: list[asyncio.Task[None]] = []
         began = time.monotonic()
         for tick in range(int(PHASE_SECONDS * EVENTS_PER_SECOND)):
-            await asyncio.sleep(max(0.0, began + tick / EVENTS_PER_SECOND - time.monotonic()))
+            await asyncio.sleep(max(0.0, began + tick / EVENTS_PER_SECOND - time.monotonic()))  # the pace of the load
             self._number += 1
             which = 0 if self._number % 10 == 0 else 1 + self._number % (ENDPOINTS - 1)
             event = an_event(self._number, EventType.RECEIVED, to_number=number_of(which))

@@ -39,7 +39,7 @@ async def test_a_lane_that_takes_longer_than_its_leases_tells_everybody_once(
     await bench.endpoint(timeout_seconds=0.5, max_concurrent=1)
 
     async def slowly(_received: object) -> int:
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.2)  # an application that takes its time
         return 200
 
     bench.receiver.answer = slowly

@@ -63,7 +63,7 @@ async def test_one_process_tells_and_the_next_one_takes_over(owing, database_url
             await until(lambda: first.sample or second.sample, "a sample")
             for _ in range(5):
                 assert (first.sample is None) != (second.sample is None)
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.02)  # some samples later
             leader, other = (first, second) if first.sample else (second, first)
             assert b"\nfaxhook_owed_deliveries 5.0\n" in leader.render()
             assert b"\nfaxhook_owed_deliveries " not in other.render()

@@ -197,7 +197,7 @@ async def test_a_backlog_that_is_being_worked_off_is_not_put_back_and_what_lost_
     monkeypatch.setattr(overdue, "put_back", noted)
 
     async def slowly(_received: object) -> int:
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # an application that takes its time
         return 200
 
     bench.receiver.answer = slowly

@@ -78,7 +78,7 @@ def status_of(name: str, event_id: str, attempt: int) -> int:
 
 async def hang(_request: web.Request) -> web.StreamResponse:
     """Accept, and say nothing."""
-    await asyncio.sleep(30)
+    await asyncio.sleep(30)  # longer than anybody waits
     return web.Response(status=500)
 
 
@@ -90,7 +90,7 @@ async def drip(request: web.Request) -> web.StreamResponse:
         await response.prepare(request)
         for _ in range(100):
             await response.write(b".")
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.5)  # how it drips
     return response
 
 

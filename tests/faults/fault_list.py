@@ -81,6 +81,11 @@ class Fault:
     may_refuse: frozenset[str] = frozenset()
 
 
+async def _it_lasts(seconds: float) -> None:
+    """Let a fault strike for so long: its length is part of it, and there is nothing else to wait for."""
+    await asyncio.sleep(seconds)
+
+
 def _of(plant: Plant, kind: str, index: int) -> Kept:
     return (plant.ingresses if kind == "ingress" else plant.dispatchers)[index]
 
@@ -140,7 +145,7 @@ def kill_at_random(kind: str) -> Fault:
     """Kill a process at any moment."""
 
     async def act(plant: Plant, dice: random.Random) -> None:
-        await asyncio.sleep(dice.uniform(0.0, 1.5))
+        await _it_lasts(dice.uniform(0.0, 1.5))
         victim = _of(plant, kind, dice.randint(0, 1))
         victim.send(signal.SIGKILL)
         await until(lambda: victim.ends, f"{kind} is killed")
@@ -167,7 +172,7 @@ def _proxy_fault(name: str, which: str, do: Callable[[object], None], seconds: f
     async def act(plant: Plant, _dice: random.Random) -> None:
         proxy = plant.amqp_proxy if which == "broker" else plant.database_proxy
         do(proxy)
-        await asyncio.sleep(seconds)
+        await _it_lasts(seconds)
         proxy.mend()
 
     return Fault(f"{which}'s connections {name}", act, _LONG_LEASES)
@@ -179,7 +184,7 @@ async def _fail_into_a_black_hole(plant: Plant, _dice: random.Random) -> None:
     await until(lambda: plant.applications.answering.total() >= MOST_AT_ONCE // 2, "applications are asked", 30)
     plant.applications.misbehaviour = applications.close_early
     plant.amqp_proxy.stall()
-    await asyncio.sleep(2.0)
+    await _it_lasts(2.0)
     plant.applications.seconds = 0.0
     plant.applications.misbehaviour = None
     plant.amqp_proxy.mend()
@@ -202,7 +207,7 @@ async def _close_all_connections(plant: Plant, _dice: random.Random) -> None:
                 url = f"{plant.services.rabbitmq_api_url}/api/connections/{connection['name']}"
                 async with http.delete(url):
                     pass
-            await asyncio.sleep(0.5)
+            await _it_lasts(0.5)
 
 
 # --- the broker -------------------------------------------------------------------------------------------------------
@@ -219,13 +224,13 @@ def _broker_ends(number: signal.Signals, name: str) -> Fault:
 async def _broker_hangs(plant: Plant, _dice: random.Random) -> None:
     pid = await asyncio.to_thread(plant.stores.pid, "RabbitMQ")
     _signal(pid, signal.SIGSTOP)
-    await asyncio.sleep(3.0)
+    await _it_lasts(3.0)
     _signal(pid, signal.SIGCONT)
 
 
 async def _broker_out_of_memory(plant: Plant, _dice: random.Random) -> None:
     await asyncio.to_thread(plant.stores.rabbitmqctl, "set_vm_memory_high_watermark", "0.00001")
-    await asyncio.sleep(2.0)
+    await _it_lasts(2.0)
     await asyncio.to_thread(plant.stores.rabbitmqctl, "set_vm_memory_high_watermark", "0.4")
 
 
@@ -239,7 +244,7 @@ def _delete_queues(*names: str, when_taken: bool = False) -> Fault:
             channel = await connection.channel()
             for name in names:
                 await channel.queue_delete(name)
-        await asyncio.sleep(0.5)
+        await _it_lasts(0.5)
         await plant.declare()
 
     what = "every queue" if len(names) > 3 else " and ".join(names)
@@ -268,7 +273,7 @@ async def _repeat_messages(plant: Plant, _dice: random.Random) -> None:
                 for attempt in range(1, row["attempts"] + 2):
                     body = msgspec.json.encode(DeliveryMessage(row["id"], attempt))
                     await exchange.publish(aio_pika.Message(body, delivery_mode=2), WORK_KEY)
-            await asyncio.sleep(0.3)
+            await _it_lasts(0.3)
 
 
 # --- the database -----------------------------------------------------------------------------------------------------
@@ -288,7 +293,7 @@ async def _database_hangs(plant: Plant, _dice: random.Random) -> None:
     for row in pids:
         if row["pid"] not in own:
             _signal(row["pid"], signal.SIGSTOP)
-    await asyncio.sleep(3.0)
+    await _it_lasts(3.0)
     for row in pids:
         _signal(row["pid"], signal.SIGCONT)
 
@@ -306,7 +311,7 @@ async def _database_full(plant: Plant, _dice: random.Random) -> None:
                 taken.append(await asyncpg.connect(plant.services.database_url))
             except (asyncpg.PostgresError, OSError):
                 break
-        await asyncio.sleep(1.0)
+        await _it_lasts(1.0)
     finally:
         await asyncio.gather(*(connection.close() for connection in taken))
 
@@ -318,7 +323,7 @@ async def _media_away(plant: Plant, _dice: random.Random) -> None:
     away = plant.media.with_name("media.away")
     plant.media.rename(away)
     plant.media.write_text("a file where the folder should be")
-    await asyncio.sleep(1.5)
+    await _it_lasts(1.5)
     plant.media.unlink()
     away.rename(plant.media)
 
@@ -327,7 +332,7 @@ def _clock_jumps(kind: str, seconds: float) -> Fault:
     async def act(plant: Plant, _dice: random.Random) -> None:
         for kept in plant.ingresses if kind == "ingress" else plant.dispatchers:
             kept.send(signal.SIGUSR2)
-        await asyncio.sleep(1.0)
+        await _it_lasts(1.0)
 
     plans = {(kind, index): Plan(clock_seconds=seconds) for index in (0, 1)}
     # With a clock that is an hour wrong, a signed time is an hour old.
@@ -338,7 +343,7 @@ def _clock_jumps(kind: str, seconds: float) -> Fault:
 def _application(manner: applications.Manner, name: str) -> Fault:
     async def act(plant: Plant, _dice: random.Random) -> None:
         plant.applications.misbehaviour = manner
-        await asyncio.sleep(4.0)
+        await _it_lasts(4.0)
         plant.applications.misbehaviour = None
 
     return Fault(f"an application {name}", act)

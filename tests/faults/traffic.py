@@ -92,7 +92,7 @@ class Traffic:
                 while waiting:
                     await self._send(http, waiting.pop(), number)
                     self.sent += 1
-                    await asyncio.sleep(lanes / per_second)
+                    await asyncio.sleep(lanes / per_second)  # the pace of the traffic
 
             await asyncio.gather(*(lane(number) for number in range(lanes)))
 

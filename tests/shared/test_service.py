@@ -10,7 +10,7 @@ from shared.service import Stop, running
 
 async def _for_ever() -> None:
     while True:
-        await asyncio.sleep(3600)
+        await asyncio.sleep(3600)  # until it is cancelled
 
 
 async def _hides_its_first_cancellation() -> None:

@@ -30,7 +30,7 @@ async def test_what_does_not_stand_still_goes_on(case: str) -> None:
 
     watching = asyncio.create_task(watch([Watch("x", 3 * FAST, look, lambda: case == "excused")], FAST))
     while looks < 20 and not watching.done():
-        await asyncio.sleep(FAST)
+        await asyncio.sleep(FAST)  # as often as it looks itself
     assert not watching.done()
     watching.cancel()
 

@@ -17,4 +17,4 @@ async def until(condition: Callable[[], Any | Awaitable[Any]], what: str, second
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {what}")
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # the one poll that tests wait by

@@ -34,7 +34,7 @@ async def answered(channel: WebhookChannel, head: bytes, piece: bytes, pause_sec
         while piece:
             writer.write(piece)
             await writer.drain()
-            await asyncio.sleep(pause_seconds)
+            await asyncio.sleep(pause_seconds)  # how it drips
         await reader.read()
 
     async with raw.raw_server(handle) as server:

@@ -98,7 +98,7 @@ class Live:
         names, ends_at = [], time.perf_counter() + seconds
         next_at = time.perf_counter()
         while next_at < ends_at:
-            await asyncio.sleep(max(0.0, next_at - time.perf_counter()))
+            await asyncio.sleep(max(0.0, next_at - time.perf_counter()))  # the pace of live traffic
             next_at += LIVE_EVERY_SECONDS
             self._number += 1
             event = an_event(self._number)
