@@ -22,7 +22,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-sys.path.extend(str((Path(__file__).parent / folder).resolve()) for folder in ("../support", "../.."))
+sys.path.extend(str((Path(__file__).parent / folder).resolve()) for folder in (".", "../support", "../.."))
 
 import asyncpg
 import callbacks

@@ -6,50 +6,15 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import aio_pika
 import asyncpg
 import pytest
+from local_stores import NO_BROKER, SCRIPT, ours, pids, read_env, run, silent, without_stores
 
-from deploy import local, local_container, local_install, local_processes, local_state
-from deploy.local_rabbitmq import Installation, find_installation
-
-SCRIPT = Path(local.__file__)
-NO_BROKER = {"AMQP_URL": "amqp://somebody:else@broker.test/"}
-"""An environment that gives a broker: up then takes one second instead of ten."""
-
-
-def without_stores():
-    """Return our environment without stores that somebody gave the tests."""
-    return {name: value for name, value in os.environ.items() if name not in {"AMQP_URL", "DATABASE_URL"}}
-
-
-def silent(line):
-    pass
-
-
-def run(*arguments, environ=None):
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")} | (environ or {})
-    return subprocess.run(
-        [sys.executable, SCRIPT, *arguments], env=environment, capture_output=True, text=True, check=False
-    )
-
-
-def ours(data):
-    """All processes that bear the mark of *data*, and what they started."""
-    marker = local_state.State(data.resolve()).marker
-    marked = [process for process in local_processes.processes() if marker in " ".join(process.argv)]
-    return {process.pid: process for root in marked for process in [root, *local_processes.descendants(root)]}
-
-
-def pids(data):
-    return {row.name: row.pid for row in local.status(data, environ={})}
-
-
-def read_env(data):
-    return dict(line.split("=", 1) for line in (data / "env").read_text().splitlines())
+from deploy import local, local_processes, local_state
+from deploy.local_rabbitmq import find_installation
 
 
 @pytest.fixture(scope="module")
@@ -284,142 +249,3 @@ def test_ctrl_c_leaves_nothing_half_started(tmp_path):
     assert not [process for process in before.values() if local_processes.is_alive(process)]
     assert not ours(data)
     local.reset(data, say=silent)
-
-
-# --- RabbitMQ is missing ----------------------------------------------------------------------------------------------
-
-
-def choosing(**finders):
-    """A choice of broker on a machine where only what *finders* find exists."""
-    nothing = {"find": lambda: None, "has_container": lambda _say: False}
-    return lambda state, say: local_install.choose_broker(state, say, **(nothing | finders))
-
-
-def program(folder, name, script):
-    path = folder / name
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(0o755)
-
-
-@pytest.fixture
-def bare(tmp_path, monkeypatch):
-    """A folder that is the whole PATH."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", str(folder))
-    return folder
-
-
-def test_where_nothing_helps_the_refusal_says_what_to_do(tmp_path, bare):
-    data = tmp_path / ".local"
-    with pytest.raises(local.Unavailable, match=r"Install RabbitMQ 3\.10 or newer .* or set\s+AMQP_URL") as refusal:
-        local.up(data, environ={}, say=silent, choose=choosing())
-    assert refusal.value.exit_code == 69
-    assert not ours(data), "PostgreSQL is ended again: all or nothing"
-    local.reset(data, say=silent)
-
-
-def test_a_user_is_told_what_root_would_install(tmp_path, bare, monkeypatch):
-    program(bare, "apt-get", "exit 1")
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(local.Unavailable, match="sudo apt-get install -y --no-install-recommends rabbitmq-server"):
-        choosing()(local_state.State(tmp_path), silent)
-
-
-def test_root_installs_after_saying_so_and_no_system_broker_starts(tmp_path, bare, monkeypatch):
-    policy = tmp_path / "policy-rc.d"
-    program(bare, "apt-get", f'echo "$@ $DEBIAN_FRONTEND" >>{tmp_path}/calls; {policy} && exit 5; exit 0')
-    program(bare, "apt-cache", "echo '  Candidate: 3.10.8-1.1+deb12u1'")
-    program(bare, "update-rc.d", f'echo "$@" >>{tmp_path}/calls')
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(local_install, "POLICY", policy)
-    said = []
-    finds = iter([None, Installation(tmp_path, (4, 0, 5))])
-    broker = choosing(find=lambda: next(finds))(local_state.State(tmp_path), said.append)
-    assert broker.kind == "node"
-    assert "installing rabbitmq-server with apt-get" in said[0]
-    calls = (tmp_path / "calls").read_text().splitlines()
-    assert calls == [
-        "update noninteractive",
-        "-o DPkg::Lock::Timeout=120 install -y --no-install-recommends rabbitmq-server noninteractive",
-        "rabbitmq-server disable",
-    ]
-    assert not policy.exists()
-
-
-def test_what_apt_offers_is_not_installed_if_it_is_too_old(tmp_path, bare, monkeypatch):
-    program(bare, "apt-get", '[ "$1" = update ]')
-    program(bare, "apt-cache", "echo '  Candidate: 3.9.13-1ubuntu0.22.04.2'")
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(local_install, "POLICY", tmp_path / "policy-rc.d")
-    with pytest.raises(local.Unavailable, match=r"RabbitMQ 3\.9 that apt-get offers is too old"):
-        choosing()(local_state.State(tmp_path), silent)
-
-
-def test_what_apt_said_is_shown_when_it_fails(tmp_path, bare, monkeypatch):
-    program(bare, "apt-get", "echo no network here; exit 100")
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(local_install, "POLICY", tmp_path / "policy-rc.d")
-    with pytest.raises(local.Unavailable, match="no network here"):
-        choosing()(local_state.State(tmp_path), silent)
-
-
-def test_a_too_old_rabbitmq_is_refused_by_its_version(tmp_path):
-    old = Installation(tmp_path, (3, 9, 13))
-    with pytest.raises(local.Unavailable, match=r"3\.9\.13 is too old"):
-        choosing(find=lambda: old)(local_state.State(tmp_path), silent)
-
-
-def test_an_installed_rabbitmq_comes_before_a_container(tmp_path):
-    new = Installation(tmp_path, (3, 10))
-    everything = choosing(find=lambda: new, has_container=lambda _say: True)
-    assert everything(local_state.State(tmp_path), silent).kind == "node"
-    assert choosing(has_container=lambda _say: True)(local_state.State(tmp_path), silent).kind == "container"
-    # Where a container holds the data, the container stays.
-    assert everything(local_state.State(tmp_path, broker="container"), silent).kind == "container"
-
-
-def test_the_container_is_asked_for_without_its_password_in_the_arguments(tmp_path, bare):
-    program(bare, "docker", f'echo "$@" >>{tmp_path}/calls; [ "$1" != run ] || [ -n "$RABBITMQ_DEFAULT_PASS" ]')
-    state = local_state.State(tmp_path)
-    state.choose_ports("amqp", "api")
-    assert local_container.has_image(silent)
-    local_container.Container(state)._run()
-    calls = (tmp_path / "calls").read_text()
-    assert f"--publish 127.0.0.1:{state.port('amqp')}:5672" in calls
-    assert state.password not in calls
-
-
-def test_docker_that_hangs_or_fails_is_no_engine(bare):
-    assert not local_container.has_engine()
-    program(bare, "docker", "exit 1")
-    assert not local_container.has_engine()
-
-
-# --- the process table ------------------------------------------------------------------------------------------------
-
-
-def test_another_process_with_the_same_pid_is_not_taken_for_it():
-    me = next(process for process in local_processes.processes() if process.pid == os.getpid())
-    assert local_processes.is_alive(me)
-    assert not local_processes.is_alive(local_processes.Process(me.pid, me.parent, "another time", me.argv))
-
-
-def test_ps_tells_the_same_as_proc(monkeypatch, tmp_path):
-    if shutil.which("ps") is None:
-        pytest.skip("no ps")
-    child = subprocess.Popen(["sleep", "60"])
-    try:
-        monkeypatch.setattr(local_processes, "_PROC", tmp_path / "none")
-        row = local_processes.find(lambda process: process.pid == child.pid)
-        assert row.runs("sleep")
-        assert row.has_argument("60")
-        assert row.parent == os.getpid()
-        assert local_processes.is_alive(row)
-        assert not local_processes.is_alive(local_processes.Process(row.pid, row.parent, "then", row.argv))
-    finally:
-        child.kill()
-        child.wait()
-    began = time.monotonic()
-    assert local_processes.wait_until(lambda: not local_processes.is_alive(row), 5)
-    assert time.monotonic() - began < 5

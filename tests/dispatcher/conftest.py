@@ -7,13 +7,18 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from aiohttp import web
 from dispatchers import SECRETS_KEY, Bench
-from receiver import Receiver
+from documents import PDF
+from old_events import yes
+from receiver import Receiver, receiving
 from waiting import until
 
 import dispatcher.sweeper
 from dispatcher.pool import open_pool
+from dispatcher.retention import Retention
 from dispatcher.settings import DispatcherSettings
+from shared.media import MediaStore
 from shared.publisher import Publisher
 from shared.service import Stop
 
@@ -61,3 +66,23 @@ def dispatching(bench: Bench, unused_tcp_port: int) -> Dispatching:
 @pytest.fixture(autouse=True)
 def _the_first_sweep_comes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatcher.sweeper, "SETTLING_SECONDS", 0.1)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> MediaStore:
+    """Documents of this test's own."""
+    return MediaStore((tmp_path / "media").as_uri())
+
+
+@pytest.fixture
+async def storage() -> AsyncIterator[Receiver]:
+    """The provider's storage: it gives `PDF` unless a test says otherwise."""
+    async with receiving() as running:
+        running.answer = lambda _received: web.Response(body=PDF, content_type="application/pdf")
+        yield running
+
+
+@pytest.fixture
+def retention(bench: Bench, store: MediaStore) -> Retention:
+    """Prunes what is older than 30 days; no message waits that the ledger does not know."""
+    return Retention(bench.pool, store, yes, 30, look_every_seconds=0.05)

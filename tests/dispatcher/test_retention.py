@@ -1,84 +1,22 @@
 """Retention: what is old and over goes, what is owed or dead stays, and nobody has to wait for it."""
 
 import asyncio
-import os
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 from dispatchers import STORE, Bench, an_event
-from stores import take_all
+from old_events import AGE, Dispatching, an_old_event, in_state, in_state_of_one, many_old, payloads, tried
 from waiting import until
 
 from dispatcher import ledger, prunable
 from dispatcher.endpoints import EndpointBook
 from dispatcher.intake import Intake
 from dispatcher.locks import Lock
-from dispatcher.retention import Pruned, Retention, nothing_waits
+from dispatcher.retention import Pruned, Retention
 from dispatcher.routing import FaxMatch
-from shared.broker import DEAD_EVENT, FAX_DEAD, FAX_IN
-from shared.domain import Event, EventType, Media
-from shared.media import MediaStore
-from shared.service import Stop
-
-Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
-
-AGE = timedelta(days=31, hours=1)
-
-
-async def yes() -> bool:
-    return True
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> MediaStore:
-    return MediaStore((tmp_path / "media").as_uri())
-
-
-@pytest.fixture
-def retention(bench: Bench, store: MediaStore) -> Retention:
-    return Retention(bench.pool, store, yes, 30, look_every_seconds=0.05)
-
-
-def an_old_event(number: int, event_type: EventType = EventType.DELIVERED, **fields: Any) -> Event:
-    return an_event(number, event_type, received_at=datetime.now(UTC) - AGE, **fields)
-
-
-async def in_state(bench: Bench, event: Event, state: str, *, settled: timedelta | None = AGE, tried: int = 1) -> UUID:
-    """Take *event* in as long ago as it was received, with one delivery in *state* and *tried* attempts."""
-    (owed,) = (await bench.take(event)).owed
-    age = datetime.now(UTC) - event.received_at
-    await bench.pool.execute("UPDATE events SET recorded_at = now() - $2::interval WHERE id = $1", event.id, age)
-    await bench.pool.execute(
-        "UPDATE deliveries SET state = $2, attempts = $3, lease_until = NULL, settled_at = now() - $4::interval "
-        "WHERE id = $1",
-        owed.delivery_id,
-        state,
-        tried,
-        settled,
-    )
-    await bench.pool.executemany(
-        "INSERT INTO attempts (delivery_id, number, started_at, seconds, outcome) VALUES ($1, $2, now(), 1, 'told')",
-        [(owed.delivery_id, number + 1) for number in range(tried)],
-    )
-    return owed.delivery_id
-
-
-async def payloads(bench: Bench) -> set[str]:
-    """Return the faxes whose events have a payload."""
-    return {row["fax_id"] for row in await bench.pool.fetch("SELECT fax_id FROM events WHERE body IS NOT NULL")}
-
-
-async def tried(bench: Bench) -> set[str]:
-    """Return the faxes that have attempts."""
-    rows = await bench.pool.fetch(
-        "SELECT fax_id FROM attempts JOIN deliveries d ON d.id = delivery_id JOIN events ON events.id = d.event_id"
-    )
-    return {row["fax_id"] for row in rows}
+from shared.domain import EventType
 
 
 async def test_what_is_old_and_over_loses_payload_and_attempts_and_everything_else_stays(
@@ -219,29 +157,6 @@ async def test_a_long_backlog_goes_in_small_steps_and_is_not_read_again_from_the
     assert len(steps) < 30
 
 
-async def many_old(bench: Bench, endpoint_id: UUID, number: int, *, attempts: int) -> None:
-    """Write *number* old events of one moment, each with a delivery; every tenth is dead."""
-    await bench.pool.execute(
-        "INSERT INTO events (id, provider, fax_id, type, received_at, recorded_at, body) "
-        "SELECT 'phaxio:' || n, 'phaxio', n::text, 'fax.delivered', now() - interval '40 days', "
-        "now() - interval '40 days', '{}' FROM generate_series(1, $1::int) n",
-        number,
-    )
-    await bench.pool.execute(
-        "INSERT INTO deliveries (id, event_id, endpoint_id, state, attempts, settled_at) "
-        "SELECT gen_random_uuid(), 'phaxio:' || n, $1, CASE WHEN n % 10 = 0 THEN 'dead' ELSE 'told' END, $3, "
-        "now() - interval '39 days' FROM generate_series(1, $2::int) n",
-        endpoint_id,
-        number,
-        attempts,
-    )
-    await bench.pool.execute(
-        "INSERT INTO attempts (delivery_id, number, started_at, seconds, outcome) "
-        "SELECT id, n, now(), 1, 'told' FROM deliveries, generate_series(1, $1::int) n",
-        attempts,
-    )
-
-
 async def test_one_dispatcher_prunes_at_a_time(bench: Bench, retention: Retention) -> None:
     await bench.endpoint()
     await in_state(bench, an_old_event(1), "told")
@@ -308,89 +223,3 @@ async def test_finished_jobs_are_forgotten_with_their_items_and_those_under_way_
     assert {row["id"] for row in await bench.pool.fetch("SELECT id FROM jobs")} == kept
     items = await bench.pool.fetch("SELECT job_id, count(*) AS count FROM job_items GROUP BY 1")
     assert {row["job_id"]: row["count"] for row in items} == dict.fromkeys(kept, 5)
-
-
-async def in_state_of_one(bench: Bench) -> None:
-    await bench.endpoint()
-    await in_state(bench, an_old_event(1), "told")
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Documents
-
-
-async def stored(store: MediaStore, tmp_path: Path, content: bytes, age: timedelta = AGE) -> Media:
-    """Keep a document as if *age* ago."""
-    media = await store.put(content, "application/pdf")
-    then = (datetime.now(UTC) - age).timestamp()
-    os.utime(tmp_path / "media" / str(media.key), (then, then))
-    return media
-
-
-@pytest.fixture
-def is_kept(tmp_path: Path) -> Callable[[Media], bool]:
-    return lambda media: (tmp_path / "media" / str(media.key)).exists()
-
-
-async def test_a_document_that_only_pruned_events_name_is_deleted_and_no_other(
-    bench: Bench, retention: Retention, store: MediaStore, tmp_path: Path, is_kept: Callable[[Media], bool]
-) -> None:
-    await bench.endpoint()
-    over, fetched, shared_with_dead, dead, quarantined = [
-        await stored(store, tmp_path, content) for content in (b"1", b"2", b"3", b"4", b"5")
-    ]
-    again = await stored(store, tmp_path, b"6", timedelta(days=2))
-    await in_state(bench, an_old_event(1, media=over), "told")
-    await in_state(bench, an_old_event(2, media=Media(url="https://provider.example/")), "told")
-    await ledger.keep_media(bench.pool, an_event(2).id, fetched)
-    await in_state(bench, an_old_event(3, media=shared_with_dead), "told")
-    await in_state(bench, an_old_event(4, media=shared_with_dead), "dead")
-    await in_state(bench, an_old_event(5, media=dead), "dead")
-    await in_state(bench, an_old_event(6, media=again), "told")
-    assert (await retention.prune()).documents == 2
-    assert [is_kept(each) for each in (over, fetched, shared_with_dead, dead, quarantined, again)] == [
-        False,
-        False,
-        True,
-        True,
-        True,
-        True,
-    ]
-    # Once a person has decided about the dead one, nothing holds it any more.
-    await bench.pool.execute("UPDATE deliveries SET state = 'told' WHERE state = 'dead'")
-    assert (await retention.prune()).documents == 2
-    assert [is_kept(each) for each in (shared_with_dead, dead)] == [False, False]
-
-
-async def test_a_document_whose_event_was_replayed_late_is_kept_though_it_was_stored_long_ago(
-    bench: Bench, retention: Retention, store: MediaStore, tmp_path: Path, is_kept: Callable[[Media], bool]
-) -> None:
-    await bench.endpoint()
-    document = await stored(store, tmp_path, b"1")
-    await in_state(bench, an_old_event(1, media=document), "told")
-    await bench.take(an_old_event(2, media=document))
-    await retention.prune()
-    assert is_kept(document)
-
-
-@pytest.mark.parametrize(
-    ("exchange", "key"), [(FAX_DEAD, DEAD_EVENT), (FAX_DEAD, "callback"), (FAX_IN, "phaxio.fax.received")]
-)
-async def test_while_a_message_that_the_ledger_does_not_know_may_name_it_no_document_is_deleted(
-    bench: Bench, store: MediaStore, tmp_path: Path, is_kept: Callable[[Media], bool], exchange: str, key: str
-) -> None:
-    await bench.endpoint()
-    document = await stored(store, tmp_path, b"1")
-    await in_state(bench, an_old_event(1, media=document), "told")
-    retention = Retention(bench.pool, store, lambda: nothing_waits(bench.amqp_url), 30)
-    await bench.publisher.publish(exchange, key, b"{}", {})
-    assert (await retention.prune()).events == 1
-    assert is_kept(document)
-    for queue in ("work.events", "dead.events", "dead.callbacks"):
-        await take_all(bench.amqp_url, queue)
-    assert (await retention.prune()).documents == 1
-    assert not is_kept(document)
-
-
-async def test_a_broker_that_is_away_says_nothing_about_what_waits(unused_tcp_port: int) -> None:
-    assert not await nothing_waits(f"amqp://127.0.0.1:{unused_tcp_port}/")

@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-sys.path.extend(str((Path(__file__).parent / folder).resolve()) for folder in ("../support", "../.."))
+sys.path.extend(str((Path(__file__).parent / folder).resolve()) for folder in (".", "../support", "../.."))
 
 from accountant import Account
 from fault_list import PRECAUTIONS, Fault, every_fault

@@ -1,6 +1,20 @@
-"""How many examples a property is tried on: a moderate number each time, the long profile's in `make fuzz`."""
+"""What the properties of the fuzz share; a moderate number of examples each time, the long profile's in `make fuzz`."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
 
 from hypothesis import HealthCheck, Phase, settings
+
+NOW = datetime(2026, 10, 3, 8, 0, tzinfo=UTC)
+HIDDEN = "hidden-" + "x" * 20
+"""Stands where a secret would."""
+
+MESSAGE = (
+    '{"id":"phaxio:1","provider":"phaxio","type":"fax.failed","phase":"postflight","direction":"sent","fax_id":"1",'
+)
+MESSAGE += (
+    '"received_at":"2026-10-03T08:00:00Z","failure":{"code":"1"},"media":{"url":"https://a/"},"fields":{"a":[1]}}'
+)
 
 _USUAL_EXAMPLES = 100  # hypothesis's own
 
@@ -17,3 +31,12 @@ def examples(count: int = _USUAL_EXAMPLES, *, at_most: int = 1_000_000, shrink: 
         phases=[phase for phase in Phase if shrink or phase not in {Phase.shrink, Phase.explain}],
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
     )
+
+
+def refusal(read: Callable[[], object], refused: type[Exception]) -> str | None:
+    """Return the sentence that *read* is refused with; None if it is not. Anything but *refused* is raised."""
+    try:
+        read()
+    except refused as error:
+        return str(error)
+    return None

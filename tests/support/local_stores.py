@@ -1,0 +1,43 @@
+"""What tests of deploy/local.py share."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from deploy import local, local_processes, local_state
+
+SCRIPT = Path(local.__file__)
+NO_BROKER = {"AMQP_URL": "amqp://somebody:else@broker.test/"}
+"""An environment that gives a broker: up then takes one second instead of ten."""
+
+
+def without_stores():
+    """Return our environment without stores that somebody gave the tests."""
+    return {name: value for name, value in os.environ.items() if name not in {"AMQP_URL", "DATABASE_URL"}}
+
+
+def silent(line):
+    pass
+
+
+def run(*arguments, environ=None):
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")} | (environ or {})
+    return subprocess.run(
+        [sys.executable, SCRIPT, *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def ours(data):
+    """All processes that bear the mark of *data*, and what they started."""
+    marker = local_state.State(data.resolve()).marker
+    marked = [process for process in local_processes.processes() if marker in " ".join(process.argv)]
+    return {process.pid: process for root in marked for process in [root, *local_processes.descendants(root)]}
+
+
+def pids(data):
+    return {row.name: row.pid for row in local.status(data, environ={})}
+
+
+def read_env(data):
+    return dict(line.split("=", 1) for line in (data / "env").read_text().splitlines())
