@@ -17,7 +17,8 @@ demo: $(READY) ## The same, with the samples of every provider; exits 0 if every
 	@$(BIN)/python deploy/run.py demo
 
 test: $(READY) ## Set up if needed, then the whole test suite
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not alone"
+	@$(BIN)/python -m pytest -m alone
 
 faults: $(READY) ## Every fault under traffic, SEEDS runs in all (default: one of each); prints the table
 	@$(BIN)/python tests/faults/run_faults.py --seeds $(or $(SEEDS),0)

@@ -8,7 +8,7 @@ import pytest
 import structlog
 from hypothesis import settings
 from receiver import Receiver, receiving
-from stores import Stores, clone, drop, fresh_topology, migrated_template, stores
+from stores import Stores, clone, drop, fresh_topology, migrated_template, stores, stores_up
 
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.broker import topology
@@ -17,7 +17,26 @@ from shared.log import refuse_unlisted
 # `make fuzz`: chosen by --hypothesis-profile=long; tests that name a number of their own take the larger one.
 settings.register_profile("long", max_examples=10_000, deadline=None)
 
+# Tests say how wide their terminal is; the one from which we are started is none of theirs.
+os.environ.pop("COLUMNS", None)
+os.environ.pop("LINES", None)
+
 _numbers = itertools.count(1)
+
+
+WORKERS = 3
+"""Tests wait more than they compute: one more at once than the cores of a small machine."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many work with `-n auto`: each has a vhost of its own, but for stores that are given."""
+    return 0 if os.environ.get("AMQP_URL") else WORKERS
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Start the stores once for all workers, none of which could know when the others need them no more."""
+    if session.config.getoption("numprocesses", None) and not hasattr(session.config, "workerinput"):
+        session.config.add_cleanup(stores_up())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

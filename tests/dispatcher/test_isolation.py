@@ -18,6 +18,8 @@ from waiting import until
 
 from shared.domain import EventType
 
+pytestmark = pytest.mark.alone
+
 ENDPOINTS = 100
 EVENTS_PER_SECOND = 250
 PHASE_SECONDS = 0.6

@@ -23,6 +23,8 @@ from deploy import local
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.broker import topology
 
+pytestmark = pytest.mark.alone
+
 
 @dataclass
 class OwnBroker:

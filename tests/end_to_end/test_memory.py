@@ -9,6 +9,8 @@ from processes import running
 from waiting import until
 from world import World
 
+pytestmark = pytest.mark.alone
+
 REQUESTS = 500
 BODY_BYTES = 1024 * 1024
 FIXED_BYTES = 150 * 1024 * 1024

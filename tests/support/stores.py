@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
@@ -25,20 +25,33 @@ class Stores:
     api_url: str | None
 
 
+def are_given() -> bool:
+    """Has the environment stores for us?"""
+    return bool(os.environ.get("AMQP_URL") and os.environ.get("DATABASE_URL"))
+
+
 @contextmanager
 def stores() -> Iterator[Stores]:
     """Yield stores in the order of the contract: given, containers, private ones."""
-    amqp_url, database_url = os.environ.get("AMQP_URL", ""), os.environ.get("DATABASE_URL", "")
-    if amqp_url and database_url:
-        yield Stores(amqp_url, database_url, os.environ.get("RABBITMQ_API_URL") or None)
+    if are_given():
+        api_url = os.environ.get("RABBITMQ_API_URL") or None
+        yield Stores(os.environ["AMQP_URL"], os.environ["DATABASE_URL"], api_url)
         return
     with ExitStack() as stack:
         yield stack.enter_context(_in_containers() if has_engine() else _private())
 
 
+def stores_up() -> Callable[[], None]:
+    """Start the private stores, if they are what `stores` yields and not up yet; return what ends them then."""
+    if are_given() or has_engine() or any(status.condition == "running" for status in local.status()):
+        return lambda: None
+    local.up()
+    return local.down
+
+
 @contextmanager
 def _private() -> Iterator[Stores]:
-    were_up = any(status.condition == "running" for status in local.status())
+    down = stores_up()
     services = local.up()
     vhost = f"test-{os.getpid()}"
     has_own_broker = services.rabbitmq_api_url is not None
@@ -48,8 +61,7 @@ def _private() -> Iterator[Stores]:
     finally:
         if has_own_broker:
             services.delete_vhost(vhost)
-        if not were_up:
-            local.down()
+        down()
 
 
 @contextmanager

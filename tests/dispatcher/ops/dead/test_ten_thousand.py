@@ -23,6 +23,8 @@ from dispatcher.ops.dead.letters import DeadFilter
 from dispatcher.ops.dead.service import DeadLetterService
 from shared.service import Stop
 
+pytestmark = pytest.mark.alone
+
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 Opening = Callable[..., AbstractAsyncContextManager[DeadLetterService]]
 
