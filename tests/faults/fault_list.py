@@ -124,21 +124,22 @@ def kill_stopping(point: str) -> Fault:
 
 def kill_sweeping(point: str) -> Fault:
     """Kill one dispatcher in the middle of its deliveries, and the other as it puts them back."""
-    plans = {
-        ("dispatcher", 0): Plan(kill_at="attempt.before", passing=3),
-        ("dispatcher", 1): Plan(kill_at=point),
-    }
 
     async def act(plant: Plant, _dice: random.Random) -> None:
-        # Whoever is started anew would sweep first.
-        plant.dispatchers[0].hold()
-        await until(lambda: plant.dispatchers[0].ends, "a dispatcher dies", 40)
+        first, other = plant.dispatchers
+        # Acked and under way: nobody but a sweeper knows of these.
+        plant.applications.seconds = 1.0
+        await until(lambda: plant.applications.answering.total() >= MOST_AT_ONCE - 1, "every lane is full", 30)
+        first.hold()  # whoever is started anew might sweep before the other
+        first.send(signal.SIGKILL)
+        await until(lambda: first.ends, "a dispatcher dies", 40)
+        plant.applications.seconds = 0.0
         try:
-            await until(lambda: plant.dispatchers[1].ends, f"the other passes {point}", 40)
+            await until(lambda: other.ends, f"the other passes {point}", 40)
         finally:
-            plant.dispatchers[0].go_on()
+            first.go_on()
 
-    return Fault(f"sweeping dispatcher killed at {point}", act, plans, repeats=True)
+    return Fault(f"sweeping dispatcher killed at {point}", act, {("dispatcher", 1): Plan(kill_at=point)}, repeats=True)
 
 
 def kill_at_random(kind: str) -> Fault:
