@@ -36,6 +36,8 @@ from shared.sql.migrate import migrate
 COMPOSED = Path(__file__).with_name("composed.py")
 BACKOFF = "1s,1s,1h"
 TIMEOUT_SECONDS = 2.0
+HEARTBEAT_SECONDS = 5
+"""The broker keeps what it pushed into a black hole for up to three of them, and no client can change that."""
 OWN = {**os.environ, "AMQP_URL": "", "DATABASE_URL": "", "MEDIA_URL": "", "RABBITMQ_API_URL": ""}
 GONE_JOBS = 10
 STOP_SECONDS = 40.0
@@ -292,7 +294,7 @@ async def running_plant(data: Path) -> AsyncIterator[Plant]:
         pool = await stack.enter_async_context(asyncpg.create_pool(services.database_url, min_size=0, max_size=3))
         applications = await stack.enter_async_context(serving_applications())
         environment = SECRETS | {
-            "AMQP_URL": amqp_url,
+            "AMQP_URL": f"{amqp_url}?heartbeat={HEARTBEAT_SECONDS}",
             "DATABASE_URL": database_url,
             "MEDIA_URL": media.as_uri(),
             "SECRETS_KEY": SECRETS_KEY,
