@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from dispatcher.attempts import Attempts
 from dispatcher.backlog import Backlog
 from dispatcher.channels import Channel
 from dispatcher.channels.opened import open_channels
@@ -61,6 +62,7 @@ class Parts(msgspec.Struct, frozen=True):
     recorder: Recorder
     media: MediaStore
     channels: Mapping[str, Channel]
+    attempts: Attempts
     deliverer: Deliverer
     metrics: Metrics
     backlog: Backlog
@@ -106,9 +108,12 @@ async def _opened(settings: DispatcherSettings, stop: Stop, stack: AsyncExitStac
     channels = open_channels(stack, settings, way_out)
     _warn_of_mail(settings)
     settler = partial(Settler, pool, store, publisher, recorder, metrics)
-    deliverer = Deliverer(pool, channels, Documents(pool, media, way_out), settler, metrics, backoff_seconds)
+    attempts = Attempts(channels, Documents(pool, media, way_out))
+    deliverer = Deliverer(pool, attempts, settler, metrics, backoff_seconds)
     await stack.enter_async_context(running(deliverer.keep_leases(), stop, "leases"))
-    return Parts(pool, store, publisher, endpoints, intake, recorder, media, channels, deliverer, metrics, Backlog())
+    return Parts(
+        pool, store, publisher, endpoints, intake, recorder, media, channels, attempts, deliverer, metrics, Backlog()
+    )
 
 
 def _surface(parts: Parts, problems: Problems) -> Surface:
@@ -203,7 +208,7 @@ def _watches(parts: Parts, consumers: Sequence[Consumer]) -> list[Watch]:
         *(Watch("messages of the work queues", 120.0, each.unhandled, is_store_away) for each in consumers),
         Watch("endpoints to be read", 60.0, parts.endpoints.looks),
         Watch("outcomes to be recorded", 120.0, parts.recorder.unwritten),
-        Watch("attempts under way", 600.0, parts.deliverer.under_way),
+        Watch("attempts under way", 600.0, parts.attempts.under_way),
         Watch("deliveries held", 900.0, parts.deliverer.held, is_store_away),
     ]
 

@@ -5,54 +5,32 @@ What follows an attempt stands in `settle`; also what follows one that breaks ou
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Final
 from uuid import UUID
 
 from dispatcher import ledger
-from dispatcher.channels import Attempt, Channel
+from dispatcher.attempts import Attempts
 from dispatcher.circuit import Circuit
-from dispatcher.document_room import DocumentRoom, HeldRoom
-from dispatcher.fetch import LEASE_SECONDS as FETCH_LEASE_SECONDS
-from dispatcher.fetch import MOST_BYTES as MOST_DOCUMENT_BYTES
-from dispatcher.fetch import may_need_fetch
-from dispatcher.formats import FORMATS
+from dispatcher.document_room import DocumentRoom
 from dispatcher.intake import OwedDelivery
 from dispatcher.lanes import Lanes, Leased
 from dispatcher.ledger import BrokenClaim, Claim, Record
 from dispatcher.lifecycle import is_overtaken
 from dispatcher.metrics import Metrics
-from dispatcher.outcome import NotTold, NotTried, Outcome, PutBack, RetryAfter, Told, Verdict, judge
+from dispatcher.outcome import NotTried, Outcome, PutBack, RetryAfter, Told, Verdict, judge
 from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
-from dispatcher.routing import Endpoint, has_word
+from dispatcher.routing import Endpoint
 from dispatcher.settle import Held, Settler, why_not_taken
-from dispatcher.way_out import ProxyAway
 from shared.backoff import DEFER_WAITS_SECONDS
 from shared.domain import Event
-from shared.errors import FaxhookError
-from shared.ids import command_id
 from shared.log import get_logger
-from shared.media import MediaUnavailable
 from shared.watchdog import Look
-
-
-class Documents(Protocol):
-    """What gives an event's document."""
-
-    async def of(self, event: Event, attempt: int) -> tuple[Event, bytes | None]:
-        """Return it, and the event that tells of it; raise `MediaUnavailable` or `ProxyAway` for our own trouble."""
-
 
 RENEW_EVERY_SECONDS: Final = 5.0
 """What waits for its attempt renews its lease this often."""
-
-
-class AttemptHung(FaxhookError):
-    """Our own code forgot to bound a wait."""
-
-    code = "attempt_hung"
 
 
 class Deliverer:
@@ -61,22 +39,19 @@ class Deliverer:
     def __init__(
         self,
         pool: Pool,
-        channels: Mapping[str, Channel],
-        documents: Documents,
+        attempts: Attempts,
         make_settler: Callable[[Callable[[UUID], None]], Settler],
         metrics: Metrics,
         backoff_seconds: Sequence[float],
     ) -> None:
         self._pool = pool
-        self._channels = channels
-        self._documents = documents
+        self._attempts = attempts
         self._metrics = metrics
         self._backoff_seconds = backoff_seconds
         self._lanes = Lanes(self._work, metrics.leased)
         self._settler = make_settler(self._lanes.free)
         self._room = DocumentRoom()
         self._circuits: dict[UUID, Circuit] = {}
-        self._under_way: dict[UUID, int] = {}
         self._stopping = False
         self._log = get_logger()
 
@@ -96,10 +71,6 @@ class Deliverer:
     def held(self) -> Look:
         """Return for the watchdog what this process holds, and what it let go of so far."""
         return self._lanes.count, self._lanes.freed
-
-    def under_way(self) -> Look:
-        """Return for the watchdog the attempts under way, and which is the oldest."""
-        return len(self._under_way), next(iter(self._under_way.items()), None)
 
     def take_first(self, owed: Sequence[OwedDelivery]) -> None:
         """Take the deliveries of a batch of events, leased by the transaction that wrote them."""
@@ -224,14 +195,14 @@ class Deliverer:
             return
         outcome: Outcome = NotTried(error="crashed")
         try:
-            async with self._room.held(leased.endpoint.id, self._document_bytes(leased)) as room:
+            async with self._room.held(leased.endpoint.id, self._attempts.document_bytes(leased)) as room:
                 if not await self._still_ours(leased):
                     self._log.info("delivery.dropped", delivery_id=str(leased.delivery_id), attempt=leased.attempt)
                     self._lanes.free(leased.delivery_id)
                     return
                 started_at = datetime.now(UTC)
                 started = time.perf_counter()
-                outcome = await self._ending(leased, started_at, room)
+                outcome = await self._attempts.make(leased, started_at, room)
                 seconds = time.perf_counter() - started
         finally:
             circuit.report(admitted, outcome, time.monotonic())
@@ -254,9 +225,7 @@ class Deliverer:
 
     async def _still_ours(self, leased: Leased) -> bool:
         """Is the lease ours, and long enough for the attempt to end within it, a document to fetch included?"""
-        lease_seconds = leased.endpoint.lease_seconds
-        if may_need_fetch(leased.event) and self._wants_document(leased):
-            lease_seconds += FETCH_LEASE_SECONDS
+        lease_seconds = self._attempts.lease_seconds(leased)
         enough_seconds = lease_seconds - 2 * RENEW_EVERY_SECONDS - 2.0
         if not leased.is_lost and leased.lease_ends - time.monotonic() < enough_seconds:
             try:
@@ -264,80 +233,6 @@ class Deliverer:
             except (*LEDGER_AWAY, *LEDGER_BUSY):
                 return False
         return not leased.is_lost
-
-    async def _ending(self, leased: Leased, now: datetime, room: HeldRoom) -> Outcome:
-        """Make an attempt that ends, whatever its parts forget to bound."""
-        most_seconds = leased.endpoint.lease_seconds + FETCH_LEASE_SECONDS
-        self._under_way[leased.delivery_id] = leased.attempt
-        try:
-            async with asyncio.timeout(most_seconds) as bound:
-                return await self._attempt(leased, now, room)
-        except TimeoutError:
-            if not bound.expired():
-                raise
-            raise AttemptHung(f"an attempt had not ended after {most_seconds:.0f} s") from None
-        finally:
-            del self._under_way[leased.delivery_id]
-
-    async def _attempt(self, leased: Leased, now: datetime, room: HeldRoom) -> Outcome:
-        endpoint = leased.endpoint
-        if endpoint.format not in FORMATS:
-            # Set by a newer version of ours, which will know what to say; this one puts it back.
-            return NotTried(error="unknown_format")
-        try:
-            outcome = await self._try_url(leased, endpoint.url, now, room)
-            failover_url = endpoint.failover_url
-            if (
-                isinstance(outcome, NotTold)
-                and failover_url is not None
-                and has_word(failover_url, endpoint.format, leased.event)
-            ):
-                failover = await self._try_url(leased, failover_url, now, room)
-                # Our own trouble on the way to the failover does not undo that the endpoint itself failed us; nor does
-                # a failure there undo that the endpoint wants to be told no more.
-                if isinstance(failover, Told) or not (isinstance(failover, NotTried) or outcome.is_gone):
-                    outcome = failover
-        except (MediaUnavailable, ProxyAway) as error:
-            return NotTried(error=error.code)
-        return outcome
-
-    def _wants_document(self, leased: Leased) -> bool:
-        urls = (leased.endpoint.url, leased.endpoint.failover_url)
-        if leased.endpoint.format not in FORMATS:
-            return False
-        return any(url and self._channel(url).wants_document(leased.event, leased.endpoint.format) for url in urls)
-
-    def _document_bytes(self, leased: Leased) -> int:
-        """Return how large the document of an attempt may be."""
-        media = leased.event.media
-        if media is None or not self._wants_document(leased):
-            return 0
-        return (media.bytes or MOST_DOCUMENT_BYTES) if media.key is not None else MOST_DOCUMENT_BYTES
-
-    def _channel(self, url: str) -> Channel:
-        return self._channels[url.partition(":")[0]]
-
-    async def _try_url(self, leased: Leased, url: str, now: datetime, room: HeldRoom) -> Outcome:
-        endpoint, event = leased.endpoint, leased.event
-        channel = self._channel(url)
-        document = None
-        if event.media is not None and channel.wants_document(event, endpoint.format):
-            event, document = await self._documents.of(event, leased.attempt)
-            room.shrink(len(document or b""))
-        return await channel.attempt(
-            Attempt(
-                event=event,
-                document=document,
-                url=url,
-                format=endpoint.format,
-                tokens=endpoint.tokens,
-                timeout_seconds=endpoint.timeout_seconds,
-                delivery_id=leased.delivery_id,
-                command_id=command_id(event.id, endpoint.id),
-                number=leased.attempt,
-                now=now,
-            )
-        )
 
     def _report(self, leased: Leased, outcome: Outcome, verdict: Verdict, seconds: float) -> None:
         self._metrics.attempted(outcome, seconds)

@@ -112,11 +112,17 @@ def kill_stopping(point: str) -> Fault:
 
     async def act(plant: Plant, _dice: random.Random) -> None:
         victim = plant.dispatchers[0]
-        plant.applications.seconds = 1.0  # so that some wait in their lanes
-        await until(lambda: plant.applications.answering.total() >= MOST_AT_ONCE - 1, "every lane is full", 30)
-        victim.send(signal.SIGTERM)
-        await until(lambda: victim.ends, f"a stopping dispatcher passes {point}", 40)
-        plant.applications.seconds = 0.0
+        plant.applications.seconds = 1.0
+
+        async def some_wait_in_lanes() -> bool:
+            return await victim.measured("faxhook_leased_deliveries") > MOST_AT_ONCE
+
+        try:
+            await until(some_wait_in_lanes, "some wait in their lanes", 30)
+            victim.send(signal.SIGTERM)
+            await until(lambda: victim.ends, f"a stopping dispatcher passes {point}", 40)
+        finally:
+            plant.applications.seconds = 0.0
         assert victim.ends[-1] == -signal.SIGKILL, f"it never passed {point}"
 
     return Fault(f"stopping dispatcher killed at {point}", act, {("dispatcher", 0): Plan(kill_at=point)}, repeats=True)
@@ -131,12 +137,13 @@ def kill_sweeping(point: str) -> Fault:
         plant.applications.seconds = 1.0
         await until(lambda: plant.applications.answering.total() >= MOST_AT_ONCE - 1, "every lane is full", 30)
         first.hold()  # whoever is started anew might sweep before the other
-        first.send(signal.SIGKILL)
-        await until(lambda: first.ends, "a dispatcher dies", 40)
-        plant.applications.seconds = 0.0
         try:
+            first.send(signal.SIGKILL)
+            await until(lambda: first.ends, "a dispatcher dies", 40)
+            plant.applications.seconds = 0.0
             await until(lambda: other.ends, f"the other passes {point}", 40)
         finally:
+            plant.applications.seconds = 0.0
             first.go_on()
 
     return Fault(f"sweeping dispatcher killed at {point}", act, {("dispatcher", 1): Plan(kill_at=point)}, repeats=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import aiohttp
 import asyncpg
 import msgspec
 from applications import Applications, serving_applications
@@ -155,6 +156,12 @@ class Kept:
         if process is None or process.process.returncode is not None or not process.logged("service.listening"):
             return None
         return f"http://127.0.0.1:{process.logged('service.listening')[0]['port']}"
+
+    async def measured(self, name: str) -> float:
+        """Return what it says of a gauge without labels."""
+        async with aiohttp.ClientSession() as http, http.get(f"{self.url}/metrics") as response:
+            text = await response.text()
+        return next(float(line.partition(" ")[2]) for line in text.splitlines() if line.startswith(f"{name} "))
 
     async def _start(self, plan: Plan) -> None:
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}

@@ -16,6 +16,8 @@ class Proxy:
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._writers: set[asyncio.StreamWriter] = set()
+        self._handling: set[asyncio.Task[None]] = set()
+        """What stalls for ever has nobody else who knows of it, and would be collected, its sockets with it."""
         self._is_cut = False
         self._passing = [asyncio.Event(), asyncio.Event()]
         for passing in self._passing:
@@ -40,9 +42,19 @@ class Proxy:
             passing.set()
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handling = asyncio.ensure_future(self._handle(reader, writer))
+        self._handling.add(handling)
+        handling.add_done_callback(self._handling.discard)
         # At the loop's end Python 3.11 reports every cancelled handler of a stream as an error.
         with suppress(asyncio.CancelledError):
-            await self._handle(reader, writer)
+            await handling
+
+    async def close(self) -> None:
+        """End every connection."""
+        self.cut()
+        for handling in list(self._handling):
+            handling.cancel()
+        await asyncio.gather(*self._handling, return_exceptions=True)
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._is_cut:
@@ -89,5 +101,4 @@ async def proxied(url: str) -> AsyncIterator[tuple[Proxy, str]]:
         yield proxy, through
     finally:
         server.close()
-        proxy.cut()
-        await asyncio.sleep(0)
+        await proxy.close()
