@@ -28,6 +28,7 @@ WORKERS = 3
 """Tests wait more than they compute: one more at once than the cores of a small machine."""
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Return how many work with `-n auto`: each has a vhost of its own, but for stores that are given."""
     return 0 if os.environ.get("AMQP_URL") else WORKERS
