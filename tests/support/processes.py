@@ -31,10 +31,15 @@ class ServiceProcess:
         self.process = process
         self.name = name
         self.lines: list[dict[str, Any]] = []
-        self.text = ""
+        self._log = bytearray()
         self.stderr = ""
         self.port = 0
         self._readers = [asyncio.create_task(self._read_log()), asyncio.create_task(self._read_stderr())]
+
+    @property
+    def text(self) -> str:
+        """The log as it came."""
+        return self._log.decode()
 
     @property
     def url(self) -> str:
@@ -84,7 +89,7 @@ class ServiceProcess:
     async def _read_log(self) -> None:
         assert self.process.stdout is not None
         async for line in self.process.stdout:
-            self.text += line.decode()
+            self._log += line
             if line.startswith(b"{"):  # else it is written for people
                 self.lines.append(msgspec.json.decode(line))
 
