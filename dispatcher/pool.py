@@ -25,6 +25,8 @@ IDLE_SECONDS: Final = 30.0
 
 SERVER_SETTINGS: Final = {
     "application_name": "faxhook",
+    # Our statements take milliseconds; compiling one takes more, and is tried where statistics are out of date.
+    "jit": "off",
     "idle_in_transaction_session_timeout": "10s",
     # A session whose client is swallowed between the parts of one statement counts as busy, not as idle.
     "statement_timeout": "10s",

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from stores import count, take_all
 from waiting import until
 
-from dispatcher import deliver, intake
+from dispatcher import attempts, intake
 from dispatcher.channels.base import Attempt
 from dispatcher.channels.webhook import WebhookChannel
 from dispatcher.consumer import SUSPECT_FROM, Consumer, groups
@@ -118,7 +118,7 @@ async def test_an_attempt_that_never_ends_counts_as_one_that_breaks_our_code(
         await asyncio.get_running_loop().create_future()
 
     monkeypatch.setattr(WebhookChannel, "attempt", hang)
-    monkeypatch.setattr(deliver, "FETCH_LEASE_SECONDS", -30.5)  # so that the bound is half a second
+    monkeypatch.setattr(attempts, "FETCH_LEASE_SECONDS", -30.5)  # so that the bound is half a second
     await bench.publish(an_event(1), an_event(2))
     async with dispatching():
         for number in (1, 2):

@@ -10,12 +10,9 @@ from dispatcher.ops.dead.queues import DeadQueues
 from dispatcher.pool import Pool
 from shared.broker import WORK_DELIVERIES
 
-RATE: Final = 10.0
-"""Letters a second: live traffic comes first, and what is dead has waited for long. Who is in a hurry says so."""
-
-TOGETHER: Final = 2
-"""Go out at once: what the stores have to flush is then flushed for both together; many at once would be noticed by the
-live deliveries that come just behind them."""
+RATE: Final = 5.0
+"""Letters a second, one at a time: live traffic comes first, and what is dead has waited for long. Several at once
+would be noticed by the live deliveries that come just behind them. Who is in a hurry says so."""
 
 MOST_UNDER_WAY: Final = 100
 """Replayed and not yet attempted, or put off: behind a slow application, or a queue that is long, the replay waits."""
@@ -36,11 +33,11 @@ class Pace:
         self._looked_at = 0.0
         self._nobody_at = float("-inf")
 
-    async def next(self, letters: int = 1) -> None:
-        """Wait until so many more may go together."""
+    async def next(self) -> None:
+        """Wait until one more may go."""
         now = asyncio.get_running_loop().time()
         wait_seconds = self._next_at - now
-        self._next_at = max(self._next_at, now) + letters * self._gap_seconds
+        self._next_at = max(self._next_at, now) + self._gap_seconds
         if wait_seconds > 0:
             await asyncio.sleep(wait_seconds)
 

@@ -25,7 +25,7 @@ from dispatcher.ops.dead.deliveries import Standing
 from dispatcher.ops.dead.job_items import Item, Moved
 from dispatcher.ops.dead.letters import Kind
 from dispatcher.ops.dead.mend import Mender, NotMended
-from dispatcher.ops.dead.pace import TOGETHER, Pace
+from dispatcher.ops.dead.pace import Pace
 from dispatcher.ops.dead.queues import ALL_AT_ONCE, DeadQueues, HeldQueue
 from dispatcher.ops.dead.reading import QUEUES, Found, read
 from dispatcher.ops.dead.refusals import TakenByAnother
@@ -36,7 +36,7 @@ from shared.amqp import Delivered
 from shared.broker import FAX_WORK, WORK_KEY
 from shared.log import get_logger
 
-BATCH: Final = 5 * TOGETHER
+BATCH: Final = 10
 ROUND_SECONDS: Final = 2.0
 """So long a queue is held at a time: others want to look into it, too."""
 
@@ -140,10 +140,10 @@ class Worker:
     async def _publish(self, job_id: UUID, moved: list[Moved]) -> None:
         if not moved:
             return
-        for start in range(0, len(moved), TOGETHER):
-            together = moved[start : start + TOGETHER]
-            await self._pace.next(len(together))
-            await asyncio.gather(*(self._publish_one(each) for each in together))
+        async with asyncio.TaskGroup() as publishing:  # who is in a hurry does not wait for each confirm
+            for each in moved:
+                await self._pace.next()
+                publishing.create_task(self._publish_one(each))
         self._pace.sent([each.delivery_id for each in moved])
         await job_items.settle(self._pool, job_id, [(each.letter_id, "done", None) for each in moved])
 

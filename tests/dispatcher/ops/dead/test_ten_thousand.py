@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from dispatchers import Bench, an_event
 from graveyard import CAUSES, bury
+from outside import outside_application
 from processes import running
 from receiver import Receiver, receiving
 from stores import count
@@ -34,11 +35,13 @@ TRIES = 3
 """The best of which counts: others use this machine, too."""
 
 LIVE_EVERY_SECONDS = 0.01
-SLICE_SECONDS = 0.6
-PAIRS = 20
-MOST_MOVED = 3.0
-"""The aim is 1.1. A slice holds too few samples to tell that from chance, so only what nobody could miss fails here; the
-figure is printed."""
+SLICE_SECONDS = 2.4
+PAIRS = 10
+ROUNDS = 3
+"""A machine that others use as well is noisy: live traffic must be unmoved in one round of these. Were it moved by the
+replay, it would be in every one."""
+
+MOST_MOVED = 1.1
 
 MOST_SECONDS = 1.0
 
@@ -143,34 +146,37 @@ async def replaying(bench: Bench, *arguments: str) -> AsyncIterator[asyncio.subp
 async def test_a_group_is_replayed_beside_live_traffic_killed_and_started_again_and_the_counts_add_up(
     bench: Bench, unused_tcp_port: int
 ) -> None:
-    endpoints = [await bench.endpoint(direction="received") for _ in range(20)]
-    await bury(bench, endpoints, DEAD)
     environment = {**bench.environment, "OPS_PORT": str(unused_tcp_port)}
-    async with receiving() as live_receiver:
+    async with outside_application() as application, receiving() as live_receiver:
+        endpoints = [await bench.endpoint(url=application.url, direction="received") for _ in range(20)]
+        await bury(bench, endpoints, DEAD)
+        await bench.pool.execute("ANALYZE")  # a ledger that has lived knows how large its tables are
         await bench.endpoint(url=live_receiver.url, direction="sent")
         live = Live(bench, live_receiver)
         async with running("dispatcher", environment):
             await live.slice(1.0)
             async with replaying(bench, "--cause", "timeout") as replay:
-                await bench.receiver.got(1, 30.0)
-                moved = await compared(live, replay)
+                await until(lambda: application.delivery_ids, "the replay has begun", 30.0)
+                moved = [await compared(live, replay)]
+                while len(moved) < ROUNDS and min(moved) >= MOST_MOVED:
+                    moved.append(await compared(live, replay))
                 replay.kill()
-    begun = len(bench.receiver.received)
-    assert 0 < begun < PER_CAUSE
-    assert moved < MOST_MOVED
-    job = await finished(bench)
-    assert (job["total"], job["done"], job["failed"], job["left"]) == (PER_CAUSE, PER_CAUSE, 0, 0)
-    async with running("dispatcher", environment):
-        received = await bench.receiver.got(PER_CAUSE, 60.0)
-        assert await told(bench, PER_CAUSE)
-    assert len({webhook.delivery_id for webhook in received}) == len(bench.receiver.received) == PER_CAUSE
+        assert 0 < len(application.delivery_ids) < PER_CAUSE
+        assert min(moved) < MOST_MOVED, moved
+        job = await finished(bench)
+        assert (job["total"], job["done"], job["failed"], job["left"]) == (PER_CAUSE, PER_CAUSE, 0, 0)
+        async with running("dispatcher", environment):
+            await until(lambda: len(application.delivery_ids) >= PER_CAUSE, "all told", 60.0)
+            assert await told(bench, PER_CAUSE)
+        assert len(set(application.delivery_ids)) == len(application.delivery_ids) == PER_CAUSE
     assert await count(bench.amqp_url, "dead.deliveries") == DEAD - PER_CAUSE
 
 
 async def compared(live: Live, replay: asyncio.subprocess.Process) -> float:
-    """Return live traffic's p99 beside the replay as a multiple of that without it: of the medians of many slices.
+    """Return live traffic's p99 beside the replay as a multiple of that without it, over many slices.
 
-    The slices take turns, so that what else the machine does falls on both alike; how many there are is fixed.
+    The slices take turns, so that what else the machine does falls on both alike; how many there are is fixed. Of each
+    kind the better half counts, in which the machine did little else: what a replay does it does in every slice.
     """
     quiet: list[float] = []
     busy: list[float] = []
@@ -178,7 +184,7 @@ async def compared(live: Live, replay: asyncio.subprocess.Process) -> float:
         for is_busy in (True, False) if pair % 2 else (False, True):
             replay.send_signal(signal.SIGCONT if is_busy else signal.SIGSTOP)
             (busy if is_busy else quiet).append(p99(await live.slice(SLICE_SECONDS)))
-    without, beside = statistics.median(quiet), statistics.median(busy)
+    without, beside = (statistics.mean(sorted(each)[: PAIRS // 2]) for each in (quiet, busy))
     sys.stderr.write(
         f"live p99 {without * 1e3:.1f} ms without and {beside * 1e3:.1f} ms beside a replay, {PAIRS} slices each\n"
         f"without: {_in_ms(quiet)}\nbeside: {_in_ms(busy)}\n"
