@@ -67,6 +67,15 @@ URLS = st.one_of(
         ]
     ),
 )
+
+
+def _as_decoded(value: Any) -> Any:
+    """Return *value* as a JSON decoder would: its texts are plain ones, not the kind that is written as it is."""
+    if isinstance(value, str):
+        return str(value)
+    return [_as_decoded(each) for each in value] if type(value) is list else value
+
+
 FIELDS = st.fixed_dictionaries(
     {},
     optional={
@@ -86,7 +95,7 @@ FIELDS = st.fixed_dictionaries(
         "overtaken": VALUES,
         "x": VALUES,
     },
-)
+).map(lambda fields: {name: _as_decoded(value) for name, value in fields.items()})
 
 
 @examples(300)
