@@ -1,9 +1,11 @@
 """The faults: each is done to a plant under traffic, and mended; a seed decides what is left to chance."""
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -336,6 +338,23 @@ async def _media_away(plant: Plant, _dice: random.Random) -> None:
     away.rename(plant.media)
 
 
+async def _media_full(plant: Plant, _dice: random.Random) -> None:
+    """Put a disk without a free byte in its place (as root on Linux only)."""
+    await _mount("mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(plant.media))
+    try:
+        with contextlib.suppress(OSError), (plant.media / "filler").open("wb", buffering=0) as filler:
+            while True:
+                filler.write(bytes(4096))
+        await _it_lasts(1.5)
+    finally:
+        await _mount("umount", "--lazy", str(plant.media))
+
+
+async def _mount(*command: str) -> None:
+    process = await asyncio.create_subprocess_exec(*command)
+    assert await process.wait() == 0, f"{command[0]} wants root"
+
+
 def _clock_jumps(kind: str, seconds: float) -> Fault:
     async def act(plant: Plant, _dice: random.Random) -> None:
         for kept in plant.ingresses if kind == "ingress" else plant.dispatchers:
@@ -397,6 +416,7 @@ def other_faults() -> list[Fault]:
         Fault("database hangs", _database_hangs),
         Fault("database out of connections", _database_full),
         Fault("media store away", _media_away),
+        *([Fault("media store full", _media_full)] if sys.platform == "linux" and os.geteuid() == 0 else []),
         _clock_jumps("ingress", 3600.0),
         _clock_jumps("ingress", -3600.0),
         _clock_jumps("dispatcher", 3600.0),
