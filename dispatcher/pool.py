@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
+import asyncpg.transaction
 
 from shared.errors import FaxhookError, Misconfigured
 from shared.sql import REVISION
@@ -22,6 +23,9 @@ CONNECT_TIMEOUT_SECONDS: Final = 5.0
 
 IDLE_SECONDS: Final = 30.0
 """Connections that nobody used for so long are closed, before the server would do it."""
+
+MAX_QUERIES: Final = 50_000
+"""After so many a connection is replaced, whatever its session has gathered in the server by then."""
 
 SERVER_SETTINGS: Final = {
     "application_name": "faxhook",
@@ -98,6 +102,23 @@ async def transaction(pool: Pool) -> AsyncIterator[Any]:
         await pool.release(connection)
 
 
+class _Transaction(asyncpg.transaction.Transaction):
+    """A transaction whose roll-back never hides why it is rolled back.
+
+    On a connection that is gone it fails in the library, and the server does it; a part that tries again after trouble
+    would take that failure for trouble, and the cancellation behind it would be lost.
+    """
+
+    __slots__ = ()
+
+    async def __aexit__(self, kind: object, error: object, trace: object) -> None:
+        try:
+            await super().__aexit__(kind, error, trace)
+        except (*LEDGER_AWAY, *LEDGER_BUSY):
+            if error is None:
+                raise
+
+
 class _Impatient(asyncpg.Connection):
     """A connection that ends with the first command that is cut off.
 
@@ -107,25 +128,43 @@ class _Impatient(asyncpg.Connection):
 
     __slots__ = ()
 
+    def transaction(self, *, isolation: Any = None, readonly: bool = False, deferrable: bool = False) -> _Transaction:
+        self._check_open()  # type: ignore[attr-defined]  # private in the library, and not in its stubs
+        return _Transaction(self, isolation, readonly, deferrable)
+
     def _cancel_current_command(self, waiter: Any, cancel_waiter: Any = None) -> None:  # noqa: ARG002 - the library's
         asyncio.get_running_loop().call_soon(self.terminate)
         if not waiter.done():
             waiter.set_result(None)
 
 
+class _OpenPool(Pool):
+    """A pool in which a connection that ended with its command does not hide how that command ended."""
+
+    __slots__ = ()
+
+    async def release(self, connection: Any, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the library's
+        with suppress(*LEDGER_AWAY, *LEDGER_BUSY):  # the pool drops the connection; who used it knows why
+            await super().release(connection, timeout=timeout)
+
+
 async def open_pool(database_url: str, size: int = POOL_SIZE) -> Pool:
     """Return a pool; it connects when it is first used, so that a service can start before its database."""
-    pool = asyncpg.create_pool(
+    pool = _OpenPool(
         database_url,
         min_size=0,
         max_size=size,
+        max_queries=MAX_QUERIES,
         command_timeout=COMMAND_TIMEOUT_SECONDS,
         timeout=CONNECT_TIMEOUT_SECONDS,
         max_inactive_connection_lifetime=IDLE_SECONDS,
         server_settings=SERVER_SETTINGS,
         connection_class=_Impatient,
+        record_class=asyncpg.Record,
+        loop=asyncio.get_running_loop(),
     )
-    return await pool
+    await pool
+    return pool
 
 
 CLOSE_SECONDS: Final = 5.0

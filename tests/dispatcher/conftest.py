@@ -20,7 +20,7 @@ from dispatcher.retention import Retention
 from dispatcher.settings import DispatcherSettings
 from shared.media import MediaStore
 from shared.publisher import Publisher
-from shared.service import Stop
+from shared.service import Stop, end
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 
@@ -53,8 +53,7 @@ async def bench(
             "BACKOFF": backoff,
         },
     )
-    task.cancel()
-    await asyncio.wait({task})
+    await end({task})
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from waiting import until
 
 from shared.broker import FAX_IN
 from shared.publisher import NotKept, Publisher
+from shared.service import end
 
 
 @asynccontextmanager
@@ -18,8 +19,7 @@ async def running(publisher: Publisher) -> AsyncIterator["asyncio.Task[None]"]:
     try:
         yield task
     finally:
-        task.cancel()
-        await asyncio.wait({task})
+        await end({task})
 
 
 async def test_a_port_that_accepts_and_closes_at_once_is_a_broker_that_is_away_and_nothing_dies() -> None:

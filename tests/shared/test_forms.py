@@ -263,11 +263,23 @@ def test_percent_encoding_is_undone_as_the_standard_library_does(text):
 @pytest.mark.parametrize("piece", ["%", "%4", "%41", "%%41", "+", "%\n", "=", "=\n"])
 def test_four_megabytes_made_to_be_slow_cost_no_more_than_a_few_digests_over_them(piece):
     body = b"name=" + piece.encode() * (4_000_000 // len(piece))
-    started = time.process_time()
-    for _ in range(8):
-        hashlib.sha1(body, usedforsecurity=False).hexdigest()
-    digests_seconds = time.process_time() - started
-    started = time.process_time()
-    with suppress(Malformed):
-        read_form("application/x-www-form-urlencoded", body)
-    assert time.process_time() - started < 4 * digests_seconds
+
+    def digests():
+        for _ in range(8):
+            hashlib.sha1(body, usedforsecurity=False).hexdigest()
+
+    def read():
+        with suppress(Malformed):
+            read_form("application/x-www-form-urlencoded", body)
+
+    assert least_seconds(read) < 4 * least_seconds(digests)
+
+
+def least_seconds(work):
+    """Return what *work* costs when nothing else has the caches, or the pages it is the first to touch: at best."""
+    took = []
+    for _ in range(5):
+        started = time.process_time()
+        work()
+        took.append(time.process_time() - started)
+    return min(took)

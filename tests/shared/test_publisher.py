@@ -13,6 +13,7 @@ from waiting import until
 
 from shared.broker import FAX_IN, WORK_EVENTS
 from shared.publisher import NotKept, Publisher, encode_publish
+from shared.service import end
 
 
 @asynccontextmanager
@@ -23,8 +24,7 @@ async def publishing(amqp_url: str, **options: float) -> AsyncIterator[Publisher
     try:
         yield publisher
     finally:
-        task.cancel()
-        await asyncio.wait({task})
+        await end({task})
 
 
 async def test_a_published_message_lies_in_the_queue_with_body_headers_and_persistence(amqp_url: str) -> None:
@@ -81,8 +81,7 @@ async def test_without_a_broker_every_publish_fails_at_once(unused_tcp_port: int
             with pytest.raises(NotKept, match="no connection"):
                 await publisher.publish(FAX_IN, "a.b", b"{}", {})
     finally:
-        task.cancel()
-        await asyncio.wait({task})
+        await end({task})
 
 
 async def test_past_the_limit_in_flight_a_publish_fails_at_once(amqp_url: str) -> None:
