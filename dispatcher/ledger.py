@@ -140,12 +140,17 @@ EARLY: Final = """
 SELECT d.id, message.attempt
 FROM deliveries d
 JOIN unnest($1::uuid[], $2::integer[]) AS message (id, attempt) ON message.id = d.id
-WHERE d.state IN ('pending', 'retrying') AND d.attempts < message.attempt - 1 AND d.lease_until >= now()
+JOIN events ON events.id = d.event_id AND events.body IS NOT NULL
+WHERE d.state IN ('pending', 'retrying')
+  AND CASE WHEN d.lease_until >= now() THEN d.attempts < message.attempt - 1 ELSE d.attempts = message.attempt - 1 END
 """
 
 
 async def early(pool: Pool, wanted: Sequence[tuple[UUID, int]]) -> set[tuple[UUID, int]]:
-    """Return which of *wanted* (id, attempt) come before the record of the attempt before, by whoever holds them."""
+    """Return which of *wanted* (id, attempt), none of them claimed just now, are too early rather than stale.
+
+    The attempt before is held, and its record is yet to be written; or it was when the claim looked, and is no more.
+    """
     rows = await pool.fetch(EARLY, [pair[0] for pair in wanted], [pair[1] for pair in wanted])
     return {(row["id"], row["attempt"]) for row in rows}
 
