@@ -31,7 +31,7 @@ import asyncpg
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script
 
-from deploy import local
+from deploy import local_services
 from deploy.local_processes import LOOPBACK, Interrupted, LocalError, Unavailable
 from deploy.run_children import Family, Terminal, supervised
 from deploy.run_demo import demo
@@ -52,7 +52,7 @@ TOLD_SECONDS: Final = 30.0
 def run(data: Path, environ: Mapping[str, str]) -> int:
     """Run everything until Ctrl-C; return the exit code."""
     terminal = Terminal()
-    services = local.up(data, environ=environ, say=terminal.say)
+    services = local_services.up(data, environ=environ, say=terminal.say)
     data = data.resolve()
     with only_run(data):
         variables = run_environment(data, services, environ, terminal.say)
@@ -131,7 +131,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="run.py", description="faxhook on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--data", type=Path, default=local.DEFAULT_DATA, metavar="DIR", help="default: %(default)s")
+    common.add_argument(
+        "--data", type=Path, default=local_services.DEFAULT_DATA, metavar="DIR", help="default: %(default)s"
+    )
     commands.add_parser("run", help="run everything until Ctrl-C", parents=[common])
     demo_parser = commands.add_parser("demo", help="send every sample twice and check what came", parents=[common])
     demo_parser.add_argument("--seed", type=int, help="of the order; default: a random one, printed")

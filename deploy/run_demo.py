@@ -22,7 +22,7 @@ import aiohttp
 import asyncpg
 import msgspec
 
-from deploy import local
+from deploy import local_services
 from deploy.local_processes import LOOPBACK, Interrupted, free_port
 from deploy.run_children import Family, Terminal, supervised
 from deploy.run_media import document_url, serving_document
@@ -151,12 +151,12 @@ async def _settled(database_url: str, endpoint_id: object, expected: Sequence[Ex
 @contextmanager
 def _own_stores(data: Path, environ: Mapping[str, str], say: Callable[[str], None]) -> Iterator[dict[str, str]]:
     """Yield the variables of stores that are the demo's own, unless they are given; afterwards they are as before."""
-    were_up = any(row.condition == "running" for row in local.status(data, environ=environ))
+    were_up = any(row.condition == "running" for row in local_services.status(data, environ=environ))
     with ExitStack() as stack:
-        services = local.up(data, environ=environ, say=say)
+        services = local_services.up(data, environ=environ, say=say)
         if not were_up:
-            stack.callback(local.down, data, say=say)
-        given = {row.name for row in local.status(data, environ=environ) if row.condition == "given"}
+            stack.callback(local_services.down, data, say=say)
+        given = {row.name for row in local_services.status(data, environ=environ) if row.condition == "given"}
         variables = store_variables(services)
         name = f"faxhook_demo_{os.getpid()}"
         if "RabbitMQ" not in given:

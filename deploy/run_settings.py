@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from deploy.local import Services
 from deploy.local_processes import LOOPBACK, Unavailable, free_port, is_free
+from deploy.local_services import Services
 from deploy.local_state import write_private
 from dispatcher.ops.simulate import TELNYX_SEED, read_env_file
 from shared.settings import BadSetting

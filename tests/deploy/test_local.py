@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 from local_stores import NO_BROKER, SCRIPT, ours, pids, read_env, run, silent, without_stores
 
-from deploy import local, local_processes, local_state
+from deploy import local_processes, local_services, local_state
 from deploy.local_rabbitmq import find_installation
 
 
@@ -21,13 +21,13 @@ from deploy.local_rabbitmq import find_installation
 def pair(tmp_path_factory):
     data = tmp_path_factory.mktemp("local") / "it's $HOME & more"
     try:
-        local.up(data, environ={}, say=silent)
-    except local.Unavailable as error:
+        local_services.up(data, environ={}, say=silent)
+    except local_services.Unavailable as error:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))
     yield data
-    local.reset(data, say=silent)
+    local_services.reset(data, say=silent)
     assert not data.exists()
 
 
@@ -35,11 +35,11 @@ def pair(tmp_path_factory):
 def postgres_only(tmp_path):
     data = tmp_path / ".local"
     yield data
-    local.reset(data, say=silent)
+    local_services.reset(data, say=silent)
 
 
 async def test_what_the_env_file_names_answers(pair):
-    local.up(pair, environ={}, say=silent)
+    local_services.up(pair, environ={}, say=silent)
     env = read_env(pair)
     assert set(env) == {"AMQP_URL", "DATABASE_URL", "MEDIA_URL", "RABBITMQ_API_URL"}
     database = await asyncpg.connect(env["DATABASE_URL"])
@@ -58,7 +58,7 @@ def test_the_env_file_means_the_same_to_a_shell(pair):
 
 
 async def test_a_wrong_password_is_refused(pair):
-    local.up(pair, environ={}, say=silent)
+    local_services.up(pair, environ={}, say=silent)
     env = read_env(pair)
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(env["DATABASE_URL"].replace("postgres:", "postgres:x"))
@@ -67,16 +67,16 @@ async def test_a_wrong_password_is_refused(pair):
 
 
 def test_a_second_up_changes_nothing(pair):
-    services = local.up(pair, environ={}, say=silent)
+    services = local_services.up(pair, environ={}, say=silent)
     before, env = pids(pair), (pair / "env").read_text()
     # A shell that sourced the env file gives us our own URLs: they are not somebody else's.
-    assert local.up(pair, environ=read_env(pair), say=silent) == services
+    assert local_services.up(pair, environ=read_env(pair), say=silent) == services
     assert pids(pair) == before
     assert (pair / "env").read_text() == env
 
 
 async def test_vhosts_come_and_go(pair):
-    services = local.up(pair, environ={}, say=silent)
+    services = local_services.up(pair, environ={}, say=silent)
     url = services.add_vhost("test/1")
     await (await aio_pika.connect(url)).close()
     services.add_vhost("test/1")
@@ -88,14 +88,14 @@ async def test_vhosts_come_and_go(pair):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_the_services_hold_no_lock(pair):
-    local.up(pair, environ={}, say=silent)
+    local_services.up(pair, environ={}, say=silent)
     for process in ours(pair).values():
         held = [fd.readlink().name for fd in Path(f"/proc/{process.pid}/fd").iterdir()]
         assert local_state.LOCK_NAME not in held, process
 
 
 async def test_what_was_killed_is_found_dead_and_comes_back_with_its_data(pair):
-    services = local.up(pair, environ={}, say=silent)
+    services = local_services.up(pair, environ={}, say=silent)
     database = await asyncpg.connect(services.database_url)
     await database.execute("CREATE TABLE kept (word text); INSERT INTO kept VALUES ('still here')")
     await database.close()
@@ -114,9 +114,9 @@ async def test_what_was_killed_is_found_dead_and_comes_back_with_its_data(pair):
     for pid in before.values():
         os.kill(pid, signal.SIGKILL)
     assert local_processes.wait_until(lambda: not any(pids(pair).values()), 10)
-    assert {row.condition for row in local.status(pair, environ={})} == {"dead"}
+    assert {row.condition for row in local_services.status(pair, environ={})} == {"dead"}
 
-    assert local.up(pair, environ={}, say=silent) == services
+    assert local_services.up(pair, environ={}, say=silent) == services
     assert not set(pids(pair).values()) & set(before.values())
     database = await asyncpg.connect(services.database_url)
     assert await database.fetchval("SELECT word FROM kept") == "still here"
@@ -128,13 +128,13 @@ async def test_what_was_killed_is_found_dead_and_comes_back_with_its_data(pair):
 
 
 def test_down_leaves_no_process(pair):
-    local.up(pair, environ={}, say=silent)
+    local_services.up(pair, environ={}, say=silent)
     before = ours(pair)
     names = {Path(process.argv[0]).name.split()[0] for process in before.values()}
     assert {"beam.smp", "erl_child_setup"} <= names
     assert run("status", "--data", pair).returncode == 0
 
-    local.down(pair, say=silent)
+    local_services.down(pair, say=silent)
 
     assert not [process for process in before.values() if local_processes.is_alive(process)]
     assert not ours(pair)
@@ -157,7 +157,7 @@ def test_given_urls_win_and_stay_out_of_the_file(tmp_path):
     assert "AMQP_URL is given: no private RabbitMQ is started." in answer.stdout
     assert set(read_env(data)) == {"MEDIA_URL"}
     assert not ours(data)
-    services = local.up(data, environ=given, say=silent)
+    services = local_services.up(data, environ=given, say=silent)
     assert (services.amqp_url, services.database_url) == (given["AMQP_URL"], given["DATABASE_URL"])
     assert run("status", "--data", data, environ=given).returncode == 0
 
@@ -171,33 +171,33 @@ def test_ups_at_the_same_time_start_one_server(postgres_only):
 
 
 def test_a_port_that_somebody_took_is_given_up(postgres_only):
-    first = local.up(postgres_only, environ=NO_BROKER, say=silent)
-    local.down(postgres_only, say=silent)
+    first = local_services.up(postgres_only, environ=NO_BROKER, say=silent)
+    local_services.down(postgres_only, say=silent)
     port = local_state.load(postgres_only).port("postgres")
     with socket.socket() as somebody:
         somebody.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         somebody.bind(("127.0.0.1", port))
         somebody.listen()
-        second = local.up(postgres_only, environ=NO_BROKER, say=silent)
+        second = local_services.up(postgres_only, environ=NO_BROKER, say=silent)
     assert second.database_url != first.database_url
     assert read_env(postgres_only)["DATABASE_URL"] == second.database_url
 
 
 def test_a_stale_pid_file_with_a_living_pid_does_not_hinder(postgres_only):
-    local.up(postgres_only, environ=NO_BROKER, say=silent)
-    postgres = local.Postgres(local_state.load(postgres_only))
+    local_services.up(postgres_only, environ=NO_BROKER, say=silent)
+    postgres = local_services.Postgres(local_state.load(postgres_only))
     os.kill(postgres.pid(), signal.SIGKILL)
     assert local_processes.wait_until(lambda: postgres.pid() is None, 10)
     path = postgres.home / "pg" / "postmaster.pid"
     lines = path.read_text().splitlines()
     path.write_text("\n".join([str(os.getpid()), *lines[1:]]))
-    local.up(postgres_only, environ=NO_BROKER, say=silent)
+    local_services.up(postgres_only, environ=NO_BROKER, say=silent)
 
 
 def test_a_start_that_fails_shows_the_log_and_leaves_nothing(postgres_only):
-    local.up(postgres_only, environ=NO_BROKER, say=silent)
-    local.down(postgres_only, say=silent)
-    home = local.Postgres(local_state.load(postgres_only)).home
+    local_services.up(postgres_only, environ=NO_BROKER, say=silent)
+    local_services.down(postgres_only, say=silent)
+    home = local_services.Postgres(local_state.load(postgres_only)).home
     with (home / "pg" / "postgresql.conf").open("a") as settings:
         settings.write("no_such_setting = 1\n")
     answer = run("up", "--data", postgres_only, environ=NO_BROKER)
@@ -208,11 +208,11 @@ def test_a_start_that_fails_shows_the_log_and_leaves_nothing(postgres_only):
 
 
 def test_a_server_whose_data_folder_was_deleted_is_ended_and_made_anew(postgres_only):
-    first = local.up(postgres_only, environ=NO_BROKER, say=silent)
+    first = local_services.up(postgres_only, environ=NO_BROKER, say=silent)
     shutil.rmtree(postgres_only)
-    second = local.up(postgres_only, environ=NO_BROKER, say=silent)
+    second = local_services.up(postgres_only, environ=NO_BROKER, say=silent)
     assert first.database_url != second.database_url
-    assert local.Postgres(local_state.load(postgres_only)).answers()
+    assert local_services.Postgres(local_state.load(postgres_only)).answers()
     assert sum(process.runs("postgres") for process in ours(postgres_only).values()) == 1
 
 
@@ -220,19 +220,19 @@ def test_reset_removes_what_up_made_and_nothing_else(tmp_path):
     data = tmp_path / "data"
     data.mkdir()
     (data / "mine").write_text("precious")
-    local.up(data, environ=NO_BROKER, say=silent)
-    home = local.Postgres(local_state.load(data)).home
+    local_services.up(data, environ=NO_BROKER, say=silent)
+    home = local_services.Postgres(local_state.load(data)).home
     assert home.exists()
-    local.reset(data, say=silent)
+    local_services.reset(data, say=silent)
     assert not home.exists()
     assert [path.name for path in data.iterdir()] == ["mine"]
 
 
 def test_up_does_not_take_a_folder_that_is_somebody_elses(tmp_path):
     (tmp_path / "log").mkdir()
-    with pytest.raises(local.LocalError, match=r"was not made by local\.py"):
-        local.up(tmp_path, environ=NO_BROKER, say=silent)
-    local.reset(tmp_path, say=silent)
+    with pytest.raises(local_services.LocalError, match=r"was not made by local\.py"):
+        local_services.up(tmp_path, environ=NO_BROKER, say=silent)
+    local_services.reset(tmp_path, say=silent)
     assert (tmp_path / "log").exists()
 
 
@@ -248,4 +248,4 @@ def test_ctrl_c_leaves_nothing_half_started(tmp_path):
     assert up.returncode == 130
     assert not [process for process in before.values() if local_processes.is_alive(process)]
     assert not ours(data)
-    local.reset(data, say=silent)
+    local_services.reset(data, say=silent)

@@ -5,7 +5,7 @@ import os
 import pytest
 from local_stores import ours, silent
 
-from deploy import local, local_container, local_install, local_state
+from deploy import local_container, local_install, local_services, local_state
 from deploy.local_rabbitmq import Installation
 
 # --- RabbitMQ is missing ----------------------------------------------------------------------------------------------
@@ -34,17 +34,21 @@ def bare(tmp_path, monkeypatch):
 
 def test_where_nothing_helps_the_refusal_says_what_to_do(tmp_path, bare):
     data = tmp_path / ".local"
-    with pytest.raises(local.Unavailable, match=r"Install RabbitMQ 3\.10 or newer .* or set\s+AMQP_URL") as refusal:
-        local.up(data, environ={}, say=silent, choose=choosing())
+    with pytest.raises(
+        local_services.Unavailable, match=r"Install RabbitMQ 3\.10 or newer .* or set\s+AMQP_URL"
+    ) as refusal:
+        local_services.up(data, environ={}, say=silent, choose=choosing())
     assert refusal.value.exit_code == 69
     assert not ours(data), "PostgreSQL is ended again: all or nothing"
-    local.reset(data, say=silent)
+    local_services.reset(data, say=silent)
 
 
 def test_a_user_is_told_what_root_would_install(tmp_path, bare, monkeypatch):
     program(bare, "apt-get", "exit 1")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(local.Unavailable, match="sudo apt-get install -y --no-install-recommends rabbitmq-server"):
+    with pytest.raises(
+        local_services.Unavailable, match="sudo apt-get install -y --no-install-recommends rabbitmq-server"
+    ):
         choosing()(local_state.State(tmp_path), silent)
 
 
@@ -74,7 +78,7 @@ def test_what_apt_offers_is_not_installed_if_it_is_too_old(tmp_path, bare, monke
     program(bare, "apt-cache", "echo '  Candidate: 3.9.13-1ubuntu0.22.04.2'")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(local_install, "POLICY", tmp_path / "policy-rc.d")
-    with pytest.raises(local.Unavailable, match=r"RabbitMQ 3\.9 that apt-get offers is too old"):
+    with pytest.raises(local_services.Unavailable, match=r"RabbitMQ 3\.9 that apt-get offers is too old"):
         choosing()(local_state.State(tmp_path), silent)
 
 
@@ -82,13 +86,13 @@ def test_what_apt_said_is_shown_when_it_fails(tmp_path, bare, monkeypatch):
     program(bare, "apt-get", "echo no network here; exit 100")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(local_install, "POLICY", tmp_path / "policy-rc.d")
-    with pytest.raises(local.Unavailable, match="no network here"):
+    with pytest.raises(local_services.Unavailable, match="no network here"):
         choosing()(local_state.State(tmp_path), silent)
 
 
 def test_a_too_old_rabbitmq_is_refused_by_its_version(tmp_path):
     old = Installation(tmp_path, (3, 9, 13))
-    with pytest.raises(local.Unavailable, match=r"3\.9\.13 is too old"):
+    with pytest.raises(local_services.Unavailable, match=r"3\.9\.13 is too old"):
         choosing(find=lambda: old)(local_state.State(tmp_path), silent)
 
 

@@ -17,8 +17,8 @@ from dispatchers import STORE
 from waiting import until
 
 from deploy import run_settings
-from deploy.local import Services
 from deploy.local_processes import Unavailable
+from deploy.local_services import Services
 from deploy.run_children import ChildEnded, Terminal, supervised
 from deploy.run_mail import catching_mail
 from deploy.run_report import COPIES, Recorded, Seen, judge, print_report

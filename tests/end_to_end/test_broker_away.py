@@ -19,7 +19,7 @@ from stores import fresh_topology
 from waiting import until
 from world import World
 
-from deploy import local
+from deploy import local_services
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.broker import topology
 
@@ -34,11 +34,13 @@ class OwnBroker:
     environment: dict[str, str] = field(default_factory=lambda: {**os.environ, "AMQP_URL": "", "DATABASE_URL": "given"})
 
     def up(self) -> str:
-        return local.up(self.data, environ=self.environment).amqp_url
+        return local_services.up(self.data, environ=self.environment).amqp_url
 
     @property
     def pid(self) -> int:
-        (status,) = [each for each in local.status(self.data, environ=self.environment) if each.name == "RabbitMQ"]
+        (status,) = [
+            each for each in local_services.status(self.data, environ=self.environment) if each.name == "RabbitMQ"
+        ]
         assert status.pid is not None
         return status.pid
 
@@ -51,7 +53,7 @@ def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnBroker]:
     broker = OwnBroker(tmp_path_factory.mktemp("broker") / "local")
     broker.up()
     yield broker
-    local.reset(broker.data)
+    local_services.reset(broker.data)
 
 
 @pytest.fixture

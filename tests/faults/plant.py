@@ -26,7 +26,7 @@ from processes import SECRETS, ServiceProcess
 from proxy import Proxy, proxied
 from waiting import until
 
-from deploy import local
+from deploy import local_services
 from deploy.local_processes import wait_until
 from deploy.local_rabbitmq import Node, find_installation
 from deploy.local_state import load
@@ -54,13 +54,13 @@ class OwnStores:
 
     data: Path
 
-    def up(self) -> local.Services:
+    def up(self) -> local_services.Services:
         """Start what does not run."""
-        return local.up(self.data, environ=OWN, say=lambda _line: None)
+        return local_services.up(self.data, environ=OWN, say=lambda _line: None)
 
     def pid(self, name: str) -> int:
         """Return the pid of `RabbitMQ` or `PostgreSQL`."""
-        (status,) = [each for each in local.status(self.data, environ=OWN) if each.name == name]
+        (status,) = [each for each in local_services.status(self.data, environ=OWN) if each.name == name]
         assert status.pid is not None, f"{name} does not run"
         return status.pid
 
@@ -82,7 +82,7 @@ class OwnStores:
 
     def remove(self) -> None:
         """End both, and remove all that they kept."""
-        local.reset(self.data, say=lambda _line: None)
+        local_services.reset(self.data, say=lambda _line: None)
 
 
 def _is_zombie(pid: int) -> bool:
@@ -203,7 +203,7 @@ class Plant:
     """
 
     stores: OwnStores
-    services: local.Services
+    services: local_services.Services
     amqp_proxy: Proxy
     database_proxy: Proxy
     pool: asyncpg.Pool

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deploy import local, local_processes, local_state
+from deploy import local, local_processes, local_services, local_state
 
 SCRIPT = Path(local.__file__)
 NO_BROKER = {"AMQP_URL": "amqp://somebody:else@broker.test/"}
@@ -36,7 +36,7 @@ def ours(data):
 
 
 def pids(data):
-    return {row.name: row.pid for row in local.status(data, environ={})}
+    return {row.name: row.pid for row in local_services.status(data, environ={})}
 
 
 def read_env(data):

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 import aio_pika
 import asyncpg
 
-from deploy import local
+from deploy import local_services
 from deploy.local_container import has_engine
 from shared.broker import Topology, declare
 from shared.sql.migrate import migrate
@@ -43,16 +43,16 @@ def stores() -> Iterator[Stores]:
 
 def stores_up() -> Callable[[], None]:
     """Start the private stores, if they are what `stores` yields and not up yet; return what ends them then."""
-    if are_given() or has_engine() or any(status.condition == "running" for status in local.status()):
+    if are_given() or has_engine() or any(status.condition == "running" for status in local_services.status()):
         return lambda: None
-    local.up()
-    return local.down
+    local_services.up()
+    return local_services.down
 
 
 @contextmanager
 def _private() -> Iterator[Stores]:
     down = stores_up()
-    services = local.up()
+    services = local_services.up()
     vhost = f"test-{os.getpid()}"
     has_own_broker = services.rabbitmq_api_url is not None
     amqp_url = services.add_vhost(vhost) if has_own_broker else services.amqp_url
