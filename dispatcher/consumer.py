@@ -1,9 +1,11 @@
 """A connection that consumes one queue in batches: acked when they are handled, left to others while we are cut off."""
 
 import asyncio
+import itertools
 import random
 import time
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import aiormq
@@ -13,6 +15,14 @@ from shared.amqp import Channel, Delivered, keep_connected
 from shared.errors import FaxhookError
 from shared.log import get_logger
 from shared.watchdog import Look
+
+ANEW_SECONDS: Final = 60.0
+"""A consumer that was pushed nothing for so long registers anew, over another channel.
+
+A quorum queue that is deleted and declared again within about 0.1 s keeps its consumers without telling them, and gives
+them messages that never arrive (RabbitMQ 3.10): neither we nor the broker would notice. It gives those to others as
+soon as the old channel is closed.
+"""
 
 
 class CutOff(FaxhookError):
@@ -99,18 +109,32 @@ class Consumer:
         self._connects += 1
 
     async def _use(self, connection: aiormq.Connection) -> None:
-        channel = await Channel.open(connection, prefetch=self._prefetch)
-        await channel.consume(self.queue)
-        self._channel = channel
+        numbers = itertools.cycle((1, 2))
+        try:
+            while True:
+                channel = await Channel.open(connection, number=next(numbers), prefetch=self._prefetch)
+                await channel.consume(self.queue)
+                before, self._channel = self._channel, channel
+                if before is not None:
+                    await before.leave()
+                if not await self._consume(channel):
+                    break
+        finally:
+            self._channel = None
+        await channel.close()
+
+    async def _consume(self, channel: Channel) -> bool:
+        """Handle what is pushed; True once another channel should be tried, False if we are to stop."""
         asking = asyncio.create_task(channel.keep_asking())
         asking.add_done_callback(lambda done: done.cancelled() or done.exception())  # the channel knows it, too
         try:
             while await self._unless_stopping(self._some(channel)):
+                if not channel.received:
+                    return True
                 await self._handle(channel, channel.take(self._batch))
+            return False
         finally:
             asking.cancel()
-            self._channel = None
-        await channel.close()
 
     async def _handle(self, channel: Channel, batch: list[Delivered]) -> None:
         self._in_hand = len(batch)
@@ -141,7 +165,7 @@ class Consumer:
             working.cancel()
 
     async def _some(self, channel: Channel) -> None:
-        """Wait for room and for a message.
+        """Wait for room and for a message, or for long enough.
 
         Raises:
             CutOff: It makes no sense to wait any longer.
@@ -165,7 +189,9 @@ class Consumer:
         await self._deliverer.room()
         self._idle_since = time.monotonic()
         try:
-            await channel.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ANEW_SECONDS):
+                    await channel.wait()
         finally:
             self._idle_since = None
 

@@ -42,7 +42,6 @@ RECONNECT_SECONDS: Final = (0.2, 2.0)
 """First and longest wait between two tries to connect; doubled each time, with jitter."""
 
 _FRAME_OVERHEAD_BYTES: Final = 8
-_CHANNEL_NUMBER: Final = 1
 
 
 class ConnectionLost(FaxhookError):
@@ -68,7 +67,7 @@ class Channel:
     that no queue took; `received` holds what was pushed and not yet taken.
     """
 
-    def __init__(self, connection: aiormq.Connection) -> None:
+    def __init__(self, connection: aiormq.Connection, number: int = 1) -> None:
         self._connection = connection
         self._out = bytearray()
         self._out_ready = asyncio.Event()
@@ -81,7 +80,7 @@ class Channel:
         self.on_return: Callable[[str | None], None] = lambda _correlation_id: None
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._prefetch = 0
-        self.number = _CHANNEL_NUMBER
+        self.number = number
         self.body_limit_bytes = connection.connection_tune.frame_max - _FRAME_OVERHEAD_BYTES
         # aiormq's reader hands every frame of this number to `.frames.put`.
         self.frames = self
@@ -90,9 +89,11 @@ class Channel:
         self._writer = asyncio.create_task(self._write_out())
 
     @classmethod
-    async def open(cls, connection: aiormq.Connection, *, confirms: bool = False, prefetch: int = 0) -> "Channel":
-        """Open the connection's one channel, with publisher confirms and prefetch as asked for."""
-        channel = cls(connection)
+    async def open(
+        cls, connection: aiormq.Connection, *, number: int = 1, confirms: bool = False, prefetch: int = 0
+    ) -> "Channel":
+        """Open the connection's channel *number*, with publisher confirms and prefetch as asked for."""
+        channel = cls(connection, number)
         await channel.call(commands.Channel.Open())
         if confirms:
             await channel.call(commands.Confirm.Select())
@@ -200,6 +201,14 @@ class Channel:
     def abandon(self, why: str) -> None:
         """Treat the channel as gone though nobody told us so."""
         self._close(why)
+
+    async def leave(self) -> None:
+        """Close this channel, not its connection; what it was pushed and did not acknowledge goes back to its queue."""
+        request = commands.Channel.Close(reply_code=200, reply_text="left", class_id=0, method_id=0)
+        self.write(frame.marshal(request, self.number))
+        await self.close()
+        self._connection.closing.remove_done_callback(self._connection_closed)
+        self._close("it was left")
 
     async def close(self) -> None:
         """Let what was written go out; `keep_connected` closes the connection afterwards."""

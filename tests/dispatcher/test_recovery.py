@@ -8,11 +8,12 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import aio_pika
 import aiohttp
 import pytest
 from dispatchers import Bench, an_event
 from proxy import Proxy, proxied
-from stores import count, fresh_topology
+from stores import count
 from waiting import until
 
 from dispatcher import __main__ as main
@@ -21,7 +22,7 @@ from dispatcher.intake import Intake
 from dispatcher.settings import DispatcherSettings
 from shared.amqp import Delivered
 from shared.backoff import parse_backoff
-from shared.broker import WORK_EVENTS, topology
+from shared.broker import WORK_EVENTS, declare, topology
 from shared.service import Stop
 from shared.settings import load
 from shared.watchdog import StoodStill, Watch
@@ -157,11 +158,34 @@ async def test_a_consumer_that_the_broker_cancelled_comes_back_with_its_queue(
     bench: Bench, dispatching: Dispatching, port: int, backoff: str
 ) -> None:
     await bench.endpoint()
+    wanted = topology(parse_backoff(backoff))
     async with dispatching():
-        await fresh_topology(bench.amqp_url, topology(parse_backoff(backoff)))  # deletes the queues and declares them
+        async with await aio_pika.connect(bench.amqp_url) as connection:
+            channel = await connection.channel()
+            for queue in wanted.queues:
+                await channel.queue_delete(queue.name)
+            await away(port, BACK_SECONDS)
+        await declare(bench.amqp_url, wanted)
         await bench.publish(an_event(1))
-        await bench.settled(1, 2 * BACK_SECONDS)  # a dozen queues are deleted and declared
+        await bench.settled(1, BACK_SECONDS)
         await back(port)
+
+
+async def test_a_queue_that_is_there_again_before_its_consumers_are_told_is_consumed_within_a_minute(
+    bench: Bench, dispatching: Dispatching, backoff: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dispatcher.consumer.ANEW_SECONDS", 2.0)  # the minute
+    await bench.endpoint()
+    (work,) = [queue for queue in topology(parse_backoff(backoff)).queues if queue.name == WORK_EVENTS]
+    async with dispatching(), await aio_pika.connect(bench.amqp_url) as connection:
+        channel = await connection.channel()
+        await channel.queue_delete(work.name)
+        declared = await channel.declare_queue(work.name, durable=True, arguments=work.all_arguments())
+        await declared.bind(work.exchange, work.key)
+        for number in (1, 2, 3):
+            await bench.publish(an_event(number))
+            await bench.settled(number)
+    assert len(bench.receiver.received) == 3
 
 
 class Collecting:
