@@ -73,7 +73,7 @@ class Bench:
     async def deliveries(self) -> list[asyncpg.Record]:
         return await self.pool.fetch("SELECT * FROM deliveries ORDER BY event_id, endpoint_id")
 
-    async def settled(self, count: int, seconds: float = 15.0) -> list[asyncpg.Record]:
+    async def settled(self, count: int, seconds: float = 30.0) -> list[asyncpg.Record]:
         """Wait until *count* deliveries are settled and return all."""
 
         async def enough() -> bool:

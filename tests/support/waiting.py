@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 
-async def until(condition: Callable[[], Any | Awaitable[Any]], what: str, seconds: float = 15.0) -> Any:
+async def until(condition: Callable[[], Any | Awaitable[Any]], what: str, seconds: float = 30.0) -> Any:
     """Poll *condition* until it gives something true, and return that; fail naming *what* after *seconds*."""
     deadline = time.monotonic() + seconds
     while True:
