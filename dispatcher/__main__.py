@@ -55,6 +55,7 @@ class Parts(msgspec.Struct, frozen=True):
     """What takes events in and tells applications."""
 
     pool: Pool
+    topology_check: "asyncio.Task[None]"
     store: EndpointStore
     publisher: Publisher
     endpoints: EndpointBook
@@ -93,7 +94,9 @@ async def _opened(settings: DispatcherSettings, stop: Stop, stack: AsyncExitStac
     pool = await open_pool(settings.database_url.reveal())
     stack.push_async_callback(close_pool, pool)
     queues = [queue.name for queue in topology(backoff_seconds).queues]
-    await stack.enter_async_context(running(verified_topology(amqp_url, EXCHANGES, queues), stop, "topology"))
+    topology_check = await stack.enter_async_context(
+        running(verified_topology(amqp_url, EXCHANGES, queues), stop, "topology")
+    )
     publisher = Publisher(amqp_url, "dispatcher", confirm_timeout_seconds=CONFIRM_TIMEOUT_SECONDS)
     await stack.enter_async_context(running(publisher.run(), stop, "publisher"))
     store = EndpointStore(settings.seal())
@@ -112,7 +115,19 @@ async def _opened(settings: DispatcherSettings, stop: Stop, stack: AsyncExitStac
     deliverer = Deliverer(pool, attempts, settler, metrics, backoff_seconds)
     await stack.enter_async_context(running(deliverer.keep_leases(), stop, "leases"))
     return Parts(
-        pool, store, publisher, endpoints, intake, recorder, media, channels, attempts, deliverer, metrics, Backlog()
+        pool,
+        topology_check,
+        store,
+        publisher,
+        endpoints,
+        intake,
+        recorder,
+        media,
+        channels,
+        attempts,
+        deliverer,
+        metrics,
+        Backlog(),
     )
 
 
@@ -164,6 +179,7 @@ def _grace_seconds(backlog: Backlog, deliveries: Consumer) -> float | None:
 def _problems(parts: Parts, consumers: Sequence[Consumer], stop: Stop) -> list[str]:
     """Return in sentences why the dispatcher cannot work now."""
     found = [] if parts.publisher.is_ready else ["the broker is away or takes no messages"]
+    found += [] if parts.topology_check.done() else ["the broker's queues are not checked yet"]
     found += [] if parts.endpoints.is_fresh else ["the ledger is away"]
     found += [] if all(consumer.is_consuming for consumer in consumers) else ["a queue is not consumed"]
     found += ["the service is stopping"] if stop.is_set else []

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -22,7 +22,7 @@ from dispatcher.intake import Intake
 from dispatcher.settings import DispatcherSettings
 from shared.amqp import Delivered
 from shared.backoff import parse_backoff
-from shared.broker import WORK_EVENTS, declare, topology
+from shared.broker import WORK_EVENTS, declare, topology, verify
 from shared.service import Stop
 from shared.settings import load
 from shared.watchdog import StoodStill, Watch
@@ -152,6 +152,36 @@ async def test_a_ledger_that_has_no_connection_left_is_waited_for(
         await limit(-1)
         await back(port)
     assert len(bench.receiver.received) == 11
+
+
+async def problems(port: int) -> str:
+    async with aiohttp.ClientSession() as http:
+        try:
+            async with http.get(f"http://127.0.0.1:{port}/readyz") as response:
+                return await response.text()
+        except aiohttp.ClientConnectorError:
+            return "nobody listens"
+
+
+async def test_a_dispatcher_is_not_ready_before_it_has_checked_the_brokers_queues(
+    bench: Bench, dispatching: Dispatching, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = asyncio.Event()
+
+    async def held_back(*arguments: Any) -> None:
+        await go_on.wait()
+        await verify(*arguments)
+
+    async def only_that_is_missing() -> bool:
+        return "queues are not checked yet" in (said := await problems(port)) and "away" not in said
+
+    monkeypatch.setattr("shared.service.verify", held_back)
+    async with asyncio.TaskGroup() as group, AsyncExitStack() as stack:
+        ready = group.create_task(stack.enter_async_context(dispatching()))
+        await until(only_that_is_missing, "all but the check is done")
+        assert not ready.done()
+        go_on.set()
+        await ready
 
 
 async def test_a_consumer_that_the_broker_cancelled_comes_back_with_its_queue(

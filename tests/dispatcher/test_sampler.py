@@ -13,8 +13,8 @@ from dispatcher.sampler import SAMPLE, Sampler, sample
 
 
 @asynccontextmanager
-async def sampling(database_url):
-    metrics = Metrics()
+async def sampling(database_url, metrics=None):
+    metrics = metrics or Metrics()
 
     async def known():
         pass
@@ -70,14 +70,24 @@ async def test_one_process_tells_and_the_next_one_takes_over(owing, database_url
         await until(lambda: second.sample, "the second takes over, or goes on")
 
 
+class Remembering(Metrics):
+    """Metrics that keep each sample they are given, and each end of telling."""
+
+    def __setattr__(self, name, value):
+        if name == "sample":
+            self.__dict__.setdefault("samples", []).append(value)
+        super().__setattr__(name, value)
+
+
 async def test_a_connection_that_breaks_is_replaced_and_nothing_stale_is_told(owing, database_url):
-    async with sampling(database_url) as metrics:
+    async with sampling(database_url, Remembering()) as metrics:
         await until(lambda: metrics.sample, "a sample")
         pid = await owing.pool.fetchval(
             "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = $1", 0xFA_0004
         )
+        before = len(metrics.samples)
         assert await owing.pool.fetchval("SELECT pg_terminate_backend($1)", pid)
-        await until(lambda: metrics.sample is None, "nothing stale")
+        await until(lambda: None in metrics.samples[before:], "nothing stale")
         await until(lambda: metrics.sample, "a sample again")
 
 

@@ -198,6 +198,7 @@ def compose() -> None:
     """Replace what the composition roots compose."""
     dispatcher.routing.LEASE_MARGIN_SECONDS = PLAN.lease_margin_seconds
     dispatcher.consume.LEASE_MARGIN_SECONDS = PLAN.lease_margin_seconds
+    dispatcher.consumer.ANEW_SECONDS = PLAN.anew_seconds
     dispatcher.deliver.RENEW_EVERY_SECONDS = 0.5
     for root in (ingress_root, dispatcher_root):
         root.Publisher = PointedPublisher

@@ -12,6 +12,7 @@ class Plan(msgspec.Struct, kw_only=True):
         without: A precaution to leave out, to see that somebody notices.
         clock_seconds: How far its wall clock jumps when SIGUSR2 comes.
         lease_margin_seconds, grace_seconds, sweep_seconds: The waits of recovery, made short.
+        anew_seconds: The silence after which a consumer registers anew.
     """
 
     kill_at: str = ""
@@ -21,3 +22,4 @@ class Plan(msgspec.Struct, kw_only=True):
     lease_margin_seconds: float = 1.5
     grace_seconds: float = 3.0
     sweep_seconds: float = 0.5
+    anew_seconds: float = 60.0

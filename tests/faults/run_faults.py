@@ -20,7 +20,8 @@ from pathlib import Path
 sys.path.extend(str((Path(__file__).parent / folder).resolve()) for folder in (".", "../support", "../.."))
 
 from accountant import Account
-from fault_list import PRECAUTIONS, Fault, every_fault
+from fault import Fault
+from fault_list import PRECAUTIONS, every_fault
 from plant import running_plant
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

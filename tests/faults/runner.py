@@ -5,7 +5,7 @@ import random
 import time
 
 from accountant import Account, account, is_settled, take_letters
-from fault_list import Fault
+from fault import Fault
 from plan import Plan
 from plant import GONE_JOBS, Plant
 from traffic import Traffic, make_callbacks

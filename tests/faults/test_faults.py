@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from fault_list import DISPATCHER_POINTS, INGRESS_POINTS, Fault, every_fault, short_set
+from fault import Fault
+from fault_list import every_fault, short_set
 from plant import Plant, running_plant
+from process_faults import DISPATCHER_POINTS, INGRESS_POINTS
 from runner import run_fault
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
