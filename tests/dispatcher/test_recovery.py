@@ -16,16 +16,12 @@ from proxy import Proxy, proxied
 from stores import count
 from waiting import until
 
-from dispatcher import __main__ as main
 from dispatcher.consumer import Consumer
-from dispatcher.intake import Intake
 from dispatcher.settings import DispatcherSettings
 from shared.amqp import Delivered
 from shared.backoff import parse_backoff
 from shared.broker import WORK_EVENTS, declare, topology, verify
 from shared.service import Stop
-from shared.settings import load
-from shared.watchdog import StoodStill, Watch
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 BACK_SECONDS = 10.0
@@ -258,42 +254,3 @@ async def test_a_channel_that_the_broker_closed_is_opened_anew_also_while_there_
         consumer.stop()
         await running
     assert sorted(handler.event_ids) == sorted({an_event(number).id for number in range(5)}), "none of the old channel"
-
-
-async def test_a_dispatcher_in_which_work_stands_still_ends_with_the_reason(
-    bench: Bench, port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def hang(_intake: Intake, _events: Any) -> Any:
-        await asyncio.get_running_loop().create_future()
-
-    monkeypatch.setattr(Intake, "take", hang)
-    monkeypatch.setattr(main, "Watch", lambda name, most, *rest: Watch(name, most / 40, *rest))
-    monkeypatch.setattr(main, "BATCH_TIMEOUT_SECONDS", 0.5)
-    await bench.publish(an_event(1), an_event(2))
-    stop = Stop()
-    settings = load(DispatcherSettings, {**bench.environment, "OPS_PORT": str(port)})
-    async with asyncio.timeout(30):
-        await main.serve(settings, stop)
-    assert isinstance(stop.failure, StoodStill)
-    assert str(stop.failure).endswith("messages of the work queues, 2 waiting")
-    assert await count(bench.amqp_url, WORK_EVENTS) == 2, "nothing is lost"
-
-
-async def test_a_dispatcher_that_has_nothing_to_do_or_no_store_is_left_alone_by_the_watchdog(
-    bench: Bench, dispatching: Dispatching, port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await bench.endpoint()
-    # Each bound at a tenth: what takes 6 s of standing still would end it here.
-    monkeypatch.setattr(main, "Watch", lambda name, most, *rest: Watch(name, most / 10, *rest))
-    async with (
-        proxied(bench.environment["DATABASE_URL"]) as (proxy, through),
-        dispatching(DATABASE_URL=through) as stop,
-    ):
-        proxy.cut()
-        await bench.publish(an_event(1))
-        await away(port)
-        deadline = time.monotonic() + 8.0
-        await until(lambda: stop.is_set or time.monotonic() > deadline, "8 s or an end")
-        assert not stop.is_set
-        proxy.mend()
-        await bench.settled(1)

@@ -1,0 +1,102 @@
+"""A dispatcher that lives and does nothing ends with the reason, whichever part it is; one that waits for a store does not."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import aiohttp
+import pytest
+from dispatchers import Bench, an_event
+from proxy import proxied
+from stores import count
+from waiting import until
+
+from dispatcher import __main__ as main
+from dispatcher.settings import DispatcherSettings
+from shared.broker import WORK_EVENTS
+from shared.service import Stop
+from shared.settings import load
+from shared.watchdog import StoodStill, Watch
+
+Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
+
+HUNG = {
+    "shared.publisher.keep_connected": "connection to publish, 1 waiting",
+    "dispatcher.consumer.keep_connected": "connection to consume, 1 waiting",
+    "dispatcher.intake.Intake.take": "messages of the work queues, 1 waiting",
+    "dispatcher.endpoints.EndpointBook.refresh": "endpoints to be read, 1 waiting",
+    "dispatcher.ledger.record": "outcomes to be recorded, 1 waiting",
+    "dispatcher.attempts.Attempts._attempt": "attempts under way, 1 waiting",
+    "dispatcher.settle.Settler.settle": "deliveries held, 1 waiting",
+}
+"""What hangs, and what the sentence about it ends with."""
+
+
+async def hang(*_arguments: object, **_options: object) -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+@pytest.fixture
+def port(unused_tcp_port: int) -> int:
+    """Where the dispatcher of `dispatching` tells of its health."""
+    return unused_tcp_port
+
+
+async def is_ready(port: int) -> bool:
+    try:
+        async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{port}/readyz") as response:
+            return response.status == 200
+    except aiohttp.ClientConnectorError:
+        return False
+
+
+async def is_not_ready(port: int) -> bool:
+    return not await is_ready(port)
+
+
+@pytest.mark.parametrize("hung", HUNG)
+async def test_a_part_that_hangs_ends_the_dispatcher_with_its_name_and_nothing_is_lost(
+    bench: Bench, port: int, monkeypatch: pytest.MonkeyPatch, hung: str
+) -> None:
+    name = HUNG[hung].partition(",")[0]
+    monkeypatch.setattr(main, "Watch", lambda each, _most, *rest: Watch(each, 2.0 if each == name else 1e6, *rest))
+    monkeypatch.setattr(main, "BATCH_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(main, "FAILED_DRAIN_SECONDS", 0.5)
+    await bench.endpoint()
+    stop = Stop()
+    settings = load(DispatcherSettings, {**bench.environment, "OPS_PORT": str(port)})
+    if hung.startswith(("shared.publisher", "dispatcher.consumer")):
+        monkeypatch.setattr(hung, hang)
+        serving = asyncio.create_task(main.serve(settings, stop))
+    else:
+        serving = asyncio.create_task(main.serve(settings, stop))
+        await until(lambda: is_ready(port), "ready")
+        monkeypatch.setattr(hung, hang)
+    await bench.publish(an_event(1))
+    async with asyncio.timeout(60):
+        await serving
+    assert isinstance(stop.failure, StoodStill)
+    assert str(stop.failure).endswith(f"though there was work: {HUNG[hung]}")
+    known = await bench.pool.fetchval("SELECT count(*) FROM deliveries")
+    assert known + await count(bench.amqp_url, WORK_EVENTS) == 1
+
+
+async def test_a_dispatcher_that_has_nothing_to_do_or_no_store_is_left_alone_by_the_watchdog(
+    bench: Bench, dispatching: Dispatching, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.endpoint()
+    # Each bound at a tenth: what takes 6 s of standing still would end it here.
+    monkeypatch.setattr(main, "Watch", lambda name, most, *rest: Watch(name, most / 10, *rest))
+    async with (
+        proxied(bench.environment["DATABASE_URL"]) as (proxy, through),
+        dispatching(DATABASE_URL=through) as stop,
+    ):
+        proxy.cut()
+        await bench.publish(an_event(1))
+        await until(lambda: is_not_ready(port), "the ledger is missed")
+        deadline = time.monotonic() + 8.0
+        await until(lambda: stop.is_set or time.monotonic() > deadline, "8 s or an end")
+        assert not stop.is_set
+        proxy.mend()
+        await bench.settled(1)
