@@ -85,6 +85,30 @@ async def test_who_turns_out_to_need_less_gives_back_the_rest_and_who_stops_wait
     assert room.held_bytes == 0
 
 
+async def test_who_stops_waiting_holds_up_nobody_behind() -> None:
+    room = DocumentRoom(100, 100)
+    first = await entering(room, ONE, 60)
+    large, small = await entering(room, OTHER, 50), await entering(room, THIRD, 10)
+    await left(large)
+    assert small.has_it.is_set()
+    await left(first)
+    await left(small)
+    assert room.held_bytes == 0
+
+
+async def test_who_is_cancelled_in_the_moment_of_being_given_room_gives_it_back() -> None:
+    room = DocumentRoom(100, 100)
+    first = await entering(room, ONE, 100)
+    waiting = await entering(room, OTHER, 100)
+    first.cancel()
+    while not room._held[OTHER]:
+        await asyncio.sleep(0)  # the loop's next turn, in which it is given
+    assert not waiting.has_it.is_set(), "and does not know yet"
+    waiting.cancel()
+    await asyncio.wait({first, waiting})
+    assert room.held_bytes == 0
+
+
 async def test_a_dispatcher_reads_no_more_documents_than_there_is_room_for(
     bench: Bench, dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
 ) -> None:

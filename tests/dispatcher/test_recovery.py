@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 from urllib.parse import urlsplit, urlunsplit
 
 import aio_pika
@@ -18,7 +19,7 @@ from waiting import until
 
 from dispatcher.consumer import Consumer
 from dispatcher.settings import DispatcherSettings
-from shared.amqp import Delivered
+from shared.amqp import Channel, Delivered
 from shared.backoff import parse_backoff
 from shared.broker import WORK_EVENTS, declare, topology, verify
 from shared.service import Stop
@@ -254,3 +255,31 @@ async def test_a_channel_that_the_broker_closed_is_opened_anew_also_while_there_
         consumer.stop()
         await running
     assert sorted(handler.event_ids) == sorted({an_event(number).id for number in range(5)}), "none of the old channel"
+
+
+async def test_an_idle_consumer_goes_from_channel_to_channel_of_one_connection_and_is_never_away(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dispatcher.consumer.ANEW_SECONDS", 0.2)
+    handler = Collecting()
+    deliverer: Any = SimpleNamespace(room=AsyncMock(), has_room=True)
+    consumer = Consumer(bench.amqp_url, WORK_EVENTS, handler, prefetch=10, batch=10, deliverer=deliverer)
+    running = asyncio.create_task(consumer.run())
+    try:
+        await until(lambda: consumer.is_consuming, "it consumes")
+        seen: list[Channel] = []
+
+        def another() -> bool:
+            assert consumer.is_consuming
+            if consumer._channel not in seen:
+                seen.append(consumer._channel)
+            return len(seen) == 5
+
+        await until(another, "five channels")
+        assert not any(channel.is_open for channel in seen[:-1])
+        await bench.publish(*(an_event(number) for number in range(5)))
+        await until(lambda: len(handler.event_ids) == 5, "handled")
+        assert consumer.connecting() == (0, 1), "one connection was enough"
+    finally:
+        consumer.stop()
+        await running

@@ -21,11 +21,15 @@ class Names:
     def __init__(self) -> None:
         self.asked: Counter[str] = Counter()
         self.answer = threading.Event()
+        self.threads: list[threading.Thread] = []
 
     def getaddrinfo(self, host: str, _port: Any, **_options: Any) -> list[Any]:
         self.asked[host] += 1
+        self.threads.append(threading.current_thread())
         if host.endswith(".hanging"):
             self.answer.wait(30)
+        if host.endswith(".odd"):
+            raise UnicodeError("label too long")
         if host.endswith(".invalid"):
             raise socket.gaierror(socket.EAI_NONAME, "no such name")
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
@@ -65,6 +69,24 @@ async def test_a_name_that_hangs_takes_one_thread_however_often_it_is_asked_for(
     assert names.asked["one.hanging"] == 1
     names.answer.set()
     assert await resolver.resolve("one.hanging")
+
+
+async def test_no_more_threads_are_held_than_names_may_be_looked_up_however_soon_everybody_gives_up(
+    names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resolve, "MOST_LOOKUPS", 3)
+    resolver = Resolver()
+    for _ in range(2):
+        asking = [resolver.resolve(f"{number}.hanging") for number in range(10)]
+        assert {type(each) for each in await asyncio.gather(*asking, return_exceptions=True)} == {NotResolved}
+    assert names.asked.total() == 3
+    assert all(thread.daemon for thread in names.threads), "none of them holds up the end of the process"
+    await resolver.close()
+
+
+async def test_a_name_that_the_systems_resolver_cannot_even_read_is_not_found(resolver: Resolver) -> None:
+    with pytest.raises(OSError, match="UnicodeError"):
+        await resolver.resolve("a.odd")
 
 
 async def test_a_name_that_does_not_exist_or_does_not_answer_is_the_endpoints_trouble(names: Names) -> None:
