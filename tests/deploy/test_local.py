@@ -240,7 +240,13 @@ def test_up_does_not_take_a_folder_that_is_somebody_elses(tmp_path):
 def test_ctrl_c_leaves_nothing_half_started(tmp_path):
     data = tmp_path / ".local"
     environment = {"PATH": os.environ["PATH"]}
-    up = subprocess.Popen([sys.executable, SCRIPT, "up", "--data", data], env=environment, stderr=subprocess.PIPE)
+    up = subprocess.Popen(
+        [sys.executable, SCRIPT, "up", "--data", data],
+        env=environment,
+        stderr=subprocess.PIPE,
+        # What a shell started in the background ignores it, and so do its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - it takes no lock
+    )
     assert local_processes.wait_until(lambda: any(process.runs("beam.smp") for process in ours(data).values()), 20)
     before = ours(data)
     up.send_signal(signal.SIGINT)

@@ -5,8 +5,10 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 from dispatchers import an_event
+from ledgers import ADVISORY_LOCKS
 from waiting import until
 
+from dispatcher.locks import Lock
 from dispatcher.metrics import Metrics
 from dispatcher.pool import open_pool
 from dispatcher.sampler import SAMPLE, Sampler, sample
@@ -82,9 +84,7 @@ class Remembering(Metrics):
 async def test_a_connection_that_breaks_is_replaced_and_nothing_stale_is_told(owing, database_url):
     async with sampling(database_url, Remembering()) as metrics:
         await until(lambda: metrics.sample, "a sample")
-        pid = await owing.pool.fetchval(
-            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = $1", 0xFA_0004
-        )
+        pid = await owing.pool.fetchval(f"SELECT pid FROM {ADVISORY_LOCKS} WHERE objid = $1", Lock.SAMPLE)  # noqa: S608 - a constant
         before = len(metrics.samples)
         assert await owing.pool.fetchval("SELECT pg_terminate_backend($1)", pid)
         await until(lambda: None in metrics.samples[before:], "nothing stale")

@@ -11,6 +11,11 @@ from dispatcher.routing import Endpoint
 from shared.domain import Event
 from shared.ids import uuid7
 
+ADVISORY_LOCKS = """(
+    SELECT pg_locks.* FROM pg_locks JOIN pg_database ON pg_database.oid = database
+    WHERE datname = current_database() AND locktype = 'advisory') AS locks"""
+"""Those of this test's own database: the same server serves other tests at the same time, with the same locks."""
+
 
 async def take(pool: asyncpg.Pool, *events: Event) -> None:
     """Take *events* in as a dispatcher does that goes no further."""

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 import pytest
 from dispatchers import Bench, an_event
+from ledgers import ADVISORY_LOCKS
 from stores import count, fresh_topology, take_all
 from typer.testing import CliRunner
 from waiting import until
@@ -208,9 +209,7 @@ async def test_it_waits_for_the_sweeper_and_keeps_it_away(bench: Bench) -> None:
         command = asyncio.create_task(as_json(bench))
 
         async def waits() -> bool:
-            return (
-                await other.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == 1
-            )
+            return await other.fetchval(f"SELECT count(*) FROM {ADVISORY_LOCKS} WHERE NOT granted") == 1  # noqa: S608 - a constant
 
         await until(waits, "the command waits for its turn")
         assert await count(bench.amqp_url, WORK_DELIVERIES) == 0

@@ -7,6 +7,7 @@ from typing import Any
 from apis import READER, Api
 from dispatchers import Bench, an_event
 from graveyard import bury, park, quarantine
+from ledgers import ADVISORY_LOCKS
 from stores import count
 from waiting import until
 
@@ -144,7 +145,7 @@ async def test_every_kind_of_letter_is_listed_while_a_dispatcher_runs_and_sample
     await bury(bench, [await bench.endpoint()], 1)
 
     async def is_sampling() -> bool:
-        held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = $1 AND granted"
+        held = f"SELECT count(*) FROM {ADVISORY_LOCKS} WHERE objid = $1 AND granted"  # noqa: S608 - a constant
         return bool(await bench.pool.fetchval(held, Lock.SAMPLE))
 
     await until(is_sampling, "the dispatcher samples")
