@@ -247,11 +247,14 @@ def test_ctrl_c_leaves_nothing_half_started(tmp_path):
         # What a shell started in the background ignores it, and so do its children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - it takes no lock
     )
-    assert local_processes.wait_until(lambda: any(process.runs("beam.smp") for process in ours(data).values()), 20)
-    before = ours(data)
-    up.send_signal(signal.SIGINT)
-    assert "Interrupted" in up.communicate(timeout=20)[1].decode()
-    assert up.returncode == 130
-    assert not [process for process in before.values() if local_processes.is_alive(process)]
-    assert not ours(data)
-    local_services.reset(data, say=silent)
+    try:
+        assert local_processes.wait_until(lambda: any(process.runs("beam.smp") for process in ours(data).values()), 20)
+        before = ours(data)
+        up.send_signal(signal.SIGINT)
+        assert "Interrupted" in up.communicate(timeout=20)[1].decode()
+        assert up.returncode == 130
+        assert not [process for process in before.values() if local_processes.is_alive(process)]
+        assert not ours(data)
+    finally:
+        up.kill()
+        local_services.reset(data, say=silent)
