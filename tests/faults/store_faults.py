@@ -64,12 +64,15 @@ async def close_all_connections(plant: Plant, _dice: random.Random) -> None:
             await it_lasts(0.5)
 
 
-def broker_ends(number: signal.Signals, name: str) -> Fault:
+def store_ends(store: str, number: signal.Signals, name: str) -> Fault:
+    """End the `broker` or the `database` by a signal, and start it again."""
+    service = {"broker": "RabbitMQ", "database": "PostgreSQL"}[store]
+
     async def act(plant: Plant, _dice: random.Random) -> None:
-        await asyncio.to_thread(plant.stores.end, "RabbitMQ", number)
+        await asyncio.to_thread(plant.stores.end, service, number)
         await asyncio.to_thread(plant.stores.up)
 
-    return Fault(f"broker {name} and started", act)
+    return Fault(f"{store} {name} and started", act)
 
 
 async def broker_hangs(plant: Plant, _dice: random.Random) -> None:
@@ -138,14 +141,6 @@ async def repeat_messages(plant: Plant, _dice: random.Random) -> None:
                     body = msgspec.json.encode(DeliveryMessage(row["id"], attempt))
                     await exchange.publish(aio_pika.Message(body, delivery_mode=2), WORK_KEY)
             await it_lasts(0.3)
-
-
-def database_ends(number: signal.Signals, name: str) -> Fault:
-    async def act(plant: Plant, _dice: random.Random) -> None:
-        await asyncio.to_thread(plant.stores.end, "PostgreSQL", number)
-        await asyncio.to_thread(plant.stores.up)
-
-    return Fault(f"database {name} and started", act)
 
 
 async def database_hangs(plant: Plant, _dice: random.Random) -> None:
