@@ -20,8 +20,8 @@ ANEW_SECONDS: Final = 60.0
 """A consumer that was pushed nothing for so long registers anew, over another channel.
 
 A quorum queue that is deleted and declared again within about 0.1 s keeps its consumers without telling them, and gives
-them messages that never arrive (RabbitMQ 3.10): neither we nor the broker would notice. It gives those to others as
-soon as the old channel is closed.
+them messages of which none ever arrives, however many there are (RabbitMQ 3.10): neither we nor the broker would
+notice. It gives those to others as soon as the old channel is closed.
 """
 
 

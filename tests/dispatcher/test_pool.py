@@ -65,7 +65,7 @@ async def trying_again(way, pool):
         try:
             await way(pool)
         except (*LEDGER_AWAY, *LEDGER_BUSY):
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # what tries again gives the others a turn
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
