@@ -43,9 +43,9 @@ services-down: $(READY) ## Stop them
 	@$(BIN)/python deploy/local.py down
 
 docs: $(READY) ## Write what is generated: settings, formats, metrics, log lines, deploy/env.example
-	@$(BIN)/python deploy/document_settings.py
-	@$(BIN)/python deploy/document_formats.py
-	@$(BIN)/python deploy/document_metrics.py
+	@$(BIN)/python -m docs.generate.settings
+	@$(BIN)/python -m docs.generate.formats
+	@$(BIN)/python -m docs.generate.metrics
 
 lock: $(READY) ## Pin the newest dependencies, with hashes and without index addresses
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock

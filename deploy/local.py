@@ -9,7 +9,7 @@ kept. AMQP_URL and DATABASE_URL of the environment win: that service is not star
 
 Exit codes: 0 done · 3 `status`: not all runs · 69 what is needed cannot be had · 70 a start failed · 130 interrupted.
 
-From Python: `deploy/local_services.py`.
+From Python: `deploy/services/services.py`.
 
 This is not how to run faxhook in production: one broker node survives no loss of its disk.
 """
@@ -23,8 +23,8 @@ from typing import Final, NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script
 
-from deploy.local_processes import Interrupted, LocalError, StartFailed
-from deploy.local_services import DEFAULT_DATA, ENV_NAME, down, now_running, reset, status, tell, up
+from deploy.services.processes import Interrupted, LocalError, StartFailed
+from deploy.services.services import DEFAULT_DATA, ENV_NAME, down, now_running, reset, status, tell, up
 
 NOT_ALL_RUN: Final = 3
 

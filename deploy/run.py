@@ -31,14 +31,14 @@ import asyncpg
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script
 
-from deploy import local_services
-from deploy.local_processes import LOOPBACK, Interrupted, LocalError, Unavailable
-from deploy.run_children import Family, Terminal, supervised
-from deploy.run_demo import demo
-from deploy.run_settings import LISTEN_PORT, RUN_ENV, only_run, run_environment, write_run_env
-from deploy.run_stack import Stack, running_stack, wait_for
-from dispatcher.ops.listen import Listened, line_of
-from dispatcher.ops.simulate import SimulateSettings, curl_of, make_sample, send
+from deploy.demo.children import Family, Terminal, supervised
+from deploy.demo.demo import demo
+from deploy.demo.settings import LISTEN_PORT, RUN_ENV, only_run, run_environment, write_run_env
+from deploy.demo.stack import Stack, running_stack, wait_for
+from deploy.services import services as local_services
+from deploy.services.processes import LOOPBACK, Interrupted, LocalError, Unavailable
+from dispatcher.ops.listener.listen import Listened, line_of
+from dispatcher.ops.simulator.simulate import SimulateSettings, curl_of, make_sample, send
 from shared.errors import FaxhookError
 from shared.settings import EXIT_BAD_SETTING, load
 

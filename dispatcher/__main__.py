@@ -9,35 +9,35 @@ from typing import Final
 
 import msgspec
 
-from dispatcher.attempts import Attempts
-from dispatcher.backlog import Backlog
 from dispatcher.channels import Channel
-from dispatcher.channels.opened import open_channels
-from dispatcher.consume import DeliveryHandler, EventHandler, delivery_consumer, event_consumer
-from dispatcher.consumer import Consumer
-from dispatcher.deliver import Deliverer
-from dispatcher.endpoint_store import EndpointStore
-from dispatcher.endpoints import EndpointBook
-from dispatcher.fetch import Documents
-from dispatcher.intake import Intake
+from dispatcher.channels.by_scheme import open_channels
+from dispatcher.consumers.consumer import Consumer
+from dispatcher.consumers.events import DeliveryHandler, EventHandler, delivery_consumer, event_consumer
+from dispatcher.consumers.lag import Backlog
+from dispatcher.delivery.attempts import Attempts
+from dispatcher.delivery.deliverer import Deliverer
+from dispatcher.delivery.documents import Documents
+from dispatcher.delivery.recorder import Recorder
+from dispatcher.delivery.settler import Settler
+from dispatcher.egress.client import WayOut
+from dispatcher.ledger.endpoint_cache import EndpointBook
+from dispatcher.ledger.endpoints import EndpointStore
+from dispatcher.ledger.intake import Intake
+from dispatcher.ledger.pool import Pool, close_pool, open_pool
+from dispatcher.maintenance.retention import Retention, nothing_waits
+from dispatcher.maintenance.sampler import Sampler
+from dispatcher.maintenance.sweeper import Sweeper
 from dispatcher.metrics import OPEN_CIRCUITS, UNRECORDED, Metrics
-from dispatcher.ops.http import Problems
-from dispatcher.ops.opened import Surface, serving_ops
-from dispatcher.pool import Pool, close_pool, open_pool
-from dispatcher.recorder import Recorder
-from dispatcher.retention import Retention, nothing_waits
-from dispatcher.sampler import Sampler
+from dispatcher.ops.api.platform import Problems
+from dispatcher.ops.server import Surface, serving_ops
 from dispatcher.settings import DispatcherSettings
-from dispatcher.settle import Settler
-from dispatcher.sweeper import Sweeper
-from dispatcher.way_out import WayOut
+from shared.amqp.publisher import Publisher
 from shared.broker import FAX_DEAD, FAX_IN, FAX_RETRY, FAX_WORK, topology
 from shared.log import get_logger
 from shared.media import MediaStore
 from shared.metrics import BROKER_CONNECTED, READY, UNCONFIRMED
-from shared.publisher import Publisher
-from shared.service import Stop, run, running, verified_topology
-from shared.watchdog import Watch, watch
+from shared.runtime.service import Stop, run, running, verified_topology
+from shared.runtime.watchdog import Watch, watch
 
 EXCHANGES: Final = (FAX_IN, FAX_WORK, FAX_RETRY, FAX_DEAD)
 

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import msgspec
 
+from shared.amqp.publisher import NotKept
 from shared.log import get_logger
-from shared.publisher import NotKept
 
 PUBLISH_RETRY_SECONDS: Final = 0.5
 

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta
 
-from dispatcher.channels.mail_address import Mailbox, Relay, parse_mailbox, parse_relay
-from dispatcher.egress import Network, parse_networks
+from dispatcher.channels.mail.address import Mailbox, Relay, parse_mailbox, parse_relay
+from dispatcher.egress.guard import Network, parse_networks
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.seal import Seal
 from shared.settings import BadSetting, Secret, Settings, check_url

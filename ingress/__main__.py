@@ -8,14 +8,14 @@ from ingress.app import IngressApp, listening
 from ingress.metrics import Metrics
 from ingress.receive import Receiver
 from ingress.settings import IngressSettings
+from shared.amqp.publisher import Publisher
 from shared.broker import FAX_DEAD, FAX_IN, WORK_EVENTS
 from shared.log import get_logger
 from shared.media import MediaStore
 from shared.providers import make_adapters
-from shared.publisher import Publisher
-from shared.service import Stop, run, running, verified_topology
+from shared.runtime.service import Stop, run, running, verified_topology
+from shared.runtime.watchdog import Watch, watch
 from shared.settings import BadSetting
-from shared.watchdog import Watch, watch
 
 
 async def serve(settings: IngressSettings, stop: Stop) -> None:

@@ -25,13 +25,13 @@ from ingress.metrics import (
     Metrics,
 )
 from ingress.receive import Quarantined, Received, Receiver
+from shared.amqp.publisher import Publisher
 from shared.callback import Adapter, Callback
 from shared.domain import Provider, utc_now
 from shared.errors import CredentialsInvalid, Malformed, MethodNotAllowed, NotFound, Refused, Unavailable
-from shared.http_server import BAD_REQUEST, HttpServer
 from shared.log import get_logger
 from shared.metrics import BROKER_CONNECTED, READY, UNCONFIRMED
-from shared.publisher import Publisher
+from shared.runtime.http_server import BAD_REQUEST, HttpServer
 
 RETRY_AFTER_SECONDS: Final = 5
 """With every 503; providers that honour it come back soon."""

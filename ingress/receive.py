@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol, TypeVar
 import msgspec
 
 from ingress.metrics import Metrics
+from shared.amqp.publisher import NotKept
 from shared.broker import DEAD_CALLBACK, FAX_DEAD, FAX_IN
 from shared.callback import Adapter, Callback, Parsed, Verified
 from shared.documents import with_document
@@ -26,7 +27,6 @@ from shared.errors import Unavailable, Unreadable, place_of
 from shared.ids import uuid7
 from shared.log import get_logger
 from shared.media import DocumentStore, MediaUnavailable
-from shared.publisher import NotKept
 from shared.quarantine import QuarantinedCallback, event_message
 
 Value = TypeVar("Value")

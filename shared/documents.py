@@ -9,7 +9,7 @@ import msgspec
 from shared.callback import Parsed, SpoolFile
 from shared.domain import Event
 from shared.media import DocumentStore
-from shared.providers.spool import NoDocument, read_spool_file
+from shared.providers.asterisk.spool import NoDocument, read_spool_file
 
 
 async def with_document(

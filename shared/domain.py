@@ -1,7 +1,7 @@
 """The words of faxhook as types: event, phase, fax, failure, media.
 
 Pure data. How providers' callbacks become events stands in `shared.providers`; how events become a fax's state
-in `dispatcher.lifecycle`.
+in `dispatcher.policy.lifecycle`.
 """
 
 from datetime import UTC, datetime

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from dispatcher.outcome import Outcome
+from dispatcher.channels.outcome import Outcome
 from shared.domain import Event
 
 

@@ -13,9 +13,9 @@ import aiohttp
 from yarl import URL
 
 from dispatcher.channels.base import Attempt
+from dispatcher.channels.outcome import ANSWER_KEPT_BYTES, NotTold, NotTried, Outcome, Told
+from dispatcher.egress.client import FAILURES, ProxyAway, WayOut, error_code, public_url
 from dispatcher.formats import FORMATS, Facts
-from dispatcher.outcome import ANSWER_KEPT_BYTES, NotTold, NotTried, Outcome, Told
-from dispatcher.way_out import FAILURES, ProxyAway, WayOut, error_code, public_url
 from shared.domain import Event
 
 ANSWER_LIMIT_BYTES: Final = 64 * 1024

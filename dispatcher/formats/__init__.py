@@ -2,7 +2,7 @@
 
 One module for each family, one line here. A module needs nothing but the event, the document and the facts of the
 attempt; it says for which events it has a word, and renders them. To add one: a module with a mapping table, a line
-here, a reader in `dispatcher.ops.webhook_readers`; tests/dispatcher/formats/test_checklist.py says what is missing.
+here, a reader in `dispatcher.ops.listener.readers`; tests/dispatcher/formats/test_checklist.py says what is missing.
 """
 
 from typing import Final

@@ -6,13 +6,14 @@ import typer
 from rich.table import Table
 from typer.core import TyperGroup
 
-from dispatcher.ops import endpoint_care, endpoint_commands
 from dispatcher.ops.dead import commands as dead_commands
+from dispatcher.ops.endpoints import care_commands as endpoint_care
+from dispatcher.ops.endpoints import commands as endpoint_commands
 from dispatcher.ops.faxes import commands as fax_commands
-from dispatcher.ops.listen_command import listen_command
+from dispatcher.ops.listener.commands import listen_command
 from dispatcher.ops.queues.commands import queues_command
 from dispatcher.ops.reconcile import reconcile_command
-from dispatcher.ops.simulate_command import simulate_command
+from dispatcher.ops.simulator.commands import simulate_command
 from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
 from dispatcher.settings import StoreSettings
 from shared.broker import declare, topology

@@ -31,15 +31,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from dispatcher import overdue
-from dispatcher.locks import Lock
+from dispatcher.ledger.locks import Lock
+from dispatcher.maintenance import overdue
+from dispatcher.maintenance.overdue import PutBack
 from dispatcher.messages import Publishing
 from dispatcher.ops.exits import EXIT_AWAY, fail
 from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
-from dispatcher.overdue import PutBack
 from dispatcher.settings import StoreSettings
+from shared.amqp.publisher import NotKept
 from shared.broker import FAX_WORK, WORK_DELIVERIES, Topology, topology, verify
-from shared.publisher import NotKept
 
 MOST_PER_BATCH: Final = 250
 DEFAULT_PER_SECOND: Final = 1000

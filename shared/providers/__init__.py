@@ -11,11 +11,11 @@ from typing import Final
 
 from shared.callback import Adapter
 from shared.domain import Provider
-from shared.providers.asterisk import AsteriskAdapter
-from shared.providers.phaxio import PhaxioAdapter
+from shared.providers.asterisk.adapter import AsteriskAdapter
+from shared.providers.phaxio.adapter import PhaxioAdapter
 from shared.providers.settings import ProviderSettings
-from shared.providers.sinch import SinchAdapter
-from shared.providers.telnyx import TelnyxAdapter
+from shared.providers.sinch.adapter import SinchAdapter
+from shared.providers.telnyx.adapter import TelnyxAdapter
 
 __all__ = ["ALL_ROUTES", "ProviderSettings", "make_adapters", "make_parsers"]
 

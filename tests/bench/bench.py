@@ -34,8 +34,8 @@ from stores import fresh_topology
 from waiting import until
 from wire import Application, applying, post_all, request_of
 
-from deploy import local_services
-from dispatcher.routing import Endpoint
+from deploy.services import services as local_services
+from dispatcher.policy.routing import Endpoint
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.broker import topology
 from shared.ids import uuid7

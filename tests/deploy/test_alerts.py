@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deploy.document_metrics import measures
+from docs.generate.metrics import measures
 
 REPOSITORY = Path(__file__).parent.parent.parent
 ALERTS = REPOSITORY / "deploy" / "prometheus" / "alerts.yml"

@@ -13,8 +13,10 @@ import asyncpg
 import pytest
 from local_stores import NO_BROKER, SCRIPT, ours, pids, read_env, run, silent, without_stores
 
-from deploy import local_processes, local_services, local_state
-from deploy.local_rabbitmq import find_installation
+from deploy.services import processes as local_processes
+from deploy.services import services as local_services
+from deploy.services import state as local_state
+from deploy.services.rabbitmq import find_installation
 
 
 @pytest.fixture(scope="module")

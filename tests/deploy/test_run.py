@@ -16,18 +16,18 @@ import pytest
 from dispatchers import STORE
 from waiting import until
 
-from deploy import run_settings
-from deploy.local_processes import Unavailable
-from deploy.local_services import Services
-from deploy.run_children import ChildEnded, Terminal, supervised
-from deploy.run_mail import catching_mail
-from deploy.run_report import COPIES, Recorded, Seen, judge, print_report
-from deploy.run_samples import expected_samples
-from deploy.run_settings import chosen_port, make_secrets, only_run, run_environment, secrets_key, write_run_env
-from deploy.run_stack import own_endpoint
-from dispatcher.ops.listen import Listened
-from dispatcher.ops.simulate import read_env_file
-from dispatcher.routing import Endpoint
+from deploy.demo import settings as run_settings
+from deploy.demo.children import ChildEnded, Terminal, supervised
+from deploy.demo.mail_catcher import catching_mail
+from deploy.demo.report import COPIES, Recorded, Seen, judge, print_report
+from deploy.demo.samples import expected_samples
+from deploy.demo.settings import chosen_port, make_secrets, only_run, run_environment, secrets_key, write_run_env
+from deploy.demo.stack import own_endpoint
+from deploy.services.processes import Unavailable
+from deploy.services.services import Services
+from dispatcher.ops.listener.listen import Listened
+from dispatcher.ops.simulator.simulate import read_env_file
+from dispatcher.policy.routing import Endpoint
 from shared.ids import uuid7
 from shared.settings import BadSetting
 from shared.signatures import telnyx_public_key
@@ -136,7 +136,7 @@ def test_an_interrupt_ends_all_and_a_second_one_does_not_wait(capsys):
 async def test_children_end_with_a_runner_that_is_killed():
     script = """
 import os
-from deploy.run_children import Terminal, supervised
+from deploy.demo.children import Terminal, supervised
 async def work(family):
     async with family.child("child", ["-c", "import os, time; print(os.getpid(), flush=True); time.sleep(600)"],
                             os.environ, lambda line: print(line, flush=True)):

@@ -14,13 +14,13 @@ from old_events import yes
 from receiver import Receiver, receiving
 from waiting import until
 
-import dispatcher.sweeper
-from dispatcher.pool import open_pool
-from dispatcher.retention import Retention
+import dispatcher.maintenance.sweeper
+from dispatcher.ledger.pool import open_pool
+from dispatcher.maintenance.retention import Retention
 from dispatcher.settings import DispatcherSettings
+from shared.amqp.publisher import Publisher
 from shared.media import MediaStore
-from shared.publisher import Publisher
-from shared.service import Stop, end
+from shared.runtime.service import Stop, end
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 
@@ -64,7 +64,7 @@ def dispatching(bench: Bench, unused_tcp_port: int) -> Dispatching:
 
 @pytest.fixture(autouse=True)
 def _the_first_sweep_comes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatcher.sweeper, "SETTLING_SECONDS", 0.1)
+    monkeypatch.setattr(dispatcher.maintenance.sweeper, "SETTLING_SECONDS", 0.1)
 
 
 @pytest.fixture

@@ -15,20 +15,20 @@ from waiting import until
 from dispatcher import __main__ as main
 from dispatcher.settings import DispatcherSettings
 from shared.broker import WORK_EVENTS
-from shared.service import Stop
+from shared.runtime.service import Stop
+from shared.runtime.watchdog import StoodStill, Watch
 from shared.settings import load
-from shared.watchdog import StoodStill, Watch
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 
 HUNG = {
-    "shared.publisher.keep_connected": "connection to publish, 1 waiting",
-    "dispatcher.consumer.keep_connected": "connection to consume, 1 waiting",
-    "dispatcher.intake.Intake.take": "messages of the work queues, 1 waiting",
-    "dispatcher.endpoints.EndpointBook.refresh": "endpoints to be read, 1 waiting",
-    "dispatcher.ledger.record": "outcomes to be recorded, 1 waiting",
-    "dispatcher.attempts.Attempts._attempt": "attempts under way, 1 waiting",
-    "dispatcher.settle.Settler.settle": "deliveries held, 1 waiting",
+    "shared.amqp.publisher.keep_connected": "connection to publish, 1 waiting",
+    "dispatcher.consumers.consumer.keep_connected": "connection to consume, 1 waiting",
+    "dispatcher.ledger.intake.Intake.take": "messages of the work queues, 1 waiting",
+    "dispatcher.ledger.endpoint_cache.EndpointBook.refresh": "endpoints to be read, 1 waiting",
+    "dispatcher.ledger.deliveries.record": "outcomes to be recorded, 1 waiting",
+    "dispatcher.delivery.attempts.Attempts._attempt": "attempts under way, 1 waiting",
+    "dispatcher.delivery.settler.Settler.settle": "deliveries held, 1 waiting",
 }
 """What hangs, and what the sentence about it ends with."""
 
@@ -66,7 +66,7 @@ async def test_a_part_that_hangs_ends_the_dispatcher_with_its_name_and_nothing_i
     await bench.endpoint()
     stop = Stop()
     settings = load(DispatcherSettings, {**bench.environment, "OPS_PORT": str(port)})
-    if hung.startswith(("shared.publisher", "dispatcher.consumer")):
+    if hung.startswith(("shared.amqp.publisher", "dispatcher.consumers.consumer")):
         monkeypatch.setattr(hung, hang)
         serving = asyncio.create_task(main.serve(settings, stop))
     else:

@@ -9,7 +9,7 @@ import pytest
 from dispatchers import SECRETS_KEY
 from processes import SECRETS
 from receiver import Receiver
-from world import World
+from running_stack import World
 
 
 @pytest.fixture

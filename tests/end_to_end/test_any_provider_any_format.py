@@ -7,8 +7,8 @@ import telnyx
 from django_receiver import TOKEN as DJANGO_TOKEN
 from django_receiver import django_application
 from processes import running
+from running_stack import World
 from waiting import until
-from world import World
 
 from dispatcher.formats.tokens import new_token, public_key
 

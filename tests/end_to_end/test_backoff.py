@@ -6,9 +6,9 @@ import callbacks
 import msgspec
 import pytest
 from processes import running
+from running_stack import World
 from stores import count, take_all
 from waiting import until
-from world import World
 
 from dispatcher.messages import DeadDelivery
 from shared.backoff import parse_backoff

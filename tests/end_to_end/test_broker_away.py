@@ -15,11 +15,11 @@ import aiohttp
 import callbacks
 import pytest
 from processes import running
+from running_stack import World
 from stores import fresh_topology
 from waiting import until
-from world import World
 
-from deploy import local_services
+from deploy.services import services as local_services
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.broker import topology
 

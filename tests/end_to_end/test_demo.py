@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from waiting import until
 
-from deploy import local_processes
-from dispatcher.ops.samples import SAMPLES, events_of
+from deploy.services import processes as local_processes
+from dispatcher.ops.simulator.samples import SAMPLES, events_of
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -14,9 +14,9 @@ import pytest
 from callbacks import SAMPLES, Outgoing
 from mailserver import login_of, make_authority, relaying
 from processes import SECRETS, ServiceProcess, running
+from running_stack import World
 from typer.testing import CliRunner
 from waiting import until
-from world import World
 
 from dispatcher.ops.cli import app
 from shared.signatures import sign_phaxio

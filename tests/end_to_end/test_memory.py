@@ -6,8 +6,8 @@ from pathlib import Path
 import callbacks
 import pytest
 from processes import running
+from running_stack import World
 from waiting import until
-from world import World
 
 pytestmark = pytest.mark.alone
 

@@ -4,10 +4,10 @@ import aiohttp
 import callbacks
 from processes import running
 from prometheus_client.parser import text_string_to_metric_families
+from running_stack import World
 from waiting import until
-from world import World
 
-from deploy.document_metrics import measures
+from docs.generate.metrics import measures
 from shared.metrics import BUILD_INFO
 
 

@@ -4,9 +4,9 @@ import asyncio
 
 import callbacks
 from processes import running
+from running_stack import TOKEN, World
 from stores import count
 from waiting import until
-from world import TOKEN, World
 
 from shared.broker import WORK_EVENTS
 

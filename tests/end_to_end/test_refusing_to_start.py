@@ -2,8 +2,8 @@
 
 import pytest
 from processes import start
+from running_stack import World
 from stores import drop, with_database
-from world import World
 
 
 async def ended_with(module: str, environment: dict[str, str]) -> tuple[int, str]:

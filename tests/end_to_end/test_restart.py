@@ -4,9 +4,9 @@ import asyncio
 
 import callbacks
 from processes import running, start
+from running_stack import World
 from stores import count
 from waiting import until
-from world import World
 
 from shared.broker import WORK_EVENTS
 

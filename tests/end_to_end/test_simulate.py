@@ -11,12 +11,12 @@ from pathlib import Path
 import callbacks
 import pytest
 from processes import SECRETS, running
+from running_stack import TOKEN, World
 from waiting import until
-from world import TOKEN, World
 
-from dispatcher.ops.listen import Listener, Wrong, listening
-from dispatcher.ops.samples import SAMPLES, events_of, find
-from dispatcher.ops.simulate import SimulateSettings, make_sample, send
+from dispatcher.ops.listener.listen import Listener, Wrong, listening
+from dispatcher.ops.simulator.samples import SAMPLES, events_of, find
+from dispatcher.ops.simulator.simulate import SimulateSettings, make_sample, send
 from shared.settings import load
 
 SEED = {"TELNYX_SIMULATE_SEED": base64.b64encode(callbacks.TELNYX_SEED).decode()}

@@ -33,21 +33,22 @@ import shared.backoff
 shared.backoff.DEFER_WAITS_SECONDS = (1.0, 2.0, 3.0, 4.0)
 
 import dispatcher.__main__ as dispatcher_root
-import dispatcher.channels.opened
-import dispatcher.consume
-import dispatcher.consumer
-import dispatcher.deliver
-import dispatcher.routing
-import dispatcher.sweeper
+import dispatcher.channels.by_scheme
+import dispatcher.consumers.consumer
+import dispatcher.consumers.events
+import dispatcher.delivery.deliverer
+import dispatcher.maintenance.sweeper
+import dispatcher.policy.routing
 import ingress.__main__ as ingress_root
-from dispatcher import ledger, overdue
 from dispatcher.channels.webhook import WebhookChannel
-from dispatcher.intake import Intake
-from dispatcher.sweeper import Sweeper
-from shared.amqp import Channel
+from dispatcher.ledger import deliveries as ledger
+from dispatcher.ledger.intake import Intake
+from dispatcher.maintenance import overdue
+from dispatcher.maintenance.sweeper import Sweeper
+from shared.amqp.channel import Channel
+from shared.amqp.publisher import Publisher
 from shared.broker import FAX_DEAD, FAX_IN, FAX_RETRY, FAX_WORK, WORK_EVENTS, declare, topology
 from shared.media import MediaStore
-from shared.publisher import Publisher
 
 PLAN = msgspec.json.decode(os.environ.get("FAULT_PLAN", "{}"), type=Plan)
 _passings = itertools.count(1)
@@ -196,22 +197,22 @@ def _let_the_clock_jump() -> None:
 
 def compose() -> None:
     """Replace what the composition roots compose."""
-    dispatcher.routing.LEASE_MARGIN_SECONDS = PLAN.lease_margin_seconds
-    dispatcher.consume.LEASE_MARGIN_SECONDS = PLAN.lease_margin_seconds
-    dispatcher.consumer.ANEW_SECONDS = PLAN.anew_seconds
-    dispatcher.deliver.RENEW_EVERY_SECONDS = 0.5
+    dispatcher.policy.routing.LEASE_MARGIN_SECONDS = PLAN.lease_margin_seconds
+    dispatcher.consumers.events.LEASE_MARGIN_SECONDS = PLAN.lease_margin_seconds
+    dispatcher.consumers.consumer.ANEW_SECONDS = PLAN.anew_seconds
+    dispatcher.delivery.deliverer.RENEW_EVERY_SECONDS = 0.5
     for root in (ingress_root, dispatcher_root):
         root.Publisher = PointedPublisher
         root.MediaStore = PointedMedia
-    dispatcher.consumer.Channel = PointedChannel
+    dispatcher.consumers.consumer.Channel = PointedChannel
     dispatcher_root.Intake = PointedIntake
-    dispatcher.channels.opened.WebhookChannel = PointedWebhooks
+    dispatcher.channels.by_scheme.WebhookChannel = PointedWebhooks
     dispatcher_root.Sweeper = QuickSweeper
     for name in ("claim", "record", "release"):
         setattr(ledger, name, _pointed(name, getattr(ledger, name)))
     overdue._publish = _pointed("sweep", overdue._publish)
-    dispatcher.sweeper.SETTLING_SECONDS = 2.0
-    dispatcher.sweeper.FIRST_LOOK_SECONDS = PLAN.grace_seconds
+    dispatcher.maintenance.sweeper.SETTLING_SECONDS = 2.0
+    dispatcher.maintenance.sweeper.FIRST_LOOK_SECONDS = PLAN.grace_seconds
     if PLAN.without == "claim":
         condition = "AND d.attempts = message.attempt - 1\n      AND (d.lease_until IS NULL OR d.lease_until < now())"
         claim = ledger.CLAIM.replace("WHERE d.state IN ('pending', 'retrying')", "WHERE true").replace(condition, "")

@@ -26,11 +26,11 @@ from processes import SECRETS, ServiceProcess
 from proxy import Proxy, proxied
 from waiting import until
 
-from deploy import local_services
-from deploy.local_processes import wait_until
-from deploy.local_rabbitmq import Node, find_installation
-from deploy.local_state import load
-from dispatcher.routing import Endpoint, FaxMatch
+from deploy.services import services as local_services
+from deploy.services.processes import wait_until
+from deploy.services.rabbitmq import Node, find_installation
+from deploy.services.state import load
+from dispatcher.policy.routing import Endpoint, FaxMatch
 from shared.ids import uuid7
 from shared.sql.migrate import migrate
 

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from mutations import TEXTS, VALUES
 from yarl import URL
 
-from dispatcher.channels.mail_address import parse_mailbox, parse_relay
-from dispatcher.egress import EgressRefused, check_host, is_allowed, parse_networks
+from dispatcher.channels.mail.address import parse_mailbox, parse_relay
+from dispatcher.egress.client import public_url
+from dispatcher.egress.guard import EgressRefused, check_host, is_allowed, parse_networks
 from dispatcher.formats import FORMATS
-from dispatcher.ops.endpoint_fields import changed, new_endpoint, read_fields, shown
-from dispatcher.ops.endpoint_input import BadEndpoint, checked_url
-from dispatcher.routing import Endpoint
-from dispatcher.way_out import public_url
+from dispatcher.ops.endpoints.input import BadEndpoint, checked_url
+from dispatcher.ops.endpoints.model import changed, new_endpoint, read_fields, shown
+from dispatcher.policy.routing import Endpoint
 from shared.signatures import basic_credentials
 
 URLS = st.one_of(

@@ -16,10 +16,10 @@ from mutations import CONTENT_TYPES, CONTENTS, NAMES, TEXTS, changed_callbacks
 
 from dispatcher.formats import FORMATS, Facts
 from dispatcher.formats.tokens import check_token, new_token
-from dispatcher.ops.webhook_readers import READERS, Posted, Told
+from dispatcher.ops.listener.readers import READERS, Posted, Told
 from shared.domain import Direction, Event, EventType, Failure, Media, Provider, decode_event
 from shared.errors import Refused, Unreadable
-from shared.providers.spool import read_spool_file
+from shared.providers.asterisk.spool import read_spool_file
 
 # ---- formats and their readers ---------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from shared.callback import Callback, Verified
-from shared.providers.asterisk import AsteriskAdapter
+from shared.providers.asterisk.adapter import AsteriskAdapter
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 BODIES = json.loads((SAMPLES / "asterisk" / "inbound_bodies.json").read_text())

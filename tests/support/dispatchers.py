@@ -13,16 +13,16 @@ from receiver import Receiver
 from waiting import until
 
 from dispatcher.__main__ import serve
-from dispatcher.endpoint_store import EndpointStore
-from dispatcher.endpoints import EndpointBook
-from dispatcher.intake import Intake, Taken
-from dispatcher.routing import Endpoint
+from dispatcher.ledger.endpoint_cache import EndpointBook
+from dispatcher.ledger.endpoints import EndpointStore
+from dispatcher.ledger.intake import Intake, Taken
+from dispatcher.policy.routing import Endpoint
+from shared.amqp.publisher import Publisher
 from shared.broker import FAX_IN
 from shared.domain import Direction, Event, EventType, Provider, encode_event
 from shared.ids import uuid7
-from shared.publisher import Publisher
+from shared.runtime.service import Stop
 from shared.seal import Seal
-from shared.service import Stop
 from shared.settings import load
 
 SECRETS_KEY = "q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s="

@@ -8,16 +8,16 @@ from typing import Any
 import msgspec
 from dispatchers import an_event
 
-from deploy.document_formats import SampleEvent, sample_events
 from dispatcher.formats import FORMATS, Facts, Webhook
 from dispatcher.formats.tokens import new_token, public_key
+from docs.generate.formats import SampleEvent, sample_events
 from shared.callback import Adapter, Callback, Document, Parsed
 from shared.domain import Event, EventType, Phase, Provider
 from shared.forms import read_form
 from shared.ids import uuid7
-from shared.providers.phaxio import PhaxioAdapter
-from shared.providers.sinch import SinchAdapter
-from shared.providers.telnyx import TelnyxAdapter
+from shared.providers.phaxio.adapter import PhaxioAdapter
+from shared.providers.sinch.adapter import SinchAdapter
+from shared.providers.telnyx.adapter import TelnyxAdapter
 from shared.signatures import verify_standard
 
 NOW = datetime(2026, 10, 3, 8, 0, 1, 234567, tzinfo=UTC)

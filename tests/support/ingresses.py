@@ -11,7 +11,7 @@ from waiting import until
 
 from ingress.__main__ import serve
 from ingress.settings import IngressSettings
-from shared.service import Stop
+from shared.runtime.service import Stop
 from shared.settings import load
 
 

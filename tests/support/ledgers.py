@@ -5,9 +5,9 @@ from typing import Any
 import asyncpg
 from dispatchers import STORE
 
-from dispatcher.endpoints import EndpointBook
-from dispatcher.intake import Intake
-from dispatcher.routing import Endpoint
+from dispatcher.ledger.endpoint_cache import EndpointBook
+from dispatcher.ledger.intake import Intake
+from dispatcher.policy.routing import Endpoint
 from shared.domain import Event
 from shared.ids import uuid7
 

@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deploy import local, local_processes, local_services, local_state
+from deploy import local
+from deploy.services import processes as local_processes
+from deploy.services import services as local_services
+from deploy.services import state as local_state
 
 SCRIPT = Path(local.__file__)
 NO_BROKER = {"AMQP_URL": "amqp://somebody:else@broker.test/"}

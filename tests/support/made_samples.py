@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from dispatcher.ops.sample_signing import SampleSecrets
-from dispatcher.ops.samples import SAMPLES, build, events_of
+from dispatcher.ops.simulator.samples import SAMPLES, build, events_of
+from dispatcher.ops.simulator.signing import SampleSecrets
 from shared.callback import Callback
 from shared.providers import ProviderSettings, make_adapters
 from shared.signatures import telnyx_public_key

@@ -8,8 +8,8 @@ from typing import Any
 
 from mails import an_attempt
 
-from dispatcher.channels.mail_address import Mailbox
-from dispatcher.channels.mail_render import render
+from dispatcher.channels.mail.address import Mailbox
+from dispatcher.channels.mail.render import render
 from shared.domain import Event
 
 NOW = datetime(2026, 10, 3, 14, 5, tzinfo=UTC)

@@ -10,8 +10,8 @@ from dispatchers import RECEIVED_AT, an_event
 from mailserver import Relay, relaying
 
 from dispatcher.channels import Attempt
-from dispatcher.channels.mail import MailChannel
-from dispatcher.channels.mail_address import Mailbox, parse_relay
+from dispatcher.channels.mail.address import Mailbox, parse_relay
+from dispatcher.channels.mail.channel import MailChannel
 
 DELIVERY_ID = UUID("01999d3c-8a40-7c11-9d0e-0f4b7f6a9e51")
 URL = "mailto:faxes%2Bin@example.com"

@@ -15,8 +15,8 @@ from adapters import GENUINE
 from callbacks import PUBLIC_URL, SAMPLES, TELNYX_SEED
 from hypothesis import strategies as st
 
-from dispatcher.ops.sample_signing import SampleSecrets
-from dispatcher.ops.samples import build, events_of
+from dispatcher.ops.simulator.samples import build, events_of
+from dispatcher.ops.simulator.signing import SampleSecrets
 from shared.forms import MULTIPART, URLENCODED, media_type, read_form
 
 JSON_TYPE = "application/json"

@@ -9,7 +9,7 @@ from uuid import UUID
 from dispatchers import Bench, an_event
 
 from shared.domain import Event, EventType
-from shared.service import Stop
+from shared.runtime.service import Stop
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 

@@ -9,7 +9,7 @@ from multidict import CIMultiDict
 
 from shared.callback import Callback, Parsed
 from shared.domain import decode_event, encode_event
-from shared.providers.phaxio import PhaxioAdapter
+from shared.providers.phaxio.adapter import PhaxioAdapter
 from shared.signatures import sign_body, sign_phaxio
 
 SAMPLES = Path(__file__).parents[1] / "samples"

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from shared.callback import Callback, Verified
-from shared.providers.sinch import SinchAdapter
+from shared.providers.sinch.adapter import SinchAdapter
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 SINCH = SAMPLES / "sinch"

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit, urlunsplit
 import aio_pika
 import asyncpg
 
-from deploy import local_services
-from deploy.local_container import has_engine
+from deploy.services import services as local_services
+from deploy.services.container import has_engine
 from shared.broker import Topology, declare
 from shared.sql.migrate import migrate
 

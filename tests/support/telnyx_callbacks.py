@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from shared.callback import Callback, Verified
-from shared.providers.telnyx import TelnyxAdapter
+from shared.providers.telnyx.adapter import TelnyxAdapter
 from shared.signatures import sign_telnyx
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "telnyx"

@@ -6,9 +6,9 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from dispatcher.ops.audit import write_audit
+from dispatcher.ledger.pool import Pool
+from dispatcher.ops.api.audit import write_audit
 from dispatcher.ops.console.door import Trouble, Visit
-from dispatcher.pool import Pool
 
 MOST_PER_PAGE: Final = 50
 MOST_ID: Final = 2**63 - 1

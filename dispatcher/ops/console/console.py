@@ -16,7 +16,7 @@ from dispatcher.ops.console.overview import Overview, Problems
 from dispatcher.ops.console.render import ASSETS_PATH, Renderer
 from dispatcher.ops.console.session import Sessions
 from dispatcher.ops.console.sources import Sources
-from dispatcher.ops.endpoint_changes import EndpointChanges
+from dispatcher.ops.endpoints.changes import EndpointChanges
 from shared.domain import utc_now
 
 

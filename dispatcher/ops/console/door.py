@@ -16,10 +16,10 @@ import asyncpg
 import msgspec
 from aiohttp import hdrs, web
 
+from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY
 from dispatcher.ops.console.render import Renderer
 from dispatcher.ops.console.session import Expired, Session, Sessions, is_same
-from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY
-from shared.amqp import ConnectionLost
+from shared.amqp.channel import ConnectionLost
 from shared.log import get_logger
 
 SESSION_COOKIE: Final = "faxhook_session"

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from dispatcher.formats import DEFAULT_FORMAT
-from dispatcher.ops.endpoint_fields import EndpointFields, masked_url, read_fields
-from dispatcher.ops.endpoint_input import BadEndpoint
-from dispatcher.routing import Endpoint, FaxMatch
+from dispatcher.ops.endpoints.input import BadEndpoint
+from dispatcher.ops.endpoints.model import EndpointFields, masked_url, read_fields
+from dispatcher.policy.routing import Endpoint, FaxMatch
 
 MASK: Final = ":***@"
 

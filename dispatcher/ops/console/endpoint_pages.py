@@ -10,17 +10,17 @@ from aiohttp import web
 
 from dispatcher.channels import Channel
 from dispatcher.formats import FORMATS
-from dispatcher.ops.commands import CommandReused, digest_of
+from dispatcher.ops.api.idempotency import CommandReused, digest_of
 from dispatcher.ops.console.audit import Audit
 from dispatcher.ops.console.door import Trouble, Visit
 from dispatcher.ops.console.endpoint_form import BLANK, fields_of, values_of
 from dispatcher.ops.console.sources import Sources
-from dispatcher.ops.endpoint_changes import Asked, EndpointChanges
-from dispatcher.ops.endpoint_fields import EndpointFields, shown
-from dispatcher.ops.endpoint_input import BadEndpoint, NoSuchEndpoint
+from dispatcher.ops.endpoints.changes import Asked, EndpointChanges
+from dispatcher.ops.endpoints.input import BadEndpoint, NoSuchEndpoint
+from dispatcher.ops.endpoints.model import EndpointFields, shown
+from dispatcher.ops.endpoints.sample import SampleOutcome, audit_sample, send_sample
 from dispatcher.ops.faxes.queries import DeliveryQuery
-from dispatcher.ops.sample_delivery import SampleOutcome, audit_sample, send_sample
-from dispatcher.routing import Endpoint
+from dispatcher.policy.routing import Endpoint
 from shared.domain import EventType, Provider
 
 MOST_OF_FAXES: Final = 50

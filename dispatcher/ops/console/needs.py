@@ -11,7 +11,7 @@ import msgspec
 
 from dispatcher.ops.console import words
 from dispatcher.ops.dead.letters import DeadGroup
-from dispatcher.ops.endpoint_health import EndpointHealth
+from dispatcher.ops.endpoints.health import EndpointHealth
 from dispatcher.ops.queues.bodies import Queues
 from dispatcher.ops.words import counted
 

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
+from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY
 from dispatcher.ops.console import words
 from dispatcher.ops.console.chart import Chart, chart, points
 from dispatcher.ops.console.door import Visit
@@ -15,10 +16,9 @@ from dispatcher.ops.console.needs import group_path, needs
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.dead.letters import DeadGroup
 from dispatcher.ops.dead.refusals import TakenByAnother
-from dispatcher.ops.endpoint_health import EndpointHealth
+from dispatcher.ops.endpoints.health import EndpointHealth
 from dispatcher.ops.queues.bodies import Queue, Queues
-from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY
-from shared.amqp import ConnectionLost
+from shared.amqp.channel import ConnectionLost
 
 Number = TypeVar("Number", int, float)
 Problems = Callable[[], list[str]]

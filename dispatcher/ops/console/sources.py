@@ -4,15 +4,15 @@ import time
 from collections.abc import Callable, Iterable
 from uuid import UUID
 
-from dispatcher.endpoint_store import EndpointStore
+from dispatcher.ledger.endpoints import EndpointStore
+from dispatcher.ledger.pool import Pool
 from dispatcher.ops.console.remembered import Remembered
 from dispatcher.ops.dead.asked import DeadLetters
 from dispatcher.ops.dead.letters import DeadFilter, DeadGroups
-from dispatcher.ops.endpoint_health import EndpointHealth, EndpointHealthReader
+from dispatcher.ops.endpoints.health import EndpointHealth, EndpointHealthReader
 from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.ops.queues.history import QueueHistory
-from dispatcher.pool import Pool
-from dispatcher.routing import Endpoint
+from dispatcher.policy.routing import Endpoint
 
 GROUPS_SECONDS = 8.0
 """Grouping looks through the broker's dead queues; twenty people who watch the first page shall cost one look."""

@@ -7,8 +7,10 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
-from dispatcher.ops.api import WHO, Problem, answered, read_body, read_query
-from dispatcher.ops.commands import Answer, digest_of, run_once
+from dispatcher.ledger.pool import Pool
+from dispatcher.ops.api.http import WHO, Problem, answered, read_body, read_query
+from dispatcher.ops.api.idempotency import Answer, digest_of, run_once
+from dispatcher.ops.api.operation import Operation, add_operations
 from dispatcher.ops.dead.letters import DeadFilter, DeadGroups, DeadLetterDetail, DeadPage, DeadQuery
 from dispatcher.ops.dead.refusals import (
     BadSelection,
@@ -29,9 +31,7 @@ from dispatcher.ops.dead.replays import (
     What,
 )
 from dispatcher.ops.dead.service import DeadLetterService
-from dispatcher.ops.description.operation import Operation, add_operations
-from dispatcher.pool import Pool
-from shared.amqp import ConnectionLost
+from shared.amqp.channel import ConnectionLost
 from shared.seal import Seal
 
 INLINE_SECONDS: Final = 2.0

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from dispatcher.ops.dead.deliveries import IS_READY, Wanted, wanted_of
 from dispatcher.ops.dead.letters import DeadFilter
 from dispatcher.ops.dead.replays import What
+from dispatcher.ops.dead.store import IS_READY, Wanted, wanted_of
 
 FATE: Final = f"""
 CASE WHEN d.state = 'told' THEN 'told'

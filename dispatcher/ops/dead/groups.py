@@ -5,8 +5,8 @@ from uuid import UUID
 
 from dispatcher.ops.dead import cursors
 from dispatcher.ops.dead.causes import group_of
-from dispatcher.ops.dead.deliveries import CodeCount
 from dispatcher.ops.dead.letters import DeadGroup, DeadLetter, Kind
+from dispatcher.ops.dead.store import CodeCount
 
 
 class Gathered:

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import msgspec
 
-from dispatcher.ops.cursor import MOST_PER_PAGE, Cursor, Limit
+from dispatcher.ops.api.cursor import MOST_PER_PAGE, Cursor, Limit
 from shared.domain import Provider
 
 Kind = Literal["callback", "event", "delivery"]

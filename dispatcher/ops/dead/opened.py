@@ -5,16 +5,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
-from dispatcher.ops.dead.mend import Mender
+from dispatcher.ledger.pool import close_pool, open_pool
 from dispatcher.ops.dead.pace import RATE
 from dispatcher.ops.dead.queues import DeadQueues
+from dispatcher.ops.dead.reprocess import Mender
 from dispatcher.ops.dead.service import DeadLetterService, new_holder
 from dispatcher.ops.dead.worker import Gentle, Worker
-from dispatcher.pool import close_pool, open_pool
 from dispatcher.settings import DeadSettings, DispatcherSettings
+from shared.amqp.publisher import Publisher
 from shared.media import MediaStore
-from shared.publisher import Publisher
-from shared.service import Stop, end, running
+from shared.runtime.service import Stop, end, running
 
 CONFIRM_TIMEOUT_SECONDS: Final = 10.0
 POOL_SIZE: Final = 5

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
+from dispatcher.ledger.pool import Pool
 from dispatcher.ops.dead import fates
 from dispatcher.ops.dead.queues import DeadQueues
-from dispatcher.pool import Pool
 from shared.broker import WORK_DELIVERIES
 
 RATE: Final = 5.0

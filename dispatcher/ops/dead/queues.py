@@ -12,12 +12,12 @@ from typing import Final
 
 import asyncpg
 
-from dispatcher.locks import Lock
+from dispatcher.ledger.locks import Lock
+from dispatcher.ledger.pool import COMMAND_TIMEOUT_SECONDS, Pool
 from dispatcher.ops.dead.letters import Kind
 from dispatcher.ops.dead.reading import QUEUES
 from dispatcher.ops.dead.refusals import TakenByAnother
-from dispatcher.pool import COMMAND_TIMEOUT_SECONDS, Pool
-from shared.amqp import Channel, Delivered, connected
+from shared.amqp.channel import Channel, Delivered, connected
 
 LOCK_SECONDS: Final = 5.0
 """So long to wait for whoever has the queue; a look takes under a second, a round of a replay two."""

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from dispatcher.ops.cursor import Limit
+from dispatcher.ops.api.cursor import Limit
 from dispatcher.ops.dead.letters import NO_NULL, DeadFilter
 
 What = Literal["dead.replay", "dead.discard"]

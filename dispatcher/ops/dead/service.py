@@ -6,24 +6,25 @@ from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from dispatcher.ops.audit import write_audit
-from dispatcher.ops.dead import cursors, deliveries, jobs
+from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
+from dispatcher.ops.api.audit import write_audit
+from dispatcher.ops.dead import cursors, jobs
+from dispatcher.ops.dead import store as deliveries
 from dispatcher.ops.dead.causes import group_of
-from dispatcher.ops.dead.choosing import Chooser, Plan, uuid_of
 from dispatcher.ops.dead.groups import Gathered
+from dispatcher.ops.dead.index import Shelf
 from dispatcher.ops.dead.jobs import Lost
 from dispatcher.ops.dead.letters import DeadFilter, DeadGroups, DeadLetter, DeadLetterDetail, DeadPage, Kind
 from dispatcher.ops.dead.queues import DeadQueues
 from dispatcher.ops.dead.reading import read, shown_message
 from dispatcher.ops.dead.refusals import TakenByAnother, UnknownLetter
 from dispatcher.ops.dead.replays import Job, ReplayPreview, Selection, What
-from dispatcher.ops.dead.shelf import Shelf
+from dispatcher.ops.dead.selection import Chooser, Plan, uuid_of
 from dispatcher.ops.dead.worker import Progress, Worker
-from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
-from shared.amqp import ConnectionLost
+from shared.amqp.channel import ConnectionLost
 from shared.errors import place_of
 from shared.log import get_logger
-from shared.service import end
+from shared.runtime.service import end
 
 PICK_UP_SECONDS: Final = 2.0
 """How often a dispatcher looks for jobs that somebody left."""

@@ -18,21 +18,22 @@ from uuid import UUID
 
 import msgspec
 
+from dispatcher.ledger.pool import Pool
 from dispatcher.messages import DeliveryMessage, Publishing, publish_until_kept
-from dispatcher.ops.audit import write_audit
-from dispatcher.ops.dead import deliveries, fates, job_items, jobs
-from dispatcher.ops.dead.deliveries import Standing
+from dispatcher.ops.api.audit import write_audit
+from dispatcher.ops.dead import fates, job_items, jobs
+from dispatcher.ops.dead import store as deliveries
+from dispatcher.ops.dead.index import role_of
 from dispatcher.ops.dead.job_items import Item, Moved
 from dispatcher.ops.dead.letters import Kind
-from dispatcher.ops.dead.mend import Mender, NotMended
 from dispatcher.ops.dead.pace import Pace
 from dispatcher.ops.dead.queues import ALL_AT_ONCE, DeadQueues, HeldQueue
 from dispatcher.ops.dead.reading import QUEUES, Found, read
 from dispatcher.ops.dead.refusals import TakenByAnother
 from dispatcher.ops.dead.replays import Job
-from dispatcher.ops.dead.shelf import role_of
-from dispatcher.pool import Pool
-from shared.amqp import Delivered
+from dispatcher.ops.dead.reprocess import Mender, NotMended
+from dispatcher.ops.dead.store import Standing
+from shared.amqp.channel import Delivered
 from shared.broker import FAX_WORK, WORK_KEY
 from shared.log import get_logger
 

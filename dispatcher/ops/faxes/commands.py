@@ -10,8 +10,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from dispatcher.ops.bad_fields import wrong_field
-from dispatcher.ops.cursor import MOST_PER_PAGE
+from dispatcher.ledger.pool import open_pool
+from dispatcher.ops.api.bad_fields import wrong_field
+from dispatcher.ops.api.cursor import MOST_PER_PAGE
 from dispatcher.ops.exits import EXIT_BAD_INPUT, fail
 from dispatcher.ops.faxes.bodies import Fax, FaxStory
 from dispatcher.ops.faxes.queries import FaxQuery
@@ -19,7 +20,6 @@ from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.ops.faxes.timeline import Moment, timeline
 from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
 from dispatcher.ops.words import duration, moment, printable
-from dispatcher.pool import open_pool
 from dispatcher.settings import StoreSettings
 from shared.domain import Provider, utc_now
 from shared.errors import FaxhookError

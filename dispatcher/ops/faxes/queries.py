@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from dispatcher.ops.cursor import MOST_PER_PAGE, Cursor, Limit
+from dispatcher.ops.api.cursor import MOST_PER_PAGE, Cursor, Limit
 from dispatcher.ops.faxes.bodies import DeliveryState
 from shared.domain import Direction, EventType, Provider
 

@@ -8,9 +8,10 @@ from uuid import UUID
 
 import msgspec
 
-from dispatcher.endpoint_store import COLUMNS, endpoint_of
-from dispatcher.ops.cursor import read_cursor
-from dispatcher.ops.endpoint_fields import masked_url
+from dispatcher.ledger.endpoints import COLUMNS, endpoint_of
+from dispatcher.ledger.pool import Pool
+from dispatcher.ops.api.cursor import read_cursor
+from dispatcher.ops.endpoints.model import masked_url
 from dispatcher.ops.faxes.bodies import (
     Attempt,
     DeliveryPage,
@@ -34,7 +35,6 @@ from dispatcher.ops.faxes.rows import (
     fax_of,
 )
 from dispatcher.ops.faxes.walk import WALKED_AT_MOST, Values, Walk, behind
-from dispatcher.pool import Pool
 from shared.domain import Event, Provider, utc_now
 
 FAX_KEY: Final = ("first_received_at", "provider", "fax_id")

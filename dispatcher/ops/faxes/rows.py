@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from dispatcher.lifecycle import is_overtaken
-from dispatcher.ops.endpoint_fields import masked_url
+from dispatcher.ops.endpoints.model import masked_url
 from dispatcher.ops.faxes.bodies import (
     Attempt,
     Delivery,
@@ -16,6 +15,7 @@ from dispatcher.ops.faxes.bodies import (
 )
 from dispatcher.ops.faxes.explain import Standing, explain, is_leased
 from dispatcher.ops.words import printable
+from dispatcher.policy.lifecycle import is_overtaken
 from shared.domain import Direction, EventType, Provider, decode_event
 
 DELIVERY_COLUMNS: Final = """

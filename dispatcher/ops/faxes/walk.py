@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from dispatcher.ops.cursor import write_cursor
+from dispatcher.ops.api.cursor import write_cursor
 
 WALKED_AT_MOST: Final = 20_000
 """Rows that one page looks at."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from dispatcher.ops.api import answered
-from dispatcher.ops.description.operation import Operation, add_operations
+from dispatcher.ops.api.http import answered
+from dispatcher.ops.api.operation import Operation, add_operations
 from dispatcher.ops.queues.bodies import Queues
 from dispatcher.ops.queues.history import QueueHistory
 

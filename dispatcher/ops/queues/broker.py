@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from dispatcher.way_out import public_url
+from dispatcher.egress.client import public_url
 from shared.errors import FaxhookError
 
 BROKER_SECONDS: Final = 5.0

@@ -10,13 +10,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from dispatcher.ledger.pool import open_pool
 from dispatcher.ops.exits import EXIT_AWAY, fail
 from dispatcher.ops.queues.bodies import Queue, Queues
 from dispatcher.ops.queues.history import QueueHistory
 from dispatcher.ops.queues.reader import QueueReader
 from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
 from dispatcher.ops.words import counted, duration, moment
-from dispatcher.pool import open_pool
 from dispatcher.settings import StoreSettings
 from shared.settings import EXIT_BAD_SETTING
 

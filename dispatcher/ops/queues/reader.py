@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 
+from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
 from dispatcher.ops.queues.bodies import Queues
 from dispatcher.ops.queues.broker import ApiAway, ApiQueue, BrokerAway, Depth, api_queues, depths
 from dispatcher.ops.queues.picture import LastEmpty, picture
 from dispatcher.ops.queues.waiting import Waiting, read_waiting
-from dispatcher.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
 from shared.broker import topology
 from shared.domain import utc_now
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from dispatcher.pool import Pool
+from dispatcher.ledger.pool import Pool
 
 OWED: Final = """
 SELECT attempts - budget_from AS attempts, lease_until > now() AS is_leased, due_at > now() AS is_waiting,

@@ -11,10 +11,10 @@ import raw
 from aiohttp import web
 from receiver import Receiver
 
+from dispatcher.channels.outcome import NotTold, Outcome, Told
 from dispatcher.channels.webhook import WebhookChannel, retry_after_seconds
-from dispatcher.egress import parse_networks
-from dispatcher.outcome import NotTold, Outcome, Told
-from dispatcher.way_out import WayOut, public_url
+from dispatcher.egress.client import WayOut, public_url
+from dispatcher.egress.guard import parse_networks
 
 
 async def post(channel: WebhookChannel, url: str, timeout_seconds: float) -> Outcome:

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 import pytest
 import raw
 
+from dispatcher.channels.outcome import ANSWER_KEPT_BYTES, NotTold, Outcome, Told
 from dispatcher.channels.webhook import ANSWER_LIMIT_BYTES, WebhookChannel
-from dispatcher.egress import parse_networks
-from dispatcher.outcome import ANSWER_KEPT_BYTES, NotTold, Outcome, Told
-from dispatcher.way_out import WayOut
+from dispatcher.egress.client import WayOut
+from dispatcher.egress.guard import parse_networks
 
 TIMEOUT_SECONDS = 1.0
 MOST_MEMORY_BYTES = 8 * 1024 * 1024

@@ -5,12 +5,12 @@ import sys
 import pytest
 from format_cases import NOW, SAMPLES, WORDS, own_reader
 
-from deploy.document_formats import NO_EQUIVALENT, cell, table
 from dispatcher.formats import FORMATS
 from dispatcher.formats.base import Format
 from dispatcher.formats.tokens import new_token
-from dispatcher.ops.samples import SAMPLES as SAMPLES_OF_PROVIDERS
-from dispatcher.ops.webhook_readers import READERS
+from dispatcher.ops.listener.readers import READERS
+from dispatcher.ops.simulator.samples import SAMPLES as SAMPLES_OF_PROVIDERS
+from docs.generate.formats import NO_EQUIVALENT, cell, table
 from shared.domain import EventType as T
 from shared.domain import Provider
 
@@ -19,7 +19,7 @@ def missing(format_name: str, rendering: Format) -> list[str]:
     """Return what a format still lacks: what adding one consists of."""
     lacks = []
     if format_name not in READERS:
-        lacks.append("a reader in dispatcher/ops/webhook_readers.py, or `faxhook listen` cannot verify it")
+        lacks.append("a reader in dispatcher/ops/listener/readers.py, or `faxhook listen` cannot verify it")
     documented = sys.modules[type(rendering).__module__].__doc__ or ""
     if "| ours |" not in documented or format_name not in documented:
         lacks.append("a mapping table in its module's docstring, with the format's name")

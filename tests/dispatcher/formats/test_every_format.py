@@ -21,9 +21,9 @@ from format_cases import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.document_formats import SampleEvent
 from dispatcher.formats import FORMATS
 from dispatcher.formats.tokens import check_token, new_token
+from docs.generate.formats import SampleEvent
 from shared.domain import Direction, EventType, Failure, Phase, Provider
 from shared.errors import Refused
 from shared.forms import MAX_FIELDS, read_form

@@ -7,8 +7,8 @@ import pytest
 from dispatchers import an_event
 from format_cases import NOW, SAMPLES, URL, case_id, json_of, render
 
-from deploy.document_formats import SampleEvent
 from dispatcher.formats import FORMATS
+from docs.generate.formats import SampleEvent
 from shared.domain import Direction, EventType, Failure, Media, Provider
 from shared.ids import uuid7
 

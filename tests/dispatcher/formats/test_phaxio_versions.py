@@ -7,8 +7,8 @@ import pytest
 from dispatchers import an_event
 from format_cases import NOW, SAMPLES, form_of, json_of, render
 
-from deploy.document_formats import SampleEvent
 from dispatcher.formats.phaxio_fax import fax_object, fax_object_v1
+from docs.generate.formats import SampleEvent
 from shared.domain import Direction, EventType, Failure, Media, Provider
 
 V1 = {

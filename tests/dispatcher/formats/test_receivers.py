@@ -12,10 +12,10 @@ from format_cases import TOKENS, URL, case_id, render
 from standardwebhooks import Webhook as StandardWebhook
 from standardwebhooks import WebhookVerificationError
 
-from deploy.document_formats import sample_events
 from dispatcher.formats import FORMATS, Webhook
 from dispatcher.formats.tokens import new_token, public_key
-from dispatcher.ops.webhook_readers import READERS, Posted
+from dispatcher.ops.listener.readers import READERS, Posted
+from docs.generate.formats import sample_events
 from shared.domain import Direction, EventType, Phase, Provider, utc_now
 
 NOW = utc_now()  # these receivers look at the real clock

@@ -8,7 +8,7 @@ import pytest
 from apis import TOKENS, Api
 from dispatchers import SECRETS_KEY
 
-from shared.service import Stop
+from shared.runtime.service import Stop
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 

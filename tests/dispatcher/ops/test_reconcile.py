@@ -17,16 +17,16 @@ from stores import count, fresh_topology, take_all
 from typer.testing import CliRunner
 from waiting import until
 
-from dispatcher.locks import Lock
+from dispatcher.ledger.locks import Lock
+from dispatcher.maintenance.sweeper import Sweeper
 from dispatcher.messages import DeliveryMessage
 from dispatcher.metrics import Metrics
 from dispatcher.ops.cli import app
 from dispatcher.ops.reconcile import MOST_PER_BATCH, put_back_due
-from dispatcher.sweeper import Sweeper
+from shared.amqp.publisher import NotKept
 from shared.backoff import parse_backoff
 from shared.broker import FAX_RETRY, WORK_DELIVERIES, topology
-from shared.publisher import NotKept
-from shared.service import Stop
+from shared.runtime.service import Stop
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 

@@ -5,9 +5,9 @@ from contextlib import AbstractAsyncContextManager
 
 import aiohttp
 import pytest
-from visitors import TOKENS, Visitor
+from browser_sessions import TOKENS, Visitor
 
-from shared.service import Stop
+from shared.runtime.service import Stop
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 

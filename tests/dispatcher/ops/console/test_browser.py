@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from browser_sessions import OPS_TOKEN, READ_TOKEN, TOKENS
 from chromium import PHONE_WIDTH, browsing, complaints, resize
 from dispatchers import Bench, an_event
 from page_checks import CONTRAST, LABELS, WIDER
@@ -15,10 +16,9 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
-from visitors import OPS_TOKEN, READ_TOKEN, TOKENS
 
-from dispatcher.routing import Endpoint
-from shared.service import Stop
+from dispatcher.policy.routing import Endpoint
+from shared.runtime.service import Stop
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 

@@ -7,12 +7,12 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import aiohttp
+from browser_sessions import OPS_TOKEN, READ_TOKEN, TOKENS, Visitor
 from dispatchers import Bench
-from visitors import OPS_TOKEN, READ_TOKEN, TOKENS, Visitor
 from yarl import URL
 
 from dispatcher.ops.console.session import SESSION_SECONDS, Role, Sessions
-from shared.service import Stop
+from shared.runtime.service import Stop
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 

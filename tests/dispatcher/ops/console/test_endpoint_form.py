@@ -4,9 +4,9 @@ import msgspec
 import pytest
 
 from dispatcher.ops.console.endpoint_form import fields_of, values_of
-from dispatcher.ops.endpoint_fields import changed, new_endpoint
-from dispatcher.ops.endpoint_input import BadEndpoint
-from dispatcher.routing import Endpoint, FaxMatch
+from dispatcher.ops.endpoints.input import BadEndpoint
+from dispatcher.ops.endpoints.model import changed, new_endpoint
+from dispatcher.policy.routing import Endpoint, FaxMatch
 from shared.domain import Provider
 from shared.ids import uuid7
 

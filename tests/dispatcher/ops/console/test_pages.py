@@ -6,17 +6,17 @@ from contextlib import AbstractAsyncContextManager
 import asyncpg
 import msgspec
 import pytest
+from browser_sessions import Visitor
+from dead_letters import bury
 from dispatchers import STORE, Bench, an_event
-from graveyard import bury
 from stores import Stores
-from visitors import Visitor
 from waiting import until
 
-from dispatcher.ledger import Record, record
+from dispatcher.ledger.deliveries import Record, record
 from dispatcher.ops.dead.refusals import TakenByAnother
 from dispatcher.ops.dead.service import DeadLetterService
 from shared.domain import EventType, Failure, utc_now
-from shared.service import Stop
+from shared.runtime.service import Stop
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 

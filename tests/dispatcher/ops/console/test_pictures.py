@@ -11,15 +11,15 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
+from browser_sessions import OPS_TOKEN, TOKENS
 from chromium import PHONE_WIDTH, browsing, resize
 from dispatchers import Bench
-from scene import HistoryOfAnHour, play
+from seeded_ledger import HistoryOfAnHour, play
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
-from visitors import OPS_TOKEN, TOKENS
 
-from shared.service import Stop
+from shared.runtime.service import Stop
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 
@@ -35,7 +35,7 @@ async def test_the_pictures_of_the_readme_can_be_taken(
     bench: Bench, dispatching: Dispatching, unused_tcp_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = Path(os.environ.get("PICTURES") or tmp_path)
-    monkeypatch.setattr("dispatcher.ops.opened.QueueHistory", HistoryOfAnHour)
+    monkeypatch.setattr("dispatcher.ops.server.QueueHistory", HistoryOfAnHour)
     fax_id = await play(bench, tmp_path / "media")
     url = f"http://127.0.0.1:{unused_tcp_port}"
     async with dispatching(**TOKENS):

@@ -9,8 +9,8 @@ from urllib.parse import unquote, urlsplit
 import aio_pika
 import msgspec
 import pytest
+from dead_letters import bury, park, quarantine
 from dispatchers import Bench, an_event
-from graveyard import bury, park, quarantine
 from stores import count, take_all
 from waiting import until
 

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from dead_letters import bury
 from dispatchers import Bench, an_event
-from graveyard import bury
 from stores import count, take_all
 from waiting import until
 
@@ -18,7 +18,7 @@ from dispatcher.ops.dead.refusals import NothingMatches, TakenByAnother, Unknown
 from dispatcher.ops.dead.replays import Job, Selection
 from dispatcher.ops.dead.service import DeadLetterService
 from shared.broker import WORK_DELIVERIES
-from shared.service import Stop
+from shared.runtime.service import Stop
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 Opening = Callable[..., AbstractAsyncContextManager[DeadLetterService]]

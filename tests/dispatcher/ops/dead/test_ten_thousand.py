@@ -12,17 +12,17 @@ from typing import Any
 
 import msgspec
 import pytest
+from dead_letters import CAUSES, bury
 from dispatchers import Bench, an_event
-from graveyard import CAUSES, bury
-from outside import outside_application
 from processes import running
 from receiver import Receiver, receiving
+from receiver_process import outside_application
 from stores import count
 from waiting import until
 
 from dispatcher.ops.dead.letters import DeadFilter
 from dispatcher.ops.dead.service import DeadLetterService
-from shared.service import Stop
+from shared.runtime.service import Stop
 
 pytestmark = pytest.mark.alone
 

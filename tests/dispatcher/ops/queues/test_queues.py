@@ -14,15 +14,15 @@ from ledgers import endpoint, take
 from stores import Stores
 from typer.testing import CliRunner
 
+from dispatcher.ledger.pool import open_pool
 from dispatcher.ops.cli import app
 from dispatcher.ops.queues.bodies import Queue, Queues
 from dispatcher.ops.queues.broker import Depth
 from dispatcher.ops.queues.history import QueueHistory
 from dispatcher.ops.queues.reader import QueueReader
 from dispatcher.ops.queues.waiting import read_waiting
-from dispatcher.pool import open_pool
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
-from shared.service import Stop
+from shared.runtime.service import Stop
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 BACKOFF = parse_backoff(DEFAULT_BACKOFF)

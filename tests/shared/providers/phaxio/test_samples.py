@@ -24,11 +24,11 @@ from phaxio_callbacks import (
 )
 
 import shared.providers.common
-import shared.providers.phaxio_errors
+import shared.providers.phaxio.errors
 from shared.callback import Document
 from shared.domain import Direction, EventType, Failure, Media, Phase, Provider
 from shared.errors import Unreadable
-from shared.providers.phaxio import PhaxioAdapter
+from shared.providers.phaxio.adapter import PhaxioAdapter
 from shared.signatures import sign_phaxio
 
 

@@ -24,7 +24,7 @@ from phaxio_callbacks import (
 
 from shared.errors import Malformed, Refused, SignatureInvalid, SignatureMissing, UnsupportedMediaType
 from shared.forms import Form
-from shared.providers.phaxio import PhaxioAdapter
+from shared.providers.phaxio.adapter import PhaxioAdapter
 from shared.signatures import sign_phaxio
 
 

@@ -1,0 +1,1 @@
+"""RabbitMQ and PostgreSQL for a laptop and for the tests."""

@@ -1,0 +1,181 @@
+"""The mail channel: one mail through the relay, judged by the relay's answers.
+
+| what happened | outcome |
+|---|---|
+| the relay took the mail (250 after its content) | told, whatever comes after |
+| it refused recipient or content (4xx, 5xx) | not told: `smtp_550`, … |
+| it was silent from RCPT on until the timeout | not told: `timeout` |
+| it hung up from RCPT on | not told: `reset`. It may have the mail; this must not go on uncounted for ever |
+| it cannot be reached, TLS or login fail, it fails us before RCPT | not tried: our own trouble |
+| it says 421 (not available) or 530 (log in first) at any time | not tried |
+
+A mail that is sent again bears the same Message-ID, by which mail servers and readers know it again.
+"""
+
+import asyncio
+import ssl
+from typing import Final
+
+import aiosmtplib
+
+from dispatcher.channels.base import Attempt
+from dispatcher.channels.mail.address import Mailbox, Relay, address_of
+from dispatcher.channels.mail.content import wants_document
+from dispatcher.channels.mail.relay import Connections, RelayAway, abort
+from dispatcher.channels.mail.render import render
+from dispatcher.channels.outcome import ANSWER_KEPT_BYTES, NotTold, NotTried, Outcome, Told
+from shared.domain import Event
+
+RENDER_IN_THREAD_FROM_BYTES: Final = 256 * 1024
+"""Encoding a document of this size takes about 3 ms; at 10 MB it is 100 ms, which others must not wait for."""
+
+CHUNK_BYTES: Final = 128 * 1024
+"""Of a mail, between others' turns."""
+
+START_INPUT: Final = 354
+ACCEPTED: Final = 250
+MESSAGE_TOO_LARGE: Final = 552
+RELAYS_OWN_TROUBLE: Final = frozenset({421, 530})
+"""Service not available; authentication required."""
+
+
+class MailChannel:
+    """Sends mails through one relay. One for each process.
+
+    Args:
+        tls_context: For tests; absent: the system's authorities.
+    """
+
+    def __init__(self, relay: Relay, mail_from: Mailbox, tls_context: ssl.SSLContext | None = None) -> None:
+        self._mail_from = mail_from
+        self._connections = Connections(relay, mail_from.domain, tls_context)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._connections.close()
+
+    def wants_document(self, event: Event, format_name: str) -> bool:  # noqa: ARG002 - a mail has no webhook format
+        """Received faxes carry their document."""
+        return wants_document(event)
+
+    async def attempt(self, attempt: Attempt) -> Outcome:
+        """Render and send; never raises but for cancellation."""
+        deadline = asyncio.get_running_loop().time() + attempt.timeout_seconds
+        try:
+            recipient = address_of(attempt.url)
+        except ValueError:
+            return NotTold(error="bad_address", url=attempt.url)
+        for fresh in (False, True):
+            try:
+                async with self._connections.taken(deadline, fresh=fresh) as (connection, was_kept):
+                    outcome = await self._send(connection, attempt, recipient, deadline)
+            except RelayAway as away:
+                return NotTried(error=away.code)
+            # A kept connection may be refused what a new one is not: so many mails each, so many minutes.
+            if not (was_kept and isinstance(outcome, NotTried)):
+                break
+        return outcome
+
+    async def _send(self, connection: aiosmtplib.SMTP, attempt: Attempt, recipient: str, deadline: float) -> Outcome:
+        message = await self._rendered(attempt, connection)
+        seconds_left = deadline - asyncio.get_running_loop().time()
+        conversation = asyncio.create_task(
+            _converse(connection, self._mail_from.address, recipient, message, attempt.url)
+        )
+        try:
+            await asyncio.wait({conversation}, timeout=seconds_left)
+            if conversation.done():
+                return conversation.result()
+            # Not cancelled: that could swallow a 250 that has just come. Without its connection it ends at once, with
+            # the answer if there was one.
+            abort(connection)
+            outcome = await conversation
+        finally:
+            conversation.cancel()
+        match outcome:
+            case NotTold(error="reset"):
+                return NotTold(error="timeout", url=attempt.url)
+            case NotTried(error="smtp_disconnected"):
+                return NotTried(error="smtp_timeout")
+            case _:
+                return outcome
+
+    async def _rendered(self, attempt: Attempt, connection: aiosmtplib.SMTP) -> bytes:
+        """Return the mail; without the document if the relay says that it is too large."""
+        if attempt.document is None or len(attempt.document) < RENDER_IN_THREAD_FROM_BYTES:
+            message = render(attempt, self._mail_from)
+        else:
+            message = await asyncio.to_thread(render, attempt, self._mail_from)
+        limit = connection.esmtp_extensions.get("size", "")
+        if attempt.document is not None and limit.isdigit() and 0 < int(limit) < len(message):
+            return render(attempt, self._mail_from, with_document=False)
+        return message
+
+
+class NoMailChannel:
+    """Stands where SMTP_URL is not set: mails wait, uncounted, until it is."""
+
+    def wants_document(self, event: Event, format_name: str) -> bool:  # noqa: ARG002 - the shape of a channel
+        """Nothing is sent."""
+        return False
+
+    async def attempt(self, attempt: Attempt) -> Outcome:  # noqa: ARG002 - the shape of a channel
+        """Try nothing."""
+        return NotTried(error="smtp_not_configured")
+
+
+async def _converse(connection: aiosmtplib.SMTP, sender: str, recipient: str, message: bytes, url: str) -> Outcome:
+    """Hand one mail over."""
+    options = [f"SIZE={len(message)}"] if connection.supports_extension("size") else []
+    try:
+        await connection.mail(sender, options=options)
+    except aiosmtplib.SMTPResponseException as error:
+        return _refused(error, url) if error.code == MESSAGE_TOO_LARGE else NotTried(error=f"smtp_{error.code}")
+    except (aiosmtplib.SMTPException, OSError):
+        return NotTried(error="smtp_disconnected")
+    # From here on it is this mail that fails, unless the relay says that it is itself.
+    try:
+        await connection.rcpt(recipient)
+        answer = await _content_sent(connection, message)
+    except aiosmtplib.SMTPResponseException as error:
+        return NotTried(error=f"smtp_{error.code}") if error.code in RELAYS_OWN_TROUBLE else _refused(error, url)
+    except (aiosmtplib.SMTPException, OSError):
+        return NotTold(error="reset", url=url)
+    return Told(url=url, answer=_kept(answer.code, answer.message))
+
+
+async def _content_sent(connection: aiosmtplib.SMTP, message: bytes) -> aiosmtplib.SMTPResponse:
+    """Send the content and return the answer to it.
+
+    Not by the library's `data`: its search for line ends, which ours all are, holds the loop for 300 ms at 14 MB.
+    """
+    response = await connection.execute_command(b"DATA")
+    if response.code != START_INPUT:
+        raise aiosmtplib.SMTPDataError(response.code, response.message)
+    protocol = connection.protocol
+    if protocol is None:
+        raise aiosmtplib.SMTPServerDisconnected("the relay hung up")
+    content = message.replace(b"\r\n.", b"\r\n..") + b".\r\n"
+    answering = asyncio.create_task(protocol.read_response())
+    try:
+        await asyncio.sleep(0)  # an answer that nobody waits for yet would be dropped
+        for start in range(0, len(content), CHUNK_BYTES):
+            if answering.done():  # refused, or gone, before it has heard all
+                abort(connection)
+                break
+            protocol.write(content[start : start + CHUNK_BYTES])
+            await asyncio.sleep(0)  # others' turn
+        response = await answering
+    finally:
+        answering.cancel()
+    if response.code != ACCEPTED:
+        raise aiosmtplib.SMTPDataError(response.code, response.message)
+    return response
+
+
+def _refused(error: aiosmtplib.SMTPResponseException, url: str) -> NotTold:
+    return NotTold(error=f"smtp_{error.code}", url=url, answer=_kept(error.code, error.message))
+
+
+def _kept(code: int, message: str) -> bytes:
+    return f"{code} {message}".encode("utf-8", "replace")[:ANSWER_KEPT_BYTES]

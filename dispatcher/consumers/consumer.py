@@ -1,0 +1,220 @@
+"""A connection that consumes one queue in batches: acked when they are handled, left to others while we are cut off."""
+
+import asyncio
+import itertools
+import random
+import time
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, Final, Protocol
+
+import aiormq
+
+from dispatcher.delivery.deliverer import Deliverer
+from shared.amqp.channel import Channel, Delivered, keep_connected
+from shared.errors import FaxhookError
+from shared.log import get_logger
+from shared.runtime.watchdog import Look
+
+ANEW_SECONDS: Final = 60.0
+"""A consumer that was pushed nothing for so long registers anew, over another channel.
+
+A quorum queue that is deleted and declared again within about 0.1 s keeps its consumers without telling them, and gives
+them messages of which none ever arrives, however many there are (RabbitMQ 3.10): neither we nor the broker would
+notice. It gives those to others as soon as the old channel is closed.
+"""
+
+
+class CutOff(FaxhookError):
+    """The ledger has been away for so long that the messages are better off with another dispatcher."""
+
+    code = "cut_off"
+
+
+class Handler(Protocol):
+    """What is done with a batch; returns when every message of it may be acked."""
+
+    @property
+    def tries(self) -> int:
+        """Counts up whenever something is tried."""
+
+    async def ready(self) -> None:
+        """Wait until it makes sense to take messages."""
+
+    async def unready(self) -> None:
+        """Wait until it makes sense no more."""
+
+    async def __call__(self, batch: Sequence[Delivered]) -> None:
+        """Do it; nothing of the batch is acked if it raises. `CutOff` waits for `ready`, all else ends the process."""
+
+
+class Consumer:
+    """Consumes one queue in batches over a connection of its own."""
+
+    def __init__(
+        self, amqp_url: str, queue: str, handler: Handler, *, prefetch: int, batch: int, deliverer: Deliverer
+    ) -> None:
+        self._amqp_url = amqp_url
+        self.queue = queue
+        self._handler = handler
+        self._prefetch = prefetch
+        self._batch = batch
+        self._deliverer = deliverer
+        self._stopping = asyncio.Event()
+        self._channel: Channel | None = None
+        self._in_hand = 0
+        self._handled = 0
+        self._wants_connection = False
+        self._connects = 0
+        self._idle_since: float | None = None
+
+    @property
+    def is_consuming(self) -> bool:
+        """Does the broker push us messages?"""
+        return self._channel is not None and self._channel.is_open
+
+    def unhandled(self) -> Look:
+        """Return for the watchdog what was pushed and is not acked, and what was done; nothing while there is no room.
+
+        What takes the room is watched where it is.
+        """
+        received = len(self._channel.received) if self._channel is not None and self._deliverer.has_room else 0
+        return self._in_hand + received, (self._handled, self._handler.tries)
+
+    def connecting(self) -> Look:
+        """Return for the watchdog if a connection is wanted, and how often it was tried."""
+        return int(self._wants_connection and not self.is_consuming), self._connects
+
+    @property
+    def idle_seconds(self) -> float:
+        """For how long there has been room here and no message there; 0 while there is work, or no connection."""
+        return 0.0 if self._idle_since is None else time.monotonic() - self._idle_since
+
+    async def run(self) -> None:
+        """Consume until `stop`, connecting anew as often as needed."""
+        while await self._unless_stopping(self._handler.ready()):
+            self._wants_connection = True
+            try:
+                await keep_connected(self._amqp_url, f"dispatcher {self.queue}", self._use, self._tried)
+            except CutOff as error:
+                get_logger().warning("consumer.paused", queue=self.queue, reason=error.code)
+            finally:
+                self._wants_connection = False
+
+    def stop(self) -> None:
+        """End `run` after the batch in hand; what was pushed and not begun goes back to the queue."""
+        self._stopping.set()
+
+    def _tried(self) -> None:
+        self._connects += 1
+
+    async def _use(self, connection: aiormq.Connection) -> None:
+        numbers = itertools.cycle((1, 2))
+        try:
+            while True:
+                channel = await Channel.open(connection, number=next(numbers), prefetch=self._prefetch)
+                await channel.consume(self.queue)
+                before, self._channel = self._channel, channel
+                if before is not None:
+                    await before.leave()
+                if not await self._consume(channel):
+                    break
+        finally:
+            self._channel = None
+        await channel.close()
+
+    async def _consume(self, channel: Channel) -> bool:
+        """Handle what is pushed; True once another channel should be tried, False if we are to stop."""
+        asking = asyncio.create_task(channel.keep_asking())
+        asking.add_done_callback(lambda done: done.cancelled() or done.exception())  # the channel knows it, too
+        try:
+            while await self._unless_stopping(self._some(channel)):
+                if not channel.received:
+                    return True
+                await self._handle(channel, channel.take(self._batch))
+            return False
+        finally:
+            asking.cancel()
+
+    async def _handle(self, channel: Channel, batch: list[Delivered]) -> None:
+        self._in_hand = len(batch)
+        try:
+            for group in groups(batch):
+                await self._handler(group)
+                if len(group) == len(batch):
+                    channel.ack(batch[-1].tag, multiple=True)
+                else:
+                    for message in group:
+                        channel.ack(message.tag)
+                self._in_hand -= len(group)
+                self._handled += 1
+        finally:
+            self._in_hand = 0
+
+    async def _unless_stopping(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Do *work*; False if we are to stop, as soon as that is known."""
+        stopping, working = asyncio.ensure_future(self._stopping.wait()), asyncio.ensure_future(work)
+        try:
+            await asyncio.wait({stopping, working}, return_when=asyncio.FIRST_COMPLETED)
+            if self._stopping.is_set():
+                return False
+            await working
+            return True
+        finally:
+            stopping.cancel()
+            working.cancel()
+
+    async def _some(self, channel: Channel) -> None:
+        """Wait for room and for a message, or for long enough.
+
+        Raises:
+            CutOff: It makes no sense to wait any longer.
+            ConnectionLost: The channel is gone, and with it what came over it.
+        """
+        if channel.received and self._deliverer.has_room and channel.is_open:
+            return
+        unready = asyncio.ensure_future(self._handler.unready())
+        waiting = asyncio.ensure_future(self._room_and_message(channel))
+        try:
+            await asyncio.wait({unready, waiting, channel.closed}, return_when=asyncio.FIRST_COMPLETED)
+            if channel.closed.done():
+                channel.closed.result()
+            if not waiting.done():
+                raise CutOff("the ledger is away")
+        finally:
+            unready.cancel()
+            waiting.cancel()
+
+    async def _room_and_message(self, channel: Channel) -> None:
+        await self._deliverer.room()
+        self._idle_since = time.monotonic()
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ANEW_SECONDS):
+                    await channel.wait()
+        finally:
+            self._idle_since = None
+
+
+SUSPECT_FROM: Final = 3
+"""Deliveries of one message without an ack. A restart or two happen to everybody."""
+
+
+def groups(batch: Sequence[Delivered]) -> list[list[Delivered]]:
+    """Return *batch* in the parts to be handled one after the other.
+
+    A message that kills the process takes with it, each time, all that was pushed along with it, and the broker gives
+    up on every one of them after the same number of times. So what has come often comes last and alone, in an order
+    that differs each time: the innocent get away one after the other.
+    """
+    suspects = [[each] for each in batch if _is_suspect(each)]
+    if not suspects:
+        return [list(batch)]
+    random.shuffle(suspects)
+    others = [each for each in batch if not _is_suspect(each)]
+    return [others, *suspects] if others else suspects
+
+
+def _is_suspect(message: Delivered) -> bool:
+    count = message.headers.get("x-delivery-count", 0)
+    return isinstance(count, int) and count >= SUSPECT_FROM

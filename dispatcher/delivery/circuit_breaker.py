@@ -1,0 +1,63 @@
+"""Circuits: an endpoint that keeps timing out is left alone, but for one probe at a time. Pure but for the clock given.
+
+A closed circuit lets everything through. After `TIMEOUTS_TO_OPEN` timeouts without an answer in between it opens: what
+is owed is deferred, not counted, for waits that grow; one delivery at a time goes through as a probe, which counts. Any
+answer at all, a refusal too, closes it: only an endpoint that holds our places for its whole timeout is kept out.
+"""
+
+from typing import Final
+
+import msgspec
+
+from dispatcher.channels.outcome import NotTold, Outcome, Told
+from shared.backoff import DEFER_WAITS_SECONDS
+
+TIMEOUTS_TO_OPEN: Final = 5
+"""In a row. Fewer would open on a receiver's restart; more would let its lane hang for minutes."""
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """Leave to make an attempt; to be handed back with its outcome."""
+
+    is_probe: bool
+
+
+class Circuit:
+    """One endpoint's, in one process."""
+
+    def __init__(self) -> None:
+        self._timeouts = 0
+        self._probing = False
+        self._next_probe_at = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Is the endpoint left alone now?"""
+        return self._timeouts >= TIMEOUTS_TO_OPEN
+
+    @property
+    def wait_seconds(self) -> float:
+        """How long to defer what comes while it is open: growing with every probe that timed out, to 15 minutes."""
+        failed_probes = max(0, self._timeouts - TIMEOUTS_TO_OPEN)
+        return DEFER_WAITS_SECONDS[min(failed_probes, len(DEFER_WAITS_SECONDS) - 1)]
+
+    def admit(self, now: float) -> Admitted | None:
+        """Let a delivery be attempted at *now* (monotonic seconds), as the probe if the circuit is open; or not."""
+        if not self.is_open:
+            return Admitted(is_probe=False)
+        if self._probing or now < self._next_probe_at:
+            return None
+        self._probing = True
+        return Admitted(is_probe=True)
+
+    def report(self, admitted: Admitted, outcome: Outcome, now: float) -> None:
+        """Take the outcome of an attempt that was admitted, maybe before the circuit opened."""
+        if admitted.is_probe:
+            self._probing = False
+        if isinstance(outcome, NotTold) and outcome.error == "timeout":
+            # What was under way when it opened says nothing new: only a probe makes the waits grow.
+            if admitted.is_probe or not self.is_open:
+                self._timeouts += 1
+                self._next_probe_at = now + self.wait_seconds
+        elif isinstance(outcome, Told | NotTold):
+            self._timeouts = 0

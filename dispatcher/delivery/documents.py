@@ -1,0 +1,201 @@
+"""The documents of events: stored ones, and those that a provider only names by URL, which are fetched and kept.
+
+| the event's media | then |
+|---|---|
+| is stored | read from the media store; a store that is away is our own trouble |
+| has only a URL, attempt 1 | fetched, kept, written into the ledger: retries and other endpoints use the copy |
+| has only a URL, a later attempt, nothing kept yet | fetched if the URL may still live |
+| has only a URL, and the fetch failed | the event goes out with the URL alone |
+| has only a URL, and our proxy is away | our own trouble: the attempt waits |
+| was fetched, but the store or the ledger is away | sent all the same; a retry fetches again, or goes without |
+
+The URL bears the provider's credentials: it never reaches a log, and none of ours are sent to it.
+"""
+
+import asyncio
+import re
+import time
+from collections import OrderedDict
+from datetime import UTC, datetime
+from typing import Final
+
+import aiohttp
+import msgspec
+
+from dispatcher.egress.client import FAILURES, WayOut, error_code, public_url
+from dispatcher.ledger import deliveries as ledger
+from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
+from shared.domain import Event, Media
+from shared.log import get_logger
+from shared.media import MediaStore, MediaUnavailable
+
+MOST_BYTES: Final = 32 * 1024 * 1024
+"""As many as a callback may bring along (MAX_BODY_BYTES)."""
+
+FETCH_SECONDS: Final = 20.0
+"""For one fetch, waiting for its turn included."""
+
+LOOK_SECONDS: Final = 3.0
+KEEP_SECONDS: Final = 7.0
+LEASE_SECONDS: Final = LOOK_SECONDS + FETCH_SECONDS + KEEP_SECONDS
+"""So much longer is a lease that may need a fetch."""
+
+URL_LIVES_SECONDS: Final = 600.0
+"""Of a Telnyx URL, from the event on. The first attempt tries it however late it comes; later ones do not."""
+
+MOST_AT_ONCE: Final = 8
+"""Fetches under way: 8 of 32 MiB each bound the memory that they take."""
+
+MOST_FAILURES: Final = 10_000
+"""Failed fetches that are remembered, so that the other endpoints of an event do not wait for the same again."""
+
+_OK: Final = 200
+_CONTENT_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}/[a-z0-9][a-z0-9.+-]{0,60}")
+_UNTOLD: Final = frozenset({"", "application/octet-stream", "binary/octet-stream", "application/x-download"})
+_MARKS: Final = ((b"%PDF-", "application/pdf"), (b"II*\0", "image/tiff"), (b"MM\0*", "image/tiff"))
+
+
+class NotFetched(Exception):
+    """The document did not come; *code* says why."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Documents:
+    """Gives each event its document. One for each process: endpoints of one event share one fetch."""
+
+    def __init__(self, pool: Pool, store: MediaStore, way_out: WayOut) -> None:
+        self._pool = pool
+        self._store = store
+        self._way_out = way_out
+        self._turns = asyncio.Semaphore(MOST_AT_ONCE)
+        self._under_way: dict[str, asyncio.Task[tuple[Media, bytes] | None]] = {}
+        self._failed_at: OrderedDict[str, int] = OrderedDict()
+        self._log = get_logger()
+
+    async def of(self, event: Event, attempt: int) -> tuple[Event, bytes | None]:
+        """Return *event*'s document, and the event that says where it is kept; None if it goes out without.
+
+        Raises:
+            MediaUnavailable: It is stored, and the store did not give it.
+            ProxyAway: It cannot be fetched now, by our own trouble.
+        """
+        if event.media is None:
+            return event, None
+        if event.media.key is not None:
+            return event, await self._store.get(event.media)
+        found = await self._shared(event, attempt)
+        if found is None:
+            return event, None
+        media, content = found
+        return msgspec.structs.replace(event, media=media), content
+
+    async def _shared(self, event: Event, attempt: int) -> tuple[Media, bytes] | None:
+        """Take part in the fetch that is under way, or begin one."""
+        task = self._under_way.get(event.id)
+        if task is None:
+            task = asyncio.create_task(self._find(event, attempt))
+            self._under_way[event.id] = task
+            task.add_done_callback(lambda _: self._under_way.pop(event.id, None))
+        return await asyncio.shield(task)  # one that gives up waiting takes nothing from the others
+
+    async def _find(self, event: Event, attempt: int) -> tuple[Media, bytes] | None:
+        """Return the copy that somebody kept, or fetch it."""
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                kept = await ledger.media_of(self._pool, event.id)
+        except (*LEDGER_AWAY, *LEDGER_BUSY):
+            kept = None  # fetched once too often rather than not at all
+        if kept is not None:
+            return kept, await self._store.get(kept)
+        if attempt <= self._failed_at.get(event.id, 0):
+            return None
+        age = datetime.now(UTC) - event.received_at
+        if attempt > 1 and age.total_seconds() > URL_LIVES_SECONDS:
+            return None
+        return await self._fetch_and_keep(event, attempt)
+
+    async def _fetch_and_keep(self, event: Event, attempt: int) -> tuple[Media, bytes] | None:
+        assert event.media is not None
+        assert event.media.url is not None
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(FETCH_SECONDS), self._turns:
+                content, content_type = await self._fetch(event.media.url)
+        except (TimeoutError, NotFetched) as error:
+            code = "timeout" if isinstance(error, TimeoutError) else error.code
+            self._remember_failure(event.id, attempt)
+            self._log.warning("media.missing", event_id=event.id, attempt=attempt, reason=code)
+            return None
+        media = await self._keep(event.id, content, content_type, event.media.url)
+        seconds = round(time.perf_counter() - started, 6)
+        self._log.info("media.fetched", event_id=event.id, bytes=len(content), seconds=seconds)
+        return media, content
+
+    async def _fetch(self, url: str) -> tuple[bytes, str]:
+        """Return content and its type.
+
+        Raises:
+            NotFetched: Anything but a complete document within the bounds.
+        """
+        headers = {"Accept-Encoding": "identity"}
+        try:
+            async with self._way_out.request("GET", public_url(url), headers) as response:
+                content = await _read(response)
+                return content, _content_type(response.headers.get("Content-Type", ""), content)
+        except FAILURES as error:
+            raise NotFetched(error_code(error)) from None  # its text may hold the URL
+
+    async def _keep(self, event_id: str, content: bytes, content_type: str, url: str) -> Media:
+        """Keep it for retries and other endpoints, as well as can be."""
+        try:
+            async with asyncio.timeout(KEEP_SECONDS):
+                stored = await self._store.put(content, content_type, KEEP_SECONDS)
+                media = msgspec.structs.replace(stored, url=url)
+                await ledger.keep_media(self._pool, event_id, media)
+                return media
+        except (MediaUnavailable, *LEDGER_AWAY, *LEDGER_BUSY) as error:
+            self._log.warning("media.unkept", event_id=event_id, reason=type(error).__name__)
+            return Media(url=url, bytes=len(content), content_type=content_type)
+
+    def _remember_failure(self, event_id: str, attempt: int) -> None:
+        self._failed_at[event_id] = attempt
+        self._failed_at.move_to_end(event_id)
+        if len(self._failed_at) > MOST_FAILURES:
+            self._failed_at.popitem(last=False)
+
+
+def may_need_fetch(event: Event) -> bool:
+    """Has the provider only named the document?"""
+    return event.media is not None and event.media.key is None
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    if response.status != _OK:
+        raise NotFetched(f"http_{response.status}")
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise NotFetched("bad_answer")
+    if (response.content_length or 0) > MOST_BYTES:
+        raise NotFetched("too_large")
+    content = bytearray()
+    async for chunk in response.content.iter_any():
+        content += chunk
+        if len(content) > MOST_BYTES:
+            raise NotFetched("too_large")
+    if not content:
+        raise NotFetched("empty")
+    return bytes(content)
+
+
+def _content_type(header: str, content: bytes) -> str:
+    """Return the type that the answer names, without parameters; where it names none, what the content begins with.
+
+    >>> _content_type("Application/PDF; charset=binary", b""), _content_type("binary/octet-stream", b"%PDF-1.7")
+    ('application/pdf', 'application/pdf')
+    """
+    named = header.partition(";")[0].strip().lower()
+    if named not in _UNTOLD and _CONTENT_TYPE.fullmatch(named):
+        return named
+    return next((kind for mark, kind in _MARKS if content.startswith(mark)), "application/octet-stream")

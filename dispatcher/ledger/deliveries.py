@@ -1,0 +1,277 @@
+"""Deliveries in the ledger: claimed, recorded, given back; one function for each statement.
+
+All writes come in batches (`unnest`) with sorted keys, because two batches with the same keys in opposite order
+deadlock. Nothing here decides anything: what is owed, overtaken, told or dead is said by pure functions.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, Literal
+from uuid import UUID
+
+import msgspec
+
+from dispatcher.ledger.endpoints import COLUMNS, EndpointStore
+from dispatcher.ledger.pool import Pool
+from dispatcher.policy.routing import Endpoint
+from shared.domain import Event, Media, decode_event
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery that this process may attempt now, until its lease ends.
+
+    Attributes:
+        attempt: The number of the attempt to make, from 1.
+        spent: Attempts before the last replay, which spend none of the budget.
+        owed_since: Its last replay, else when it came to be owed.
+        is_removed: The endpoint was removed after the delivery was owed.
+        is_gone: The endpoint is disabled because it answered 410.
+        lease_until: By the ledger's clock; whoever renews or releases the lease must name it.
+        overdue_seconds: How long after its due time the claim came; below 0 for what was put back early.
+    """
+
+    delivery_id: UUID
+    event: Event
+    endpoint: Endpoint
+    is_removed: bool
+    is_gone: bool
+    attempt: int
+    spent: int
+    owed_since: datetime
+    lease_until: datetime
+    overdue_seconds: float
+    fax_rank: int
+
+
+class BrokenClaim(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery that was leased like others, but whose row our own code could not read: *error* says why."""
+
+    delivery_id: UUID
+    event_id: str
+    endpoint_id: UUID
+    attempt: int
+    lease_until: datetime
+    error: Exception
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an attempt, and of its delivery.
+
+    Attributes:
+        state: Of the delivery afterwards.
+        wait_seconds: Until the next attempt is due, for `retrying`.
+        answer: The first 2 KiB of what the application answered.
+    """
+
+    delivery_id: UUID
+    attempt: int
+    state: Literal["told", "retrying", "dead", "skipped"]
+    reason: str | None = None
+    wait_seconds: float = 0.0
+    started_at: datetime | None = None
+    seconds: float = 0.0
+    outcome: str = ""
+    url: str | None = None
+    http_status: int | None = None
+    error: str | None = None
+    answer: bytes = b""
+
+
+CLAIM: Final = f"""
+WITH wanted AS (
+    SELECT d.id
+    FROM deliveries d
+    JOIN unnest($1::uuid[], $2::integer[]) AS message (id, attempt) ON message.id = d.id
+    WHERE d.state IN ('pending', 'retrying')
+      AND d.attempts = message.attempt - 1
+      AND (d.lease_until IS NULL OR d.lease_until < now())
+    ORDER BY d.id
+    FOR UPDATE OF d
+)
+UPDATE deliveries d
+SET lease_until = now() + make_interval(secs => 2 * endpoints.timeout_seconds + $3)
+FROM wanted, endpoints, events, faxes
+WHERE d.id = wanted.id
+  AND endpoints.id = d.endpoint_id
+  AND events.id = d.event_id AND events.body IS NOT NULL
+  AND faxes.provider = events.provider AND faxes.fax_id = events.fax_id
+RETURNING d.id, d.event_id, d.attempts, d.budget_from, coalesce(d.replayed_at, d.created_at) AS owed_since,
+          d.lease_until, extract(epoch FROM now() - d.due_at)::float8 AS overdue_seconds, events.body, faxes.rank,
+          {COLUMNS}
+"""  # noqa: S608 - the inserted text is a constant
+
+
+async def claim(
+    pool: Pool, store: EndpointStore, wanted: Sequence[tuple[UUID, int]], margin_seconds: float
+) -> list[Claim | BrokenClaim]:
+    """Lease the deliveries of *wanted* (id, attempt) that may be attempted now; the others are stale or taken."""
+    pairs = sorted(set(wanted))
+    rows = await pool.fetch(CLAIM, [pair[0] for pair in pairs], [pair[1] for pair in pairs], margin_seconds)
+    return [_claim_of(row, store) for row in rows]
+
+
+def _claim_of(row: Any, store: EndpointStore) -> Claim | BrokenClaim:
+    try:
+        return Claim(
+            delivery_id=row["id"],
+            event=decode_event(row["body"]),
+            endpoint=store.from_row(row),
+            is_removed=row["removed_at"] is not None,
+            is_gone=row["is_gone"],
+            owed_since=row["owed_since"],
+            attempt=row["attempts"] + 1,
+            spent=row["budget_from"],
+            lease_until=row["lease_until"],
+            overdue_seconds=row["overdue_seconds"],
+            fax_rank=row["rank"],
+        )
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the other rows
+        return BrokenClaim(
+            delivery_id=row["id"],
+            event_id=row["event_id"],
+            endpoint_id=row["endpoint_id"],
+            attempt=row["attempts"] + 1,
+            lease_until=row["lease_until"],
+            error=error,
+        )
+
+
+EARLY: Final = """
+SELECT d.id, message.attempt
+FROM deliveries d
+JOIN unnest($1::uuid[], $2::integer[]) AS message (id, attempt) ON message.id = d.id
+JOIN events ON events.id = d.event_id AND events.body IS NOT NULL
+WHERE d.state IN ('pending', 'retrying')
+  AND CASE WHEN d.lease_until >= now() THEN d.attempts < message.attempt - 1 ELSE d.attempts = message.attempt - 1 END
+"""
+
+
+async def early(pool: Pool, wanted: Sequence[tuple[UUID, int]]) -> set[tuple[UUID, int]]:
+    """Return which of *wanted* (id, attempt), none of them claimed just now, are too early rather than stale.
+
+    The attempt before is held, and its record is yet to be written; or it was when the claim looked, and is no more.
+    """
+    rows = await pool.fetch(EARLY, [pair[0] for pair in wanted], [pair[1] for pair in wanted])
+    return {(row["id"], row["attempt"]) for row in rows}
+
+
+MEDIA_OF: Final = "SELECT media FROM events WHERE id = $1"
+
+
+async def media_of(pool: Pool, event_id: str) -> Media | None:
+    """Return where an event's document is kept that its provider only named by URL; None if it is not."""
+    media = await pool.fetchval(MEDIA_OF, event_id)
+    return None if media is None else _decode_media(media)
+
+
+KEEP_MEDIA: Final = "UPDATE events SET media = $2 WHERE id = $1 AND media IS NULL"
+
+
+async def keep_media(pool: Pool, event_id: str, media: Media) -> None:
+    """Write down where it is kept. The first one to do so wins; who comes later has kept the same, or a copy."""
+    await pool.execute(KEEP_MEDIA, event_id, msgspec.json.encode(media).decode())
+
+
+_decode_media: Final = msgspec.json.Decoder(Media).decode
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """A lease that this process believes to hold; `seconds` until it shall end, or until due after its release."""
+
+    delivery_id: UUID
+    until: datetime
+    seconds: float
+
+
+RENEW: Final = """
+UPDATE deliveries d SET lease_until = now() + make_interval(secs => batch.seconds)
+FROM unnest($1::uuid[], $2::timestamptz[], $3::float8[]) AS batch (id, lease_until, seconds)
+WHERE d.id = batch.id AND d.lease_until = batch.lease_until AND d.state IN ('pending', 'retrying')
+RETURNING d.id, d.lease_until
+"""
+
+
+async def renew(pool: Pool, leases: Sequence[Lease]) -> dict[UUID, datetime]:
+    """Prolong leases; return when each ends now. One that is missing is no longer ours, and must not be attempted."""
+    rows = await pool.fetch(RENEW, *_columns(leases))
+    return {row["id"]: row["lease_until"] for row in rows}
+
+
+RELEASE: Final = """
+UPDATE deliveries d SET lease_until = NULL, due_at = now() + make_interval(secs => batch.seconds)
+FROM unnest($1::uuid[], $2::timestamptz[], $3::float8[]) AS batch (id, lease_until, seconds)
+WHERE d.id = batch.id AND d.lease_until = batch.lease_until AND d.state IN ('pending', 'retrying')
+RETURNING d.id
+"""
+
+
+async def release(pool: Pool, leases: Sequence[Lease]) -> frozenset[UUID]:
+    """Give leases back without an attempt, due after their seconds; return those that were ours to give."""
+    return frozenset(row["id"] for row in await pool.fetch(RELEASE, *_columns(leases)))
+
+
+CRASHED: Final = """
+UPDATE deliveries SET crashes = crashes + 1, crash_place = $3
+WHERE id = $1 AND lease_until = $2 AND state IN ('pending', 'retrying')
+RETURNING crashes
+"""
+
+
+async def crashed(pool: Pool, delivery_id: UUID, lease_until: datetime, place: str) -> int | None:
+    """Count that a delivery broke our code at *place*; return how often it has, None if the lease is no longer ours."""
+    crashes: int | None = await pool.fetchval(CRASHED, delivery_id, lease_until, place)
+    return crashes
+
+
+def _columns(leases: Sequence[Lease]) -> tuple[list[UUID], list[datetime], list[float]]:
+    ordered = sorted(leases, key=lambda lease: lease.delivery_id)
+    return [each.delivery_id for each in ordered], [each.until for each in ordered], [each.seconds for each in ordered]
+
+
+RECORD: Final = """
+WITH batch AS (
+    SELECT * FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::float8[], $6::timestamptz[],
+                         $7::float8[], $8::text[], $9::text[], $10::integer[], $11::text[], $12::bytea[])
+    AS batch (id, attempt, state, reason, wait_seconds, started_at, seconds, outcome, url, http_status, error, answer)
+), tried AS (
+    INSERT INTO attempts (delivery_id, number, started_at, seconds, outcome, url, http_status, error, answer)
+    SELECT id, attempt, started_at, seconds, outcome, url, http_status, error, answer
+    FROM batch WHERE started_at IS NOT NULL ORDER BY id, attempt
+    ON CONFLICT ON CONSTRAINT attempts_key DO NOTHING
+)
+UPDATE deliveries d
+SET state       = batch.state,
+    reason      = batch.reason,
+    attempts    = CASE WHEN batch.started_at IS NULL THEN d.attempts ELSE greatest(d.attempts, batch.attempt) END,
+    due_at      = now() + make_interval(secs => batch.wait_seconds),
+    lease_until = NULL,
+    sweeps      = 0,
+    crashes     = 0,
+    settled_at  = CASE WHEN batch.state = 'retrying' THEN NULL ELSE now() END
+FROM batch
+WHERE d.id = batch.id
+  AND (d.state IN ('pending', 'retrying') AND d.attempts = batch.attempt - 1
+       -- An application that was told stays told, even if another process took the lease over meanwhile.
+       OR batch.state = 'told' AND d.state <> 'told')
+"""
+
+
+async def record(pool: Pool, records: Sequence[Record]) -> None:
+    """Write what became of attempts. Writing the same twice is writing it once."""
+    latest = {(each.delivery_id, each.attempt): each for each in records}
+    batch = [latest[key] for key in sorted(latest)]
+    await pool.execute(
+        RECORD,
+        [each.delivery_id for each in batch],
+        [each.attempt for each in batch],
+        [each.state for each in batch],
+        [each.reason for each in batch],
+        [each.wait_seconds for each in batch],
+        [each.started_at for each in batch],
+        [each.seconds for each in batch],
+        [each.outcome for each in batch],
+        [each.url for each in batch],
+        [each.http_status for each in batch],
+        [each.error for each in batch],
+        [each.answer for each in batch],
+    )

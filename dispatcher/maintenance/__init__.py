@@ -1,0 +1,1 @@
+"""What runs beside delivery, one dispatcher at a time: sweeping, sampling, pruning."""

@@ -1,0 +1,199 @@
+"""Prunes what is old: payloads, attempts, documents. In small steps, one dispatcher at a time, never in anybody's way.
+
+| | kept |
+|---|---|
+| payloads of events, attempts with the answers | `RETENTION_DAYS` after the last of the event was settled |
+| rows of events, deliveries, faxes | for ever, without their payload. A provider may repeat an event at any time, and a dead letter be replayed after years: whatever their age, the id must say that it is known, and the pair of event and endpoint that it was told. Some hundred bytes each |
+| what is owed or dead, with all that belongs to it | until it is told, or a person decides |
+| jobs of replays and discards, with their items | `RETENTION_DAYS` after they were finished |
+| answers to commands, with the tokens in them | ten minutes |
+| audit | for ever |
+| documents | until no payload names them, see below |
+
+**Documents** are stored by their content, so several events may name the same one; and messages of which the ledger
+knows nothing may name it too: callbacks and events that were parked, events that were not yet taken in. One is deleted
+only if all of this holds, and is kept otherwise:
+
+* a payload that named it was pruned. Nothing that no event of the ledger named is ever touched: quarantined bodies;
+* it was not stored anew since the limit. Whoever brings a document stores it, even if it is there, so every event that
+  names it was received before the limit, and every payload received before the limit was looked at in the same pass;
+* none of those that stay names it;
+* `work.events`, `dead.events` and `dead.callbacks` are empty, before the pass and after it.
+
+What remains is a fax whose document is byte for byte one of weeks ago and arrives within the milliseconds between the
+look and the deletion. A lock across processes that share no database could close that; the ingress has none, on purpose.
+"""  # noqa: E501 - a table
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Protocol
+
+import aio_pika
+import msgspec
+
+from dispatcher.ledger import pruning as prunable
+from dispatcher.ledger.locks import Lock
+from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
+from shared.broker import WORK_EVENTS
+from shared.log import get_logger
+from shared.media import MediaUnavailable
+
+LOOK_EVERY_SECONDS: Final = 60.0
+PRUNE_EVERY_SECONDS: Final = 3600.0
+
+EVENTS_PER_STEP: Final = 200
+ATTEMPTS_PER_STEP: Final = 1_000
+DOCUMENTS_PER_STEP: Final = 100
+ITEMS_PER_STEP: Final = 1_000
+PAUSE_SECONDS: Final = 0.05
+"""Between two steps at least; at most half of the time is spent in them."""
+
+SKEW: Final = timedelta(days=1)
+"""The clocks of ingress, ledger and media store may differ by this."""
+
+COMMANDS_SECONDS: Final = 600.0
+"""Ten times as long as a command is remembered, so that no request under way misses its row."""
+
+FORGET_COMMANDS: Final = "DELETE FROM commands WHERE seen_at < now() - make_interval(secs => $1)"
+DOCUMENTS: Final = "SELECT key FROM documents_to_prune WHERE key > $1 ORDER BY key LIMIT $2"
+DOCUMENT_PRUNED: Final = "DELETE FROM documents_to_prune WHERE key = $1"
+
+
+class DocumentStore(Protocol):
+    """What retention needs of a media store."""
+
+    async def stored_at(self, key: str) -> datetime | None:
+        """Return when a document was stored last; None if it is not there."""
+
+    async def delete(self, key: str) -> None:
+        """Delete a document; one that is not there is deleted."""
+
+
+class Pruned(msgspec.Struct, kw_only=True):
+    """What a pass did."""
+
+    events: int = 0
+    attempts: int = 0
+    documents: int = 0
+    steps: int = 0
+
+
+class Retention:
+    """Prunes every hour while it is the one. *nothing_waits* says whether the queues of unknown events are empty."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        store: DocumentStore,
+        nothing_waits: Callable[[], Awaitable[bool]],
+        retention_days: int,
+        *,
+        look_every_seconds: float = LOOK_EVERY_SECONDS,
+    ) -> None:
+        self._pool = pool
+        self._store = store
+        self._nothing_waits = nothing_waits
+        self._kept = timedelta(days=retention_days)
+        self._look_every_seconds = look_every_seconds
+        self._log = get_logger()
+
+    async def run(self, ledger_known: Callable[[], Awaitable[None]]) -> None:
+        """Once the ledger is known to be there, prune for ever; stores that are away are tried again."""
+        await ledger_known()
+        next_pass = time.monotonic()
+        while True:
+            await asyncio.sleep(self._look_every_seconds)
+            try:
+                await self._pool.execute(FORGET_COMMANDS, COMMANDS_SECONDS)
+                if time.monotonic() >= next_pass:
+                    await self.prune()
+                    next_pass = time.monotonic() + PRUNE_EVERY_SECONDS
+            except (*LEDGER_AWAY, *LEDGER_BUSY, MediaUnavailable) as error:
+                self._log.warning("retention.failed", reason=type(error).__name__)
+
+    async def prune(self) -> Pruned:
+        """Go through all that is old, once; do nothing if another dispatcher does."""
+        pruned = Pruned()
+        async with self._pool.acquire() as connection:
+            if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", Lock.PRUNE):
+                return pruned
+            try:
+                nothing_waited = await self._nothing_waits()
+                before = await connection.fetchval("SELECT now() - $1::interval", self._kept)
+                await _prune_jobs(connection, before)
+                needed = await self._prune_events(connection, before, pruned)
+                if nothing_waited and await self._nothing_waits():
+                    await self._prune_documents(connection, before - SKEW, needed, pruned)
+            finally:
+                # Where the connection is gone, the lock is too.
+                if not connection.is_closed():
+                    await connection.execute("SELECT pg_advisory_unlock($1)", Lock.PRUNE)
+        if pruned.events or pruned.documents:
+            self._log.info("retention.done", events=pruned.events, attempts=pruned.attempts, documents=pruned.documents)
+        return pruned
+
+    async def _prune_events(self, connection: Any, before: datetime, pruned: Pruned) -> set[str]:
+        """Prune what was over before *before*; return the documents that the payloads that stay name."""
+        needed: set[str] = set()
+        after = (datetime(1, 1, 1, tzinfo=UTC), "")
+        while old := await prunable.old_events(connection, before, after, EVENTS_PER_STEP):
+            started = time.monotonic()
+            some = prunable.few(old, ATTEMPTS_PER_STEP)
+            step = await prunable.prune(connection, [each.event_id for each in some if each.is_over], before)
+            needed |= await prunable.documents_of(connection, {each.event_id for each in some} - step.event_ids)
+            after = (some[-1].received_at, some[-1].event_id)
+            pruned.events += len(step.event_ids)
+            pruned.attempts += step.attempts
+            pruned.steps += 1
+            await _pause(started)
+        return needed
+
+    async def _prune_documents(self, connection: Any, before: datetime, needed: set[str], pruned: Pruned) -> None:
+        """Delete the documents that nobody needs and nobody stored since *before*. Dying in between leaves a row."""
+        after = ""
+        while rows := await connection.fetch(DOCUMENTS, after, DOCUMENTS_PER_STEP):
+            started = time.monotonic()
+            after = rows[-1]["key"]
+            for key in (row["key"] for row in rows if row["key"] not in needed):
+                stored_at = await self._store.stored_at(key)
+                if stored_at is not None and stored_at >= before:
+                    continue
+                await self._store.delete(key)
+                await connection.execute(DOCUMENT_PRUNED, key)
+                pruned.documents += 1
+            await _pause(started)
+
+
+async def _prune_jobs(connection: Any, before: datetime) -> None:
+    started = time.monotonic()
+    while await prunable.prune_jobs(connection, before, ITEMS_PER_STEP):
+        await _pause(started)
+        started = time.monotonic()
+
+
+async def _pause(started: float) -> None:
+    await asyncio.sleep(max(PAUSE_SECONDS, time.monotonic() - started))
+
+
+UNKNOWN_EVENTS: Final = (WORK_EVENTS, "dead.events", "dead.callbacks")
+BROKER_SECONDS: Final = 10.0
+
+
+async def nothing_waits(amqp_url: str) -> bool:
+    """Is there no message anywhere that could name a document, and of which the ledger knows nothing?
+
+    A broker that does not say so is a no. Who browses a queue holds its messages unacked, where this does not see them;
+    which is why it is asked twice.
+    """
+    try:
+        async with await aio_pika.connect(amqp_url, timeout=BROKER_SECONDS) as connection:
+            channel = await connection.channel()
+            for name in UNKNOWN_EVENTS:
+                queue = await channel.declare_queue(name, passive=True, timeout=BROKER_SECONDS)
+                if queue.declaration_result.message_count:
+                    return False
+            return True
+    except Exception:  # noqa: BLE001 - aiormq raises what is none of its own; whatever it is, nobody said that it is empty
+        return False

@@ -1,0 +1,157 @@
+"""Puts back what is owed and has nobody looking: a dead process's leases, and what is due without a message.
+
+One dispatcher at a time sweeps, and no faster than `MOST_PER_SECOND`, however much is owed: the advisory lock is held
+for as long as a batch may take at that rate. Each delivery put back is looked at later each time; one that never gets
+on is dead-lettered as `stuck` rather than going round for ever.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from dispatcher.ledger.locks import Lock
+from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
+from dispatcher.maintenance import overdue
+from dispatcher.maintenance.overdue import Overdue, PutBack
+from dispatcher.messages import DeadDelivery, Publishing
+from dispatcher.metrics import Metrics
+from shared.amqp.publisher import NotKept
+from shared.broker import DEAD_DELIVERY, FAX_DEAD
+from shared.log import get_logger
+
+SWEEP_EVERY_SECONDS: Final = 5.0
+
+SETTLING_SECONDS: Final = 15.0
+"""After the ledger was away, and at the start: those who were told meanwhile are recorded first. A lease that ran out
+while nobody could renew it says nothing about its process."""
+
+MOST_PER_SECOND: Final = 500.0
+"""A fraction of what one dispatcher works off, so that a sweep never adds more than its part to what is due anyway;
+100,000 that lost their messages are back within four minutes."""
+
+MOST_PER_SWEEP: Final = 250
+
+FIRST_LOOK_SECONDS: Final = 60.0
+LONGEST_LOOK_SECONDS: Final = 3_600.0
+
+MOST_SWEEPS: Final = 10
+"""Put back so often without a single attempt: something is wrong that time does not mend."""
+
+
+def next_look_seconds(sweeps: int) -> float:
+    """Return when a delivery that was put back *sweeps* times before is due again, in seconds.
+
+    >>> [next_look_seconds(sweeps) for sweeps in (0, 1, 2, 9)]
+    [60.0, 120.0, 240.0, 3600.0]
+    """
+    return float(min(FIRST_LOOK_SECONDS * 2**sweeps, LONGEST_LOOK_SECONDS))
+
+
+class Sweeper:
+    """Sweeps every few seconds while it is the one.
+
+    *grace_seconds* says how long what is due is left to its message; None while that cannot be told.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        publisher: Publishing,
+        metrics: Metrics,
+        grace_seconds: Callable[[], float | None],
+        *,
+        every_seconds: float = SWEEP_EVERY_SECONDS,
+        most_per_second: float = MOST_PER_SECOND,
+    ) -> None:
+        self._pool = pool
+        self._publisher = publisher
+        self._metrics = metrics
+        self._grace_seconds = grace_seconds
+        self._every_seconds = every_seconds
+        self._most_per_second = most_per_second
+        self._log = get_logger()
+
+    async def run(self, ledger_known: Callable[[], Awaitable[None]]) -> None:
+        """Once the ledger is known to be there, sweep for ever; stores that are away are tried again."""
+        await ledger_known()
+        wait_seconds = SETTLING_SECONDS
+        while True:
+            await asyncio.sleep(wait_seconds)
+            wait_seconds = self._every_seconds
+            try:
+                while await self.sweep() == MOST_PER_SWEEP:
+                    pass
+                self._metrics.sweeps_done.inc()
+            except (*LEDGER_AWAY, *LEDGER_BUSY, NotKept) as error:
+                self._metrics.sweeps_failed.inc()
+                self._log.warning("sweep.failed", reason=type(error).__name__)
+                if not isinstance(error, NotKept):
+                    wait_seconds = SETTLING_SECONDS
+
+    async def sweep(self) -> int:
+        """Put back what is overdue; return how many. Zero if another dispatcher sweeps now.
+
+        Raises:
+            NotKept: The broker did not take them all; the next sweep finds the others.
+        """
+        async with self._turn() as connection:
+            if connection is None:
+                return 0
+            started = time.monotonic()
+            found = await overdue.find(connection, self._grace_seconds(), MOST_PER_SWEEP)
+            stuck = [each for each in found if each.sweeps >= MOST_SWEEPS]
+            live = [
+                PutBack(each, each.sweeps + 1, next_look_seconds(each.sweeps))
+                for each in found
+                if each.sweeps < MOST_SWEEPS
+            ]
+            if live:
+                await overdue.put_back(connection, self._publisher, live)
+            if stuck:
+                await self._bury(connection, stuck)
+            if found:
+                self._metrics.swept.inc(len(live))
+                self._log.warning("sweep.done", put_back=len(live), stuck=len(stuck))
+            # Within the turn, so that the rate holds for all dispatchers together.
+            await asyncio.sleep(len(found) / self._most_per_second - (time.monotonic() - started))
+        return len(found)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[Any]:
+        """Yield a connection that holds the lock, outside any transaction; None if another holds it."""
+        async with self._pool.acquire() as connection:
+            if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", Lock.SWEEP):
+                yield None
+                return
+            try:
+                yield connection
+            finally:
+                with suppress(*LEDGER_AWAY, *LEDGER_BUSY):
+                    await connection.execute("SELECT pg_advisory_unlock($1)", Lock.SWEEP)
+
+    async def _bury(self, connection: Any, stuck: Sequence[Overdue]) -> None:
+        """Publish dead letters, then say so in the ledger: never the other way round, as everywhere."""
+        now = datetime.now(UTC)
+        dead = [
+            DeadDelivery(
+                delivery_id=each.delivery_id,
+                attempt=each.attempt - 1,
+                event_id=each.event_id,
+                endpoint_id=each.endpoint_id,
+                cause="stuck",
+                reason=f"put back {MOST_SWEEPS} times without an attempt",
+                died_at=now,
+            )
+            for each in stuck
+        ]
+        letters = (msgspec.json.encode(each) for each in dead)
+        await asyncio.gather(
+            *(self._publisher.publish(FAX_DEAD, DEAD_DELIVERY, letter, {"cause": "stuck"}) for letter in letters)
+        )
+        await overdue.bury(connection, stuck)
+        self._metrics.died("stuck", len(dead))

@@ -1,0 +1,113 @@
+"""A letter of a queue tried again: a callback through the parser, an event through the reader, a message to its queue.
+
+Whatever comes of it is published and confirmed before anybody takes the letter out of its queue.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from dispatcher.messages import DeliveryMessage, Publishing, publish_until_kept
+from dispatcher.ops.dead.letters import Kind
+from dispatcher.ops.dead.reading import Found, as_callback, as_event
+from dispatcher.ops.dead.store import Standing
+from shared.broker import FAX_IN, FAX_WORK, WORK_KEY
+from shared.documents import with_document
+from shared.domain import Event, Provider
+from shared.errors import FaxhookError, Refused, Unreadable, place_of
+from shared.media import MediaStore, MediaUnavailable
+from shared.providers import make_parsers
+from shared.quarantine import callback_of, event_message, verified_of
+
+THREAD_FROM_BYTES: Final = 64 * 1024
+
+
+class NotMended(FaxhookError):
+    """The letter stays one; the sentence says why."""
+
+    code = "not_mended"
+
+
+class Mender:
+    """Tries letters again.
+
+    Args:
+        media: Where callbacks' bodies and documents are; None where MEDIA_URL is not set.
+        spool_dir: Of the Asterisk's documents, as the ingress has it; None: they cannot be read here.
+    """
+
+    def __init__(
+        self, publisher: Publishing, media: MediaStore | None, spool_dir: Path | None, document_limit_bytes: int
+    ) -> None:
+        self._publisher = publisher
+        self._media = media
+        self._spool_dir = spool_dir
+        self._document_limit_bytes = document_limit_bytes
+        self._parsers = make_parsers(spool_dir)
+
+    async def mend(self, kind: Kind, body: bytes, found: Found, standing: Standing | None) -> None:
+        """Publish what comes of a letter.
+
+        Raises:
+            NotMended: Nothing does.
+        """
+        match kind:
+            case "callback":
+                await self._publish(await self._event_of_callback(body))
+            case "event":
+                event = as_event(body)
+                if event is None:
+                    raise NotMended("it still cannot be read")
+                await self._publish(event)
+            case "delivery":
+                await self._publish_delivery(found, standing)
+
+    async def _publish(self, event: Event) -> None:
+        try:
+            message, headers = event_message(event)
+        except Unreadable as error:
+            raise NotMended(str(error)) from error
+        await publish_until_kept(self._publisher, FAX_IN, event.routing_key, message, headers)
+
+    async def _publish_delivery(self, found: Found, standing: Standing | None) -> None:
+        if found.copy is None:
+            raise NotMended("it still cannot be read")
+        if standing is None:
+            raise NotMended("the ledger does not know this delivery: there is nothing to tell")
+        message = DeliveryMessage(found.copy.delivery_id, standing.attempts + 1)
+        headers: dict[str, str | int] = {"attempt": message.attempt}
+        await publish_until_kept(self._publisher, FAX_WORK, WORK_KEY, msgspec.json.encode(message), headers)
+
+    async def _event_of_callback(self, message: bytes) -> Event:
+        kept = as_callback(message)
+        if kept is None:
+            raise NotMended("it still cannot be read")
+        if self._media is None:
+            raise NotMended("MEDIA_URL is not set here: the callback's body lies in the media store")
+        try:
+            body = await self._media.get(kept.body)
+            callback = callback_of(kept, body)
+            parser = self._parsers[kept.provider]
+
+            def parse() -> Any:
+                return parser.parse(callback, verified_of(kept, callback))
+
+            parsed = parse() if len(body) < THREAD_FROM_BYTES else await asyncio.to_thread(parse)
+            event, missing = await with_document(parsed, self._media, self._spool_dir, self._document_limit_bytes)
+        except (Unreadable, Refused) as error:
+            raise NotMended(f"our parser still cannot read it: {error}") from error
+        except MediaUnavailable as error:
+            raise NotMended(str(error)) from error
+        except Exception as error:  # a parser that crashes leaves the letter where it is
+            raise NotMended(f"our parser failed with {place_of(error)}") from error
+        if event.provider is Provider.ASTERISK and self._spool_dir is None and _names_file(event):
+            raise NotMended("ASTERISK_SPOOL_DIR is not set here: the fax's file would be left out")
+        if missing not in {None, "missing"}:
+            raise NotMended(f"its document cannot be kept: {missing}")
+        return event
+
+
+def _names_file(event: Event) -> bool:
+    return any(name.lower() == "tiff_path" and value for name, value in event.fields.items())

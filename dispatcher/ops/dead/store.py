@@ -1,0 +1,217 @@
+"""Dead deliveries in the ledger: found, grouped, shown. One function each."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from dispatcher.egress.client import public_url
+from dispatcher.ops.dead.causes import delivery_codes, group_of
+from dispatcher.ops.dead.letters import DeadAttempt, DeadFilter, DeadLetter
+
+IS_READY: Final = "coalesce(endpoints.enabled AND endpoints.removed_at IS NULL, false)"
+
+_LETTERS: Final = """
+SELECT d.id, d.reason, d.event_id, d.endpoint_id, d.attempts, d.budget_from, d.settled_at, d.state,
+       events.provider, events.fax_id, events.type, last.http_status, last.error
+FROM deliveries d
+JOIN events ON events.id = d.event_id
+LEFT JOIN attempts last ON last.delivery_id = d.id AND last.number = d.attempts
+"""
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """A filter as SQL: conditions on dead deliveries `d`, whether they speak of `events`, and their arguments."""
+
+    conditions: str
+    arguments: list[Any]
+    of_events: bool
+
+    @property
+    def source(self) -> str:
+        """`FROM` and `WHERE`."""
+        events = "JOIN events ON events.id = d.event_id" if self.of_events else ""
+        return f"FROM deliveries d {events} WHERE {self.conditions}"
+
+
+def wanted_of(wanted: DeadFilter, *, first: int = 1) -> Wanted | None:
+    """Return *wanted* as SQL, its arguments numbered from *first*; None if it asks for another kind."""
+    if wanted.kind not in {None, "delivery"}:
+        return None
+    conditions, arguments = ["d.state = 'dead'"], list[Any]()
+
+    def add(condition: str, argument: Any) -> None:
+        conditions.append(condition.format(f"${first + len(arguments)}"))
+        arguments.append(argument)
+
+    if wanted.endpoint_id is not None:
+        add("d.endpoint_id = {}::uuid", wanted.endpoint_id)
+    if wanted.event_id is not None:
+        add("d.event_id = {}::text", wanted.event_id)
+    if wanted.provider is not None:
+        add("events.provider = {}::text", str(wanted.provider))
+    if wanted.type is not None:
+        add("events.type = {}::text", wanted.type)
+    if wanted.cause is not None:
+        codes, is_negated = delivery_codes(wanted.cause)
+        add(f"d.reason {'!~' if is_negated else '~'} {{}}::text", codes)
+    if wanted.older_than_seconds is not None:
+        add("d.settled_at <= now() - make_interval(secs => {}::float8)", wanted.older_than_seconds)
+    if wanted.younger_than_seconds is not None:
+        add("d.settled_at >= now() - make_interval(secs => {}::float8)", wanted.younger_than_seconds)
+    return Wanted(" AND ".join(conditions), arguments, wanted.provider is not None or wanted.type is not None)
+
+
+async def page(connection: Any, wanted: DeadFilter, after: tuple[datetime, str] | None, most: int) -> list[DeadLetter]:
+    """Return the latest deaths before the cursor (time, id)."""
+    sql = wanted_of(wanted)
+    if sql is None:
+        return []
+    cursor, arguments = "", [*sql.arguments]
+    if after is not None:
+        died_at, letter_id = after
+        position = len(arguments)
+        arguments += [died_at, letter_id]
+        # The first condition is for the index; the ids of other kinds of letters, which share the order, are texts.
+        cursor = (
+            f"AND d.settled_at <= ${position + 1}::timestamptz "
+            f'AND (d.settled_at, d.id::text COLLATE "C") < (${position + 1}::timestamptz, ${position + 2}::text)'
+        )
+    rows = await connection.fetch(
+        f"{_LETTERS} WHERE {sql.conditions} {cursor} ORDER BY d.settled_at DESC, d.id DESC LIMIT {int(most)}",
+        *arguments,
+    )
+    return [_letter(row) for row in rows]
+
+
+async def letters(connection: Any, delivery_ids: Sequence[UUID]) -> dict[UUID, DeadLetter]:
+    """Return those of the deliveries that are dead."""
+    rows = await connection.fetch(f"{_LETTERS} WHERE d.id = ANY($1::uuid[]) AND d.state = 'dead'", list(delivery_ids))
+    return {row["id"]: _letter(row) for row in rows}
+
+
+async def attempts(connection: Any, delivery_id: UUID) -> list[DeadAttempt]:
+    """Return the attempts made at a delivery, in order."""
+    rows = await connection.fetch("SELECT * FROM attempts WHERE delivery_id = $1 ORDER BY number", delivery_id)
+    return [
+        DeadAttempt(
+            number=row["number"],
+            started_at=row["started_at"],
+            seconds=row["seconds"],
+            outcome=row["outcome"],
+            http_status=row["http_status"],
+            error=row["error"],
+            answer=(row["answer"] or b"").decode("utf-8", "replace").replace("\0", "\ufffd"),
+        )
+        for row in rows
+    ]
+
+
+class CodeCount(msgspec.Struct, frozen=True, kw_only=True):
+    """How many deliveries to one endpoint died of one code."""
+
+    code: str
+    endpoint_id: UUID
+    count: int
+    oldest: datetime
+    newest: datetime
+    latest_id: UUID
+
+
+async def counts(connection: Any, wanted: DeadFilter) -> list[CodeCount]:
+    """Return the matching deliveries counted by code and endpoint."""
+    sql = wanted_of(wanted)
+    if sql is None:
+        return []
+    rows = await connection.fetch(
+        f"""
+        SELECT coalesce(d.reason, '') AS code, d.endpoint_id, count(*) AS count, min(d.settled_at) AS oldest,
+               max(d.settled_at) AS newest, (array_agg(d.id ORDER BY d.settled_at DESC))[1] AS latest_id
+        {sql.source} GROUP BY 1, 2
+        """,
+        *sql.arguments,
+    )
+    return [CodeCount(**dict(row)) for row in rows]
+
+
+async def count_dead(connection: Any) -> int:
+    """Return how many deliveries are dead."""
+    return int(await connection.fetchval("SELECT count(*) FROM deliveries WHERE state = 'dead'"))
+
+
+ENDPOINTS: Final = f"SELECT id, url, {IS_READY} AS is_ready FROM endpoints WHERE id = ANY($1::uuid[])"  # noqa: S608 - what is inserted is ours
+
+
+async def endpoints(connection: Any, endpoint_ids: Sequence[UUID]) -> dict[UUID, tuple[str, bool]]:
+    """Return URL (without user, password and query) and readiness of endpoints, removed ones included."""
+    rows = await connection.fetch(ENDPOINTS, list(endpoint_ids))
+    return {row["id"]: (public_url(row["url"]).partition("?")[0], row["is_ready"]) for row in rows}
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How a delivery stands, for what a message says of it. `is_leased`: a process is at it now."""
+
+    state: str
+    attempts: int
+    event_id: str
+    endpoint_id: UUID
+    provider: str
+    fax_id: str
+    type: str
+    replayed_at: datetime | None
+    is_leased: bool
+
+
+async def standings(connection: Any, delivery_ids: Sequence[UUID]) -> dict[UUID, Standing]:
+    """Return how each of the deliveries stands; one that is missing the ledger does not know."""
+    rows = await connection.fetch(
+        """
+        SELECT d.id, d.state, d.attempts, d.event_id, d.endpoint_id, d.replayed_at,
+               coalesce(d.lease_until > now(), false) AS is_leased, events.provider, events.fax_id, events.type
+        FROM deliveries d JOIN events ON events.id = d.event_id
+        WHERE d.id = ANY($1::uuid[])
+        """,
+        list(delivery_ids),
+    )
+    return {row["id"]: Standing(**{name: row[name] for name in Standing.__struct_fields__}) for row in rows}
+
+
+async def unknown(connection: Any, delivery_ids: Sequence[UUID]) -> set[UUID]:
+    """Return those of the deliveries that the ledger does not know."""
+    rows = await connection.fetch(
+        """
+        SELECT wanted.id FROM unnest($1::uuid[]) AS wanted (id)
+        WHERE NOT EXISTS (SELECT FROM deliveries d WHERE d.id = wanted.id)
+        """,
+        list(delivery_ids),
+    )
+    return {row["id"] for row in rows}
+
+
+def _letter(row: Any) -> DeadLetter:
+    cause = row["reason"] or ""
+    return DeadLetter(
+        id=str(row["id"]),
+        kind="delivery",
+        cause=cause,
+        group=group_of("delivery", cause).key,
+        reason=_reason(row),
+        event_id=row["event_id"],
+        endpoint_id=row["endpoint_id"],
+        provider=row["provider"],
+        fax_id=row["fax_id"],
+        type=row["type"],
+        attempts=row["attempts"],
+        died_at=row["settled_at"],
+    )
+
+
+def _reason(row: Any) -> str:
+    made, cause = row["attempts"], row["reason"] or ""
+    title = group_of("delivery", cause).title
+    if not made:
+        return f"{title}, before the first attempt"
+    answered = f"answered {row['http_status']}" if row["http_status"] else (row["error"] or cause)
+    return f"{title}; the last of {made} attempt{'s' if made > 1 else ''}: {answered}"

@@ -1,0 +1,1 @@
+"""Endpoints for people: set, changed, tested, watched; by API and command line."""

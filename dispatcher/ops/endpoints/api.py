@@ -1,0 +1,136 @@
+"""`/v1/endpoints`: where applications want to be told, over HTTP."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from aiohttp import web
+
+from dispatcher.channels import Channel
+from dispatcher.ledger.endpoints import EndpointStore
+from dispatcher.ledger.pool import Pool
+from dispatcher.ops.api.cursor import read_cursor, write_cursor
+from dispatcher.ops.api.http import (
+    WHO,
+    Nothing,
+    Problem,
+    answered,
+    convert_body,
+    read_body,
+    read_object,
+    read_query,
+    take_command_id,
+)
+from dispatcher.ops.api.idempotency import digest_of
+from dispatcher.ops.api.operation import Operation, add_operations
+from dispatcher.ops.endpoints.bodies import EndpointPage, EndpointQuery, EndpointWithHealth, Rotation, SampleRequest
+from dispatcher.ops.endpoints.changes import Asked, EndpointChanges
+from dispatcher.ops.endpoints.health import EndpointHealth, EndpointHealthReader
+from dispatcher.ops.endpoints.input import NoSuchEndpoint
+from dispatcher.ops.endpoints.model import body_of, read_fields
+from dispatcher.ops.endpoints.operations import endpoint_operations
+from dispatcher.ops.endpoints.sample import audit_sample, send_sample
+from dispatcher.policy.routing import Endpoint
+
+
+class EndpointApi:
+    """The handlers."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        store: EndpointStore,
+        changes: EndpointChanges,
+        health: EndpointHealthReader,
+        channels: Mapping[str, Channel],
+    ) -> None:
+        self._pool = pool
+        self._store = store
+        self._changes = changes
+        self._health = health
+        self._channels = channels
+
+    def operations(self) -> Sequence[Operation]:
+        """Return what is offered."""
+        return endpoint_operations(self)
+
+    def add_to(self, app: web.Application) -> None:
+        """Register the routes."""
+        add_operations(app, self.operations())
+
+    async def list(self, request: web.Request) -> web.Response:
+        """Answer a page of endpoints; `next` is the cursor of the following one."""
+        query = read_query(request, EndpointQuery)
+        after = None if query.after is None else read_cursor(query.after, tuple[UUID])[0]
+        found = await self._store.page(self._pool, after, query.limit + 1)
+        page = found[: query.limit]
+        return answered(
+            200,
+            EndpointPage(
+                items=tuple(body_of(endpoint) for endpoint in page),
+                next=write_cursor([page[-1].id]) if len(found) > query.limit else None,
+            ),
+        )
+
+    async def show(self, request: web.Request) -> web.Response:
+        """Answer one endpoint, and how it is doing."""
+        endpoint = await self._existing(request)
+        fields = msgspec.structs.asdict(body_of(endpoint))
+        return answered(200, EndpointWithHealth(**fields, health=await self._health_of(endpoint)))
+
+    async def health(self, request: web.Request) -> web.Response:
+        """Answer how an endpoint is doing."""
+        return answered(200, await self._health_of(await self._existing(request)))
+
+    async def test(self, request: web.Request) -> web.Response:
+        """Send a sample to an endpoint, disabled or not, and answer what came back."""
+        sample = await read_body(request, SampleRequest)
+        endpoint = await self._existing(request)
+        outcome = await send_sample(endpoint, self._channels, sample.type, failover=sample.failover)
+        await audit_sample(self._pool, request[WHO], endpoint, outcome)
+        return answered(200, outcome)
+
+    async def add(self, request: web.Request) -> web.Response:
+        """Make an endpoint; the only answer that shows its tokens."""
+        asked, body = await _asked(request)
+        return answered(*await self._changes.add(asked, read_fields(body)))
+
+    async def change(self, request: web.Request) -> web.Response:
+        """Change some fields; what is not named stays."""
+        asked, body = await _asked(request)
+        return answered(*await self._changes.change(asked, _id_of(request), read_fields(body)))
+
+    async def remove(self, request: web.Request) -> web.Response:
+        """Remove an endpoint; its history stays, what it was still owed becomes dead letters when due."""
+        asked, body = await _asked(request)
+        convert_body(body, Nothing)
+        return answered(*await self._changes.remove(asked, _id_of(request)))
+
+    async def rotate(self, request: web.Request) -> web.Response:
+        """Rotate tokens: `add` one at the end, `promote` the last to the first place, `drop` all but the first."""
+        asked, body = await _asked(request)
+        rotation = convert_body(body, Rotation)
+        return answered(*await self._changes.rotate(asked, _id_of(request), rotation.action, rotation.token))
+
+    async def _health_of(self, endpoint: Endpoint) -> EndpointHealth:
+        return (await self._health.of([endpoint.id]))[endpoint.id]
+
+    async def _existing(self, request: web.Request) -> Endpoint:
+        return await self._changes.existing(self._pool, _id_of(request))
+
+
+async def _asked(request: web.Request) -> tuple[Asked, dict[str, Any]]:
+    """Return who asks and which command it is, and the body without the command's id."""
+    body = await read_object(request)
+    command_id = take_command_id(request, body)
+    digest = digest_of(request.method, request.path, body)
+    return Asked(who=request[WHO], command_id=command_id, digest=digest), body
+
+
+def _id_of(request: web.Request) -> UUID:
+    text = request.match_info["id"]
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Problem(404, NoSuchEndpoint.code, f"there is no endpoint `{text[:60]}`") from None

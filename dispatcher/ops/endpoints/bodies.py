@@ -1,0 +1,89 @@
+"""The bodies of `/v1/endpoints`; `--json` of `faxhook endpoints` prints the same."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from dispatcher.ops.api.cursor import MOST_PER_PAGE, Cursor, Limit
+from dispatcher.ops.endpoints.health import EndpointHealth
+from dispatcher.policy.routing import EndpointDirection, FaxMatch, Overtaken, Scope
+from shared.domain import EventType
+
+
+class EndpointBody(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint as it is shown: passwords as asterisks, tokens only where they were just set.
+
+    Attributes:
+        match: The number of scope `number`, the fax of scope `fax`, null for scope `global`.
+        signed: It has a token.
+        public_key: What the application verifies by, where that is not the token itself.
+        tokens: In the answer that sets them, and never again.
+    """
+
+    id: UUID
+    scope: Scope
+    direction: EndpointDirection
+    match: str | FaxMatch | None
+    url: str
+    failover_url: str | None
+    format: str
+    inflight: bool
+    overtaken: Overtaken
+    enabled: bool
+    timeout_seconds: float
+    max_concurrent: int
+    signed: bool
+    public_key: str | None
+    tokens: tuple[str, ...] | UnsetType = UNSET
+
+
+class EndpointWithHealth(EndpointBody, frozen=True, kw_only=True):
+    """An endpoint and how it is doing."""
+
+    health: EndpointHealth
+
+
+class RotatedEndpoint(EndpointBody, frozen=True, kw_only=True):
+    """An endpoint whose tokens were changed. `token`: the one that was added, shown now and never again."""
+
+    token: str | UnsetType = UNSET
+
+
+class EndpointPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Endpoints in the order of their ids: the oldest first."""
+
+    items: tuple[EndpointBody, ...]
+    next: str | None
+
+
+class EndpointQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which page of endpoints."""
+
+    limit: Limit = MOST_PER_PAGE
+    after: Cursor | None = None
+
+
+class Removed(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint that is no more."""
+
+    id: UUID
+    removed: bool = True
+
+
+RotationAction = Literal["add", "promote", "drop"]
+
+
+class Rotation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`add` one at the end (made, unless `token` gives it), `promote` the last to the first place, `drop` the rest."""
+
+    action: RotationAction = "add"
+    token: Annotated[str | None, Meta(description="with `add` only")] = None
+
+
+class SampleRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to send: `type` absent, an ending that the endpoint would be told of; `failover`, to its failover_url."""
+
+    type: EventType | None = None
+    failover: bool = False

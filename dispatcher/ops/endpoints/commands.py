@@ -1,0 +1,204 @@
+"""`faxhook endpoints`: where applications want to be told."""
+
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import msgspec
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from dispatcher.formats import DEFAULT_FORMAT, FORMATS
+from dispatcher.ops.endpoints.health import EndpointHealth, EndpointHealthReader
+from dispatcher.ops.endpoints.model import read_fields, shown
+from dispatcher.ops.endpoints.opened import BY_CLI, id_of, opened
+from dispatcher.ops.terminal import Json, console, print_json, run
+from dispatcher.policy.routing import Endpoint, FaxMatch
+from dispatcher.settings import EndpointSettings
+
+HEALTH_STYLES: Final = {"healthy": "green", "failing": "red", "gone": "red", "disabled": "dim", "idle": "dim"}
+
+app = typer.Typer(no_args_is_help=True, help="Show, change and test where applications want to be told.")
+
+Url = Annotated[str, typer.Option("--url", help="http://, https:// or mailto:; user:password@ becomes Basic.")]
+Id = Annotated[str, typer.Argument(help="The endpoint's id.")]
+Direction = Annotated[str | None, typer.Option(help="One of sent, received, any.")]
+FormatName = Annotated[str | None, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")]
+Tokens = Annotated[list[str] | None, typer.Option("--token", help="Signs the webhooks. Repeatable, in order.")]
+Unsigned = Annotated[bool, typer.Option("--unsigned", help="No token: webhooks are not signed.")]
+Failover = Annotated[str | None, typer.Option(help="Tried in the same attempt when the URL fails; empty: none.")]
+Inflight = Annotated[bool | None, typer.Option("--inflight/--no-inflight", help="Tell of faxes under way, too.")]
+Overtaken = Annotated[
+    str | None, typer.Option(help="An inflight event that a later one overtook: one of skip, deliver.")
+]
+Enabled = Annotated[
+    bool | None, typer.Option("--enable/--disable", help="Off: what is owed to it becomes dead letters when due.")
+]
+Timeout = Annotated[float | None, typer.Option(help="Seconds for one request, at most 60.")]
+Concurrent = Annotated[int | None, typer.Option(help="Attempts at once, for each dispatcher process.")]
+Number = Annotated[str | None, typer.Option(help="Only faxes received at this number of ours (E.164).")]
+Job = Annotated[str | None, typer.Option(help="Only the sent fax with this job_id.")]
+Fax = Annotated[str | None, typer.Option(help="Only this sent fax: PROVIDER:FAX_ID.")]
+
+
+@app.command(name="list")
+def list_endpoints(as_json: Json = False) -> None:
+    """Show every endpoint and how it is doing. Tokens are never shown."""
+
+    async def work() -> tuple[list[Endpoint], dict[UUID, EndpointHealth]]:
+        async with opened(EndpointSettings) as ledger:
+            endpoints = await ledger.store.everything(ledger.pool)
+            ids = [endpoint.id for endpoint in endpoints]
+            health = {} if as_json else await EndpointHealthReader(ledger.pool).of(ids)
+            return endpoints, health
+
+    endpoints, health = run(work())
+    if as_json:
+        print_json({"items": [shown(endpoint) for endpoint in endpoints], "next": None})
+        return
+    table = Table(show_lines=True)
+    table.add_column("id", no_wrap=True)
+    table.add_column("url", overflow="fold", ratio=1)
+    table.add_column("what", overflow="fold", ratio=1)
+    table.add_column("health", overflow="fold", ratio=1)
+    for endpoint in endpoints:
+        doing = health[endpoint.id]
+        sentence = Text(doing.sentence, style=HEALTH_STYLES[doing.verdict])
+        table.add_row(str(endpoint.id), Text(shown(endpoint)["url"]), Text(what_it_is_told(endpoint)), sentence)
+    console.print(table)
+
+
+@app.command(name="add")
+def add_endpoint(
+    url: Annotated[str, typer.Argument(help="http://, https:// or mailto:; user:password@ becomes Basic.")],
+    number: Number = None,
+    job_id: Job = None,
+    fax: Fax = None,
+    direction: Direction = None,
+    format_name: FormatName = None,
+    token: Tokens = None,
+    unsigned: Unsigned = False,
+    failover_url: Failover = None,
+    inflight: Inflight = None,
+    overtaken: Overtaken = None,
+    timeout_seconds: Timeout = None,
+    max_concurrent: Concurrent = None,
+    as_json: Json = False,
+) -> None:
+    """Add an endpoint: global, or of a number, or of one sent fax. Its token is shown once, now, and never again."""
+    given: dict[str, Any] = {
+        "url": url,
+        "direction": direction,
+        "format": format_name or DEFAULT_FORMAT,
+        "tokens": [] if unsigned else token,
+        "failover_url": failover_url,
+        "inflight": inflight,
+        "overtaken": overtaken,
+        "timeout_seconds": timeout_seconds,
+        "max_concurrent": max_concurrent,
+    } | _match(number, job_id, fax)
+
+    async def work() -> dict[str, Any]:
+        async with opened(EndpointSettings) as ledger:
+            return (await ledger.changes.add(BY_CLI, read_fields(_present(given))))[1]
+
+    added = run(work())
+    if as_json:
+        print_json(added)
+        return
+    console.print(f"added endpoint {added['id']}")
+    for each in added["tokens"]:
+        console.print(f"token (shown once): {each}", soft_wrap=True)
+    if added["public_key"]:
+        console.print(f"public key, for the application: {added['public_key']}", soft_wrap=True)
+
+
+@app.command(name="set")
+def set_endpoint(
+    endpoint_id: Id,
+    url: Annotated[str | None, typer.Option("--url", help="Where it leads from now on.")] = None,
+    direction: Direction = None,
+    format_name: FormatName = None,
+    token: Tokens = None,
+    unsigned: Unsigned = False,
+    failover_url: Failover = None,
+    inflight: Inflight = None,
+    overtaken: Overtaken = None,
+    enabled: Enabled = None,
+    timeout_seconds: Timeout = None,
+    max_concurrent: Concurrent = None,
+    as_json: Json = False,
+) -> None:
+    """Change an endpoint; what is not named stays as it is."""
+    given = _present(
+        {
+            "url": url,
+            "direction": direction,
+            "format": format_name,
+            "tokens": [] if unsigned else token,
+            "failover_url": failover_url,
+            "inflight": inflight,
+            "overtaken": overtaken,
+            "enabled": enabled,
+            "timeout_seconds": timeout_seconds,
+            "max_concurrent": max_concurrent,
+        }
+    )
+    if failover_url == "":
+        given["failover_url"] = None
+
+    async def work() -> dict[str, Any]:
+        async with opened(EndpointSettings) as ledger:
+            return (await ledger.changes.change(BY_CLI, id_of(endpoint_id), read_fields(given)))[1]
+
+    changed = run(work())
+    if as_json:
+        print_json(changed)
+    else:
+        console.print(f"changed endpoint {changed['id']}: {', '.join(given) or 'nothing'}")
+
+
+@app.command(name="remove")
+def remove_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
+    """Remove an endpoint. Its history stays; what it was still owed becomes dead letters when due."""
+
+    async def work() -> dict[str, Any]:
+        async with opened(EndpointSettings) as ledger:
+            return (await ledger.changes.remove(BY_CLI, id_of(endpoint_id)))[1]
+
+    removed = run(work())
+    if as_json:
+        print_json(removed)
+    else:
+        console.print(f"removed endpoint {removed['id']}")
+
+
+def _present(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _match(number: str | None, job_id: str | None, fax: str | None) -> dict[str, Any]:
+    if number is not None:
+        return {"scope": "number", "match": number}
+    if job_id is not None:
+        return {"scope": "fax", "match": {"job_id": job_id}}
+    if fax is not None:
+        provider, _, fax_id = fax.partition(":")
+        return {"scope": "fax", "match": {"provider": provider, "fax_id": fax_id}}
+    return {}
+
+
+def _applies_to(endpoint: Endpoint) -> str:
+    if isinstance(endpoint.match, FaxMatch):
+        return " ".join(f"{name} {value}" for name, value in msgspec.to_builtins(endpoint.match).items())
+    return endpoint.match or "everything"
+
+
+def what_it_is_told(endpoint: Endpoint) -> str:
+    """Return of what an endpoint is told, and how, in a line."""
+    facts = [_applies_to(endpoint), endpoint.format]
+    facts += [] if endpoint.direction == "any" else [f"{endpoint.direction} only"]
+    facts += ["inflight too"] if endpoint.inflight else []
+    facts += [] if endpoint.tokens or endpoint.url.startswith("mailto:") else ["unsigned"]
+    facts += [] if endpoint.enabled else ["DISABLED"]
+    return ", ".join(facts)

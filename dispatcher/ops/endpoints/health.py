@@ -1,0 +1,185 @@
+"""How endpoints are doing: what was told and what failed lately, what is owed, since when it fails.
+
+*Lately* is the newest deliveries of each endpoint among the newest of all, and whatever is owed to it or dead, however
+long ago: an endpoint that fails has a health though it is tried every six hours, and none costs more than another.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Final, Literal
+from uuid import UUID
+
+import msgspec
+
+from dispatcher.ledger.pool import Pool
+from dispatcher.ops.words import cause_in_words, counted, moment
+from shared.domain import utc_now
+
+Verdict = Literal["healthy", "failing", "idle", "disabled", "gone"]
+CircuitState = Literal["open", "closed"]
+
+NEWEST: Final = 100
+"""Deliveries of an endpoint that are looked at."""
+
+NEWEST_OF_ALL: Final = 20_000
+"""Deliveries that these are found among; no index leads to those of one endpoint, the hot path would pay for it."""
+
+MOST_AT_ONCE: Final = 200
+"""Endpoints in one statement."""
+
+HEALTH: Final = """
+WITH wanted AS (
+    SELECT id, enabled, is_gone FROM endpoints WHERE id = ANY($1::uuid[])
+), newest AS MATERIALIZED (
+    SELECT id, endpoint_id FROM deliveries ORDER BY id DESC LIMIT $3
+), looked_at AS (
+    SELECT id, endpoint_id FROM newest WHERE endpoint_id = ANY($1::uuid[])
+    UNION
+    SELECT id, endpoint_id FROM deliveries
+    WHERE state IN ('pending', 'retrying') AND attempts > 0 AND endpoint_id = ANY($1::uuid[])
+    UNION
+    SELECT id, endpoint_id FROM deliveries WHERE state = 'dead' AND endpoint_id = ANY($1::uuid[])
+), numbered AS (
+    SELECT id, endpoint_id, row_number() OVER (PARTITION BY endpoint_id ORDER BY id DESC) AS number FROM looked_at
+), tried AS (
+    SELECT endpoint_id, attempts.outcome, attempts.error, attempts.started_at,
+           max(attempts.started_at) FILTER (WHERE attempts.outcome = 'told') OVER (PARTITION BY endpoint_id) AS told_at
+    FROM numbered JOIN attempts ON attempts.delivery_id = numbered.id
+    WHERE numbered.number <= $2
+), lately AS (
+    SELECT endpoint_id,
+           count(*) FILTER (WHERE outcome = 'told') AS told,
+           count(*) FILTER (WHERE outcome <> 'told') AS failed,
+           max(told_at) AS last_told_at,
+           max(started_at) FILTER (WHERE outcome <> 'told') AS last_failed_at,
+           min(started_at) FILTER (WHERE outcome <> 'told' AND (told_at IS NULL OR started_at > told_at))
+               AS failing_since,
+           (array_agg(error ORDER BY started_at DESC) FILTER (WHERE outcome <> 'told'))[1] AS last_error
+    FROM tried GROUP BY endpoint_id
+), waiting AS (
+    SELECT endpoint_id, count(*) AS owed,
+           count(*) FILTER (WHERE due_at <= now() AND (lease_until IS NULL OR lease_until <= now())) AS due,
+           min(due_at) FILTER (WHERE lease_until IS NULL AND due_at > now()) AS next_due_at
+    FROM deliveries WHERE state IN ('pending', 'retrying') AND endpoint_id = ANY($1::uuid[]) GROUP BY endpoint_id
+), dead AS (
+    SELECT endpoint_id, count(*) AS dead
+    FROM deliveries WHERE state = 'dead' AND endpoint_id = ANY($1::uuid[]) GROUP BY endpoint_id
+)
+SELECT wanted.id AS endpoint_id, enabled, is_gone, coalesce(told, 0) AS told, coalesce(failed, 0) AS failed,
+       last_told_at, last_failed_at, failing_since, last_error, coalesce(owed, 0) AS owed, coalesce(due, 0) AS due,
+       next_due_at, coalesce(dead, 0) AS dead
+FROM wanted
+LEFT JOIN lately ON lately.endpoint_id = wanted.id
+LEFT JOIN waiting ON waiting.endpoint_id = wanted.id
+LEFT JOIN dead ON dead.endpoint_id = wanted.id
+"""
+
+ALL: Final = "SELECT id FROM endpoints WHERE removed_at IS NULL ORDER BY id"
+
+
+class EndpointHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """How one endpoint is doing.
+
+    Attributes:
+        verdict: `failing`: its latest attempt failed, or its circuit is open. `idle`: nothing was tried lately.
+            `gone`: it answered 410 and is switched off.
+        sentence: The same for people.
+        told: Attempts lately that were told: at its newest 100 deliveries.
+        failed: Attempts lately that were not.
+        last_error: Of the latest attempt that failed.
+        failing_since: When the failures began after which nothing was told, as far as that was looked at.
+        owed: Deliveries that are pending or retrying.
+        due: Those of them whose time has come, and that no process holds.
+        next_due_at: When the next one is due.
+        dead: Its dead letters.
+        circuit: In this process; null where no attempts are made (the command line).
+    """
+
+    endpoint_id: UUID
+    verdict: Verdict
+    sentence: str
+    told: int
+    failed: int
+    last_told_at: datetime | None
+    last_failed_at: datetime | None
+    last_error: str | None
+    failing_since: datetime | None
+    owed: int
+    due: int
+    next_due_at: datetime | None
+    dead: int
+    circuit: CircuitState | None
+
+
+class EndpointHealthReader:
+    """Reads health. *circuit_is_open* tells of this process; None where no attempts are made."""
+
+    def __init__(self, pool: Pool, circuit_is_open: Callable[[UUID], bool] | None = None) -> None:
+        self._pool = pool
+        self._circuit_is_open = circuit_is_open
+
+    async def of(self, endpoint_ids: Sequence[UUID] | None = None) -> dict[UUID, EndpointHealth]:
+        """Return the health of these endpoints, or of all that are not removed."""
+        if endpoint_ids is None:
+            endpoint_ids = [row["id"] for row in await self._pool.fetch(ALL)]
+        found: dict[UUID, EndpointHealth] = {}
+        for start in range(0, len(endpoint_ids), MOST_AT_ONCE):
+            rows = await self._pool.fetch(HEALTH, endpoint_ids[start : start + MOST_AT_ONCE], NEWEST, NEWEST_OF_ALL)
+            found.update({row["endpoint_id"]: self._health(row, utc_now()) for row in rows})
+        return found
+
+    def _health(self, row: Any, now: datetime) -> EndpointHealth:
+        endpoint_id: UUID = row["endpoint_id"]
+        circuit: CircuitState | None = None
+        if self._circuit_is_open is not None:
+            circuit = "open" if self._circuit_is_open(endpoint_id) else "closed"
+        verdict = verdict_of(row, circuit)
+        return EndpointHealth(
+            endpoint_id=endpoint_id,
+            verdict=verdict,
+            sentence=sentence_of(verdict, row, circuit, now),
+            told=row["told"],
+            failed=row["failed"],
+            last_told_at=row["last_told_at"],
+            last_failed_at=row["last_failed_at"],
+            last_error=row["last_error"],
+            failing_since=row["failing_since"],
+            owed=row["owed"],
+            due=row["due"],
+            next_due_at=row["next_due_at"],
+            dead=row["dead"],
+            circuit=circuit,
+        )
+
+
+def verdict_of(row: Any, circuit: CircuitState | None) -> Verdict:
+    """Return the verdict on what a row of `HEALTH` says."""
+    if row["is_gone"]:
+        return "gone"
+    if not row["enabled"]:
+        return "disabled"
+    if row["failing_since"] is not None or circuit == "open":
+        return "failing"
+    return "healthy" if row["last_told_at"] is not None else "idle"
+
+
+def sentence_of(verdict: Verdict, row: Any, circuit: CircuitState | None, now: datetime) -> str:
+    """Return how it is doing, for people."""
+    last_told = "" if row["last_told_at"] is None else f"last told {moment(row['last_told_at'], now)}"
+    facts = {
+        "healthy": [last_told],
+        "idle": ["nothing was tried lately"],
+        "disabled": ["disabled", last_told],
+        "gone": ["switched off, because it answered 410", last_told],
+        "failing": [],
+    }[verdict]
+    if verdict == "failing":
+        since = row["failing_since"]
+        facts = ["failing" if since is None else f"failing since {moment(since, now)}"]
+        facts += [cause_in_words(row["last_error"])] if row["last_error"] else []
+        facts += [last_told]
+    facts += ["left alone but for a probe now and then"] if circuit == "open" else []
+    facts += [counted(row["owed"], "delivery", "deliveries") + " owed"] if row["owed"] else []
+    facts += [f"the next due {moment(row['next_due_at'], now)}"] if row["next_due_at"] else []
+    facts += [counted(row["dead"], "dead letter")] if row["dead"] else []
+    return ", ".join(fact for fact in facts if fact)

@@ -1,0 +1,89 @@
+"""Checks of what people give as an endpoint. Pure; every refusal names the field and says what would be right."""
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from yarl import URL
+
+from dispatcher.channels.mail.address import address_of
+from shared.errors import FaxhookError
+
+MOST_URL_CHARACTERS: Final = 2_048
+
+
+class BadEndpoint(FaxhookError):
+    """A field of an endpoint is wrong; nothing was written."""
+
+    code = "bad_endpoint"
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(f"{field}: {sentence}")
+        self.field = field
+
+
+class NoSuchEndpoint(FaxhookError):
+    """There is no such endpoint, or it was removed."""
+
+    code = "not_found"
+
+
+def checked_url(field: str, url: str) -> str:
+    """Return an endpoint's *url* as it was given: what is signed must be what is posted to, byte for byte.
+
+    Raises:
+        BadEndpoint: Another scheme than http, https or mailto (lower case), no host or one that may be read in two
+            ways, user and password that Basic cannot carry, a fragment, a control character, a blank, or text beyond
+            ASCII; of mailto, anything but one plain address.
+    """
+    if not url.startswith("mailto:"):
+        return checked_web_url(field, url, "http://, https:// or mailto:")
+    _check_characters(field, url)
+    try:
+        address_of(url)
+    except ValueError as error:
+        raise BadEndpoint(field, str(error)) from None
+    return url
+
+
+def checked_web_url(field: str, url: str, schemes: str = "http:// or https://") -> str:
+    """Return *url*, which is an http or https one, as it was given.
+
+    Raises:
+        BadEndpoint: As for `checked_url`; names *schemes* as what is right.
+    """
+    _check_characters(field, url)
+    if not url.startswith(("http://", "https://")):
+        raise BadEndpoint(field, f"must begin with {schemes}")
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname, parts.port
+        target = URL(url, encoded=True)  # as the webhook channel reads it
+        _name = target.host  # decodes `xn--…`
+    except ValueError:
+        # Neither reader's own words, which may quote the password.
+        raise BadEndpoint(
+            field, "is no URL; special characters of host, user and password are percent-encoded"
+        ) from None
+    if not host:
+        raise BadEndpoint(field, "names no host")
+    if (target.raw_host or "").lower() != host:
+        raise BadEndpoint(field, "names a host that may be read in two ways; write it plainly")
+    _check_user(field, target)
+    if "#" in url:
+        raise BadEndpoint(field, "must not have a fragment (`#…`): it is never sent, and receivers cannot verify it")
+    return url
+
+
+def _check_user(field: str, target: URL) -> None:
+    """Refuse what Basic cannot carry: it would fail, or be left out, at every attempt."""
+    if target.raw_password and not target.raw_user:
+        raise BadEndpoint(field, "has a password without a user")
+    if ":" in (target.user or ""):
+        raise BadEndpoint(field, "has a user with a colon, which Basic authentication cannot carry")
+
+
+def _check_characters(field: str, url: str) -> None:
+    if len(url) > MOST_URL_CHARACTERS:
+        raise BadEndpoint(field, f"longer than {MOST_URL_CHARACTERS} characters")
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise BadEndpoint(field, "a URL holds printable ASCII only; percent-encode the rest")

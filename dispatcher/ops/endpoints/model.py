@@ -1,0 +1,165 @@
+"""An endpoint as people give it, by API or command line: checked as a whole, every refusal naming its field. Pure."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from dispatcher.formats import DEFAULT_FORMAT, FORMATS
+from dispatcher.formats.tokens import check_token, new_token, public_key
+from dispatcher.ops.api.bad_fields import wrong_field
+from dispatcher.ops.endpoints.bodies import EndpointBody
+from dispatcher.ops.endpoints.input import BadEndpoint, checked_url
+from dispatcher.policy.routing import Endpoint, EndpointDirection, FaxMatch, Overtaken, Scope
+from shared.ids import uuid7
+
+E164: Final = re.compile(r"\+[1-9][0-9]{1,14}")
+MOST_TOKENS: Final = 5
+LONGEST_TIMEOUT_SECONDS: Final = 60.0
+MOST_CONCURRENT: Final = 1_000
+
+
+class EndpointFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The fields that may be given; what is absent stays as it is, or takes its default."""
+
+    scope: Scope | UnsetType = UNSET
+    direction: EndpointDirection | UnsetType = UNSET
+    match: str | FaxMatch | UnsetType | None = UNSET
+    url: str | UnsetType = UNSET
+    failover_url: str | UnsetType | None = UNSET
+    format: str | UnsetType = UNSET
+    tokens: list[str] | UnsetType = UNSET
+    inflight: bool | UnsetType = UNSET
+    overtaken: Overtaken | UnsetType = UNSET
+    enabled: bool | UnsetType = UNSET
+    timeout_seconds: float | UnsetType = UNSET
+    max_concurrent: int | UnsetType = UNSET
+
+
+def read_fields(given: Mapping[str, Any]) -> EndpointFields:
+    """Return *given* as fields.
+
+    Raises:
+        BadEndpoint: A field that there is not, or a value of the wrong kind.
+    """
+    try:
+        return msgspec.convert(given, EndpointFields)
+    except msgspec.ValidationError as error:
+        field, reason = wrong_field(error)
+        raise BadEndpoint(field or "endpoint", reason) from None
+
+
+def new_endpoint(fields: EndpointFields) -> Endpoint:
+    """Return a new endpoint; without `tokens` one is made, with none it is not signed.
+
+    Raises:
+        BadEndpoint: Names the field that is wrong.
+    """
+    if fields.url is UNSET:
+        raise BadEndpoint("url", "is missing")
+    tokens = fields.tokens
+    if tokens is UNSET:
+        format_name = DEFAULT_FORMAT if fields.format is UNSET else fields.format
+        is_signed = format_name in FORMATS and not fields.url.startswith("mailto:")
+        tokens = [new_token(format_name)] if is_signed else []
+    return changed(Endpoint(id=uuid7(), url=fields.url, tokens=tuple(tokens)), fields)
+
+
+def changed(endpoint: Endpoint, fields: EndpointFields) -> Endpoint:
+    """Return *endpoint* with *fields* put in their place, checked as a whole.
+
+    Raises:
+        BadEndpoint: Names the field that is wrong.
+    """
+    given = {name: value for name in fields.__struct_fields__ if (value := getattr(fields, name)) is not UNSET}
+    if "tokens" in given:
+        given["tokens"] = tuple(given["tokens"])
+    after = msgspec.structs.replace(endpoint, **given)
+    _check(after)
+    return after
+
+
+def body_of(endpoint: Endpoint, *, tokens: bool = False) -> EndpointBody:
+    """Return an endpoint for people: passwords masked, tokens only where they were just set."""
+    return EndpointBody(
+        id=endpoint.id,
+        scope=endpoint.scope,
+        direction=endpoint.direction,
+        match=endpoint.match,
+        url=masked_url(endpoint.url),
+        failover_url=None if endpoint.failover_url is None else masked_url(endpoint.failover_url),
+        format=endpoint.format,
+        inflight=endpoint.inflight,
+        overtaken=endpoint.overtaken,
+        enabled=endpoint.enabled,
+        timeout_seconds=endpoint.timeout_seconds,
+        max_concurrent=endpoint.max_concurrent,
+        signed=bool(endpoint.tokens),
+        public_key=public_key(endpoint.format, endpoint.tokens[0]) if endpoint.tokens else None,
+        tokens=endpoint.tokens if tokens else UNSET,
+    )
+
+
+def shown(endpoint: Endpoint, *, tokens: bool = False) -> dict[str, Any]:
+    """Return the same as plain values."""
+    fields: dict[str, Any] = msgspec.to_builtins(body_of(endpoint, tokens=tokens))
+    return fields
+
+
+def masked_url(url: str) -> str:
+    """Return *url* with its password as asterisks.
+
+    >>> masked_url("https://user:pass@example.com/hook?a=@")
+    'https://user:***@example.com/hook?a=@'
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    end = min((position for mark in "/?#" if (position := rest.find(mark)) >= 0), default=len(rest))
+    user_info, at, host = rest[:end].rpartition("@")
+    user = f"{user_info.partition(':')[0]}:***@" if at else ""
+    return f"{scheme}{separator}{user}{host}{rest[end:]}"
+
+
+def _check(endpoint: Endpoint) -> None:
+    _check_match(endpoint)
+    checked_url("url", endpoint.url)
+    if endpoint.failover_url is not None:
+        checked_url("failover_url", endpoint.failover_url)
+    if endpoint.format not in FORMATS:
+        raise BadEndpoint("format", f"`{endpoint.format[:40]}` is unknown; known are {', '.join(FORMATS)}")
+    if len(endpoint.tokens) > MOST_TOKENS:
+        raise BadEndpoint("tokens", f"more than {MOST_TOKENS}: drop the oldest first")
+    for token in endpoint.tokens:
+        if why := check_token(endpoint.format, token):
+            raise BadEndpoint("tokens", why)
+    if not 0 < endpoint.timeout_seconds <= LONGEST_TIMEOUT_SECONDS:
+        raise BadEndpoint("timeout_seconds", f"must be above 0 and at most {LONGEST_TIMEOUT_SECONDS:.0f}")
+    if not 1 <= endpoint.max_concurrent <= MOST_CONCURRENT:
+        raise BadEndpoint("max_concurrent", f"must be 1 to {MOST_CONCURRENT}")
+
+
+def _check_match(endpoint: Endpoint) -> None:
+    match endpoint.scope, endpoint.match:
+        case "global", None:
+            pass
+        case "global", _:
+            raise BadEndpoint("match", "an endpoint of scope global matches everything: leave it out")
+        case "number", str(number):
+            if E164.fullmatch(number) is None:
+                raise BadEndpoint("match", "must be a number in E.164, like +15551234567")
+            if endpoint.direction == "sent":
+                raise BadEndpoint("direction", "a number's endpoint is for received faxes")
+        case "fax", FaxMatch(provider=provider, fax_id=fax_id, job_id=job_id):
+            by_id = provider is not None and bool(fax_id) and job_id is None
+            by_job = provider is None and fax_id is None and bool(job_id)
+            if not by_id and not by_job:
+                raise BadEndpoint("match", "must hold either provider and fax_id, or job_id alone")
+            if endpoint.direction == "received":
+                raise BadEndpoint("direction", "a fax's endpoint is for sent faxes")
+        case "number", _:
+            raise BadEndpoint("match", "an endpoint of scope number needs a number in E.164")
+        case _:
+            raise BadEndpoint("match", "an endpoint of scope fax needs {provider, fax_id} or {job_id}")

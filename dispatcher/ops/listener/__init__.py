@@ -1,0 +1,1 @@
+"""`faxhook listen`: an application's side, for a laptop."""

@@ -1,0 +1,256 @@
+"""`faxhook listen`: an application's side for a laptop. Verifies every webhook, says it in a line, answers.
+
+It can be told to go wrong, to see what the dispatcher does then: how (`Wrong`), and how often (the first attempts of
+each delivery, or all). Only what is verified goes wrong; the rest is answered 401 as ever. The command is in
+`listen_command`.
+
+It keeps nothing and is no example of a production receiver: one that works writes the event down before it answers,
+and drops what it knows already by `X-Faxhook-Event-Id`.
+"""
+
+import asyncio
+import logging
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from dispatcher.egress.client import public_url
+from dispatcher.ops.listener.readers import READERS, Posted, Told, user_info_of
+from shared.errors import Refused
+
+MOST_BODY_BYTES: Final = 64 * 1024 * 1024
+SHUTDOWN_SECONDS: Final = 0.5
+"""A sender that hangs does not keep Ctrl-C waiting."""
+
+DRIP_SECONDS: Final = 1.0
+OK: Final = 200
+SERVER_ERROR: Final = 500
+_FAXHOOK: Final = "X-Faxhook-"
+
+
+class Listened(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One request and what became of it: a line of `--json`.
+
+    Attributes:
+        at: Our clock, with its offset.
+        verified: Is it signed with the token, over the URL that it was posted to?
+        refused: Why not.
+        what: What happened to the fax, in plain words.
+        answered: The HTTP status that we give; 0 if none is.
+        went_wrong: What we do to the sender on purpose: hang, drip or close.
+        attempt, event_id, delivery_id: As the headers say.
+    """
+
+    at: datetime
+    verified: bool
+    answered: int
+    what: str
+    refused: str | None = None
+    fax_id: str | None = None
+    pages: int | None = None
+    from_number: str | None = None
+    to_number: str | None = None
+    file_bytes: int | None = None
+    attempt: int | None = None
+    event_id: str | None = None
+    delivery_id: str | None = None
+    went_wrong: str | None = None
+
+
+class Wrong(msgspec.Struct, frozen=True, kw_only=True):
+    """How an attempt goes wrong.
+
+    Attributes:
+        status: It is answered so; None: 500, or 200 if it hangs first.
+        hang_seconds: Waits this long before the answer.
+        drips: Answers at once, but its body comes a byte a second and has no end.
+        closes: The connection is closed without an answer.
+        retry_after: Sent as `Retry-After`.
+    """
+
+    status: int | None = None
+    hang_seconds: float = 0.0
+    drips: bool = False
+    closes: bool = False
+    retry_after: str | None = None
+
+    @property
+    def answered(self) -> int:
+        """The status of the answer; 0 if there is none."""
+        if self.closes:
+            return 0
+        return self.status or (OK if self.hang_seconds or self.drips else SERVER_ERROR)
+
+    def __str__(self) -> str:
+        words = [f"hangs {self.hang_seconds:g} s"] if self.hang_seconds else []
+        words += ["closes without an answer"] if self.closes else ["drips its answer"] if self.drips else []
+        return ", ".join(words)
+
+
+class Started(msgspec.Struct, kw_only=True):
+    """The first line of `--json`."""
+
+    listening: str
+
+
+Report = Callable[[Listened], None]
+
+
+class Listener:
+    """Answers webhooks of one format.
+
+    Args:
+        format_name: One of `READERS`.
+        tokens: Each is valid, as during a rotation.
+        report: Is told of every request.
+        url: The endpoint's URL, where it is not what requests say (behind a proxy or tunnel).
+        wrong: How attempts go wrong; None: they do not.
+        fail: How many attempts of each delivery; None: all. A delivery is told from others by `X-Faxhook-Delivery-Id`,
+            and its attempts are counted as they come: a replay's do not begin anew.
+    """
+
+    def __init__(
+        self,
+        format_name: str,
+        tokens: Sequence[str],
+        report: Report,
+        *,
+        url: str | None = None,
+        wrong: Wrong | None = None,
+        fail: int | None = None,
+    ) -> None:
+        self._read = READERS[format_name]
+        self._tokens = tuple(tokens)
+        self._report = report
+        self._url = url
+        self._wrong = wrong
+        self._fail = fail
+        self._failed: Counter[str] = Counter()
+        self.stop = asyncio.Event()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer 200 if verified, 401 if not, 405 to what is no POST, 400 to what cannot be read."""
+        delivery_id = request.headers.get(f"{_FAXHOOK}Delivery-Id")
+        told, status = await self._judge(request)
+        wrong = self._goes_wrong(delivery_id or "") if status == OK else None
+        attempt = request.headers.get(f"{_FAXHOOK}Attempt", "")
+        listened = Listened(
+            at=datetime.now().astimezone(),
+            verified=told.refused is None,
+            answered=status if wrong is None else wrong.answered,
+            attempt=int(attempt) if attempt.isascii() and attempt.isdigit() else None,
+            event_id=request.headers.get(f"{_FAXHOOK}Event-Id"),
+            delivery_id=delivery_id,
+            went_wrong=str(wrong or "") or None,
+            **msgspec.structs.asdict(told),
+        )
+        try:
+            self._report(listened)
+        except BrokenPipeError:  # whoever read our lines has seen enough (`faxhook listen | head`)
+            self.stop.set()
+        if wrong is not None:
+            return await _go_wrong(request, wrong)
+        return web.json_response({"verified": told.refused is None}, status=status)
+
+    def _goes_wrong(self, delivery_id: str) -> Wrong | None:
+        if self._wrong is None or (self._fail is not None and self._failed[delivery_id] >= self._fail):
+            return None
+        self._failed[delivery_id] += 1
+        return self._wrong
+
+    async def _judge(self, request: web.Request) -> tuple[Told, int]:
+        if request.method != "POST":
+            return Told(what=f"{request.method} request", refused="webhooks are POSTed"), 405
+        try:
+            posted = Posted(
+                url=public_url(self._url) if self._url else f"http://{request.host}{request.raw_path}",
+                user_info=user_info_of(self._url or ""),
+                headers=request.headers,
+                body=await request.read(),
+                now=time.time(),
+            )
+            told = self._read(posted, self._tokens)
+        except web.HTTPRequestEntityTooLarge:
+            return Told(what="too long a request", refused=f"over {MOST_BODY_BYTES} bytes"), 413
+        except Refused as refusal:
+            return Told(what="no webhook", refused=str(refusal)), 400
+        except Exception as error:  # noqa: BLE001 - whatever comes in here is not worth a traceback
+            return Told(what="an unreadable request", refused=type(error).__name__), 400
+        return told, OK if told.refused is None else 401
+
+
+async def _go_wrong(request: web.Request, wrong: Wrong) -> web.StreamResponse:
+    await asyncio.sleep(wrong.hang_seconds)
+    if wrong.closes:
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response()
+    headers = {} if wrong.retry_after is None else {"Retry-After": wrong.retry_after}
+    if 300 <= wrong.answered < 400:  # noqa: PLR2004 - HTTP
+        headers["Location"] = "/elsewhere"
+    response = web.StreamResponse(status=wrong.answered, headers=headers)
+    if not wrong.drips:
+        return web.Response(status=wrong.answered, headers=headers)
+    await response.prepare(request)
+    with suppress(ConnectionError):  # it has had enough
+        while True:
+            await response.write(b".")
+            await asyncio.sleep(DRIP_SECONDS)
+    return response
+
+
+@asynccontextmanager
+async def listening(listener: Listener, host: str, port: int) -> AsyncIterator[str]:
+    """Serve *listener* on *host*:*port* (0: any free one) and yield its URL."""
+    app = web.Application(client_max_size=MOST_BODY_BYTES)
+    app.router.add_route("*", "/{anything:.*}", listener.handle)
+    runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=SHUTDOWN_SECONDS)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    try:
+        yield f"http://{f'[{host}]' if ':' in host else host}:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
+
+
+async def listen(listener: Listener, host: str, port: int, started: Callable[[str], None]) -> None:
+    """Listen until SIGINT or SIGTERM; *started* is told the URL."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, listener.stop.set)
+    logging.getLogger("aiohttp").setLevel(logging.CRITICAL)  # bad requests are the sender's, and no news
+    async with listening(listener, host, port) as url:
+        started(url)
+        await listener.stop.wait()
+
+
+# ---- Lines ----------------------------------------------------------------------------------------------------------
+
+
+def line_of(listened: Listened) -> str:
+    """Return what `listened` says to people, in one line without the time, whatever came from outside."""
+    facts = [f"fax {listened.fax_id} {listened.what}" if listened.fax_id else listened.what]
+    if listened.pages is not None:
+        facts.append(f"{listened.pages} page{'' if listened.pages == 1 else 's'}")
+    if listened.from_number or listened.to_number:
+        facts.append(f"{listened.from_number or '?'} → {listened.to_number or '?'}")
+    if listened.file_bytes is not None:
+        facts.append(f"file of {listened.file_bytes:,} bytes")
+    if listened.attempt is not None:
+        facts.append(f"attempt {listened.attempt}")
+    if listened.delivery_id:
+        facts.append(f"delivery …{listened.delivery_id[-8:]}")
+    if listened.refused:
+        facts.append(listened.refused)
+    if listened.went_wrong:
+        facts.append(listened.went_wrong)
+    if listened.answered not in (0, OK):
+        facts.append(f"answered {listened.answered}")
+    text = f"{'verified ✓  ' if listened.verified else 'NOT VERIFIED'}  {', '.join(facts)}"
+    return "".join(letter if letter.isprintable() else "�" for letter in text)

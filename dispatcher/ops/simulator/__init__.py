@@ -1,0 +1,1 @@
+"""`faxhook simulate`: what a provider would send, signed as it signs."""

@@ -1,0 +1,315 @@
+"""`faxhook simulate`: one sample callback, or the whole life of a fax, in order or in the disorder of real life.
+
+| asked for | sent |
+|---|---|
+| `PROVIDER EVENT` | that one callback |
+| `PROVIDER [EVENT] --life` | everything on the way to that ending (`sent-success`, or `received`), in order |
+| `--count N` | the same for so many faxes |
+| `--repeat N` | each callback N times, byte for byte: the provider's own repetitions |
+| `--shuffle` | all of it in an order that follows from `--seed` |
+"""
+
+import asyncio
+import os
+import secrets as randomness
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import aiohttp
+import msgspec
+import typer
+
+from dispatcher.egress.client import error_code
+from dispatcher.ops.endpoints.input import BadEndpoint, checked_web_url
+from dispatcher.ops.exits import EXIT_AWAY, EXIT_BAD_INPUT, fail
+from dispatcher.ops.simulator.fields import BadChange, Change, parse_change, paths_of
+from dispatcher.ops.simulator.lives import ENDINGS, life_of, muddled
+from dispatcher.ops.simulator.samples import (
+    FROM_NUMBER,
+    SAMPLES,
+    TO_NUMBER,
+    SampleCallback,
+    UnknownSample,
+    draft_of,
+    events_of,
+    find,
+    own_name,
+)
+from dispatcher.ops.simulator.signing import MissingSecret
+from dispatcher.ops.simulator.simulate import (
+    OK,
+    VARIABLES,
+    Answer,
+    SimulateSettings,
+    curl_of,
+    make_sample,
+    read_env_file,
+    send,
+)
+from shared.domain import utc_now
+from shared.errors import FaxhookError
+from shared.settings import EXIT_BAD_SETTING, BadSetting, describe, load
+
+CURL_FOLDER: Final = Path(".local") / "simulated"
+EXIT_NOT_ACCEPTED: Final = 1
+
+
+class BadRequest(FaxhookError):
+    """What was asked for cannot be sent; nothing was."""
+
+    code = "bad_request"
+
+
+def simulate_command(
+    provider: Annotated[str | None, typer.Argument(help=", ".join(SAMPLES), show_default=False)] = None,
+    event: Annotated[
+        str | None,
+        typer.Argument(
+            help="sent-success, received, …, or the provider's own name; --list shows all.", show_default=False
+        ),
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option(help="The ingress; default: http://INGRESS_HOST:INGRESS_PORT, 127.0.0.1:8080.")
+    ] = None,
+    fax_id: Annotated[
+        str | None, typer.Option(help="The same id and event again is a repetition; absent: a new id each time.")
+    ] = None,
+    number: Annotated[
+        str | None, typer.Option(help="Our number: a received fax came to it, a sent fax from it.")
+    ] = None,
+    from_number: Annotated[str | None, typer.Option("--from", "--from-number", help=f"Default: {FROM_NUMBER}.")] = None,
+    to_number: Annotated[str | None, typer.Option(help=f"Default: {TO_NUMBER}.")] = None,
+    pages: Annotated[int, typer.Option(min=1, max=1000, help="Pages of the fax.")] = 2,
+    job_id: Annotated[str | None, typer.Option(help="Goes into the query of a sent fax's callbacks.")] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="Change a field, by its path; PROVIDER EVENT --list shows them. Repeatable.",
+        ),
+    ] = None,
+    unset: Annotated[
+        list[str] | None, typer.Option("--unset", metavar="FIELD", help="Leave a field out. Repeatable.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="The document that goes along, where the provider sends one.")
+    ] = None,
+    life: Annotated[
+        bool, typer.Option("--life", help="Send everything on the way to EVENT, which is an ending.")
+    ] = False,
+    count: Annotated[int, typer.Option(min=1, help="Do it for so many faxes.")] = 1,
+    repeat: Annotated[int, typer.Option(min=1, help="Send each callback so many times.")] = 1,
+    shuffle: Annotated[bool, typer.Option("--shuffle", help="Send them in any order.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Which order; absent: another each time, and said.")] = None,
+    every: Annotated[float, typer.Option(min=0.0, help="Seconds between two callbacks.")] = 0.0,
+    env: Annotated[
+        Path | None, typer.Option(help="A file with KEY=value lines, which win over the environment.")
+    ] = None,
+    secret: Annotated[
+        list[str] | None,
+        typer.Option("--secret", metavar="VARIABLE=VALUE", help="Wins over both; others on this machine may see it."),
+    ] = None,
+    as_list: Annotated[
+        bool, typer.Option("--list", help="Send nothing; list the events, or an event's fields.")
+    ] = False,
+    as_curl: Annotated[
+        bool, typer.Option("--print-curl", "--curl", help="Send nothing; print the curl commands that would.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line for each callback.")] = False,
+) -> None:
+    """Send sample callbacks to the ingress, signed as their provider signs.
+
+    Ends with 1 if some were not answered 200, 78 if the provider's secret is not set.
+    """
+    try:
+        if as_list:
+            _print_list(provider, event, as_json)
+            return
+        if provider is None or (event is None and not (life and provider in ENDINGS)):
+            raise BadRequest(_what_is_missing(provider))  # noqa: TRY301 - one place turns bad input into a sentence
+        loaded = load(SimulateSettings, {**os.environ, **(read_env_file(env) if env else {}), **_variables(secret)})
+        base_url = checked_web_url("--to", to or f"http://{loaded.ingress_host}:{loaded.ingress_port}")
+        options = {
+            "fax_id": fax_id,
+            "pages": pages,
+            "job_id": job_id,
+            "document": _document(file),
+            **_numbers(provider, event or ENDINGS[provider], number, from_number, to_number),
+        }
+        asked = [*map(parse_change, changes or ()), *(Change(path, None) for path in unset or ())]
+        samples = [
+            sample
+            for _ in range(count)
+            for sample in _samples(loaded, base_url, provider, event or ENDINGS[provider], life, asked, options)
+        ]
+    except MissingSecret as error:
+        fail(
+            f"{error}: set {VARIABLES[provider or '']}, or name a file that does: --env FILE, or --secret NAME=VALUE",
+            EXIT_BAD_SETTING,
+        )
+    except BadSetting as error:
+        fail(str(error), EXIT_BAD_SETTING)
+    except (UnknownSample, BadEndpoint, BadChange, BadRequest) as error:
+        fail(str(error), EXIT_BAD_INPUT)
+    seed = randomness.randbelow(1_000_000) if seed is None else seed
+    samples = muddled(samples, repeat=repeat, shuffle=shuffle, seed=seed)
+    _say_what_is_odd(provider, samples)
+    if as_curl:
+        _print_curl(base_url, samples)
+        return
+    try:
+        accepted = asyncio.run(_send_all(base_url, provider, samples, every, as_json))
+    except (aiohttp.ClientError, OSError) as error:
+        reason = "timeout" if isinstance(error, TimeoutError) else error_code(error)
+        fail(f"nothing answers at {base_url} ({reason}). Does the ingress run there?", EXIT_AWAY)
+    if len(samples) > 1 and not as_json:
+        faxes = len({sample.fax_id for sample in samples})
+        order = f", shuffled with --seed {seed}" if shuffle else ""
+        print(f"{len(samples)} callbacks about {faxes} fax{'' if faxes == 1 else 'es'}{order}: {accepted} answered 200")
+    if accepted < len(samples):
+        raise typer.Exit(EXIT_NOT_ACCEPTED)
+
+
+# ---- What is asked for ----------------------------------------------------------------------------------------------
+
+
+def _samples(
+    settings: SimulateSettings,
+    base_url: str,
+    provider: str,
+    event: str,
+    life: bool,
+    asked: Sequence[Change],
+    options: Mapping[str, Any],
+) -> list[SampleCallback]:
+    if not life:
+        return [make_sample(settings, base_url, provider, event, changes=asked, **options)]
+    now = utc_now().replace(microsecond=0)
+    samples: list[SampleCallback] = []
+    for step in life_of(provider, event, pages=options["pages"], ends_at=now):
+        fax_id = options["fax_id"] or (samples[0].fax_id if samples else None)
+        of_step = {**options, "fax_id": fax_id, "changes": [*step.changes, *asked], "occurred_at": step.occurred_at}
+        # Only the ending of a life carries a document.
+        of_step["document"] = options["document"] if step.occurred_at == now else None
+        samples.append(make_sample(settings, base_url, provider, step.event, **of_step))
+    return samples
+
+
+def _what_is_missing(provider: str | None) -> str:
+    if provider is None:
+        return f"say which PROVIDER and EVENT; providers are {', '.join(SAMPLES)}. --list shows their events"
+    return f"say which EVENT; {provider} has {', '.join(events_of(provider))}"
+
+
+def _numbers(
+    provider: str, event: str, number: str | None, from_number: str | None, to_number: str | None
+) -> dict[str, str]:
+    ours = (
+        "to_number" if find(provider, event)[0].startswith(("receiv", "media-processing", "unknown")) else "from_number"
+    )
+    given = {"from_number": from_number, "to_number": to_number}
+    if number is not None:
+        if given[ours] is not None:
+            raise BadRequest(f"--number is the fax's {ours.replace('_', ' ')} here, and that is given as well")
+        given[ours] = number
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _document(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadRequest(f"--file {path} cannot be read: {error.strerror or error}") from error
+
+
+def _variables(assignments: Sequence[str] | None) -> dict[str, str]:
+    known = [name for name, _, _ in describe(SimulateSettings)]
+    found = {}
+    for assignment in assignments or ():
+        name, equals, value = assignment.partition("=")
+        if not equals or name not in known:
+            raise BadRequest(f"--secret wants VARIABLE=VALUE, VARIABLE being one of {', '.join(known)}")
+        found[name] = value
+        found[f"{name}_FILE"] = ""
+    return found
+
+
+# ---- Sending and saying ---------------------------------------------------------------------------------------------
+
+
+async def _send_all(
+    base_url: str, provider: str, samples: Sequence[SampleCallback], every: float, as_json: bool
+) -> int:
+    accepted = 0
+    async with aiohttp.ClientSession() as session:
+        for number, sample in enumerate(samples):
+            await asyncio.sleep(every if number else 0)
+            answer = await send(session, base_url, sample)
+            accepted += answer.http_status == OK
+            print(_json_of(provider, sample, answer) if as_json else _text_of(base_url, provider, sample, answer))
+    return accepted
+
+
+def _text_of(base_url: str, provider: str, sample: SampleCallback, answer: Answer) -> str:
+    sent = f"sent      {provider} {sample.event_name} of fax {sample.fax_id} to {base_url.rstrip('/')}{sample.target}"
+    if answer.http_status == OK:
+        return f"{sent}\nanswered  200 {answer.body.get('status')}: {answer.event_id or answer.body.get('callback_id')}"
+    hint = {
+        401: f" Are {VARIABLES[provider]} and PUBLIC_URL those of the ingress?",
+        404: f" Has the ingress what switches {provider} on?",
+    }.get(answer.http_status, "")
+    code = answer.body.get("error", "")
+    return f"{sent}\nanswered  {answer.http_status} {code}: {answer.body.get('detail', '')}.{hint}"
+
+
+def _json_of(provider: str, sample: SampleCallback, answer: Answer) -> str:
+    line = {
+        "provider": provider,
+        "event": sample.event_name,
+        "type": sample.event_type,
+        "fax_id": sample.fax_id,
+        "target": sample.target,
+        "bytes": len(sample.body),
+        "http_status": answer.http_status,
+        "answer": answer.body,
+    }
+    return msgspec.json.encode(line).decode()
+
+
+def _say_what_is_odd(provider: str, samples: Sequence[SampleCallback]) -> None:
+    added = sorted({path for sample in samples for path in sample.added})
+    if added:
+        sys.stderr.write(
+            f"faxhook: {provider}'s sample had no {', '.join(added)}; sent all the same. "
+            f"`faxhook simulate {provider} {samples[0].event_name} --list` shows its fields\n"
+        )
+
+
+def _print_curl(base_url: str, samples: Sequence[SampleCallback]) -> None:
+    try:
+        for sample in samples:
+            print(curl_of(base_url, sample, CURL_FOLDER))
+    except OSError as error:
+        fail(f"the body cannot be written: {error}", EXIT_AWAY)
+    if samples[0].path == "/telnyx-webhook":
+        sys.stderr.write("Telnyx signs the time: the command is good for 5 minutes.\n")
+
+
+def _print_list(provider: str | None, event: str | None, as_json: bool) -> None:
+    if provider is not None and event is not None:
+        fields = dict(paths_of(draft_of(provider, event, utc_now() - timedelta(seconds=1)).fields))
+        for path, value in fields.items():
+            shown = msgspec.json.encode({"field": path, "value": value} if as_json else value).decode()
+            print(shown if as_json else f"{path:<40} {shown}")
+        return
+    for each in [provider] if provider else SAMPLES:
+        for name in events_of(each):
+            theirs, event_type = own_name(each, name), find(each, name)[1]
+            line = {"provider": each, "event": name, "type": event_type, "own_name": theirs or None}
+            print(msgspec.json.encode(line).decode() if as_json else f"{each:<9} {name:<22} {event_type:<24} {theirs}")

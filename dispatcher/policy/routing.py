@@ -1,0 +1,132 @@
+"""Who is to be told of an event. Pure.
+
+The more specific supersedes: a sent fax goes to the endpoints of that fax, else to the global ones; a received fax to
+the endpoints of its number, else to the global ones. All endpoints of the winning level get it. A disabled endpoint
+counts as if it were not there.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal, Protocol
+from uuid import UUID
+
+import msgspec
+
+from dispatcher.channels.mail.render import MailFormat
+from dispatcher.formats import FORMATS
+from dispatcher.policy.lifecycle import is_overtaken
+from shared.domain import Direction, Event, Phase, Provider
+
+LEASE_MARGIN_SECONDS: Final = 30.0
+"""On top of the longest attempt: up to 12 s since the last renewal, a document of the media store (15 s), rendering."""
+
+Scope = Literal["global", "number", "fax"]
+EndpointDirection = Literal["sent", "received", "any"]
+Overtaken = Literal["skip", "deliver"]
+
+_SPECIFICITY: Final[dict[Scope, int]] = {"global": 0, "number": 1, "fax": 2}
+
+
+class FaxMatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One sent fax: by the provider's id, or by the `job_id` that the application gave it. Never both."""
+
+    provider: Provider | None = None
+    fax_id: str | None = None
+    job_id: str | None = None
+
+
+class _Words(Protocol):
+    def has_word_for(self, event: Event) -> bool:
+        """Can it say this event at all?"""
+
+
+_WORDS_OF_SCHEME: Final[dict[str, _Words]] = {"mailto": MailFormat()}
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an application wants to be told.
+
+    Attributes:
+        match: Of scope `number`, the number in E.164; of scope `fax`, which fax; of scope `global`, None.
+        tokens: In order; the first signs. Empty: webhooks are not signed.
+        timeout_seconds: For one request, connection and answer included; at most 60.
+        max_concurrent: Attempts at once, for each dispatcher process.
+    """
+
+    id: UUID
+    scope: Scope = "global"
+    direction: EndpointDirection = "any"
+    match: str | FaxMatch | None = None
+    url: str
+    failover_url: str | None = None
+    format: str = "phaxio-v2.1"
+    tokens: tuple[str, ...] = ()
+    inflight: bool = False
+    overtaken: Overtaken = "skip"
+    enabled: bool = True
+    timeout_seconds: float = 15.0
+    max_concurrent: int = 8
+
+    @property
+    def lease_seconds(self) -> float:
+        """How long a claim must hold: URL and failover both time out, and then some."""
+        return 2 * self.timeout_seconds + LEASE_MARGIN_SECONDS
+
+
+class Owed(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint that an event is owed to; `skipped` says why it is recorded only."""
+
+    event: Event
+    endpoint: Endpoint
+    skipped: Literal["no_equivalent", "overtaken"] | None = None
+
+
+def route(event: Event, endpoints: Iterable[Endpoint]) -> list[Owed]:
+    """Return what is owed for *event*, *endpoints* holding at least all that could apply to it."""
+    applying = [endpoint for endpoint in endpoints if _applies(endpoint, event)]
+    if not applying:
+        return []
+    level = max(_SPECIFICITY[endpoint.scope] for endpoint in applying)
+    return [
+        Owed(
+            event=event,
+            endpoint=endpoint,
+            skipped=None if has_word(endpoint.url, endpoint.format, event) else "no_equivalent",
+        )
+        for endpoint in applying
+        if _SPECIFICITY[endpoint.scope] == level and (endpoint.inflight or event.phase is Phase.POSTFLIGHT)
+    ]
+
+
+def has_word(url: str, format_name: str, event: Event) -> bool:
+    """Can *event* be said at *url*: in the words of its channel, if that has its own, else in those of the format?"""
+    words = _WORDS_OF_SCHEME.get(url.partition(":")[0]) or FORMATS.get(format_name)
+    # A format that this version does not know was set by a newer one, which will know what to say.
+    return words is None or words.has_word_for(event)
+
+
+def skip_overtaken(owed: Sequence[Owed], rank_of: dict[tuple[str, str], int]) -> list[Owed]:
+    """Mark what is old news by now, *rank_of* (provider, fax id) telling how far each fax has come."""
+    return [
+        msgspec.structs.replace(each, skipped="overtaken")
+        if each.skipped is None
+        and each.endpoint.overtaken == "skip"
+        and is_overtaken(each.event.type, rank_of[each.event.provider, each.event.fax_id])
+        else each
+        for each in owed
+    ]
+
+
+def _applies(endpoint: Endpoint, event: Event) -> bool:
+    return endpoint.enabled and endpoint.direction in {"any", event.direction} and _matches(endpoint, event)
+
+
+def _matches(endpoint: Endpoint, event: Event) -> bool:
+    match endpoint.scope, endpoint.match:
+        case "number", str(number):
+            return event.direction is Direction.RECEIVED and event.to_number == number
+        case "fax", FaxMatch(job_id=str(job_id)):
+            return event.direction is Direction.SENT and event.job_id == job_id
+        case "fax", FaxMatch(provider=provider, fax_id=fax_id):
+            return event.direction is Direction.SENT and (event.provider, event.fax_id) == (provider, fax_id)
+        case scope, _:
+            return scope == "global"

@@ -1,0 +1,229 @@
+"""A publisher that knows what was kept: persistent, mandatory, confirmed.
+
+`publish` returns after the broker's ack of a message that reached a queue, and raises `NotKept` in every other case,
+within its timeout. A message that timed out may still be delivered: readers deduplicate.
+"""
+
+import asyncio
+import struct
+from collections.abc import Mapping
+from typing import Final
+
+import aiormq
+
+from shared.amqp.channel import Channel, keep_connected
+from shared.errors import FaxhookError
+from shared.log import get_logger
+from shared.runtime.watchdog import Look
+
+CONFIRM_TIMEOUT_SECONDS: Final = 1.5
+"""Providers give up after 2 s (Telnyx); the rest is for reading and answering."""
+
+STALLED_AFTER_SECONDS: Final = 5.0
+"""A connection whose oldest message has waited this long for its confirm is given up and made anew: heartbeats would
+notice a black hole only after half a minute."""
+
+MOST_UNCONFIRMED: Final = 2_000
+"""Messages in flight; past it `NotKept` at once, because waiting in line only turns overload into timeouts."""
+
+
+class NotKept(FaxhookError):
+    """The broker did not confirm that a queue holds the message. The sentence says why."""
+
+    code = "not_kept"
+
+
+class Publisher:
+    """Publishes over one connection of its own, which `run` holds open."""
+
+    def __init__(
+        self,
+        amqp_url: str,
+        name: str,
+        *,
+        confirm_timeout_seconds: float = CONFIRM_TIMEOUT_SECONDS,
+        most_unconfirmed: int = MOST_UNCONFIRMED,
+    ) -> None:
+        self._amqp_url = amqp_url
+        self._name = name
+        self._timeout_seconds = confirm_timeout_seconds
+        self._most_unconfirmed = most_unconfirmed
+        self._channel: Channel | None = None
+        self._connects = 0
+        self._last_tag = 0
+        # In the order of their tags, so that a confirm of many takes them from the front.
+        self._unconfirmed: dict[int, tuple[asyncio.Future[None], float]] = {}
+
+    async def run(self) -> None:
+        """Hold the connection open until cancelled."""
+        await keep_connected(self._amqp_url, self._name, self._use, self._tried)
+
+    def _tried(self) -> None:
+        self._connects += 1
+
+    def connecting(self) -> Look:
+        """Return for the watchdog if a connection is wanted, and how often it was tried."""
+        return int(self._channel is None), self._connects
+
+    @property
+    def is_ready(self) -> bool:
+        """True if a publish has a chance: the channel is open and the broker does not block us."""
+        return self._channel is not None and self._channel.is_open and not self._channel.is_blocked
+
+    @property
+    def unconfirmed(self) -> int:
+        """Messages sent whose confirm has not come, those given up waiting for included."""
+        return len(self._unconfirmed)
+
+    async def publish(self, exchange: str, routing_key: str, body: bytes, headers: Mapping[str, str | int]) -> None:
+        """Publish and wait until a queue holds the message.
+
+        Raises:
+            NotKept: In every other case, at most after the timeout. The message may exist nevertheless.
+        """
+        channel = self._channel
+        if channel is None or not channel.is_open:
+            raise NotKept("no connection to the broker")
+        if channel.is_blocked:
+            raise NotKept("the broker takes no messages now: it is out of memory or disk")
+        if len(self._unconfirmed) >= self._most_unconfirmed:
+            self._watch()
+            raise NotKept(f"{self._most_unconfirmed} messages wait for the broker's confirm already")
+        loop = asyncio.get_running_loop()
+        self._last_tag = tag = self._last_tag + 1
+        confirmed: asyncio.Future[None] = loop.create_future()
+        self._unconfirmed[tag] = (confirmed, loop.time())
+        channel.write(
+            encode_publish(
+                channel.number,
+                exchange,
+                routing_key,
+                body,
+                headers,
+                str(tag),
+                body_limit_bytes=channel.body_limit_bytes,
+            )
+        )
+        timer = loop.call_later(self._timeout_seconds, self._give_up, confirmed)
+        try:
+            await confirmed
+        finally:
+            timer.cancel()
+
+    async def _use(self, connection: aiormq.Connection) -> None:
+        channel = await Channel.open(connection, confirms=True)
+        channel.on_confirm = self._on_confirm
+        channel.on_return = self._on_return
+        self._last_tag = 0
+        self._channel = channel
+        asking = asyncio.create_task(channel.keep_asking())
+        asking.add_done_callback(lambda done: done.cancelled() or done.exception())  # the channel knows it, too
+        try:
+            await channel.closed
+        finally:
+            asking.cancel()
+            self._channel = None
+            waiting, self._unconfirmed = self._unconfirmed, {}
+            for confirmed, _ in waiting.values():
+                _fail(confirmed, "the connection to the broker was lost before the confirm")
+
+    def _on_confirm(self, tag: int, multiple: bool, acked: bool) -> None:
+        if not multiple:
+            self._settle(tag, acked)
+            return
+        for waiting in list(self._unconfirmed):
+            if waiting > tag:
+                break
+            self._settle(waiting, acked)
+
+    def _settle(self, tag: int, acked: bool) -> None:
+        confirmed, _ = self._unconfirmed.pop(tag, (None, 0.0))
+        if confirmed is None or confirmed.done():
+            return
+        if acked:
+            confirmed.set_result(None)
+        else:
+            _fail(confirmed, "the broker refused the message: its queue is full or without a leader")
+
+    def _on_return(self, correlation_id: str | None) -> None:
+        # The return comes before the ack of the same message; the ack then finds its future settled.
+        confirmed, _ = self._unconfirmed.get(int(correlation_id or 0), (None, 0.0))
+        if confirmed is not None:
+            _fail(confirmed, "no queue takes the message: run `faxhook topology`")
+
+    def _give_up(self, confirmed: "asyncio.Future[None]") -> None:
+        _fail(confirmed, f"no confirm from the broker within {self._timeout_seconds} s")
+        self._watch()
+
+    def _watch(self) -> None:
+        """Give the connection up if its oldest message has waited too long for its confirm."""
+        oldest_sent = next(iter(self._unconfirmed.values()))[1] if self._unconfirmed else None
+        age_seconds = 0.0 if oldest_sent is None else asyncio.get_running_loop().time() - oldest_sent
+        if self._channel is not None and age_seconds > STALLED_AFTER_SECONDS:
+            get_logger().warning("broker.lost", connection=self._name, reason="no confirms come: connecting anew")
+            self._channel.abandon("the broker confirms nothing")
+
+
+def _fail(confirmed: "asyncio.Future[None]", why: str) -> None:
+    if not confirmed.done():
+        confirmed.set_exception(NotKept(why))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Pure: the frames of one publish, AMQP 0-9-1 sections 2.3.5 and 4.2. Written by hand because it is done for every
+# message; the tests read them back with pamqp.
+
+_FRAME: Final = struct.Struct(">BHI")
+_CONTENT_HEADER: Final = struct.Struct(">HHQH")
+_BASIC: Final = 60
+_PUBLISH: Final = 40
+_MANDATORY: Final = b"\x01"
+_CONTENT_TYPE: Final = b"\x10application/json"
+_PERSISTENT: Final = b"\x02"
+_FLAGS: Final = 0x8000 | 0x2000 | 0x1000 | 0x0400  # content type, headers, delivery mode, correlation id
+_FRAME_END: Final = b"\xce"
+_METHOD, _HEADER, _BODY = 1, 2, 3
+
+
+def encode_publish(
+    channel: int,
+    exchange: str,
+    routing_key: str,
+    body: bytes,
+    headers: Mapping[str, str | int],
+    correlation_id: str,
+    *,
+    body_limit_bytes: int,
+) -> bytes:
+    """Return the frames of a persistent, mandatory publish of JSON.
+
+    `correlation_id` carries our tag, by which a returned message is known; `message_id` stays empty.
+    """
+    method = struct.pack(">HHH", _BASIC, _PUBLISH, 0) + _short(exchange) + _short(routing_key) + _MANDATORY
+    table = b"".join(_short(name) + _value(value) for name, value in headers.items())
+    header = (
+        _CONTENT_HEADER.pack(_BASIC, 0, len(body), _FLAGS)
+        + _CONTENT_TYPE
+        + struct.pack(">I", len(table))
+        + table
+        + _PERSISTENT
+        + _short(correlation_id)
+    )
+    frames = [_FRAME.pack(_METHOD, channel, len(method)), method, _FRAME_END]
+    frames += [_FRAME.pack(_HEADER, channel, len(header)), header, _FRAME_END]
+    for start in range(0, len(body), body_limit_bytes):
+        chunk = body[start : start + body_limit_bytes]
+        frames += [_FRAME.pack(_BODY, channel, len(chunk)), chunk, _FRAME_END]
+    return b"".join(frames)
+
+
+def _short(text: str) -> bytes:
+    encoded = text.encode()
+    return bytes((len(encoded),)) + encoded
+
+
+def _value(value: str | int) -> bytes:
+    if isinstance(value, int):
+        return struct.pack(">cq", b"l", value)
+    encoded = value.encode()
+    return struct.pack(">cI", b"S", len(encoded)) + encoded

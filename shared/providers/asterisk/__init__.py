@@ -1,0 +1,1 @@
+"""Asterisk: what the operator's own dialplan reports."""

@@ -1,0 +1,1 @@
+"""Phaxio: shapes, signatures and meanings of its callbacks."""

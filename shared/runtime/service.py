@@ -1,0 +1,123 @@
+"""The shape that both services share: settings, logs, signals, exit codes.
+
+A service is `serve(settings, stop)`: it opens what it needs in order, works until *stop*, closes in reverse. Its parts
+that run for ever are held by `running`; one that dies ends the process, so that the platform starts it again.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
+
+import uvloop
+
+from shared import log
+from shared.broker import verify
+from shared.errors import Misconfigured, place_of
+from shared.runtime.hang_detector import EXIT_FAILED, LastResort
+from shared.settings import EXIT_BAD_SETTING, Settings, load, masked
+
+TOPOLOGY_RETRY_SECONDS: Final = 1.0
+CANCEL_AGAIN_SECONDS: Final = 2.0
+
+Kind = TypeVar("Kind", bound=Settings)
+
+
+class Stop:
+    """The wish to end, and why: None for a signal, an exception for a part that died."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self.failure: BaseException | None = None
+
+    def set(self, failure: BaseException | None = None) -> None:
+        """Ask the service to end. The first reason counts."""
+        if not self._event.is_set():
+            self.failure = failure
+        self._event.set()
+
+    @property
+    def is_set(self) -> bool:
+        """True once the service shall end."""
+        return self._event.is_set()
+
+    async def wait(self) -> None:
+        """Wait until the service shall end."""
+        await self._event.wait()
+
+
+async def verified_topology(amqp_url: str, exchanges: Sequence[str], queues: Sequence[str]) -> None:
+    """Check once, as soon as the broker answers, that what the service uses is there; `TopologyError` otherwise."""
+    while True:
+        try:
+            await verify(amqp_url, exchanges, queues)
+            return
+        except Misconfigured:
+            raise
+        except Exception:  # noqa: BLE001 - aiormq raises what is none of its own; whatever it is, nobody answered
+            # Services may start before their broker; readiness tells meanwhile.
+            await asyncio.sleep(TOPOLOGY_RETRY_SECONDS)
+
+
+@asynccontextmanager
+async def running(part: Coroutine[Any, Any, None], stop: Stop, name: str) -> AsyncIterator["asyncio.Task[None]"]:
+    """Run *part* beside the body, cancel it afterwards; if it dies before, set *stop* with its error."""
+
+    def ended(task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and task.exception() is not None:
+            stop.set(task.exception())
+
+    task = asyncio.create_task(part, name=name)
+    task.add_done_callback(ended)
+    try:
+        yield task
+    finally:
+        await end({task})
+
+
+async def end(tasks: Collection["asyncio.Task[Any]"]) -> None:
+    """Cancel *tasks* until all of them have ended, whatever they end with.
+
+    Again and again: a library that fails while it is being cancelled hides the cancellation behind its own error, which
+    a part that tries again takes for trouble like any other.
+    """
+    while left := [task for task in tasks if not task.done()]:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
+
+
+def run(service: str, kind: type[Kind], serve: Callable[[Kind, Stop], Awaitable[None]]) -> int:
+    """Load settings, configure logs, serve until SIGTERM or SIGINT; return the exit code."""
+    try:
+        settings = load(kind, os.environ)
+        log.configure(service, getattr(settings, "log_level", "INFO"), getattr(settings, "log_format", "json"))
+        failure = uvloop.run(_serve(service, settings, serve))
+    except Misconfigured as error:
+        sys.stderr.write(f"{service}: {error}\n")
+        return EXIT_BAD_SETTING
+    if failure is None:
+        return 0
+    if isinstance(failure, Misconfigured):
+        sys.stderr.write(f"{service}: {failure}\n")
+        return EXIT_BAD_SETTING
+    sys.stderr.write(f"{service}: {place_of(failure)}\n")
+    return EXIT_FAILED
+
+
+async def _serve(service: str, settings: Kind, serve: Callable[[Kind, Stop], Awaitable[None]]) -> BaseException | None:
+    stop = Stop()
+    loop = asyncio.get_running_loop()
+    LastResort(service, loop, lambda: stop.failure is not None).start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    logger = log.get_logger()
+    logger.info("service.started", settings=masked(settings))
+    await serve(settings, stop)
+    if stop.failure is not None:
+        logger.error("service.failed", reason=place_of(stop.failure))
+    logger.info("service.stopped")
+    return stop.failure

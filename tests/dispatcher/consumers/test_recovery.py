@@ -1,0 +1,285 @@
+"""Whatever goes away comes back by itself, readiness tells the truth meanwhile, and nothing lives on without working."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import AsyncMock
+from urllib.parse import urlsplit, urlunsplit
+
+import aio_pika
+import aiohttp
+import pytest
+from dispatchers import Bench, an_event
+from proxy import Proxy, proxied
+from stores import count
+from waiting import until
+
+from dispatcher.consumers.consumer import Consumer
+from dispatcher.settings import DispatcherSettings
+from shared.amqp.channel import Channel, Delivered
+from shared.backoff import parse_backoff
+from shared.broker import WORK_EVENTS, declare, topology, verify
+from shared.runtime.service import Stop
+
+Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
+BACK_SECONDS = 10.0
+
+HURTS = {"cut": Proxy.cut, "stall": Proxy.stall, "stall one way": lambda proxy: proxy.stall(both=False)}
+
+
+@pytest.fixture
+def port(unused_tcp_port: int) -> int:
+    """Where the dispatcher of `dispatching` tells of its health."""
+    return unused_tcp_port
+
+
+async def is_ready(port: int) -> bool:
+    async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{port}/readyz") as response:
+        return response.status == 200
+
+
+async def back(port: int) -> None:
+    await until(lambda: is_ready(port), "ready again", BACK_SECONDS)
+
+
+async def away(port: int, seconds: float = 5.0) -> None:
+    async def is_away() -> bool:
+        return not await is_ready(port)
+
+    await until(is_away, "not ready any more", seconds)
+
+
+@pytest.mark.parametrize("hurt", HURTS)
+async def test_what_a_dispatcher_cut_off_from_the_ledger_was_pushed_another_one_takes(
+    bench: Bench, dispatching: Dispatching, port: int, unused_tcp_port_factory: Callable[[], int], hurt: str
+) -> None:
+    await bench.endpoint()
+    other_port = unused_tcp_port_factory()
+    async with (
+        proxied(bench.environment["DATABASE_URL"]) as (proxy, through),
+        dispatching(DATABASE_URL=through),
+        bench.dispatching(DispatcherSettings, other_port),
+    ):
+        HURTS[hurt](proxy)
+        await bench.publish(*(an_event(number) for number in range(300)))
+        await bench.settled(300, seconds=25)
+        assert await is_ready(other_port)
+        assert not await is_ready(port)
+        proxy.mend()
+        await back(port)
+        await bench.publish(*(an_event(number) for number in range(300, 320)))
+        await bench.settled(320)
+    assert len(bench.receiver.received) == 320
+
+
+@pytest.mark.parametrize("hurt", HURTS)
+async def test_a_ledger_that_comes_back_is_used_again_within_ten_seconds(
+    bench: Bench, dispatching: Dispatching, port: int, hurt: str
+) -> None:
+    await bench.endpoint()
+    async with proxied(bench.environment["DATABASE_URL"]) as (proxy, through), dispatching(DATABASE_URL=through):
+        await bench.publish(*(an_event(number) for number in range(50)))
+        await bench.settled(50)
+        HURTS[hurt](proxy)
+        await bench.publish(*(an_event(number) for number in range(50, 60)))
+        await away(port)
+        proxy.mend()
+        mended = time.monotonic()
+        await back(port)
+        await bench.settled(60, BACK_SECONDS - (time.monotonic() - mended))
+    assert len(bench.receiver.received) == 60
+
+
+@pytest.mark.parametrize("hurt", HURTS)
+async def test_a_broker_that_comes_back_is_used_again_within_ten_seconds(
+    bench: Bench, dispatching: Dispatching, port: int, hurt: str
+) -> None:
+    await bench.endpoint()
+    heartbeat_seconds = 4
+    async with (
+        proxied(bench.amqp_url) as (proxy, through),
+        dispatching(AMQP_URL=f"{through}?heartbeat={heartbeat_seconds}"),
+    ):
+        HURTS[hurt](proxy)
+        await away(port, BACK_SECONDS)
+        await bench.publish(*(an_event(number) for number in range(10)))
+        proxy.mend()  # for new connections; those that hang go on hanging
+        await back(port)
+        # What the broker pushes into a connection of which it does not know that it hangs, it gives to others when
+        # nothing has come over it for two heartbeats.
+        await bench.settled(10, BACK_SECONDS if hurt == "cut" else 5 * heartbeat_seconds)
+
+
+@asynccontextmanager
+async def of_few_connections(bench: Bench) -> AsyncIterator[tuple[str, Callable[[int], Any]]]:
+    """Yield the ledger's URL for a role that is no superuser, and what limits its connections."""
+    parts = urlsplit(bench.environment["DATABASE_URL"])
+    role = f"few_{parts.path.strip('/')}"
+    await bench.pool.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'few'")
+    await bench.pool.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+    host = parts.netloc.rpartition("@")[2]
+
+    async def limit(most: int) -> None:
+        await bench.pool.execute(f"ALTER ROLE {role} CONNECTION LIMIT {most}")
+        await bench.pool.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", role)
+
+    try:
+        yield urlunsplit(parts._replace(netloc=f"{role}:few@{host}")), limit
+    finally:
+        await limit(0)
+        await bench.pool.execute(f"DROP OWNED BY {role}")
+        await bench.pool.execute(f"DROP ROLE {role}")
+
+
+async def test_a_ledger_that_has_no_connection_left_is_waited_for(
+    bench: Bench, dispatching: Dispatching, port: int
+) -> None:
+    await bench.endpoint()
+    async with of_few_connections(bench) as (url, limit), dispatching(DATABASE_URL=url):
+        await bench.publish(an_event(1))
+        await bench.settled(1)
+        await limit(0)
+        await bench.publish(*(an_event(number) for number in range(2, 12)))
+        await away(port)
+        await limit(1)  # one is enough, if slowly
+        await bench.settled(11, BACK_SECONDS)
+        await limit(-1)
+        await back(port)
+    assert len(bench.receiver.received) == 11
+
+
+async def problems(port: int) -> str:
+    async with aiohttp.ClientSession() as http:
+        try:
+            async with http.get(f"http://127.0.0.1:{port}/readyz") as response:
+                return await response.text()
+        except aiohttp.ClientConnectorError:
+            return "nobody listens"
+
+
+async def test_a_dispatcher_is_not_ready_before_it_has_checked_the_brokers_queues(
+    bench: Bench, dispatching: Dispatching, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = asyncio.Event()
+
+    async def held_back(*arguments: Any) -> None:
+        await go_on.wait()
+        await verify(*arguments)
+
+    async def only_that_is_missing() -> bool:
+        return "queues are not checked yet" in (said := await problems(port)) and "away" not in said
+
+    monkeypatch.setattr("shared.runtime.service.verify", held_back)
+    async with asyncio.TaskGroup() as group, AsyncExitStack() as stack:
+        ready = group.create_task(stack.enter_async_context(dispatching()))
+        await until(only_that_is_missing, "all but the check is done")
+        assert not ready.done()
+        go_on.set()
+        await ready
+
+
+async def test_a_consumer_that_the_broker_cancelled_comes_back_with_its_queue(
+    bench: Bench, dispatching: Dispatching, port: int, backoff: str
+) -> None:
+    await bench.endpoint()
+    wanted = topology(parse_backoff(backoff))
+    async with dispatching():
+        async with await aio_pika.connect(bench.amqp_url) as connection:
+            channel = await connection.channel()
+            for queue in wanted.queues:
+                await channel.queue_delete(queue.name)
+            await away(port, BACK_SECONDS)
+        await declare(bench.amqp_url, wanted)
+        await bench.publish(an_event(1))
+        await bench.settled(1, BACK_SECONDS)
+        await back(port)
+
+
+async def test_a_queue_that_is_there_again_before_its_consumers_are_told_is_consumed_within_a_minute(
+    bench: Bench, dispatching: Dispatching, backoff: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dispatcher.consumers.consumer.ANEW_SECONDS", 2.0)  # the minute
+    await bench.endpoint()
+    (work,) = [queue for queue in topology(parse_backoff(backoff)).queues if queue.name == WORK_EVENTS]
+    async with dispatching(), await aio_pika.connect(bench.amqp_url) as connection:
+        channel = await connection.channel()
+        await channel.queue_delete(work.name)
+        declared = await channel.declare_queue(work.name, durable=True, arguments=work.all_arguments())
+        await declared.bind(work.exchange, work.key)
+        for number in (1, 2, 3):
+            await bench.publish(an_event(number))
+            await bench.settled(number)
+    assert len(bench.receiver.received) == 3
+
+
+class Collecting:
+    """A handler that keeps the ids of what it is given."""
+
+    def __init__(self) -> None:
+        self.event_ids: list[str] = []
+        self.tries = 0
+
+    async def ready(self) -> None:
+        """At once."""
+
+    async def unready(self) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    async def __call__(self, batch: Sequence[Delivered]) -> None:
+        self.event_ids += [str(each.headers["event_id"]) for each in batch]
+
+
+async def test_a_channel_that_the_broker_closed_is_opened_anew_also_while_there_is_no_room(bench: Bench) -> None:
+    handler, room = Collecting(), asyncio.Event()
+    deliverer: Any = SimpleNamespace(room=room.wait, has_room=False)
+    consumer = Consumer(bench.amqp_url, WORK_EVENTS, handler, prefetch=10, batch=10, deliverer=deliverer)
+    running = asyncio.create_task(consumer.run())
+    try:
+        await bench.publish(*(an_event(number) for number in range(5)))
+        await until(lambda: consumer.is_consuming and len(consumer._channel.received) == 5, "pushed")
+        first = consumer._channel
+        first.ack(4711)  # unknown: the broker closes the channel, as it does for an ack that took too long
+        await until(lambda: consumer.is_consuming and consumer._channel is not first, "a new channel", BACK_SECONDS)
+        deliverer.has_room = True
+        room.set()
+        await until(lambda: len(handler.event_ids) >= 5, "handled")
+
+        async def is_empty() -> bool:
+            return await count(bench.amqp_url, WORK_EVENTS) == 0
+
+        await until(is_empty, "acked")
+    finally:
+        consumer.stop()
+        await running
+    assert sorted(handler.event_ids) == sorted({an_event(number).id for number in range(5)}), "none of the old channel"
+
+
+async def test_an_idle_consumer_goes_from_channel_to_channel_of_one_connection_and_is_never_away(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dispatcher.consumers.consumer.ANEW_SECONDS", 0.2)
+    handler = Collecting()
+    deliverer: Any = SimpleNamespace(room=AsyncMock(), has_room=True)
+    consumer = Consumer(bench.amqp_url, WORK_EVENTS, handler, prefetch=10, batch=10, deliverer=deliverer)
+    running = asyncio.create_task(consumer.run())
+    try:
+        await until(lambda: consumer.is_consuming, "it consumes")
+        seen: list[Channel] = []
+
+        def another() -> bool:
+            assert consumer.is_consuming
+            if consumer._channel not in seen:
+                seen.append(consumer._channel)
+            return len(seen) == 5
+
+        await until(another, "five channels")
+        assert not any(channel.is_open for channel in seen[:-1])
+        await bench.publish(*(an_event(number) for number in range(5)))
+        await until(lambda: len(handler.event_ids) == 5, "handled")
+        assert consumer.connecting() == (0, 1), "one connection was enough"
+    finally:
+        consumer.stop()
+        await running

@@ -1,0 +1,152 @@
+"""A lease holds for as long as it takes, and what a process holds it never attempts a second time."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from dispatchers import Bench, an_event
+from prometheus_client import Gauge
+from proxy import proxied
+from waiting import until
+
+from dispatcher.delivery.lanes import Lanes, Leased
+from dispatcher.ledger import deliveries as ledger
+from dispatcher.ledger.deliveries import Lease
+from dispatcher.policy.routing import Endpoint
+from shared.broker import FAX_IN, FAX_WORK
+from shared.ids import uuid7
+from shared.runtime.service import Stop
+
+Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
+
+
+async def test_a_lease_is_renewed_and_released_only_by_who_knows_its_end(bench: Bench) -> None:
+    await bench.endpoint()
+    (owed,) = (await bench.take(an_event(1))).owed
+    assert owed.lease_until is not None
+    mine = Lease(owed.delivery_id, owed.lease_until, 30.0)
+    renewed = await ledger.renew(bench.pool, [mine])
+    assert set(renewed) == {owed.delivery_id}
+    assert await ledger.renew(bench.pool, [mine]) == {}, "the old end proves nothing any more"
+    assert await ledger.release(bench.pool, [mine]) == frozenset()
+    assert await ledger.release(bench.pool, [Lease(owed.delivery_id, renewed[owed.delivery_id], 0.0)])
+
+
+async def test_a_lane_that_takes_longer_than_its_leases_tells_everybody_once(
+    bench: Bench, dispatching: Dispatching
+) -> None:
+    await bench.endpoint(timeout_seconds=0.5, max_concurrent=1)
+
+    async def slowly(_received: object) -> int:
+        await asyncio.sleep(0.2)  # an application that takes its time
+        return 200
+
+    bench.receiver.answer = slowly
+    async with dispatching():
+        await bench.publish(*(an_event(number) for number in range(30)))
+        await bench.events(30)
+        # As if all leases had run out while the deliveries wait: the sweeper puts back what this process holds.
+        expired = 0
+
+        async def expire() -> bool:
+            nonlocal expired
+            expired += 1
+            await bench.pool.execute(
+                "UPDATE deliveries SET lease_until = now() - interval '1 s', due_at = now() - interval '1 hour' "
+                "WHERE state = 'pending'"
+            )
+            return await _put_back(bench) or len(bench.receiver.received) >= 30
+
+        await until(expire, "the sweeper looked", seconds=20)
+        deliveries = await bench.settled(30, seconds=40)
+    assert {each["state"] for each in deliveries} == {"told"}
+    assert set(Counter(each.event_id for each in bench.receiver.received).values()) == {1}
+
+
+async def test_what_waits_to_be_recorded_is_not_attempted_again_by_a_message_that_comes_meanwhile(
+    bench: Bench, dispatching: Dispatching
+) -> None:
+    await bench.endpoint(timeout_seconds=0.5)
+    async with proxied(bench.environment["DATABASE_URL"]) as (proxy, through), dispatching(DATABASE_URL=through):
+
+        def cut_then_tell(_received: object) -> int:
+            proxy.cut()
+            return 200
+
+        bench.receiver.answer = cut_then_tell
+        await bench.publish(an_event(1))
+        await bench.receiver.got(1)
+        (delivery,) = await bench.deliveries()
+        await bench.pool.execute("UPDATE deliveries SET lease_until = now() - interval '1 s'")
+        body = b'{"delivery_id":"%s","attempt":1}' % str(delivery["id"]).encode()
+        await bench.publisher.publish(FAX_WORK, "delivery", body, {})
+        bench.receiver.answer = lambda _received: 200
+        proxy.mend()
+        (settled,) = await bench.settled(1)
+    assert settled["state"] == "told"
+    assert len(bench.receiver.received) == 1
+
+
+async def test_a_delivery_that_enters_as_the_last_worker_leaves_is_worked_on() -> None:
+    worked: list[int] = []
+    endpoint = Endpoint(id=uuid7(), url="http://a.example/", max_concurrent=1)
+    second_entered = asyncio.Event()
+
+    def leased(number: int) -> Leased:
+        event = an_event(number)
+        return Leased(
+            delivery_id=uuid7(),
+            event=event,
+            endpoint=endpoint,
+            attempt=1,
+            owed_since=event.received_at,
+            lease_until=event.received_at,
+            lease_ends=0.0,
+        )
+
+    async def work(each: Leased) -> None:
+        worked.append(int(each.event.fax_id))
+        if each.event.fax_id == "1":
+            # The turn after this one: the worker has found its lane empty and returned, and nobody has cleaned up.
+            asyncio.get_running_loop().call_soon(enter_second)
+
+    def enter_second() -> None:
+        lanes.enter(leased(2))
+        second_entered.set()
+
+    lanes = Lanes(work, Gauge("held", "held", registry=None))
+    lanes.enter(leased(1))
+    await second_entered.wait()
+    await until(lambda: worked == [1, 2], "both worked on", seconds=2)
+
+
+async def test_bodies_that_break_the_reader_are_parked_and_the_others_go_on(
+    bench: Bench, dispatching: Dispatching
+) -> None:
+    await bench.endpoint()
+    for body in (b'{"id":"\xff"}', b"[" * 100_000, b"null"):
+        await bench.publisher.publish(FAX_IN, "a.b", body, {"event_id": "x"})
+    too_far = b'{"delivery_id":"%s","attempt":3000000000}' % str(uuid7()).encode()
+    await bench.publisher.publish(FAX_WORK, "delivery", too_far, {})
+    await bench.publish(an_event(1))
+    async with dispatching():
+        (delivery,) = await bench.settled(1)
+    assert delivery["state"] == "told"
+
+
+async def test_an_endpoint_of_a_format_that_this_version_does_not_know_waits_and_hurts_nobody(
+    bench: Bench, dispatching: Dispatching
+) -> None:
+    newer = await bench.endpoint(format="standard-v9")
+    await bench.endpoint()
+    await bench.publish(an_event(1))
+    async with dispatching():
+        await bench.settled(1)
+        states = {each["endpoint_id"]: each["state"] for each in await bench.deliveries()}
+    assert states.pop(newer.id) == "pending"
+    assert set(states.values()) == {"told"}
+
+
+async def _put_back(bench: Bench) -> bool:
+    return bool(await bench.pool.fetchval("SELECT count(*) FROM deliveries WHERE sweeps > 0"))

@@ -1,0 +1,141 @@
+"""What is cut off in the middle of a statement ends by that, and not by what the driver says of its connection then."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+import pytest
+from waiting import until
+
+from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY, close_pool, open_pool, transaction
+
+SLOW = "SELECT pg_sleep(60) /* cut off */"
+
+
+async def by_itself(pool):
+    await pool.fetchval(SLOW)
+
+
+async def on_a_connection(pool):
+    async with pool.acquire() as connection:
+        await connection.fetchval(SLOW)
+
+
+async def in_a_transaction(pool):
+    async with transaction(pool) as connection:
+        await connection.fetchval(SLOW)
+
+
+async def in_a_transaction_on_a_connection(pool):
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.fetchval(SLOW)
+
+
+async def in_a_savepoint(pool):
+    async with transaction(pool) as connection, connection.transaction():
+        await connection.fetchval(SLOW)
+
+
+WAYS: list[Callable[[asyncpg.Pool], Awaitable[None]]] = [
+    by_itself,
+    on_a_connection,
+    in_a_transaction,
+    in_a_transaction_on_a_connection,
+    in_a_savepoint,
+]
+
+
+async def under_way(pool):
+    """Wait until the slow statement runs; return its server process."""
+    found = []
+
+    async def seen():
+        found[:] = await pool.fetch(
+            "SELECT pid FROM pg_stat_activity WHERE query = $1 AND state = 'active' AND datname = current_database()",
+            SLOW,
+        )
+        return found
+
+    await until(seen, "the statement is under way")
+    return found[0]["pid"]
+
+
+async def trying_again(way, pool):
+    while True:  # as every part of the dispatcher does after trouble with its ledger
+        try:
+            await way(pool)
+        except (*LEDGER_AWAY, *LEDGER_BUSY):
+            await asyncio.sleep(0.01)  # what tries again gives the others a turn
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+async def test_who_is_cancelled_in_a_statement_ends_at_once_even_if_it_tries_again_after_trouble(pool, way):
+    task = asyncio.create_task(trying_again(way, pool))
+    await under_way(pool)
+    task.cancel()
+    await asyncio.wait({task}, timeout=5.0)
+    hidden = not task.done()
+    task.cancel()
+    assert not hidden
+    assert task.cancelled()
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+async def test_a_time_limit_around_a_statement_is_a_time_out(pool, way):
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await way(pool)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+async def test_a_server_that_ends_the_connection_is_told_as_such(pool, way):
+    task = asyncio.create_task(way(pool))
+    await pool.fetchval("SELECT pg_terminate_backend($1)", await under_way(pool))
+    with pytest.raises((asyncpg.AdminShutdownError, asyncpg.ConnectionDoesNotExistError)):
+        await task
+
+
+async def test_places_of_a_pool_are_free_after_what_was_cut_off_on_them(database_url):
+    pool = await open_pool(database_url, size=2)
+    for way in WAYS:
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await way(pool)
+    async with asyncio.timeout(5.0):
+        assert await asyncio.gather(*(pool.fetchval("SELECT 1") for _ in range(4))) == [1] * 4
+    await close_pool(pool)
+
+
+async def test_an_error_in_a_transaction_is_told_and_nothing_of_it_is_kept(pool):
+    async def half_way():
+        async with transaction(pool) as connection:
+            await connection.execute("CREATE TABLE half_written ()")
+            raise LookupError("ours")
+
+    with pytest.raises(LookupError, match="ours"):
+        await half_way()
+    assert await pool.fetchval("SELECT to_regclass('half_written')") is None
+
+
+async def test_a_commit_that_is_refused_is_not_taken_for_one_that_was_done(pool):
+    async def orphaned():
+        async with transaction(pool) as connection:
+            await connection.execute(
+                "CREATE TABLE parents (id int PRIMARY KEY);"
+                "CREATE TABLE children (parent int REFERENCES parents DEFERRABLE INITIALLY DEFERRED);"
+                "INSERT INTO children VALUES (1)"
+            )
+
+    with pytest.raises(asyncpg.ForeignKeyViolationError):
+        await orphaned()
+
+
+async def test_a_commit_on_a_dead_connection_is_not_taken_for_one_that_was_done(pool):
+    async def ended_before_its_commit():
+        async with transaction(pool) as connection:
+            pid = await connection.fetchval("SELECT pg_backend_pid()")
+            await pool.execute("SELECT pg_terminate_backend($1)", pid)
+
+    with pytest.raises((*LEDGER_AWAY, *LEDGER_BUSY)):
+        await ended_before_its_commit()

@@ -1,0 +1,153 @@
+"""`/v1/dead-letters`: listed, grouped, replayed and discarded over HTTP; refusals that say what to do."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from apis import READER, Api
+from dead_letters import bury, park, quarantine
+from dispatchers import Bench, an_event
+from ledgers import ADVISORY_LOCKS
+from stores import count
+from waiting import until
+
+from dispatcher.ledger.locks import Lock
+from shared.domain import encode_event
+
+
+async def test_dead_letters_are_listed_filtered_grouped_shown_and_replayed(api: Api, bench: Bench) -> None:
+    endpoint = await bench.endpoint()
+    ids = [str(each) for each in await bury(bench, [endpoint], 10)]
+    status, listed = await api.ask("GET", "/v1/dead-letters?limit=4")
+    assert (status, len(listed["items"])) == (200, 4)
+    status, rest = await api.ask("GET", f"/v1/dead-letters?after={listed['next']}")
+    assert len(rest["items"]) == 6
+    assert rest["next"] is None
+    assert sorted(each["id"] for each in listed["items"] + rest["items"]) == sorted(ids)
+    assert {"id", "kind", "cause", "reason", "event_id", "endpoint_id", "died_at"} <= listed["items"][0].keys()
+    status, some = await api.ask("GET", f"/v1/dead-letters?cause=http_5xx&endpoint_id={endpoint.id}&kind=delivery")
+    assert {each["cause"] for each in some["items"]} == {"http_503"}
+    status, groups = await api.ask("GET", "/v1/dead-letters/groups")
+    assert [(group["count"], group["endpoints"]) for group in groups["items"]] == [(2, 1)] * 5
+    status, shown = await api.ask("GET", f"/v1/dead-letters/{ids[0]}")
+    assert (status, shown["letter"]["id"], shown["attempts"][0]["answer"]) == (200, ids[0], "sorry")
+    assert "?" not in shown["endpoint_url"]
+    status, preview = await api.ask("POST", "/v1/dead-letters/replay", {"ids": ids[:3], "dry_run": True})
+    assert (status, preview["count"]) == (200, 3)
+    status, job = await api.ask("POST", "/v1/dead-letters/replay", {"ids": ids[:3]})
+    assert (status, job["total"], job["done"], job["state"]) == (200, 3, 3, "done")
+    received = await bench.receiver.got(3)
+    assert {webhook.delivery_id for webhook in received} == set(ids[:3])
+    assert await count(bench.amqp_url, "dead.deliveries") == 7
+    assert (await api.ask("GET", f"/v1/dead-letters/{ids[0]}"))[0] == 404
+    status, job = await api.ask("POST", "/v1/dead-letters/discard", {"filter": {}, "reason": "a test"})
+    job = await done(api, job)
+    assert (job["done"], job["reason"]) == (7, "a test")
+    assert (await api.ask("GET", "/v1/dead-letters"))[1]["items"] == []
+    assert await count(bench.amqp_url, "dead.deliveries") == 0
+
+
+async def done(api: Api, job: dict[str, Any]) -> dict[str, Any]:
+    async def is_done() -> dict[str, Any] | None:
+        _, shown = await api.ask("GET", f"/v1/jobs/{job['id']}")
+        return shown if shown["state"] == "done" else None
+
+    shown: dict[str, Any] = await until(is_done, "the job is done", 30.0)
+    return shown
+
+
+async def test_a_long_one_is_answered_202_and_followed(api: Api, bench: Bench) -> None:
+    await bury(bench, [await bench.endpoint()], 100)
+    status, job = await api.ask("POST", "/v1/dead-letters/replay", {"filter": {"kind": "delivery"}})
+    assert status == 202
+    assert job["left"] > 0
+    job = await done(api, job)
+    assert (job["total"], job["done"]) == (100, 100)
+    await bench.receiver.got(100)
+
+
+async def test_a_job_that_a_dead_process_left_is_gone_on_with_by_the_dispatcher(api: Api, bench: Bench) -> None:
+    await park(bench, encode_event(an_event(1)))
+    letter = (await api.ask("GET", "/v1/dead-letters"))[1]["items"][0]
+    await bench.pool.execute(
+        """
+        WITH job AS (INSERT INTO jobs (id, what, who, selection, lease_until)
+                     VALUES (gen_random_uuid(), 'dead.replay', 'cli', '{"ids": []}', now() - interval '1 s')
+                     RETURNING id)
+        INSERT INTO job_items (job_id, letter_id, kind, state) SELECT id, $1, 'event', 'waiting' FROM job
+        """,
+        letter["id"],
+    )
+    await bench.events(1)
+    assert await until(lambda: jobs_are_done(api), "the job is done")
+
+
+async def jobs_are_done(api: Api) -> bool:
+    _, jobs = await api.ask("GET", "/v1/jobs")
+    return [(job["state"], job["done"]) for job in jobs["items"]] == [("done", 1)]
+
+
+async def test_a_command_that_comes_again_does_nothing_again_and_two_at_once_are_one(api: Api, bench: Bench) -> None:
+    ids = [str(each) for each in await bury(bench, [await bench.endpoint()], 2)]
+    command = {"ids": ids, "command_id": "once"}
+    answers = await asyncio.gather(*(api.ask("POST", "/v1/dead-letters/replay", command) for _ in range(3)))
+    assert {status for status, _ in answers} <= {200, 202}
+    assert len({job["id"] for _, job in answers}) == 1
+    status, problem = await api.ask("POST", "/v1/dead-letters/replay", {"ids": ids[:1], "command_id": "once"})
+    assert (status, problem["code"]) == (409, "command_id_reused")
+    await bench.receiver.got(2)
+
+
+REFUSED = [
+    ("GET", "/v1/dead-letters/nonsense", None, 404, "dead_letter_not_found"),
+    ("GET", "/v1/dead-letters?colour=red", None, 422, "bad_query"),
+    ("GET", "/v1/dead-letters?kind=fax", None, 422, "bad_query"),
+    ("GET", "/v1/dead-letters?endpoint_id=7", None, 422, "bad_query"),
+    ("GET", "/v1/dead-letters?older_than_seconds=old", None, 422, "bad_query"),
+    ("GET", "/v1/dead-letters?older_than_seconds=nan", None, 422, "bad_query"),
+    ("GET", "/v1/dead-letters?limit=0", None, 422, "bad_query"),
+    ("GET", "/v1/dead-letters?after=nowhere", None, 422, "bad_selection"),
+    ("GET", "/v1/dead-letters?cause=a%00b", None, 422, "bad_query"),
+    ("GET", "/v1/jobs/nonsense", None, 404, "job_not_found"),
+    ("GET", "/v1/jobs/018f0000-0000-7000-8000-000000000000", None, 404, "job_not_found"),
+    ("POST", "/v1/dead-letters/replay", {}, 422, "bad_selection"),
+    ("POST", "/v1/dead-letters/replay", {"ids": []}, 422, "bad_body"),
+    ("POST", "/v1/dead-letters/replay", {"ids": ["x"]}, 404, "dead_letter_not_found"),
+    ("POST", "/v1/dead-letters/replay", {"ids": ["a\0b"]}, 422, "bad_body"),
+    ("GET", "/v1/dead-letters/a%00b", None, 404, "dead_letter_not_found"),
+    ("POST", "/v1/dead-letters/replay", {"ids": ["x"], "filter": {}}, 422, "bad_selection"),
+    ("POST", "/v1/dead-letters/replay", {"filter": {"cause": "tls"}}, 404, "nothing_matches"),
+    ("POST", "/v1/dead-letters/replay", {"filter": {"color": "red"}}, 422, "bad_body"),
+    ("POST", "/v1/dead-letters/discard", {"filter": {}}, 422, "bad_body"),
+    ("POST", "/v1/dead-letters/discard", {"filter": {}, "reason": " "}, 422, "bad_reason"),
+    ("POST", "/v1/dead-letters/discard", [], 400, "malformed"),
+]
+
+
+async def test_what_cannot_be_is_refused_with_a_sentence(api: Api) -> None:
+    for method, path, body, status, code in REFUSED:
+        answered, problem = await api.ask(method, path, body)
+        assert (answered, problem["code"], len(problem["detail"]) > 10) == (status, code, True), (path, body, problem)
+
+
+async def test_a_reader_reads_and_changes_nothing(api: Api, bench: Bench) -> None:
+    await bury(bench, [await bench.endpoint()], 1)
+    assert (await api.ask("GET", "/v1/dead-letters/groups", headers=READER))[0] == 200
+    status, problem = await api.ask("POST", "/v1/dead-letters/replay", {"filter": {}}, READER)
+    assert (status, problem["code"]) == (403, "read_only")
+
+
+async def test_every_kind_of_letter_is_listed_while_a_dispatcher_runs_and_samples(
+    api: Api, bench: Bench, tmp_path: Path
+) -> None:
+    await quarantine(bench, tmp_path / "media", b"{}")
+    await park(bench, b"{}")
+    await bury(bench, [await bench.endpoint()], 1)
+
+    async def is_sampling() -> bool:
+        held = f"SELECT count(*) FROM {ADVISORY_LOCKS} WHERE objid = $1 AND granted"  # noqa: S608 - a constant
+        return bool(await bench.pool.fetchval(held, Lock.SAMPLE))
+
+    await until(is_sampling, "the dispatcher samples")
+    status, listed = await api.ask("GET", "/v1/dead-letters")
+    assert (status, sorted(each["kind"] for each in listed["items"])) == (200, ["callback", "delivery", "event"])

@@ -1,0 +1,165 @@
+"""`/v1/endpoints`: set, shown without secrets, changed once however often asked, refused with the field's name."""
+
+import asyncio
+
+from apis import Api
+from dispatchers import STORE, Bench, an_event
+
+from dispatcher.policy.routing import FaxMatch
+from shared.ids import uuid7
+
+
+async def test_an_endpoint_is_added_shown_changed_and_removed_and_its_token_is_shown_once(
+    api: Api, bench: Bench
+) -> None:
+    status, added = await api.ask("POST", "/v1/endpoints", {"url": bench.receiver.url, "direction": "sent"})
+    assert status == 201
+    (token,) = added["tokens"]
+    assert added["scope"] == "global"
+    assert added["timeout_seconds"] == 15.0
+    path = f"/v1/endpoints/{added['id']}"
+    status, shown = await api.ask("GET", path)
+    assert status == 200
+    assert "tokens" not in shown
+    assert token not in str(shown)
+    status, changed = await api.ask("PATCH", path, {"inflight": True, "max_concurrent": 3})
+    assert (status, changed["inflight"], changed["max_concurrent"], changed["direction"]) == (200, True, 3, "sent")
+    assert (await api.ask("DELETE", path))[0] == 200
+    assert (await api.ask("GET", path))[0] == 404
+    assert (await api.ask("DELETE", path))[0] == 404
+    whats = [row["what"] for row in await bench.pool.fetch("SELECT what FROM audit ORDER BY id")]
+    assert whats == ["endpoint.added", "endpoint.changed", "endpoint.removed"]
+
+
+async def test_tokens_lie_encrypted_and_sign_what_is_delivered(api: Api, bench: Bench) -> None:
+    _, added = await api.ask("POST", "/v1/endpoints", {"url": bench.receiver.url, "tokens": ["a-token-of-mine"]})
+    sealed = await bench.pool.fetchval("SELECT sealed_tokens[1] FROM endpoints")
+    assert b"a-token-of-mine" not in sealed
+    await asyncio.sleep(0)
+    number = 0
+    while not bench.receiver.received:
+        number += 1
+        await bench.publish(an_event(number))
+        await bench.events(number)
+    (webhook, *_) = bench.receiver.received
+    assert webhook.phaxio_signature_matches(bench.receiver.url, "a-token-of-mine")
+    assert added["signed"] is True
+
+
+async def test_the_same_command_changes_once_and_gets_the_first_answer_tokens_included(api: Api, bench: Bench) -> None:
+    body = {"url": bench.receiver.url, "command_id": "c1"}
+    answers = await asyncio.gather(*(api.ask("POST", "/v1/endpoints", body) for _ in range(5)))
+    assert {status for status, _ in answers} == {201}
+    assert len({answer["id"] for _, answer in answers}) == 1
+    assert len({answer["tokens"][0] for _, answer in answers}) == 1
+    assert await bench.pool.fetchval("SELECT count(*) FROM endpoints") == 1
+    status, problem = await api.ask("POST", "/v1/endpoints", {**body, "inflight": True})
+    assert (status, problem["field"]) == (409, "command_id")
+    path = f"/v1/endpoints/{answers[0][1]['id']}?command_id=c2"
+    assert (await api.ask("DELETE", path))[0] == 200
+    assert (await api.ask("DELETE", path))[0] == 200, "repeated, not refused as gone"
+    await bench.pool.execute("UPDATE commands SET seen_at = now() - interval '61 seconds'")
+    assert (await api.ask("POST", "/v1/endpoints", body))[1]["id"] != answers[0][1]["id"]
+
+
+async def test_a_command_that_was_refused_may_be_sent_again_mended(api: Api, bench: Bench) -> None:
+    assert (await api.ask("POST", "/v1/endpoints", {"url": "ftp://x/", "command_id": "c1"}))[0] == 422
+    assert (await api.ask("POST", "/v1/endpoints", {"url": bench.receiver.url, "command_id": "c1"}))[0] == 201
+
+
+async def test_who_has_no_token_gets_401_and_the_readers_token_only_reads(api: Api) -> None:
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic ops-token"}):
+        assert (await api.ask("GET", "/v1/endpoints", headers=headers))[0] == 401
+    reader = {"Authorization": "Bearer read-token"}
+    assert (await api.ask("GET", "/v1/endpoints", headers=reader))[0] == 200
+    assert (await api.ask("POST", "/v1/endpoints", {"url": "http://x/"}, headers=reader))[0] == 403
+
+
+async def test_tokens_are_rotated_added_promoted_and_the_old_one_dropped(api: Api, bench: Bench) -> None:
+    _, added = await api.ask(
+        "POST", "/v1/endpoints", {"url": bench.receiver.url, "format": "standard-v1", "tokens": ["whsec_b2xk"]}
+    )
+    path = f"/v1/endpoints/{added['id']}/tokens"
+    status, rotated = await api.ask("POST", path, {})
+    assert status == 200
+    assert rotated["token"].startswith("whsec_")
+    await api.ask("POST", path, {"action": "promote"})
+    (endpoint,) = await STORE.everything(bench.pool)
+    assert endpoint.tokens == (rotated["token"], "whsec_b2xk")
+    await api.ask("POST", path, {"action": "drop"})
+    (endpoint,) = await STORE.everything(bench.pool)
+    assert endpoint.tokens == (rotated["token"],)
+
+
+async def test_telnyx_endpoints_show_the_public_key_that_the_application_verifies_by(api: Api, bench: Bench) -> None:
+    _, added = await api.ask("POST", "/v1/endpoints", {"url": bench.receiver.url, "format": "telnyx-v2"})
+    _, shown = await api.ask("GET", f"/v1/endpoints/{added['id']}")
+    assert shown["public_key"] == added["public_key"]
+    assert len(shown["public_key"]) == 44
+
+
+async def test_lists_come_in_pages(api: Api, bench: Bench) -> None:
+    ids = sorted([str((await bench.endpoint()).id) for _ in range(5)])  # within a millisecond by chance
+    _, first = await api.ask("GET", "/v1/endpoints?limit=3")
+    _, second = await api.ask("GET", f"/v1/endpoints?limit=3&after={first['next']}")
+    assert [each["id"] for each in first["items"] + second["items"]] == ids
+    assert second["next"] is None
+
+
+async def test_a_faxs_endpoint_registered_late_by_api_gets_its_event(api: Api, bench: Bench) -> None:
+    await bench.publish(an_event(1, job_id="j1"))
+    await bench.events(1)
+    body = {"url": bench.receiver.url, "scope": "fax", "match": {"job_id": "j1"}}
+    assert (await api.ask("POST", "/v1/endpoints", body))[0] == 201
+    (delivery,) = await bench.settled(1)
+    assert delivery["state"] == "told"
+
+
+BAD = {
+    "no url": ({}, "url"),
+    "another scheme": ({"url": "ftp://example.com/"}, "url"),
+    "a fragment": ({"url": "http://127.0.0.1/#x"}, "url"),
+    "a control character": ({"url": "http://127.0.0.1/\n"}, "url"),
+    "no host": ({"url": "http:///x"}, "url"),
+    "a host that does not resolve": ({"url": "http://no-such-host.invalid/"}, "url"),
+    "a private host": ({"url": "http://10.0.0.1/"}, "url"),
+    "a private failover": ({"url": "http://127.0.0.1/", "failover_url": "http://169.254.169.254/"}, "failover_url"),
+    "an unknown format": ({"url": "http://127.0.0.1/", "format": "phaxio-v9"}, "format"),
+    "an unknown field": ({"url": "http://127.0.0.1/", "colour": "red"}, "colour"),
+    "a timeout too long": ({"url": "http://127.0.0.1/", "timeout_seconds": 61}, "timeout_seconds"),
+    "no concurrency": ({"url": "http://127.0.0.1/", "max_concurrent": 0}, "max_concurrent"),
+    "a wrong type": ({"url": "http://127.0.0.1/", "inflight": "yes"}, "inflight"),
+    "a number that is none": ({"url": "http://127.0.0.1/", "scope": "number", "match": "5551234"}, "match"),
+    "a fax of nobody": ({"url": "http://127.0.0.1/", "scope": "fax", "match": {"provider": "phaxio"}}, "match"),
+    "a global match": ({"url": "http://127.0.0.1/", "match": "+15551234567"}, "match"),
+    "a fax's endpoint for received ones": (
+        {"url": "http://127.0.0.1/", "scope": "fax", "match": {"job_id": "j"}, "direction": "received"},
+        "direction",
+    ),
+    "a token that cannot sign": ({"url": "http://127.0.0.1/", "format": "telnyx-v2", "tokens": ["x"]}, "tokens"),
+}
+
+
+async def test_every_bad_field_is_refused_by_name_with_a_sentence_and_nothing_is_written(
+    api: Api, bench: Bench
+) -> None:
+    for name, (body, field) in BAD.items():
+        status, problem = await api.ask("POST", "/v1/endpoints", body)
+        assert (status, problem["field"]) == (422, field), name
+        assert problem["detail"], name
+    assert await bench.pool.fetchval("SELECT count(*) FROM endpoints") == 0
+    assert await bench.pool.fetchval("SELECT count(*) FROM audit") == 0
+
+
+async def test_a_change_that_makes_no_sense_leaves_the_endpoint_as_it_was(api: Api, bench: Bench) -> None:
+    endpoint = await bench.endpoint(scope="fax", match=FaxMatch(job_id="j"))
+    for path in (f"/v1/endpoints/{endpoint.id}", f"/v1/endpoints/{uuid7()}", "/v1/endpoints/nonsense"):
+        status, _ = await api.ask("PATCH", path, {"scope": "global"})
+        assert status in {404, 422}
+    assert await STORE.everything(bench.pool) == [endpoint]
+
+
+async def test_a_path_that_is_none_and_a_body_that_is_no_json_are_problems_too(api: Api) -> None:
+    assert (await api.ask("GET", "/v1/nothing"))[0] == 404
+    status, problem = await api.ask("POST", "/v1/endpoints", [1])
+    assert (status, problem["code"]) == (400, "malformed")

@@ -1,0 +1,70 @@
+"""Changes to endpoints, whoever asks: made once, and followed once by what they make owed."""
+
+import asyncpg
+import pytest
+from dispatchers import SECRETS_KEY, STORE
+
+from dispatcher.ledger.endpoint_cache import EndpointBook
+from dispatcher.ledger.intake import Intake
+from dispatcher.ops.endpoints.changes import Asked, EndpointChanges
+from dispatcher.ops.endpoints.input import NoSuchEndpoint
+from dispatcher.ops.endpoints.model import EndpointFields
+from dispatcher.policy.routing import Endpoint, FaxMatch
+from dispatcher.settings import EndpointSettings
+from shared.ids import uuid7
+from shared.settings import load
+
+FIELDS = EndpointFields(url="http://127.0.0.1:1/hook", scope="fax", match=FaxMatch(job_id="job-1"), direction="sent")
+
+
+class WatchedIntake(Intake):
+    """Keeps which endpoints it was asked to owe the past to."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        super().__init__(pool, STORE, EndpointBook(pool, STORE))
+        self.registered: list[Endpoint] = []
+
+    async def owe_registered(self, endpoint: Endpoint) -> int:
+        self.registered.append(endpoint)
+        return await super().owe_registered(endpoint)
+
+
+@pytest.fixture
+def intake(pool: asyncpg.Pool) -> WatchedIntake:
+    return WatchedIntake(pool)
+
+
+@pytest.fixture
+def changes(pool: asyncpg.Pool, intake: WatchedIntake, database_url: str) -> EndpointChanges:
+    environment = {
+        "AMQP_URL": "amqp://unused/",
+        "DATABASE_URL": database_url,
+        "SECRETS_KEY": SECRETS_KEY,
+        "EGRESS_ALLOW_NETWORKS": "127.0.0.0/8",
+    }
+    return EndpointChanges(pool, STORE, intake, load(EndpointSettings, environment))
+
+
+async def test_a_repeated_command_adds_nothing_and_owes_nothing(
+    changes: EndpointChanges, intake: WatchedIntake, pool: asyncpg.Pool
+) -> None:
+    asked = Asked(who="operator", command_id="once", digest=b"the same")
+    _, first = await changes.add(asked, FIELDS)
+    assert (await changes.add(asked, FIELDS))[1]["id"] == first["id"]
+    assert [str(endpoint.id) for endpoint in intake.registered] == [first["id"]]
+    assert [str(endpoint.id) for endpoint in await STORE.everything(pool)] == [first["id"]]
+    assert await pool.fetchval("SELECT count(*) FROM audit") == 1
+
+
+async def test_what_there_is_not_is_neither_changed_nor_audited(
+    changes: EndpointChanges, intake: WatchedIntake, pool: asyncpg.Pool
+) -> None:
+    asked = Asked(who="operator")
+    with pytest.raises(NoSuchEndpoint):
+        await changes.change(asked, uuid7(), EndpointFields(enabled=False))
+    with pytest.raises(NoSuchEndpoint):
+        await changes.rotate(asked, uuid7(), "add")
+    with pytest.raises(NoSuchEndpoint):
+        await changes.remove(asked, uuid7())
+    assert intake.registered == []
+    assert await pool.fetchval("SELECT count(*) FROM audit") == 0

@@ -1,0 +1,146 @@
+"""`faxhook faxes`: why an application was not told stands on the page; what cannot be found is a sentence."""
+
+import asyncio
+import re
+from datetime import timedelta
+
+import asyncpg
+import msgspec
+import pytest
+from dispatchers import an_event
+from ledgers import endpoint, take
+from typer.testing import CliRunner
+
+from dispatcher.ledger.deliveries import Record, record
+from dispatcher.ops.cli import app
+from shared.domain import EventType, Failure, Provider, utc_now
+
+IN_FIVE_MINUTES = r"(5 min|4 min \d+ s)"
+
+
+@pytest.fixture
+def environment(database_url: str) -> dict[str, str]:
+    return {"AMQP_URL": "amqp://unused/", "DATABASE_URL": database_url, "COLUMNS": "160"}
+
+
+async def faxhook(environment: dict[str, str], *arguments: str) -> tuple[int, str, str]:
+    """Run the command in a thread, where it has a loop of its own."""
+    result = await asyncio.to_thread(CliRunner().invoke, app, ["faxes", *arguments], env=environment)
+    return result.exit_code, result.stdout, result.stderr
+
+
+async def a_failed_attempt(pool: asyncpg.Pool, **fields: object) -> None:
+    delivery_id = await pool.fetchval("SELECT id FROM deliveries")
+    facts = {
+        "delivery_id": delivery_id,
+        "attempt": 1,
+        "state": "retrying",
+        "wait_seconds": 300.0,
+        "started_at": utc_now(),
+        "seconds": 0.25,
+        "outcome": "not_told",
+        "url": "http://127.0.0.1:1/hook",
+        "http_status": 503,
+        "error": "http_503",
+        "answer": b"Down for maintenance\n\x1b[2Jback at nine",
+    }
+    await record(pool, [Record(**{**facts, **fields})])
+
+
+async def test_the_page_says_what_the_receiver_answered_and_when_the_next_attempt_is_due(
+    environment: dict[str, str], pool: asyncpg.Pool
+) -> None:
+    await endpoint(pool)
+    await take(pool, an_event(1, pages=3, status="success", to_number="+15550001"))
+    await a_failed_attempt(pool)
+    code, page, _ = await faxhook(environment, "show", "phaxio:1")
+    assert code == 0
+    assert "fax.delivered, 1 event, 1 delivery: 1 not told yet" in page
+    assert "attempt 1 failed: it answered 503, after 0.25 s" in page
+    assert "Down for maintenance" in page
+    assert "\x1b[2J" not in page
+    assert re.search(rf"not told yet: 1 attempt failed; attempt 2 is due in {IN_FIVE_MINUTES}", page)
+    assert "http://127.0.0.1:1/hook" in page
+
+
+async def test_the_page_says_why_an_endpoint_is_owed_nothing(environment: dict[str, str], pool: asyncpg.Pool) -> None:
+    await endpoint(pool, enabled=False)
+    await take(pool, an_event(1, EventType.FAILED, failure=Failure(message="Line is busy")))
+    _, page, _ = await faxhook(environment, "show", "1")
+    assert "nobody was to be told" in page
+    assert "because: Line is busy" in page
+    assert "it is disabled" in page
+
+
+async def test_a_dead_delivery_says_of_what_it_died(environment: dict[str, str], pool: asyncpg.Pool) -> None:
+    await endpoint(pool)
+    await take(pool, an_event(1))
+    await a_failed_attempt(pool, state="dead", reason="host_not_found", error="host_not_found", http_status=None)
+    _, page, _ = await faxhook(environment, "show", "1")
+    assert "given up after 1 attempt: its host's name does not resolve" in page
+
+
+async def test_after_a_replay_the_attempts_since_are_counted_and_those_before_are_named(
+    environment: dict[str, str], pool: asyncpg.Pool
+) -> None:
+    await endpoint(pool)
+    await take(pool, an_event(1))
+    await pool.execute(
+        "UPDATE deliveries SET state = 'retrying', attempts = 3, budget_from = 3, replayed_at = now(), "
+        "lease_until = NULL, due_at = now() + interval '5 min'"
+    )
+    _, page, _ = await faxhook(environment, "show", "1")
+    assert "not told yet: replayed after 3 attempts; held back" in page
+    await a_failed_attempt(pool, attempt=4)
+    _, page, _ = await faxhook(environment, "show", "1")
+    expected = rf"not told yet: replayed after 3 attempts; 1 attempt failed; attempt 5 is due in {IN_FIVE_MINUTES}"
+    assert re.search(expected, page)
+    await a_failed_attempt(pool, attempt=5, state="dead", reason="http_503")
+    _, page, _ = await faxhook(environment, "show", "1")
+    assert "given up after 2 attempts since its replay, 3 before: it answered 503" in page
+
+
+async def test_json_is_the_body_of_the_api(environment: dict[str, str], pool: asyncpg.Pool) -> None:
+    await endpoint(pool)
+    await take(pool, an_event(1))
+    code, said, _ = await faxhook(environment, "show", "1", "--json")
+    story = msgspec.json.decode(said)
+    assert (code, story["state"], len(story["deliveries"])) == (0, "fax.delivered", 1)
+    _, said, _ = await faxhook(environment, "list", "--json")
+    assert [each["fax_id"] for each in msgspec.json.decode(said)["items"]] == ["1"]
+
+
+async def test_a_pruned_fax_is_shown_as_pruned(environment: dict[str, str], pool: asyncpg.Pool) -> None:
+    await endpoint(pool)
+    await take(pool, an_event(1))
+    await pool.execute("UPDATE events SET body = NULL")
+    code, page, _ = await faxhook(environment, "show", "1")
+    assert (code, "its content is pruned" in page) == (0, True)
+
+
+@pytest.mark.parametrize("text", ["nothing", "phaxio:2", "[bold]", "", "\x1b[2J"])
+async def test_what_is_not_there_is_exit_65_and_a_sentence(
+    environment: dict[str, str], pool: asyncpg.Pool, text: str
+) -> None:
+    code, _, complained = await faxhook(environment, "show", "--", text)
+    assert code == 65
+    assert "in the ledger" in complained
+    assert "\x1b" not in complained
+
+
+async def test_an_id_that_may_mean_two_faxes_asks_which(environment: dict[str, str], pool: asyncpg.Pool) -> None:
+    await take(pool, an_event(1), an_event(1, id="sinch:1", provider=Provider.SINCH))
+    code, _, complained = await faxhook(environment, "show", "1")
+    assert code == 65
+    assert "may mean phaxio:1, sinch:1" in complained
+
+
+async def test_lists_go_on_over_pages_until_there_are_enough(environment: dict[str, str], pool: asyncpg.Pool) -> None:
+    now = utc_now()
+    await take(pool, *(an_event(n, received_at=now - timedelta(seconds=n)) for n in range(210)))
+    _, said, _ = await faxhook(environment, "list", "--limit", "205", "--json")
+    assert [each["fax_id"] for each in msgspec.json.decode(said)["items"]] == [str(n) for n in range(205)]
+    code, _, complained = await faxhook(environment, "list", "--state", "fax.lost")
+    assert (code, "--state" in complained) == (65, True)
+    _, said, _ = await faxhook(environment, "list", "--number", "+1")
+    assert said == "no fax matches\n"

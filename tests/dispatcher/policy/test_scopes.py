@@ -1,0 +1,155 @@
+"""The more specific supersedes, and a fax's endpoint gets its events whenever it was registered."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from itertools import permutations
+
+import msgspec
+from dispatchers import STORE, Bench, an_event
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dispatcher.ledger.endpoint_cache import EndpointBook
+from dispatcher.ledger.intake import Intake
+from dispatcher.policy.routing import Endpoint, FaxMatch, route
+from shared.domain import Direction, Event, EventType, Provider
+from shared.ids import uuid7
+from shared.runtime.service import Stop
+
+Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
+
+NUMBER = "+15551230000"
+MATCHES = [
+    {},
+    {"scope": "number", "match": NUMBER},
+    {"scope": "number", "match": "+19999999999"},
+    {"scope": "fax", "match": FaxMatch(provider=Provider.PHAXIO, fax_id="1")},
+    {"scope": "fax", "match": FaxMatch(provider=Provider.TELNYX, fax_id="1")},
+    {"scope": "fax", "match": FaxMatch(job_id="job")},
+    {"scope": "fax", "match": FaxMatch(job_id="other")},
+]
+
+
+def endpoint(**fields: object) -> Endpoint:
+    return Endpoint(**{"id": uuid7(), "url": "https://example.com/", **fields})
+
+
+def told(event: Event, endpoints: list[Endpoint]) -> list[Endpoint]:
+    return [owed.endpoint for owed in route(event, endpoints)]
+
+
+def test_a_sent_fax_goes_to_its_own_endpoints_else_to_the_global_ones_and_never_to_a_numbers() -> None:
+    everything, number, by_id, by_job = (endpoint(**MATCHES[n]) for n in (0, 1, 3, 5))
+    event = an_event(1, to_number=NUMBER, job_id="job")
+    for order in permutations([everything, number, by_id, by_job]):
+        assert {each.id for each in told(event, list(order))} == {by_id.id, by_job.id}
+    assert told(an_event(2, to_number=NUMBER), [everything, number, by_id, by_job]) == [everything]
+
+
+def test_a_received_fax_goes_to_its_numbers_endpoints_else_to_the_global_ones_and_never_to_a_faxs() -> None:
+    everything, number, by_id = (endpoint(**MATCHES[n]) for n in (0, 1, 3))
+    event = an_event(1, EventType.RECEIVED, to_number=NUMBER)
+    assert told(event, [everything, number, by_id]) == [number]
+    assert told(an_event(1, EventType.RECEIVED, to_number="+1"), [everything, number, by_id]) == [everything]
+
+
+def test_a_disabled_endpoint_and_one_for_the_other_direction_supersede_nothing() -> None:
+    everything = endpoint()
+    event = an_event(1, EventType.RECEIVED, to_number=NUMBER)
+    assert told(event, [everything, endpoint(**MATCHES[1], enabled=False)]) == [everything]
+    assert told(event, [everything, endpoint(**MATCHES[1], direction="sent")]) == [everything]
+
+
+def test_the_specific_one_supersedes_for_inflight_events_too_though_it_wants_none() -> None:
+    event = an_event(1, EventType.PAGE_SENT)
+    assert told(event, [endpoint(inflight=True), endpoint(**MATCHES[3], inflight=False)]) == []
+
+
+@given(
+    chosen=st.lists(st.tuples(st.sampled_from(MATCHES), st.booleans(), st.booleans()), max_size=8),
+    event_type=st.sampled_from(EventType),
+    number=st.sampled_from([None, NUMBER]),
+    job_id=st.sampled_from([None, "job"]),
+)
+def test_all_of_exactly_one_level_are_told_and_none_of_a_lower_one(
+    chosen: list[tuple[dict[str, object], bool, bool]], event_type: EventType, number: str | None, job_id: str | None
+) -> None:
+    endpoints = [endpoint(**match, enabled=enabled, inflight=inflight) for match, enabled, inflight in chosen]
+    event = an_event(1, event_type, to_number=number, job_id=job_id)
+    # Who wants no inflight events supersedes all the same.
+    matching = [each for each in endpoints if told(event, [msgspec.structs.replace(each, inflight=True)])]
+    level = max((each.scope for each in matching), key=["global", "number", "fax"].index, default=None)
+    found = told(event, endpoints)
+    assert found == [each for each in matching if each.scope == level and told(event, [each])]
+    assert all(each.enabled for each in found)
+    if event.direction is Direction.SENT:
+        assert not any(each.scope == "number" for each in found)
+
+
+async def test_a_faxs_endpoint_registered_before_its_first_event_supersedes_the_global_one(
+    bench: Bench, dispatching: Dispatching
+) -> None:
+    await bench.endpoint()
+    by_job = await bench.endpoint(scope="fax", match=FaxMatch(job_id="j1"))
+    by_id = await bench.endpoint(scope="fax", match=FaxMatch(provider=Provider.PHAXIO, fax_id="2"))
+    everything = (await STORE.everything(bench.pool))[0]
+    await bench.publish(an_event(1, job_id="j1"), an_event(2), an_event(3))
+    async with dispatching():
+        deliveries = await bench.settled(3)
+    assert {each["event_id"]: each["endpoint_id"] for each in deliveries} == {
+        an_event(1).id: by_job.id,
+        an_event(2).id: by_id.id,
+        an_event(3).id: everything.id,
+    }
+
+
+async def test_a_faxs_endpoint_registered_late_gets_what_was_owed_to_nobody(
+    bench: Bench, dispatching: Dispatching
+) -> None:
+    await bench.take(an_event(1, job_id="j1"), an_event(2, job_id="j2"))
+    late = await bench.endpoint(scope="fax", match=FaxMatch(job_id="j1"))
+    assert await intake(bench).owe_registered(late) == 1
+    assert await intake(bench).owe_registered(late) == 0, "owed once"
+    async with dispatching():
+        (delivery,) = await bench.settled(1)
+    assert (delivery["event_id"], delivery["state"]) == (an_event(1).id, "told")
+
+
+async def test_what_a_global_endpoint_was_owed_is_not_owed_again_to_a_faxs_endpoint(bench: Bench) -> None:
+    await bench.endpoint()
+    await bench.take(an_event(1, job_id="j1"))
+    late = await bench.endpoint(scope="fax", match=FaxMatch(job_id="j1"))
+    assert await intake(bench).owe_registered(late) == 0
+
+
+async def test_an_endpoint_registered_while_the_first_events_are_taken_in_is_found_by_one_of_both(
+    bench: Bench,
+) -> None:
+    event = an_event(1, job_id="j1")
+
+    class RegisteredMeanwhile(Intake):
+        """Takes events in; another transaction registers the endpoint after this one looked for it."""
+
+        async def _take(self, connection: object, events: object) -> object:
+            taken = await super()._take(connection, events)
+            self.late = await bench.endpoint(scope="fax", match=FaxMatch(job_id="j1"))
+            assert await intake(bench).owe_registered(self.late) == 0, "the event is not committed yet"
+            return taken
+
+    taken = await RegisteredMeanwhile(bench.pool, STORE, EndpointBook(bench.pool, STORE)).take([event])
+    (owed,) = taken.owed
+    assert owed.owed.event.id == event.id
+    assert owed.lease_until is not None, "leased to the process that took it in"
+
+
+async def test_events_that_came_again_after_a_crash_are_owed_to_an_endpoint_registered_in_between(
+    bench: Bench,
+) -> None:
+    event = an_event(1, job_id="j1")
+    await bench.take(event)
+    await bench.endpoint(scope="fax", match=FaxMatch(job_id="j1"))
+    assert len((await bench.take(event)).owed) == 1
+
+
+def intake(bench: Bench) -> Intake:
+    return Intake(bench.pool, STORE, EndpointBook(bench.pool, STORE))

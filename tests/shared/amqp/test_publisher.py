@@ -1,0 +1,137 @@
+"""What the publisher says was kept, is kept; everything else it says so of."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pamqp import frame
+from stores import count, take_all
+from waiting import until
+
+from shared.amqp.publisher import NotKept, Publisher, encode_publish
+from shared.broker import FAX_IN, WORK_EVENTS
+from shared.runtime.service import end
+
+
+@asynccontextmanager
+async def publishing(amqp_url: str, **options: float) -> AsyncIterator[Publisher]:
+    publisher = Publisher(amqp_url, "test", **options)
+    task = asyncio.create_task(publisher.run())
+    await until(lambda: publisher.is_ready or task.done(), "publisher ready")
+    try:
+        yield publisher
+    finally:
+        await end({task})
+
+
+async def test_a_published_message_lies_in_the_queue_with_body_headers_and_persistence(amqp_url: str) -> None:
+    async with publishing(amqp_url) as publisher:
+        await publisher.publish(FAX_IN, "phaxio.fax.queued", b'{"a":1}', {"event_id": "phaxio:1", "schema": 1})
+    (message,) = await take_all(amqp_url, WORK_EVENTS)
+    assert message.body == b'{"a":1}'
+    ours = {name: value for name, value in message.headers.items() if not name.startswith("x-")}
+    assert ours == {"event_id": "phaxio:1", "schema": 1}
+    assert message.routing_key == "phaxio.fax.queued"
+    assert message.content_type == "application/json"
+    assert message.delivery_mode == 2
+    assert message.message_id is None
+
+
+async def test_a_body_larger_than_a_frame_arrives_whole(amqp_url: str) -> None:
+    body = bytes(range(256)) * 2048  # 512 KiB, four frames
+    async with publishing(amqp_url) as publisher:
+        await publisher.publish(FAX_IN, "a.b", body, {})
+    (message,) = await take_all(amqp_url, WORK_EVENTS)
+    assert message.body == body
+
+
+async def test_a_message_that_no_queue_takes_is_not_kept(amqp_url: str) -> None:
+    async with publishing(amqp_url) as publisher:
+        with pytest.raises(NotKept, match="no queue takes"):
+            await publisher.publish("fax.retry", "retry.unheard-of", b"{}", {})
+
+
+async def test_an_unroutable_message_among_many_is_the_only_one_not_kept(amqp_url: str) -> None:
+    async with publishing(amqp_url) as publisher:
+        keys = [("fax.retry", "nowhere") if number == 37 else (FAX_IN, "a.b") for number in range(100)]
+        results = await asyncio.gather(
+            *(publisher.publish(exchange, key, b"{}", {"event_id": "same"}) for exchange, key in keys),
+            return_exceptions=True,
+        )
+    assert [number for number, result in enumerate(results) if result is not None] == [37]
+    assert await count(amqp_url, WORK_EVENTS) == 99
+
+
+async def test_publishing_to_an_exchange_that_is_missing_fails_and_later_publishes_succeed_again(amqp_url: str) -> None:
+    async with publishing(amqp_url) as publisher:
+        with pytest.raises(NotKept):
+            await publisher.publish("no.such.exchange", "a", b"{}", {})
+        await until(lambda: publisher.is_ready, "connected again")
+        await publisher.publish(FAX_IN, "a.b", b"{}", {})
+
+
+async def test_without_a_broker_every_publish_fails_at_once(unused_tcp_port: int) -> None:
+    publisher = Publisher(f"amqp://nobody:nothing@127.0.0.1:{unused_tcp_port}/", "test")
+    task = asyncio.create_task(publisher.run())
+    try:
+        async with asyncio.timeout(0.5):
+            with pytest.raises(NotKept, match="no connection"):
+                await publisher.publish(FAX_IN, "a.b", b"{}", {})
+    finally:
+        await end({task})
+
+
+async def test_past_the_limit_in_flight_a_publish_fails_at_once(amqp_url: str) -> None:
+    async with publishing(amqp_url, most_unconfirmed=10) as publisher:
+        results = await asyncio.gather(
+            *(publisher.publish(FAX_IN, "a.b", b"{}", {}) for _ in range(30)), return_exceptions=True
+        )
+    refused = [result for result in results if result is not None]
+    assert len(refused) == 20
+    assert all("wait for the broker's confirm already" in str(error) for error in refused)
+    assert await count(amqp_url, WORK_EVENTS) == 10
+
+
+async def test_a_publish_whose_caller_is_cancelled_leaves_the_others_right(amqp_url: str) -> None:
+    async with publishing(amqp_url) as publisher:
+        cancelled = asyncio.create_task(publisher.publish(FAX_IN, "a.b", b"1", {}))
+        await asyncio.sleep(0)  # let it send
+        cancelled.cancel()
+        with pytest.raises(NotKept):
+            await publisher.publish("fax.retry", "nowhere", b"2", {})
+        await publisher.publish(FAX_IN, "a.b", b"3", {})
+        await until(lambda: publisher.unconfirmed == 0, "all confirmed")
+
+
+text = st.text(st.characters(codec="utf-8"), max_size=40)
+
+
+@given(
+    exchange=text,
+    key=text,
+    body=st.binary(max_size=300),
+    headers=st.dictionaries(text, text | st.integers(-(2**63), 2**63 - 1), max_size=4),
+    correlation_id=st.integers(0, 2**64).map(str),
+    limit=st.integers(1, 100),
+)
+def test_frames_written_by_hand_read_back_the_same(
+    exchange: str, key: str, body: bytes, headers: dict[str, str | int], correlation_id: str, limit: int
+) -> None:
+    data = encode_publish(1, exchange, key, body, headers, correlation_id, body_limit_bytes=limit)
+    frames = []
+    while data:
+        size, channel, each = frame.unmarshal(data)
+        assert channel == 1
+        frames.append(each)
+        data = data[size:]
+    method, header, *chunks = frames
+    assert (method.exchange, method.routing_key, method.mandatory) == (exchange, key, True)
+    assert header.body_size == len(body)
+    assert b"".join(chunk.value for chunk in chunks) == body
+    properties = header.properties
+    assert properties.headers == headers
+    assert (properties.delivery_mode, properties.content_type) == (2, "application/json")
+    assert (properties.correlation_id, properties.message_id) == (correlation_id, None)

@@ -1,0 +1,37 @@
+"""The parts of a service: one that dies ends it, and all of them end with it."""
+
+import asyncio
+
+import pytest
+
+from shared.runtime import service
+from shared.runtime.service import Stop, running
+
+
+async def _for_ever() -> None:
+    while True:
+        await asyncio.sleep(3600)  # until it is cancelled
+
+
+async def _hides_its_first_cancellation() -> None:
+    try:
+        await _for_ever()
+    except asyncio.CancelledError:
+        await _for_ever()
+
+
+async def test_a_part_that_hides_a_cancellation_ends_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "CANCEL_AGAIN_SECONDS", 0.01)
+    async with asyncio.timeout(5), running(_hides_its_first_cancellation(), Stop(), "stubborn") as task:
+        await asyncio.sleep(0)
+    assert task.cancelled()
+
+
+async def test_a_part_that_dies_ends_the_service_with_its_error() -> None:
+    async def dying() -> None:
+        raise LookupError("gone")
+
+    stop = Stop()
+    async with running(dying(), stop, "dying"):
+        await stop.wait()
+    assert isinstance(stop.failure, LookupError)
