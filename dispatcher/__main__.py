@@ -13,14 +13,14 @@ from dispatcher.channels import Channel
 from dispatcher.channels.by_scheme import open_channels
 from dispatcher.consumers.consumer import Consumer
 from dispatcher.consumers.events import DeliveryHandler, EventHandler, delivery_consumer, event_consumer
-from dispatcher.consumers.lag import Backlog
+from dispatcher.consumers.lag import ConsumerLag
 from dispatcher.delivery.attempts import Attempts
 from dispatcher.delivery.deliverer import Deliverer
 from dispatcher.delivery.documents import Documents
 from dispatcher.delivery.recorder import Recorder
 from dispatcher.delivery.settler import Settler
-from dispatcher.egress.client import WayOut
-from dispatcher.ledger.endpoint_cache import EndpointBook
+from dispatcher.egress.client import EgressClient
+from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.pool import Pool, close_pool, open_pool
@@ -58,7 +58,7 @@ class Parts(msgspec.Struct, frozen=True):
     topology_check: "asyncio.Task[None]"
     store: EndpointStore
     publisher: Publisher
-    endpoints: EndpointBook
+    endpoints: EndpointCache
     intake: Intake
     recorder: Recorder
     media: MediaStore
@@ -66,7 +66,7 @@ class Parts(msgspec.Struct, frozen=True):
     attempts: Attempts
     deliverer: Deliverer
     metrics: Metrics
-    backlog: Backlog
+    backlog: ConsumerLag
 
 
 async def serve(settings: DispatcherSettings, stop: Stop) -> None:
@@ -100,12 +100,12 @@ async def _opened(settings: DispatcherSettings, stop: Stop, stack: AsyncExitStac
     publisher = Publisher(amqp_url, "dispatcher", confirm_timeout_seconds=CONFIRM_TIMEOUT_SECONDS)
     await stack.enter_async_context(running(publisher.run(), stop, "publisher"))
     store = EndpointStore(settings.seal())
-    endpoints = EndpointBook(pool, store)
+    endpoints = EndpointCache(pool, store)
     intake = Intake(pool, store, endpoints)
     await stack.enter_async_context(running(endpoints.run(), stop, "endpoints"))
     recorder = Recorder(pool)
     await stack.enter_async_context(running(recorder.run(), stop, "recorder"))
-    way_out = WayOut(settings.allowed_networks(), settings.proxy())
+    way_out = EgressClient(settings.allowed_networks(), settings.proxy())
     stack.push_async_callback(way_out.close)
     media = MediaStore(settings.media_url)
     channels = open_channels(stack, settings, way_out)
@@ -127,7 +127,7 @@ async def _opened(settings: DispatcherSettings, stop: Stop, stack: AsyncExitStac
         attempts,
         deliverer,
         metrics,
-        Backlog(),
+        ConsumerLag(),
     )
 
 
@@ -172,7 +172,7 @@ async def _keep_house(
     await stack.enter_async_context(running(watch(_watches(parts, consumers)), stop, "watchdog"))
 
 
-def _grace_seconds(backlog: Backlog, deliveries: Consumer) -> float | None:
+def _grace_seconds(backlog: ConsumerLag, deliveries: Consumer) -> float | None:
     return backlog.grace_seconds(deliveries.idle_seconds)
 
 

@@ -45,9 +45,9 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
         """Return it, to be looked up by its labels' values; there from the start for those without labels."""
         return _registered(Cells(self, Count), registry)
 
-    def histograms(self, registry: CollectorRegistry) -> "Cells[Spread]":
+    def histograms(self, registry: CollectorRegistry) -> "Cells[Histogram]":
         """Return it, to be looked up likewise."""
-        return _registered(Cells(self, lambda: Spread(self.buckets)), registry)
+        return _registered(Cells(self, lambda: Histogram(self.buckets)), registry)
 
     def gauge(self, registry: CollectorRegistry) -> Gauge:
         """Return it, at zero."""
@@ -75,7 +75,7 @@ class Count:
         family.add_metric(labels, self.value)
 
 
-class Spread:
+class Histogram:
     """A histogram of one event loop."""
 
     __slots__ = ("_bounds", "_counts", "_total")
@@ -96,7 +96,7 @@ class Spread:
         family.add_metric(labels, list(zip(names, accumulate(self._counts), strict=True)), self._total)
 
 
-Cell = TypeVar("Cell", Count, Spread)
+Cell = TypeVar("Cell", Count, Histogram)
 
 
 class Cells(Generic[Cell]):

@@ -5,11 +5,11 @@ from contextlib import AsyncExitStack
 from dispatcher.channels.base import Channel
 from dispatcher.channels.mail.channel import MailChannel, NoMailChannel
 from dispatcher.channels.webhook import WebhookChannel
-from dispatcher.egress.client import WayOut
+from dispatcher.egress.client import EgressClient
 from dispatcher.settings import ChannelSettings
 
 
-def open_channels(stack: AsyncExitStack, settings: ChannelSettings, way_out: WayOut) -> dict[str, Channel]:
+def open_channels(stack: AsyncExitStack, settings: ChannelSettings, way_out: EgressClient) -> dict[str, Channel]:
     """Return the channel for each scheme; what is opened for them closes with *stack*."""
     webhooks = WebhookChannel(way_out)
     channels: dict[str, Channel] = {"http": webhooks, "https": webhooks, "mailto": NoMailChannel()}

@@ -66,11 +66,11 @@ class Bury(msgspec.Struct, frozen=True):
     cause: str
 
 
-class PutBack(msgspec.Struct, frozen=True):
+class Requeue(msgspec.Struct, frozen=True):
     """Nothing happened; somebody tries the same attempt again."""
 
 
-Verdict = Settle | RetryAfter | Bury | PutBack
+Verdict = Settle | RetryAfter | Bury | Requeue
 
 
 def judge(outcome: Outcome, attempt: int, backoff: Sequence[float]) -> Verdict:
@@ -85,7 +85,7 @@ def judge(outcome: Outcome, attempt: int, backoff: Sequence[float]) -> Verdict:
         case Told():
             return Settle()
         case NotTried():
-            return PutBack()
+            return Requeue()
         case NotTold() if outcome.is_gone:
             return Bury(GONE)
         case NotTold():

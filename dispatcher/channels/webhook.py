@@ -1,4 +1,4 @@
-"""The webhook channel: one HTTP request, judged by its complete answer.
+"""The webhook channel: one HTTP request, classify by its complete answer.
 
 Told is a 2xx whose body ends, or reaches the limit, within the timeout. Redirects are not followed and are failures.
 """
@@ -14,7 +14,7 @@ from yarl import URL
 
 from dispatcher.channels.base import Attempt
 from dispatcher.channels.outcome import ANSWER_KEPT_BYTES, NotTold, NotTried, Outcome, Told
-from dispatcher.egress.client import FAILURES, ProxyAway, WayOut, error_code, public_url
+from dispatcher.egress.client import FAILURES, EgressClient, ProxyAway, error_code, public_url
 from dispatcher.formats import FORMATS, Facts
 from shared.domain import Event
 
@@ -25,7 +25,7 @@ ANSWER_LIMIT_BYTES: Final = 64 * 1024
 class WebhookChannel:
     """Sends webhooks. One for each process; *way_out* is closed by whoever opened it."""
 
-    def __init__(self, way_out: WayOut) -> None:
+    def __init__(self, way_out: EgressClient) -> None:
         self._way_out = way_out
 
     def wants_document(self, event: Event, format_name: str) -> bool:
@@ -67,7 +67,7 @@ class WebhookChannel:
                     asyncio.timeout(timeout_seconds),
                     self._way_out.request("POST", shown, headers, body) as response,
                 ):
-                    outcome = judged(response, shown, await _read(response))
+                    outcome = classify(response, shown, await _read(response))
             except (TimeoutError, aiohttp.ServerDisconnectedError, ConnectionError):
                 if outcome is None:
                     await self._way_out.check_proxy()
@@ -82,7 +82,7 @@ class WebhookChannel:
         return outcome or NotTold(error="network", url=shown)
 
 
-def judged(response: aiohttp.ClientResponse, shown: str, answer: bytes) -> Outcome:
+def classify(response: aiohttp.ClientResponse, shown: str, answer: bytes) -> Outcome:
     """Return what a complete answer means."""
     if 200 <= response.status < 300:  # noqa: PLR2004 - HTTP
         return Told(url=shown, http_status=response.status, answer=answer)

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 import aiormq
 
 from dispatcher.delivery.deliverer import Deliverer
-from shared.amqp.channel import Channel, Delivered, keep_connected
+from shared.amqp.channel import AmqpChannel, Message, keep_connected
 from shared.errors import FaxhookError
 from shared.log import get_logger
 from shared.runtime.watchdog import Look
@@ -44,7 +44,7 @@ class Handler(Protocol):
     async def unready(self) -> None:
         """Wait until it makes sense no more."""
 
-    async def __call__(self, batch: Sequence[Delivered]) -> None:
+    async def __call__(self, batch: Sequence[Message]) -> None:
         """Do it; nothing of the batch is acked if it raises. `CutOff` waits for `ready`, all else ends the process."""
 
 
@@ -61,7 +61,7 @@ class Consumer:
         self._batch = batch
         self._deliverer = deliverer
         self._stopping = asyncio.Event()
-        self._channel: Channel | None = None
+        self._channel: AmqpChannel | None = None
         self._in_hand = 0
         self._handled = 0
         self._wants_connection = False
@@ -112,7 +112,7 @@ class Consumer:
         numbers = itertools.cycle((1, 2))
         try:
             while True:
-                channel = await Channel.open(connection, number=next(numbers), prefetch=self._prefetch)
+                channel = await AmqpChannel.open(connection, number=next(numbers), prefetch=self._prefetch)
                 await channel.consume(self.queue)
                 before, self._channel = self._channel, channel
                 if before is not None:
@@ -123,7 +123,7 @@ class Consumer:
             self._channel = None
         await channel.close()
 
-    async def _consume(self, channel: Channel) -> bool:
+    async def _consume(self, channel: AmqpChannel) -> bool:
         """Handle what is pushed; True once another channel should be tried, False if we are to stop."""
         asking = asyncio.create_task(channel.keep_asking())
         asking.add_done_callback(lambda done: done.cancelled() or done.exception())  # the channel knows it, too
@@ -136,7 +136,7 @@ class Consumer:
         finally:
             asking.cancel()
 
-    async def _handle(self, channel: Channel, batch: list[Delivered]) -> None:
+    async def _handle(self, channel: AmqpChannel, batch: list[Message]) -> None:
         self._in_hand = len(batch)
         try:
             for group in groups(batch):
@@ -164,7 +164,7 @@ class Consumer:
             stopping.cancel()
             working.cancel()
 
-    async def _some(self, channel: Channel) -> None:
+    async def _some(self, channel: AmqpChannel) -> None:
         """Wait for room and for a message, or for long enough.
 
         Raises:
@@ -185,7 +185,7 @@ class Consumer:
             unready.cancel()
             waiting.cancel()
 
-    async def _room_and_message(self, channel: Channel) -> None:
+    async def _room_and_message(self, channel: AmqpChannel) -> None:
         await self._deliverer.room()
         self._idle_since = time.monotonic()
         try:
@@ -200,7 +200,7 @@ SUSPECT_FROM: Final = 3
 """Deliveries of one message without an ack. A restart or two happen to everybody."""
 
 
-def groups(batch: Sequence[Delivered]) -> list[list[Delivered]]:
+def groups(batch: Sequence[Message]) -> list[list[Message]]:
     """Return *batch* in the parts to be handled one after the other.
 
     A message that kills the process takes with it, each time, all that was pushed along with it, and the broker gives
@@ -215,6 +215,6 @@ def groups(batch: Sequence[Delivered]) -> list[list[Delivered]]:
     return [others, *suspects] if others else suspects
 
 
-def _is_suspect(message: Delivered) -> bool:
+def _is_suspect(message: Message) -> bool:
     count = message.headers.get("x-delivery-count", 0)
     return isinstance(count, int) and count >= SUSPECT_FROM

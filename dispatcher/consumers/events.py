@@ -22,18 +22,18 @@ import asyncpg
 import msgspec
 
 from dispatcher.consumers.consumer import Consumer, CutOff
-from dispatcher.consumers.isolation import isolated
-from dispatcher.consumers.lag import Backlog
+from dispatcher.consumers.isolation import bisect_batch
+from dispatcher.consumers.lag import ConsumerLag
 from dispatcher.delivery.deliverer import Deliverer
 from dispatcher.ledger import deliveries as ledger
-from dispatcher.ledger.endpoint_cache import EndpointBook
+from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.intake import Intake, Taken
 from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY, LEDGER_REFUSES, Pool
 from dispatcher.messages import DeliveryMessage, Publishing, publish_until_kept
 from dispatcher.metrics import Metrics
 from dispatcher.policy.routing import LEASE_MARGIN_SECONDS
-from shared.amqp.channel import Delivered
+from shared.amqp.channel import Message
 from shared.backoff import DEFER_WAITS_SECONDS
 from shared.broker import DEAD_DELIVERY, DEAD_EVENT, FAX_DEAD, FAX_RETRY, WORK_DELIVERIES, WORK_EVENTS, defer_queue
 from shared.domain import Event, decode_event, encode_event
@@ -54,10 +54,10 @@ LATER: Final = defer_queue(DEFER_WAITS_SECONDS[0])
 Value = TypeVar("Value")
 
 
-class Patience:
+class LedgerRetry:
     """Tries again what the ledger cannot do now."""
 
-    def __init__(self, endpoints: EndpointBook) -> None:
+    def __init__(self, endpoints: EndpointCache) -> None:
         self._endpoints = endpoints
         self._log = get_logger()
         self.tries = 0
@@ -88,7 +88,7 @@ class Patience:
             await asyncio.sleep(RETRY_SECONDS)
 
 
-NOBODYS_FAULT: Final = (Misconfigured, CutOff, asyncpg.SyntaxOrAccessError)
+NOT_ITEM_ERRORS: Final = (Misconfigured, CutOff, asyncpg.SyntaxOrAccessError)
 """No message is to blame: a setting is wrong, the ledger is away, or is another than this version knows."""
 
 
@@ -96,14 +96,14 @@ class EventHandler:
     """Takes batches of `work.events` into the ledger and hands what is owed to the deliverer."""
 
     def __init__(
-        self, intake: Intake, publisher: Publishing, endpoints: EndpointBook, deliverer: Deliverer, metrics: Metrics
+        self, intake: Intake, publisher: Publishing, endpoints: EndpointCache, deliverer: Deliverer, metrics: Metrics
     ) -> None:
         self._intake = intake
         self._publisher = publisher
         self._endpoints = endpoints
         self._deliverer = deliverer
         self._metrics = metrics
-        self._patience = Patience(endpoints)
+        self._patience = LedgerRetry(endpoints)
         self._log = get_logger()
 
     @property
@@ -119,7 +119,7 @@ class EventHandler:
         """Wait until it is away."""
         await self._endpoints.cut_off()
 
-    async def __call__(self, batch: Sequence[Delivered]) -> None:
+    async def __call__(self, batch: Sequence[Message]) -> None:
         """Take *batch*; afterwards each of its messages is in the ledger or in `dead.events`."""
         await self._endpoints.known()
         events: dict[str, Event] = {}
@@ -133,7 +133,7 @@ class EventHandler:
                 self._report_repeated(event)
             events[event.id] = event
         if events:
-            await isolated(list(events.values()), self._take, self._give_up, NOBODYS_FAULT)
+            await bisect_batch(list(events.values()), self._take, self._give_up, NOT_ITEM_ERRORS)
 
     async def _take(self, events: Sequence[Event]) -> None:
         try:
@@ -199,8 +199,8 @@ class DeliveryHandler:
         store: EndpointStore,
         publisher: Publishing,
         deliverer: Deliverer,
-        endpoints: EndpointBook,
-        backlog: Backlog,
+        endpoints: EndpointCache,
+        backlog: ConsumerLag,
     ) -> None:
         self._backlog = backlog
         self._pool = pool
@@ -208,7 +208,7 @@ class DeliveryHandler:
         self._publisher = publisher
         self._deliverer = deliverer
         self._endpoints = endpoints
-        self._patience = Patience(endpoints)
+        self._patience = LedgerRetry(endpoints)
         self._log = get_logger()
 
     @property
@@ -224,7 +224,7 @@ class DeliveryHandler:
         """Wait until it is away."""
         await self._endpoints.cut_off()
 
-    async def __call__(self, batch: Sequence[Delivered]) -> None:
+    async def __call__(self, batch: Sequence[Message]) -> None:
         """Claim what may be attempted now; everything else in *batch* is stale, or too early."""
         await self._endpoints.known()
         # Several attempts of one delivery are several wishes: only the ledger knows which of them is stale.
@@ -237,7 +237,7 @@ class DeliveryHandler:
                 continue
             wanted[wanted_delivery.delivery_id, wanted_delivery.attempt] = wanted_delivery
         if wanted:
-            await isolated(list(wanted.values()), self._claim, self._give_up, NOBODYS_FAULT)
+            await bisect_batch(list(wanted.values()), self._claim, self._give_up, NOT_ITEM_ERRORS)
 
     async def _claim(self, wanted: Sequence[DeliveryMessage]) -> None:
         pairs = [(each.delivery_id, each.attempt) for each in wanted]

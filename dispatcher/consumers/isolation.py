@@ -12,7 +12,7 @@ RETRY_SECONDS: Final = 0.5
 Item = TypeVar("Item")
 
 
-async def isolated(
+async def bisect_batch(
     items: Sequence[Item],
     work: Callable[[Sequence[Item]], Awaitable[None]],
     give_up: Callable[[Item, Exception], Awaitable[None]],
@@ -37,5 +37,5 @@ async def isolated(
                 return
         await asyncio.sleep(RETRY_SECONDS)
     middle = len(items) // 2
-    await isolated(items[:middle], work, give_up, passes_on)
-    await isolated(items[middle:], work, give_up, passes_on)
+    await bisect_batch(items[:middle], work, give_up, passes_on)
+    await bisect_batch(items[middle:], work, give_up, passes_on)

@@ -25,7 +25,7 @@ IDLE_SECONDS: Final = 2.0
 """A queue that gave nothing for so long is empty."""
 
 
-class Backlog:
+class ConsumerLag:
     """What this process saw of the lag."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from dispatcher.channels import Attempt, Channel
 from dispatcher.channels.outcome import NotTold, NotTried, Outcome, Told
-from dispatcher.delivery.document_budget import HeldRoom
+from dispatcher.delivery.document_budget import Reservation
 from dispatcher.delivery.documents import LEASE_SECONDS as FETCH_LEASE_SECONDS
 from dispatcher.delivery.documents import MOST_BYTES as MOST_DOCUMENT_BYTES
 from dispatcher.delivery.documents import may_need_fetch
@@ -63,7 +63,7 @@ class Attempts:
             return 0
         return (media.bytes or MOST_DOCUMENT_BYTES) if media.key is not None else MOST_DOCUMENT_BYTES
 
-    async def make(self, leased: Leased, now: datetime, room: HeldRoom) -> Outcome:
+    async def make(self, leased: Leased, now: datetime, room: Reservation) -> Outcome:
         """Make one at *now*, the document in *room*.
 
         Raises:
@@ -81,7 +81,7 @@ class Attempts:
         finally:
             del self._under_way[leased.delivery_id]
 
-    async def _attempt(self, leased: Leased, now: datetime, room: HeldRoom) -> Outcome:
+    async def _attempt(self, leased: Leased, now: datetime, room: Reservation) -> Outcome:
         endpoint = leased.endpoint
         if endpoint.format not in FORMATS:
             # Set by a newer version of ours, which will know what to say; this one puts it back.
@@ -103,7 +103,7 @@ class Attempts:
             return NotTried(error=error.code)
         return outcome
 
-    async def _try_url(self, leased: Leased, url: str, now: datetime, room: HeldRoom) -> Outcome:
+    async def _try_url(self, leased: Leased, url: str, now: datetime, room: Reservation) -> Outcome:
         endpoint, event = leased.endpoint, leased.event
         channel = self._channel(url)
         document = None

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from dispatcher.channels.outcome import NotTried, Outcome, PutBack, RetryAfter, Told, Verdict, judge
+from dispatcher.channels.outcome import NotTried, Outcome, Requeue, RetryAfter, Told, Verdict, judge
 from dispatcher.delivery.attempts import Attempts
 from dispatcher.delivery.circuit_breaker import Circuit
-from dispatcher.delivery.document_budget import DocumentRoom
+from dispatcher.delivery.document_budget import DocumentBudget
 from dispatcher.delivery.lanes import Lanes, Leased
 from dispatcher.delivery.settler import Held, Settler, why_not_taken
 from dispatcher.ledger import deliveries as ledger
@@ -50,7 +50,7 @@ class Deliverer:
         self._backoff_seconds = backoff_seconds
         self._lanes = Lanes(self._work, metrics.leased)
         self._settler = make_settler(self._lanes.free)
-        self._room = DocumentRoom()
+        self._room = DocumentBudget()
         self._circuits: dict[UUID, Circuit] = {}
         self._stopping = False
         self._log = get_logger()
@@ -208,7 +208,7 @@ class Deliverer:
             circuit.report(admitted, outcome, time.monotonic())
         if isinstance(outcome, NotTried) and not self._stopping:
             # Our own trouble, at this moment: in a moment's time, rather than round in circles.
-            self._report(leased, outcome, PutBack(), seconds)
+            self._report(leased, outcome, Requeue(), seconds)
             self._defer(leased, DEFER_WAITS_SECONDS[0])
             return
         verdict = judge(outcome, leased.attempt - leased.spent, self._backoff_seconds)

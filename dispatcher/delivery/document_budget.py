@@ -10,7 +10,7 @@ MOST_BYTES_OF_ENDPOINT: Final = MOST_BYTES // 2
 """The other half is for the others, whatever one endpoint does with what it is sent."""
 
 
-class DocumentRoom:
+class DocumentBudget:
     """Gives room in the order of asking; who has taken up its share waits and holds nobody up."""
 
     def __init__(self, most_bytes: int = MOST_BYTES, most_of_endpoint: int = MOST_BYTES_OF_ENDPOINT) -> None:
@@ -18,13 +18,13 @@ class DocumentRoom:
         self._most_of_endpoint = most_of_endpoint
         self._held: Counter[UUID] = Counter()
         self.held_bytes = 0
-        self._waiting: deque[tuple[HeldRoom, asyncio.Future[None]]] = deque()
+        self._waiting: deque[tuple[Reservation, asyncio.Future[None]]] = deque()
 
-    def held(self, endpoint_id: UUID, count: int) -> "HeldRoom":
+    def held(self, endpoint_id: UUID, count: int) -> "Reservation":
         """Return room for *count* bytes, to be held with `async with`. A document over a share is taken for one."""
-        return HeldRoom(self, endpoint_id, min(count, self._most_of_endpoint))
+        return Reservation(self, endpoint_id, min(count, self._most_of_endpoint))
 
-    async def take(self, room: "HeldRoom") -> None:
+    async def take(self, room: "Reservation") -> None:
         """Wait for *room*."""
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((room, granted))
@@ -50,7 +50,7 @@ class DocumentRoom:
             del self._held[endpoint_id]
 
     def _grant(self) -> None:
-        still_waiting: deque[tuple[HeldRoom, asyncio.Future[None]]] = deque()
+        still_waiting: deque[tuple[Reservation, asyncio.Future[None]]] = deque()
         while self._waiting:
             room, granted = self._waiting.popleft()
             if granted.done():
@@ -68,12 +68,12 @@ class DocumentRoom:
         self._waiting = still_waiting
 
 
-class HeldRoom:
+class Reservation:
     """Room for one document; for none, it costs nothing."""
 
     __slots__ = ("_all", "count", "endpoint_id")
 
-    def __init__(self, room: DocumentRoom, endpoint_id: UUID, count: int) -> None:
+    def __init__(self, room: DocumentBudget, endpoint_id: UUID, count: int) -> None:
         self._all = room
         self.endpoint_id = endpoint_id
         self.count = count

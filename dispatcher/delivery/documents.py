@@ -22,7 +22,7 @@ from typing import Final
 import aiohttp
 import msgspec
 
-from dispatcher.egress.client import FAILURES, WayOut, error_code, public_url
+from dispatcher.egress.client import FAILURES, EgressClient, error_code, public_url
 from dispatcher.ledger import deliveries as ledger
 from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
 from shared.domain import Event, Media
@@ -66,7 +66,7 @@ class NotFetched(Exception):
 class Documents:
     """Gives each event its document. One for each process: endpoints of one event share one fetch."""
 
-    def __init__(self, pool: Pool, store: MediaStore, way_out: WayOut) -> None:
+    def __init__(self, pool: Pool, store: MediaStore, way_out: EgressClient) -> None:
         self._pool = pool
         self._store = store
         self._way_out = way_out

@@ -17,7 +17,7 @@ from uuid import UUID
 
 import msgspec
 
-from dispatcher.channels.outcome import GONE, Bury, PutBack, RetryAfter, Settle, Verdict
+from dispatcher.channels.outcome import GONE, Bury, Requeue, RetryAfter, Settle, Verdict
 from dispatcher.delivery.lanes import Leased
 from dispatcher.delivery.recorder import Recorder
 from dispatcher.ledger import deliveries as ledger
@@ -94,7 +94,7 @@ class Settler:
                 record = msgspec.structs.replace(record, state="dead", reason=cause)
                 if cause == GONE:
                     await self._switch_off(leased.endpoint.id)
-            case PutBack():
+            case Requeue():
                 await self.put_back(leased, 0.0)
                 return
             case _:

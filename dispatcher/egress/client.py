@@ -52,7 +52,7 @@ class TunnelRefused(ConnectionError):
 
 
 FAILURES: Final = (aiohttp.ClientError, OSError, ValueError)
-"""What `WayOut.request` may raise beside `TimeoutError` and `ProxyAway`; `error_code` has a word for each."""
+"""What `EgressClient.request` may raise beside `TimeoutError` and `ProxyAway`; `error_code` has a word for each."""
 
 _ERROR_CODES: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...]] = (
     (EgressRefused, "egress_refused"),  # first: it may come from the resolver
@@ -84,7 +84,7 @@ def public_url(url: str) -> str:
     return f"{scheme}{separator}{authority.rpartition('@')[2]}{tail}"
 
 
-class WayOut:
+class EgressClient:
     """Requests over kept-alive connections. One for each process.
 
     Args:

@@ -25,7 +25,7 @@ CUT_OFF_AFTER_SECONDS: Final = 5.0
 """Without a ledger for so long, this process leaves the broker's messages to others, who may have one."""
 
 
-class EndpointBook:
+class EndpointCache:
     """The last known standing endpoints."""
 
     def __init__(self, pool: Pool, store: EndpointStore) -> None:

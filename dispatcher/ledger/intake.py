@@ -22,7 +22,7 @@ from uuid import UUID
 import msgspec
 
 from dispatcher.ledger import deliveries as ledger
-from dispatcher.ledger.endpoint_cache import EndpointBook
+from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.pool import Pool, transaction
 from dispatcher.policy.lifecycle import FaxState, fold
@@ -119,7 +119,7 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
 class Intake:
     """Takes events in. One for each process."""
 
-    def __init__(self, pool: Pool, store: EndpointStore, book: EndpointBook) -> None:
+    def __init__(self, pool: Pool, store: EndpointStore, book: EndpointCache) -> None:
         self._pool = pool
         self._store = store
         self._book = book

@@ -103,7 +103,7 @@ FROM batch WHERE d.id = batch.id
 """  # noqa: S608 - the inserted text is the constant above
 
 
-class PutBack(msgspec.Struct, frozen=True):
+class OverdueUpdate(msgspec.Struct, frozen=True):
     """A delivery to put back, how often that happened then, and when to look again, in seconds."""
 
     overdue: Overdue
@@ -111,7 +111,7 @@ class PutBack(msgspec.Struct, frozen=True):
     look_seconds: float
 
 
-async def put_back(connection: Any, publisher: Publishing, batch: Sequence[PutBack]) -> int:
+async def put_back(connection: Any, publisher: Publishing, batch: Sequence[OverdueUpdate]) -> int:
     """Publish a message for each of *batch* and move it on; return how many.
 
     Raises:

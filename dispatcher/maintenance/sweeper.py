@@ -17,7 +17,7 @@ import msgspec
 from dispatcher.ledger.locks import Lock
 from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
 from dispatcher.maintenance import overdue
-from dispatcher.maintenance.overdue import Overdue, PutBack
+from dispatcher.maintenance.overdue import Overdue, OverdueUpdate
 from dispatcher.messages import DeadDelivery, Publishing
 from dispatcher.metrics import Metrics
 from shared.amqp.publisher import NotKept
@@ -106,7 +106,7 @@ class Sweeper:
             found = await overdue.find(connection, self._grace_seconds(), MOST_PER_SWEEP)
             stuck = [each for each in found if each.sweeps >= MOST_SWEEPS]
             live = [
-                PutBack(each, each.sweeps + 1, next_look_seconds(each.sweeps))
+                OverdueUpdate(each, each.sweeps + 1, next_look_seconds(each.sweeps))
                 for each in found
                 if each.sweeps < MOST_SWEEPS
             ]

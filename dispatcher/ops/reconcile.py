@@ -33,7 +33,7 @@ from rich.table import Table
 
 from dispatcher.ledger.locks import Lock
 from dispatcher.maintenance import overdue
-from dispatcher.maintenance.overdue import PutBack
+from dispatcher.maintenance.overdue import OverdueUpdate
 from dispatcher.messages import Publishing
 from dispatcher.ops.exits import EXIT_AWAY, fail
 from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
@@ -134,7 +134,7 @@ async def put_back_due(
         if not found:
             return total
         # Asked for by a person: what was swept in vain before begins anew.
-        total += await overdue.put_back(connection, publisher, [PutBack(each, 0, LOOK_SECONDS) for each in found])
+        total += await overdue.put_back(connection, publisher, [OverdueUpdate(each, 0, LOOK_SECONDS) for each in found])
         advance(len(found))
         await asyncio.sleep(len(found) / per_second - (time.monotonic() - started))
 

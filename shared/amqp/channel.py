@@ -50,7 +50,7 @@ class ConnectionLost(FaxhookError):
     code = "broker_lost"
 
 
-class Delivered(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True):
     """A message that the broker pushed. `tag` is valid on its own channel only."""
 
     tag: int
@@ -60,7 +60,7 @@ class Delivered(msgspec.Struct, frozen=True):
     redelivered: bool
 
 
-class Channel:
+class AmqpChannel:
     """One AMQP channel.
 
     `on_confirm(tag, multiple, acked)` is called for the broker's confirms, `on_return(correlation_id)` for a message
@@ -74,7 +74,7 @@ class Channel:
         self._reply: asyncio.Future[Any] | None = None
         self._content: tuple[Any, ContentHeader, list[bytes]] | None = None
         self._method: Any = None
-        self.received: deque[Delivered] = deque()
+        self.received: deque[Message] = deque()
         self.received_some = asyncio.Event()
         self.on_confirm: Callable[[int, bool, bool], None] = lambda _tag, _multiple, _acked: None
         self.on_return: Callable[[str | None], None] = lambda _correlation_id: None
@@ -91,7 +91,7 @@ class Channel:
     @classmethod
     async def open(
         cls, connection: aiormq.Connection, *, number: int = 1, confirms: bool = False, prefetch: int = 0
-    ) -> "Channel":
+    ) -> "AmqpChannel":
         """Open the connection's channel *number*, with publisher confirms and prefetch as asked for."""
         channel = cls(connection, number)
         await channel.call(commands.Channel.Open())
@@ -189,7 +189,7 @@ class Channel:
             self.received_some.clear()
             await self.received_some.wait()
 
-    def take(self, most: int) -> list[Delivered]:
+    def take(self, most: int) -> list[Message]:
         """Return what is there, oldest first, at most *most*."""
         return [self.received.popleft() for _ in range(min(most, len(self.received)))]
 
@@ -262,7 +262,7 @@ class Channel:
             self.on_return(header.properties.correlation_id)
             return
         self.received.append(
-            Delivered(
+            Message(
                 tag=method.delivery_tag,
                 body=chunks[0] if len(chunks) == 1 else b"".join(chunks),
                 headers=dict(header.properties.headers or {}),
@@ -291,15 +291,15 @@ class Channel:
         self.received_some.set()
 
 
-_HANDLERS: Final[dict[type, Callable[[Channel, Any], None]]] = {
-    commands.Basic.Ack: Channel._on_ack,  # noqa: SLF001 - the table belongs to the class
-    commands.Basic.Nack: Channel._on_nack,  # noqa: SLF001 - the class's own table
-    commands.Basic.Deliver: Channel._on_content_method,  # noqa: SLF001 - the class's own table
-    commands.Basic.Return: Channel._on_content_method,  # noqa: SLF001 - the class's own table
-    ContentHeader: Channel._on_header,  # noqa: SLF001 - the class's own table
-    ContentBody: Channel._on_body,  # noqa: SLF001 - the class's own table
-    commands.Basic.Cancel: Channel._on_broker_cancel,  # noqa: SLF001 - the class's own table
-    commands.Channel.Close: Channel._on_close,  # noqa: SLF001 - the class's own table
+_HANDLERS: Final[dict[type, Callable[[AmqpChannel, Any], None]]] = {
+    commands.Basic.Ack: AmqpChannel._on_ack,  # noqa: SLF001 - the table belongs to the class
+    commands.Basic.Nack: AmqpChannel._on_nack,  # noqa: SLF001 - the class's own table
+    commands.Basic.Deliver: AmqpChannel._on_content_method,  # noqa: SLF001 - the class's own table
+    commands.Basic.Return: AmqpChannel._on_content_method,  # noqa: SLF001 - the class's own table
+    ContentHeader: AmqpChannel._on_header,  # noqa: SLF001 - the class's own table
+    ContentBody: AmqpChannel._on_body,  # noqa: SLF001 - the class's own table
+    commands.Basic.Cancel: AmqpChannel._on_broker_cancel,  # noqa: SLF001 - the class's own table
+    commands.Channel.Close: AmqpChannel._on_close,  # noqa: SLF001 - the class's own table
 }
 
 

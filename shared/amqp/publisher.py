@@ -11,7 +11,7 @@ from typing import Final
 
 import aiormq
 
-from shared.amqp.channel import Channel, keep_connected
+from shared.amqp.channel import AmqpChannel, keep_connected
 from shared.errors import FaxhookError
 from shared.log import get_logger
 from shared.runtime.watchdog import Look
@@ -48,7 +48,7 @@ class Publisher:
         self._name = name
         self._timeout_seconds = confirm_timeout_seconds
         self._most_unconfirmed = most_unconfirmed
-        self._channel: Channel | None = None
+        self._channel: AmqpChannel | None = None
         self._connects = 0
         self._last_tag = 0
         # In the order of their tags, so that a confirm of many takes them from the front.
@@ -111,7 +111,7 @@ class Publisher:
             timer.cancel()
 
     async def _use(self, connection: aiormq.Connection) -> None:
-        channel = await Channel.open(connection, confirms=True)
+        channel = await AmqpChannel.open(connection, confirms=True)
         channel.on_confirm = self._on_confirm
         channel.on_return = self._on_return
         self._last_tag = 0

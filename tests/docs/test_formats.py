@@ -3,7 +3,7 @@
 import pytest
 
 from dispatcher.formats import FORMATS
-from dispatcher.ops.listener.readers import Told
+from dispatcher.ops.listener.readers import WebhookSummary
 from dispatcher.ops.simulator.samples import SAMPLES
 from docs.generate import formats as document_formats
 from docs.generate.formats import BEGIN, END, PAGE, page_with_table, table
@@ -27,6 +27,6 @@ def test_it_has_a_row_for_every_sample_and_a_column_for_every_format_and_for_mai
 
 
 def test_a_cell_that_its_reader_refuses_ends_the_writing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(document_formats.READERS, "sinch-v3", lambda *_: Told(what="", refused="not signed"))
+    monkeypatch.setitem(document_formats.READERS, "sinch-v3", lambda *_: WebhookSummary(what="", refused="not signed"))
     with pytest.raises(RuntimeError, match="sinch-v3: not signed"):
         table()

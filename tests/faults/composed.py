@@ -45,7 +45,7 @@ from dispatcher.ledger import deliveries as ledger
 from dispatcher.ledger.intake import Intake
 from dispatcher.maintenance import overdue
 from dispatcher.maintenance.sweeper import Sweeper
-from shared.amqp.channel import Channel
+from shared.amqp.channel import AmqpChannel
 from shared.amqp.publisher import Publisher
 from shared.broker import FAX_DEAD, FAX_IN, FAX_RETRY, FAX_WORK, WORK_EVENTS, declare, topology
 from shared.media import MediaStore
@@ -84,7 +84,7 @@ class PointedPublisher(Publisher):
         point(f"{step}.confirmed")
 
 
-class PointedChannel(Channel):
+class PointedChannel(AmqpChannel):
     """Points around each ack, named by the queue."""
 
     _step = ""
@@ -204,7 +204,7 @@ def compose() -> None:
     for root in (ingress_root, dispatcher_root):
         root.Publisher = PointedPublisher
         root.MediaStore = PointedMedia
-    dispatcher.consumers.consumer.Channel = PointedChannel
+    dispatcher.consumers.consumer.AmqpChannel = PointedChannel
     dispatcher_root.Intake = PointedIntake
     dispatcher.channels.by_scheme.WebhookChannel = PointedWebhooks
     dispatcher_root.Sweeper = QuickSweeper

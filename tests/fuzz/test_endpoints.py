@@ -15,7 +15,7 @@ from dispatcher.egress.client import public_url
 from dispatcher.egress.guard import EgressRefused, check_host, is_allowed, parse_networks
 from dispatcher.formats import FORMATS
 from dispatcher.ops.endpoints.input import BadEndpoint, checked_url
-from dispatcher.ops.endpoints.model import changed, new_endpoint, read_fields, shown
+from dispatcher.ops.endpoints.model import apply_fields, new_endpoint, read_fields, shown
 from dispatcher.policy.routing import Endpoint
 from shared.signatures import basic_credentials
 
@@ -107,7 +107,7 @@ def test_any_fields_make_an_endpoint_that_can_be_posted_to_or_are_refused_by_nam
         made: list[Endpoint] = []
         sentence = refusal(
             lambda fields=fields, made=made: made.append(
-                changed(new_endpoint(read_fields(fields)), read_fields(change))
+                apply_fields(new_endpoint(read_fields(fields)), read_fields(change))
             ),
             BadEndpoint,
         )

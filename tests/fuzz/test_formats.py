@@ -16,7 +16,7 @@ from mutations import CONTENT_TYPES, CONTENTS, NAMES, TEXTS, changed_callbacks
 
 from dispatcher.formats import FORMATS, Facts
 from dispatcher.formats.tokens import check_token, new_token
-from dispatcher.ops.listener.readers import READERS, Posted, Told
+from dispatcher.ops.listener.readers import READERS, Posted, WebhookSummary
 from shared.domain import Direction, Event, EventType, Failure, Media, Provider, decode_event
 from shared.errors import Refused, Unreadable
 from shared.providers.asterisk.spool import read_spool_file
@@ -118,7 +118,7 @@ def test_any_webhook_is_told_or_refused_by_its_reader(format_name: str, data: st
             told = READERS[format_name](posted, tokens)
         except Refused:
             continue
-        assert isinstance(told, Told)
+        assert isinstance(told, WebhookSummary)
         assert told.refused
 
 

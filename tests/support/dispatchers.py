@@ -13,7 +13,7 @@ from receiver import Receiver
 from waiting import until
 
 from dispatcher.__main__ import serve
-from dispatcher.ledger.endpoint_cache import EndpointBook
+from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.intake import Intake, Taken
 from dispatcher.policy.routing import Endpoint
@@ -62,7 +62,7 @@ class Bench:
 
     async def take(self, *events: Event) -> Taken:
         """Take *events* into the ledger as a dispatcher does that goes no further."""
-        book = EndpointBook(self.pool, STORE)
+        book = EndpointCache(self.pool, STORE)
         await book.refresh()
         return await Intake(self.pool, STORE, book).take(events)
 

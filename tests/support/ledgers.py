@@ -5,7 +5,7 @@ from typing import Any
 import asyncpg
 from dispatchers import STORE
 
-from dispatcher.ledger.endpoint_cache import EndpointBook
+from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.intake import Intake
 from dispatcher.policy.routing import Endpoint
 from shared.domain import Event
@@ -19,7 +19,7 @@ ADVISORY_LOCKS = """(
 
 async def take(pool: asyncpg.Pool, *events: Event) -> None:
     """Take *events* in as a dispatcher does that goes no further."""
-    book = EndpointBook(pool, STORE)
+    book = EndpointCache(pool, STORE)
     await book.refresh()
     await Intake(pool, STORE, book).take(events)
 

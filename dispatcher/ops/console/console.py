@@ -8,7 +8,7 @@ from aiohttp import web
 from dispatcher.channels import Channel
 from dispatcher.ops.console.audit import Audit
 from dispatcher.ops.console.dead_pages import DeadPages
-from dispatcher.ops.console.door import Door, Trouble
+from dispatcher.ops.console.door import Guard, Trouble
 from dispatcher.ops.console.endpoint_pages import EndpointPages
 from dispatcher.ops.console.fax_pages import FaxPages
 from dispatcher.ops.console.login import Login
@@ -34,7 +34,7 @@ class Console:
         token, read_token = tokens
         audit = Audit(sources.pool)
         self._renderer = Renderer(utc_now)
-        self._door = Door(Sessions(token, read_token, time.time) if token else None, self._renderer, sources.badges)
+        self._door = Guard(Sessions(token, read_token, time.time) if token else None, self._renderer, sources.badges)
         self._login = Login(self._door, audit, time.monotonic)
         self._audit = audit
         self._overview = Overview(sources, problems, utc_now)

@@ -54,7 +54,7 @@ class Trouble(Exception):
 class Visit:
     """One request of somebody who is logged in, and the ways to answer it."""
 
-    def __init__(self, door: "Door", request: web.Request, session: Session, form: Mapping[str, str]) -> None:
+    def __init__(self, door: "Guard", request: web.Request, session: Session, form: Mapping[str, str]) -> None:
         self._door = door
         self.request = request
         self.session = session
@@ -99,7 +99,7 @@ class Visit:
         return response
 
 
-class Door:
+class Guard:
     """Wraps the handlers of pages and changes."""
 
     def __init__(self, sessions: Sessions | None, renderer: Renderer, badges: Badges) -> None:

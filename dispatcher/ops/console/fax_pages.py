@@ -21,7 +21,7 @@ MOST_PER_PAGE: Final = 50
 FILTER_FIELDS: Final = ("provider", "direction", "state", "number", "conflicting")
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
+class EndpointDeliveries(msgspec.Struct, frozen=True, kw_only=True):
     """One endpoint and everything that it was owed of a fax, the latest last."""
 
     endpoint_id: UUID
@@ -98,13 +98,13 @@ def fax_path(provider: str, fax_id: str) -> str:
     return f"/faxes/{provider}/{quote(fax_id, safe='')}"
 
 
-def who_was_told(story: FaxStory) -> list[Told]:
+def who_was_told(story: FaxStory) -> list[EndpointDeliveries]:
     """Return the deliveries of a fax by endpoint: those first that need somebody, then what waits, then the told."""
     by_endpoint: dict[UUID, list[DeliveryWithAttempts]] = {}
     for delivery in story.deliveries:
         by_endpoint.setdefault(delivery.endpoint_id, []).append(delivery)
     found = [
-        Told(endpoint_id=endpoint_id, url=deliveries[-1].endpoint_url, deliveries=deliveries)
+        EndpointDeliveries(endpoint_id=endpoint_id, url=deliveries[-1].endpoint_url, deliveries=deliveries)
         for endpoint_id, deliveries in by_endpoint.items()
     ]
     return sorted(found, key=lambda each: min(_URGENCY[delivery.state] for delivery in each.deliveries))

@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from dispatcher.ops.console.audit import Audit
-from dispatcher.ops.console.door import FORM_TOKEN, SESSION_COOKIE, Door, check_origin, read_form, set_cookie
+from dispatcher.ops.console.door import FORM_TOKEN, SESSION_COOKIE, Guard, check_origin, read_form, set_cookie
 from dispatcher.ops.console.session import SESSION_SECONDS, Session, cleaned_name, is_same, safe_return_path
 from dispatcher.ops.console.throttle import Throttle
 
@@ -31,7 +31,7 @@ class Login:
         clock: Monotonic seconds, for the throttle.
     """
 
-    def __init__(self, door: Door, audit: Audit, clock: Callable[[], float]) -> None:
+    def __init__(self, door: Guard, audit: Audit, clock: Callable[[], float]) -> None:
         self._door = door
         self._audit = audit
         self._clock = clock

@@ -18,8 +18,8 @@ from dispatcher.ops.dead import store as deliveries
 from dispatcher.ops.dead.letters import KINDS, DeadFilter, DeadLetter, Kind
 from dispatcher.ops.dead.queues import DeadQueues
 from dispatcher.ops.dead.reading import QUEUES, Copy, Found, copied_id, fits, read
-from dispatcher.ops.dead.store import Standing
-from shared.amqp.channel import Delivered
+from dispatcher.ops.dead.store import DeliveryStatus
+from shared.amqp.channel import Message
 from shared.domain import utc_now
 
 LOOK_SHARE: Final = 10.0
@@ -32,7 +32,7 @@ Role = Literal["letter", "copy", "stale"]
 """Of a message in `dead.deliveries`: a letter of its own, the copy of one of the ledger, or of nothing any more."""
 
 
-def role_of(copy: Copy | None, standing: Standing | None, attempts: int) -> Role:
+def role_of(copy: Copy | None, standing: DeliveryStatus | None, attempts: int) -> Role:
     """Return what a message in `dead.deliveries` is, the ledger saying how its delivery stands. Pure.
 
     *attempts* are those made when it was written.
@@ -48,7 +48,7 @@ def role_of(copy: Copy | None, standing: Standing | None, attempts: int) -> Role
     return "letter" if standing.attempts <= attempts else "stale"
 
 
-def shown(found: Found, standing: Standing | None) -> DeadLetter:
+def shown(found: Found, standing: DeliveryStatus | None) -> DeadLetter:
     """Return a message's letter with what the ledger knows of its delivery."""
     if found.copy is None:
         return found.letter
@@ -64,7 +64,7 @@ def shown(found: Found, standing: Standing | None) -> DeadLetter:
     )
 
 
-async def roles(pool: Pool, messages: Sequence[Found]) -> tuple[Mapping[UUID, Standing], list[Role]]:
+async def roles(pool: Pool, messages: Sequence[Found]) -> tuple[Mapping[UUID, DeliveryStatus], list[Role]]:
     """Return how the deliveries of *messages* stand, and each message's role."""
     known = await deliveries.standings(pool, [found.copy.delivery_id for found in messages if found.copy is not None])
     return known, [
@@ -82,7 +82,7 @@ class _Look(msgspec.Struct):
     letters: dict[str, DeadLetter]
 
 
-class Shelf:
+class DeadQueueIndex:
     """Looks into the queues."""
 
     def __init__(self, pool: Pool, queues: DeadQueues) -> None:
@@ -143,7 +143,7 @@ class Shelf:
             return await self._of_deliveries(messages)
         return {found.letter.id: found.letter for found in (read(kind, message) for message in messages)}
 
-    async def _of_deliveries(self, messages: Sequence[Delivered]) -> dict[str, DeadLetter]:
+    async def _of_deliveries(self, messages: Sequence[Message]) -> dict[str, DeadLetter]:
         """Return the letters among them; copies of what the ledger knows are none, and sorted out by their ids."""
         ids = [copied_id(message) for message in messages]
         unknown = await deliveries.unknown(self._pool, [each for each in ids if each is not None])

@@ -8,7 +8,7 @@ from typing import Final
 from dispatcher.ledger.pool import close_pool, open_pool
 from dispatcher.ops.dead.pace import RATE
 from dispatcher.ops.dead.queues import DeadQueues
-from dispatcher.ops.dead.reprocess import Mender
+from dispatcher.ops.dead.reprocess import Reprocessor
 from dispatcher.ops.dead.service import DeadLetterService, new_holder
 from dispatcher.ops.dead.worker import Gentle, Worker
 from dispatcher.settings import DeadSettings, DispatcherSettings
@@ -34,7 +34,7 @@ async def opened(
     publishing = asyncio.create_task(publisher.run())
     try:
         media = None if settings.media_url is None else MediaStore(settings.media_url)
-        mender = Mender(publisher, media, settings.asterisk_spool_dir, settings.max_body_bytes)
+        mender = Reprocessor(publisher, media, settings.asterisk_spool_dir, settings.max_body_bytes)
         queues, holder = DeadQueues(pool, amqp_url), new_holder()
         worker = Worker(pool, queues, publisher, mender, holder, rate=rate, gentle=gentle)
         service = DeadLetterService(pool, queues, worker, holder)

@@ -17,7 +17,7 @@ from dispatcher.ledger.pool import COMMAND_TIMEOUT_SECONDS, Pool
 from dispatcher.ops.dead.letters import Kind
 from dispatcher.ops.dead.reading import QUEUES
 from dispatcher.ops.dead.refusals import TakenByAnother
-from shared.amqp.channel import Channel, Delivered, connected
+from shared.amqp.channel import AmqpChannel, Message, connected
 
 LOCK_SECONDS: Final = 5.0
 """So long to wait for whoever has the queue; a look takes under a second, a round of a replay two."""
@@ -50,7 +50,7 @@ _LOCKS: Final[dict[Kind, Lock]] = {
 class HeldQueue:
     """A queue that nobody else of us looks at now."""
 
-    def __init__(self, channel: Channel, queue: str) -> None:
+    def __init__(self, channel: AmqpChannel, queue: str) -> None:
         self._channel = channel
         self._queue = queue
         self._ready = 0
@@ -60,7 +60,7 @@ class HeldQueue:
         """Return how many messages it holds."""
         return (await self._channel.ready_in(self._queue))[0]
 
-    async def messages(self, chunk: int = ALL_AT_ONCE, pause_seconds: float = 0.0) -> AsyncIterator[Delivered]:
+    async def messages(self, chunk: int = ALL_AT_ONCE, pause_seconds: float = 0.0) -> AsyncIterator[Message]:
         """Yield each message that it holds now, once; with a *pause_seconds* after each *chunk*, to be gentle."""
         self._ready = await self.count()
         seen = 0
@@ -82,7 +82,7 @@ class HeldQueue:
             await self._channel.cancel(tag)
             await asyncio.sleep(pause_seconds)
 
-    async def remove(self, message: Delivered) -> None:
+    async def remove(self, message: Message) -> None:
         """Take *message* out for good."""
         self._channel.ack(message.tag)
         self.removed += 1
@@ -128,7 +128,7 @@ class DeadQueues:
             except asyncpg.LockNotAvailableError:
                 raise TakenByAnother(f"somebody else is at {QUEUES[kind]} at this moment: try again") from None
             async with connected(self._amqp_url, f"faxhook {QUEUES[kind]}") as broker:
-                channel = await Channel.open(broker)
+                channel = await AmqpChannel.open(broker)
                 held = HeldQueue(channel, QUEUES[kind])
                 try:
                     yield held
@@ -140,7 +140,7 @@ class DeadQueues:
     async def count(self, queue: str) -> tuple[int, int]:
         """Return how many messages of any queue are ready, and how many consumers it has."""
         async with connected(self._amqp_url, "faxhook counting") as broker:
-            channel = await Channel.open(broker)
+            channel = await AmqpChannel.open(broker)
             try:
                 return await channel.ready_in(queue)
             finally:

@@ -15,7 +15,7 @@ import msgspec
 from dispatcher.messages import DeadDelivery, DeliveryMessage
 from dispatcher.ops.dead.causes import group_of
 from dispatcher.ops.dead.letters import DeadFilter, DeadLetter, Kind
-from shared.amqp.channel import Delivered
+from shared.amqp.channel import Message
 from shared.broker import DEAD_CALLBACK, DEAD_EVENT
 from shared.domain import Event, decode_event
 from shared.quarantine import QuarantinedCallback
@@ -56,7 +56,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     copy: Copy | None = None
 
 
-def read(kind: Kind, message: Delivered) -> Found:
+def read(kind: Kind, message: Message) -> Found:
     """Return the letter that *message* of the queue of *kind* is."""
     match kind:
         case "callback":
@@ -67,7 +67,7 @@ def read(kind: Kind, message: Delivered) -> Found:
             return _read_delivery(message)
 
 
-def copied_id(message: Delivered) -> UUID | None:
+def copied_id(message: Message) -> UUID | None:
     """Return the delivery whose copy of ours *message* of `dead.deliveries` is; None if it is none. Quick."""
     try:
         return msgspec.json.decode(message.body, type=DeadDelivery).delivery_id
@@ -120,7 +120,7 @@ def as_callback(body: bytes) -> QuarantinedCallback | None:
         return None
 
 
-def _read_callback(message: Delivered) -> Found:
+def _read_callback(message: Message) -> Found:
     digest = _digest(message.body)
     callback = as_callback(message.body)
     if callback is None:
@@ -138,7 +138,7 @@ def _read_callback(message: Delivered) -> Found:
     return Found(letter=letter, digest=digest)
 
 
-def _read_event(message: Delivered) -> Found:
+def _read_event(message: Message) -> Found:
     digest = _digest(message.body)
     event = as_event(message.body)
     told = {} if event is None else _of_event(event)
@@ -156,7 +156,7 @@ def _of_event(event: Event) -> dict[str, Any]:
     }
 
 
-def _read_delivery(message: Delivered) -> Found:
+def _read_delivery(message: Message) -> Found:
     digest = _digest(message.body)
     # Told apart by their fields: ours has all of a dead letter, the broker's is the plain message that it gave up.
     try:
@@ -179,7 +179,7 @@ def _read_delivery(message: Delivered) -> Found:
     return Found(letter=letter, digest=digest, copy=copy)
 
 
-def _read_given_up(message: Delivered, digest: str) -> Found:
+def _read_given_up(message: Message, digest: str) -> Found:
     letter = _unread("delivery", digest, message, {"is_message": True})
     try:
         wanted = msgspec.json.decode(message.body, type=DeliveryMessage)
@@ -189,7 +189,7 @@ def _read_given_up(message: Delivered, digest: str) -> Found:
     return Found(letter=msgspec.structs.replace(letter, attempts=wanted.attempt - 1), digest=digest, copy=copy)
 
 
-def _unread(kind: Kind, digest: str, message: Delivered, told: Mapping[str, Any]) -> DeadLetter:
+def _unread(kind: Kind, digest: str, message: Message, told: Mapping[str, Any]) -> DeadLetter:
     """Return a letter by its headers: ours, else the broker's."""
     headers = message.headers
     broker_cause, broker_died_at = _x_death(headers)

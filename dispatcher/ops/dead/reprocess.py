@@ -12,7 +12,7 @@ import msgspec
 from dispatcher.messages import DeliveryMessage, Publishing, publish_until_kept
 from dispatcher.ops.dead.letters import Kind
 from dispatcher.ops.dead.reading import Found, as_callback, as_event
-from dispatcher.ops.dead.store import Standing
+from dispatcher.ops.dead.store import DeliveryStatus
 from shared.broker import FAX_IN, FAX_WORK, WORK_KEY
 from shared.documents import with_document
 from shared.domain import Event, Provider
@@ -24,13 +24,13 @@ from shared.quarantine import callback_of, event_message, verified_of
 THREAD_FROM_BYTES: Final = 64 * 1024
 
 
-class NotMended(FaxhookError):
+class NotReprocessed(FaxhookError):
     """The letter stays one; the sentence says why."""
 
     code = "not_mended"
 
 
-class Mender:
+class Reprocessor:
     """Tries letters again.
 
     Args:
@@ -47,11 +47,11 @@ class Mender:
         self._document_limit_bytes = document_limit_bytes
         self._parsers = make_parsers(spool_dir)
 
-    async def mend(self, kind: Kind, body: bytes, found: Found, standing: Standing | None) -> None:
+    async def mend(self, kind: Kind, body: bytes, found: Found, standing: DeliveryStatus | None) -> None:
         """Publish what comes of a letter.
 
         Raises:
-            NotMended: Nothing does.
+            NotReprocessed: Nothing does.
         """
         match kind:
             case "callback":
@@ -59,7 +59,7 @@ class Mender:
             case "event":
                 event = as_event(body)
                 if event is None:
-                    raise NotMended("it still cannot be read")
+                    raise NotReprocessed("it still cannot be read")
                 await self._publish(event)
             case "delivery":
                 await self._publish_delivery(found, standing)
@@ -68,14 +68,14 @@ class Mender:
         try:
             message, headers = event_message(event)
         except Unreadable as error:
-            raise NotMended(str(error)) from error
+            raise NotReprocessed(str(error)) from error
         await publish_until_kept(self._publisher, FAX_IN, event.routing_key, message, headers)
 
-    async def _publish_delivery(self, found: Found, standing: Standing | None) -> None:
+    async def _publish_delivery(self, found: Found, standing: DeliveryStatus | None) -> None:
         if found.copy is None:
-            raise NotMended("it still cannot be read")
+            raise NotReprocessed("it still cannot be read")
         if standing is None:
-            raise NotMended("the ledger does not know this delivery: there is nothing to tell")
+            raise NotReprocessed("the ledger does not know this delivery: there is nothing to tell")
         message = DeliveryMessage(found.copy.delivery_id, standing.attempts + 1)
         headers: dict[str, str | int] = {"attempt": message.attempt}
         await publish_until_kept(self._publisher, FAX_WORK, WORK_KEY, msgspec.json.encode(message), headers)
@@ -83,9 +83,9 @@ class Mender:
     async def _event_of_callback(self, message: bytes) -> Event:
         kept = as_callback(message)
         if kept is None:
-            raise NotMended("it still cannot be read")
+            raise NotReprocessed("it still cannot be read")
         if self._media is None:
-            raise NotMended("MEDIA_URL is not set here: the callback's body lies in the media store")
+            raise NotReprocessed("MEDIA_URL is not set here: the callback's body lies in the media store")
         try:
             body = await self._media.get(kept.body)
             callback = callback_of(kept, body)
@@ -97,15 +97,15 @@ class Mender:
             parsed = parse() if len(body) < THREAD_FROM_BYTES else await asyncio.to_thread(parse)
             event, missing = await with_document(parsed, self._media, self._spool_dir, self._document_limit_bytes)
         except (Unreadable, Refused) as error:
-            raise NotMended(f"our parser still cannot read it: {error}") from error
+            raise NotReprocessed(f"our parser still cannot read it: {error}") from error
         except MediaUnavailable as error:
-            raise NotMended(str(error)) from error
+            raise NotReprocessed(str(error)) from error
         except Exception as error:  # a parser that crashes leaves the letter where it is
-            raise NotMended(f"our parser failed with {place_of(error)}") from error
+            raise NotReprocessed(f"our parser failed with {place_of(error)}") from error
         if event.provider is Provider.ASTERISK and self._spool_dir is None and _names_file(event):
-            raise NotMended("ASTERISK_SPOOL_DIR is not set here: the fax's file would be left out")
+            raise NotReprocessed("ASTERISK_SPOOL_DIR is not set here: the fax's file would be left out")
         if missing not in {None, "missing"}:
-            raise NotMended(f"its document cannot be kept: {missing}")
+            raise NotReprocessed(f"its document cannot be kept: {missing}")
         return event
 
 

@@ -11,7 +11,7 @@ from dispatcher.ledger.pool import Pool
 from dispatcher.ops.api.audit import write_audit
 from dispatcher.ops.dead import fates, job_items, jobs
 from dispatcher.ops.dead import store as deliveries
-from dispatcher.ops.dead.index import Shelf
+from dispatcher.ops.dead.index import DeadQueueIndex
 from dispatcher.ops.dead.job_items import Item
 from dispatcher.ops.dead.letters import DeadLetter, Kind
 from dispatcher.ops.dead.previews import Counts
@@ -35,7 +35,7 @@ class Plan(msgspec.Struct, frozen=True):
 class Chooser:
     """Chooses letters of ledger and queues; jobs are written as *holder*'s."""
 
-    def __init__(self, pool: Pool, shelf: Shelf, holder: UUID) -> None:
+    def __init__(self, pool: Pool, shelf: DeadQueueIndex, holder: UUID) -> None:
         self._pool = pool
         self._shelf = shelf
         self._holder = holder

@@ -12,7 +12,7 @@ from dispatcher.ops.dead import cursors, jobs
 from dispatcher.ops.dead import store as deliveries
 from dispatcher.ops.dead.causes import group_of
 from dispatcher.ops.dead.groups import Gathered
-from dispatcher.ops.dead.index import Shelf
+from dispatcher.ops.dead.index import DeadQueueIndex
 from dispatcher.ops.dead.jobs import Lost
 from dispatcher.ops.dead.letters import DeadFilter, DeadGroups, DeadLetter, DeadLetterDetail, DeadPage, Kind
 from dispatcher.ops.dead.queues import DeadQueues
@@ -36,7 +36,7 @@ class DeadLetterService:
     def __init__(self, pool: Pool, queues: DeadQueues, worker: Worker, holder: UUID) -> None:
         self._pool = pool
         self._queues = queues
-        self._shelf = Shelf(pool, queues)
+        self._shelf = DeadQueueIndex(pool, queues)
         self._chooser = Chooser(pool, self._shelf, holder)
         self._worker = worker
         self._holder = holder

@@ -150,7 +150,7 @@ async def endpoints(connection: Any, endpoint_ids: Sequence[UUID]) -> dict[UUID,
     return {row["id"]: (public_url(row["url"]).partition("?")[0], row["is_ready"]) for row in rows}
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How a delivery stands, for what a message says of it. `is_leased`: a process is at it now."""
 
     state: str
@@ -164,7 +164,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     is_leased: bool
 
 
-async def standings(connection: Any, delivery_ids: Sequence[UUID]) -> dict[UUID, Standing]:
+async def standings(connection: Any, delivery_ids: Sequence[UUID]) -> dict[UUID, DeliveryStatus]:
     """Return how each of the deliveries stands; one that is missing the ledger does not know."""
     rows = await connection.fetch(
         """
@@ -175,7 +175,7 @@ async def standings(connection: Any, delivery_ids: Sequence[UUID]) -> dict[UUID,
         """,
         list(delivery_ids),
     )
-    return {row["id"]: Standing(**{name: row[name] for name in Standing.__struct_fields__}) for row in rows}
+    return {row["id"]: DeliveryStatus(**{name: row[name] for name in DeliveryStatus.__struct_fields__}) for row in rows}
 
 
 async def unknown(connection: Any, delivery_ids: Sequence[UUID]) -> set[UUID]:

@@ -31,9 +31,9 @@ from dispatcher.ops.dead.queues import ALL_AT_ONCE, DeadQueues, HeldQueue
 from dispatcher.ops.dead.reading import QUEUES, Found, read
 from dispatcher.ops.dead.refusals import TakenByAnother
 from dispatcher.ops.dead.replays import Job
-from dispatcher.ops.dead.reprocess import Mender, NotMended
-from dispatcher.ops.dead.store import Standing
-from shared.amqp.channel import Delivered
+from dispatcher.ops.dead.reprocess import NotReprocessed, Reprocessor
+from dispatcher.ops.dead.store import DeliveryStatus
+from shared.amqp.channel import Message
 from shared.broker import FAX_WORK, WORK_KEY
 from shared.log import get_logger
 
@@ -62,7 +62,7 @@ class Worker:
         pool: Pool,
         queues: DeadQueues,
         publisher: Publishing,
-        mender: Mender,
+        mender: Reprocessor,
         holder: UUID,
         *,
         rate: float,
@@ -181,7 +181,7 @@ class Worker:
         return begun.is_cut or (held.removed > 0 and ready > held.expected)
 
     async def _go_through(self, begun: "_Round", held: HeldQueue) -> None:
-        batch: list[tuple[Delivered, Found]] = []
+        batch: list[tuple[Message, Found]] = []
         async for message in held.messages(self._gentle.chunk, self._gentle.pause_seconds):
             batch.append((message, read(begun.kind, message)))
             if len(batch) >= _LOOKED_AT_ONCE:
@@ -189,8 +189,8 @@ class Worker:
                 batch = []
         await self._look_at(begun, held, batch)
 
-    async def _look_at(self, begun: "_Round", held: HeldQueue, batch: list[tuple[Delivered, Found]]) -> None:
-        known: dict[UUID, Standing] = {}
+    async def _look_at(self, begun: "_Round", held: HeldQueue, batch: list[tuple[Message, Found]]) -> None:
+        known: dict[UUID, DeliveryStatus] = {}
         if begun.kind == "delivery" and batch:
             ids = [found.copy.delivery_id for _, found in batch if found.copy is not None]
             known = await deliveries.standings(self._pool, ids)
@@ -199,7 +199,9 @@ class Worker:
             if await self._is_done_with(begun, message, found, standing):
                 await held.remove(message)
 
-    async def _is_done_with(self, begun: "_Round", message: Delivered, found: Found, standing: Standing | None) -> bool:
+    async def _is_done_with(
+        self, begun: "_Round", message: Message, found: Found, standing: DeliveryStatus | None
+    ) -> bool:
         """Do with a message what the job says; is it to be taken out of its queue?"""
         item = begun.items.get(found.letter.id)
         begun.seen.add(found.letter.id)
@@ -221,13 +223,13 @@ class Worker:
         await job_items.settle(self._pool, begun.job.id, [(found.letter.id, "failed", reason)])
         return False
 
-    async def _do(self, begun: "_Round", message: Delivered, found: Found, standing: Standing | None) -> str | None:
+    async def _do(self, begun: "_Round", message: Message, found: Found, standing: DeliveryStatus | None) -> str | None:
         """Replay or discard one letter, and write that; return why not, if not."""
         if begun.job.what == "dead.replay":
             await self._pace.next()
             try:
                 await self._mender.mend(begun.kind, message.body, found, standing)
-            except NotMended as error:
+            except NotReprocessed as error:
                 return str(error)
             await job_items.settle(self._pool, begun.job.id, [(found.letter.id, "done", None)])
             return None

@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from dispatcher.channels.by_scheme import open_channels
-from dispatcher.egress.client import WayOut
+from dispatcher.egress.client import EgressClient
 from dispatcher.ops.api.audit import CLI
 from dispatcher.ops.endpoints.bodies import EndpointWithHealth, RotationAction
 from dispatcher.ops.endpoints.commands import Id, what_it_is_told
@@ -75,7 +75,7 @@ def send_test(
     async def work() -> SampleOutcome:
         async with opened(ChannelSettings) as ledger, AsyncExitStack() as stack:
             endpoint = await ledger.changes.existing(ledger.pool, id_of(endpoint_id))
-            way_out = WayOut(ledger.settings.allowed_networks(), ledger.settings.proxy())
+            way_out = EgressClient(ledger.settings.allowed_networks(), ledger.settings.proxy())
             stack.push_async_callback(way_out.close)
             channels = open_channels(stack, ledger.settings, way_out)
             outcome = await send_sample(endpoint, channels, _type(event_type), failover=failover)

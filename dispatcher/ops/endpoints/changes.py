@@ -16,7 +16,7 @@ from dispatcher.ops.api.audit import write_audit
 from dispatcher.ops.api.idempotency import Answer, Change, run_once
 from dispatcher.ops.endpoints.bodies import RotationAction
 from dispatcher.ops.endpoints.input import NoSuchEndpoint
-from dispatcher.ops.endpoints.model import EndpointFields, changed, new_endpoint, shown
+from dispatcher.ops.endpoints.model import EndpointFields, apply_fields, new_endpoint, shown
 from dispatcher.ops.endpoints.reachable import check_reachable
 from dispatcher.ops.endpoints.tokens import rotated
 from dispatcher.policy.routing import Endpoint
@@ -74,7 +74,7 @@ class EndpointChanges:
         given = [name for name in fields.__struct_fields__ if getattr(fields, name) is not msgspec.UNSET]
 
         async def change(connection: Any) -> Answer:
-            endpoint = changed(await self.existing(connection, endpoint_id, lock=True), fields)
+            endpoint = apply_fields(await self.existing(connection, endpoint_id, lock=True), fields)
             await self._check_reachable(endpoint)
             await self._store.update(connection, endpoint)
             await write_audit(connection, asked.who, "endpoint.changed", endpoint_id, {"fields": given})

@@ -64,10 +64,10 @@ def new_endpoint(fields: EndpointFields) -> Endpoint:
         format_name = DEFAULT_FORMAT if fields.format is UNSET else fields.format
         is_signed = format_name in FORMATS and not fields.url.startswith("mailto:")
         tokens = [new_token(format_name)] if is_signed else []
-    return changed(Endpoint(id=uuid7(), url=fields.url, tokens=tuple(tokens)), fields)
+    return apply_fields(Endpoint(id=uuid7(), url=fields.url, tokens=tuple(tokens)), fields)
 
 
-def changed(endpoint: Endpoint, fields: EndpointFields) -> Endpoint:
+def apply_fields(endpoint: Endpoint, fields: EndpointFields) -> Endpoint:
     """Return *endpoint* with *fields* put in their place, checked as a whole.
 
     Raises:

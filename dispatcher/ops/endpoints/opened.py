@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from dispatcher.ledger.endpoint_cache import EndpointBook
+from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.pool import Pool, open_pool
@@ -38,7 +38,7 @@ async def opened(kind: type[Kind]) -> AsyncIterator[Opened[Kind]]:
     pool = await open_pool(settings.database_url.reveal(), size=2)
     try:
         store = EndpointStore(settings.seal())
-        intake = Intake(pool, store, EndpointBook(pool, store))
+        intake = Intake(pool, store, EndpointCache(pool, store))
         yield Opened(pool, store, EndpointChanges(pool, store, intake, settings), settings)
     finally:
         await pool.close()

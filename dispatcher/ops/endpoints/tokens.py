@@ -6,7 +6,7 @@ The first token signs (standard-v1 signs with all). So nothing changes for the a
 from dispatcher.formats.tokens import new_token
 from dispatcher.ops.endpoints.bodies import RotationAction
 from dispatcher.ops.endpoints.input import BadEndpoint
-from dispatcher.ops.endpoints.model import EndpointFields, changed
+from dispatcher.ops.endpoints.model import EndpointFields, apply_fields
 from dispatcher.policy.routing import Endpoint
 
 
@@ -25,4 +25,4 @@ def rotated(endpoint: Endpoint, action: RotationAction, token: str | None = None
         raise BadEndpoint("tokens", "the endpoint has none")
     else:
         tokens = [tokens[-1], *tokens[:-1]] if action == "promote" else tokens[:1]
-    return changed(endpoint, EndpointFields(tokens=tokens))
+    return apply_fields(endpoint, EndpointFields(tokens=tokens))

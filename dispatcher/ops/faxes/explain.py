@@ -15,7 +15,7 @@ CLOCKS_APART: Final = timedelta(seconds=2)
 """Processes read the endpoints once a second; what lies closer together than this says nothing."""
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What the ledger says of a delivery, as far as it explains how it stands.
 
     `attempts_before_replay`: those of `attempts_made` that were made before it was replayed last; 0 if it never was.
@@ -42,12 +42,12 @@ class EndpointThen(msgspec.Struct, frozen=True, kw_only=True):
     is_gone: bool
 
 
-def is_leased(standing: Standing, now: datetime) -> bool:
+def is_leased(standing: DeliveryStatus, now: datetime) -> bool:
     """Does a live process hold it?"""
     return standing.state in {"pending", "retrying"} and standing.lease_until is not None and standing.lease_until > now
 
 
-def explain(standing: Standing, now: datetime) -> str:
+def explain(standing: DeliveryStatus, now: datetime) -> str:
     """Return how a delivery stands and what comes next."""
     match standing.state:
         case "told":
@@ -63,7 +63,7 @@ def explain(standing: Standing, now: datetime) -> str:
     return f"not told yet: {_what_next(standing, now)}"
 
 
-def _what_next(standing: Standing, now: datetime) -> str:
+def _what_next(standing: DeliveryStatus, now: datetime) -> str:
     attempt = f"attempt {standing.attempts_made + 1}"
     lately, before = _attempts(standing)
     so_far = f"replayed after {counted(before, 'attempt')}; " if before else ""
@@ -83,12 +83,12 @@ def _what_next(standing: Standing, now: datetime) -> str:
     return f"{so_far}{attempt} was due {_due(standing, now)} and waits for a dispatcher{swept}"
 
 
-def _attempts(standing: Standing) -> tuple[int, int]:
+def _attempts(standing: DeliveryStatus) -> tuple[int, int]:
     """Return how many were made since it was replayed, if it was, and how many before."""
     return standing.attempts_made - standing.attempts_before_replay, standing.attempts_before_replay
 
 
-def _due(standing: Standing, now: datetime) -> str:
+def _due(standing: DeliveryStatus, now: datetime) -> str:
     return f"{moment(standing.due_at, now)} ({standing.due_at:%Y-%m-%d %H:%M:%S} UTC)"
 
 

@@ -13,7 +13,7 @@ from dispatcher.ops.faxes.bodies import (
     Fax,
     RecordedEvent,
 )
-from dispatcher.ops.faxes.explain import Standing, explain, is_leased
+from dispatcher.ops.faxes.explain import DeliveryStatus, explain, is_leased
 from dispatcher.ops.words import printable
 from dispatcher.policy.lifecycle import is_overtaken
 from shared.domain import Direction, EventType, Provider, decode_event
@@ -82,7 +82,7 @@ def delivery_with_attempts_of(row: Any, attempts: Sequence[Attempt], now: dateti
 
 
 def _delivery_fields(row: Any, now: datetime) -> dict[str, Any]:
-    standing = Standing(
+    standing = DeliveryStatus(
         state=row["state"],
         reason=row["reason"],
         attempts_made=row["attempts"],

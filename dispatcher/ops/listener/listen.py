@@ -22,7 +22,7 @@ import msgspec
 from aiohttp import web
 
 from dispatcher.egress.client import public_url
-from dispatcher.ops.listener.readers import READERS, Posted, Told, user_info_of
+from dispatcher.ops.listener.readers import READERS, Posted, WebhookSummary, user_info_of
 from shared.errors import Refused
 
 MOST_BODY_BYTES: Final = 64 * 1024 * 1024
@@ -165,9 +165,9 @@ class Listener:
         self._failed[delivery_id] += 1
         return self._wrong
 
-    async def _judge(self, request: web.Request) -> tuple[Told, int]:
+    async def _judge(self, request: web.Request) -> tuple[WebhookSummary, int]:
         if request.method != "POST":
-            return Told(what=f"{request.method} request", refused="webhooks are POSTed"), 405
+            return WebhookSummary(what=f"{request.method} request", refused="webhooks are POSTed"), 405
         try:
             posted = Posted(
                 url=public_url(self._url) if self._url else f"http://{request.host}{request.raw_path}",
@@ -178,11 +178,11 @@ class Listener:
             )
             told = self._read(posted, self._tokens)
         except web.HTTPRequestEntityTooLarge:
-            return Told(what="too long a request", refused=f"over {MOST_BODY_BYTES} bytes"), 413
+            return WebhookSummary(what="too long a request", refused=f"over {MOST_BODY_BYTES} bytes"), 413
         except Refused as refusal:
-            return Told(what="no webhook", refused=str(refusal)), 400
+            return WebhookSummary(what="no webhook", refused=str(refusal)), 400
         except Exception as error:  # noqa: BLE001 - whatever comes in here is not worth a traceback
-            return Told(what="an unreadable request", refused=type(error).__name__), 400
+            return WebhookSummary(what="an unreadable request", refused=type(error).__name__), 400
         return told, OK if told.refused is None else 401
 
 

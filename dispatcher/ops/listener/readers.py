@@ -43,7 +43,7 @@ class Posted(msgspec.Struct, frozen=True, kw_only=True):
     now: float
 
 
-class Told(msgspec.Struct, kw_only=True):
+class WebhookSummary(msgspec.Struct, kw_only=True):
     """What a webhook tells. Everything is None that it does not say.
 
     Attributes:
@@ -61,12 +61,12 @@ class Told(msgspec.Struct, kw_only=True):
     refused: str | None = None
 
 
-Reader = Callable[[Posted, Sequence[str]], Told]
+Reader = Callable[[Posted, Sequence[str]], WebhookSummary]
 
 _SENT: Final = "sent"
 
 
-def read_phaxio(posted: Posted, tokens: Sequence[str]) -> Told:
+def read_phaxio(posted: Posted, tokens: Sequence[str]) -> WebhookSummary:
     """Phaxio's form, any version: HMAC-SHA1 over the URL, the sorted fields, the sorted files."""
     form = read_form(posted.headers.get("Content-Type"), posted.body)
     told = _phaxio_told(form)
@@ -83,7 +83,7 @@ def _phaxio_verify(posted: Posted, tokens: Sequence[str], signed: bytes) -> None
         raise SignatureInvalid(f"the signature does not match the token, the URL {posted.url} and the form")
 
 
-def _phaxio_told(form: Form) -> Told:
+def _phaxio_told(form: Form) -> WebhookSummary:
     fields = dict(form.fields)
     fax = _object(_json(fields.get("fax", "")))
     recipient = _first(fax.get("recipients"))
@@ -99,7 +99,7 @@ def _phaxio_told(form: Form) -> Told:
         what = _ending(direction, _PHAXIO_ENDINGS.get(word, word), why)
     else:
         what = event_type
-    return Told(
+    return WebhookSummary(
         what=what,
         fax_id=_text(fax.get("id")),
         pages=_count(fax.get("num_pages")),
@@ -109,14 +109,14 @@ def _phaxio_told(form: Form) -> Told:
     )
 
 
-def read_telnyx(posted: Posted, tokens: Sequence[str]) -> Told:
+def read_telnyx(posted: Posted, tokens: Sequence[str]) -> WebhookSummary:
     """Telnyx v2: Ed25519 over timestamp and body. The tokens are seeds, as at the endpoint."""
     data = _object(_object(_json(posted.body)).get("data"))
     payload = _object(data.get("payload"))
     kind = str(data.get("event_type") or "")
     direction = "received" if payload.get("direction") == "inbound" else _SENT
     ending = {"fax.delivered": "success", "fax.received": "success", "fax.failed": "failure"}.get(kind)
-    told = Told(
+    told = WebhookSummary(
         what=_ending(direction, ending, _text(payload.get("failure_reason"))) if ending else _plain(kind),
         fax_id=_text(payload.get("fax_id")),
         pages=_count(payload.get("page_count")),
@@ -127,12 +127,12 @@ def read_telnyx(posted: Posted, tokens: Sequence[str]) -> Told:
     return _verified(told, lambda: verify_telnyx(_public_keys(tokens), signature, timestamp, posted.body, posted.now))
 
 
-def read_standard(posted: Posted, tokens: Sequence[str]) -> Told:
+def read_standard(posted: Posted, tokens: Sequence[str]) -> WebhookSummary:
     """Standard Webhooks v1: HMAC-SHA256 over id, timestamp and body; the data is our event."""
     message = _object(_json(posted.body))
     data = _object(message.get("data"))
     why = _text(_object(data.get("failure")).get("message"))
-    told = Told(
+    told = WebhookSummary(
         what=_plain(str(message.get("type") or "")) + (f" ({why})" if why else ""),
         fax_id=_text(data.get("fax_id")),
         pages=_count(data.get("pages")),
@@ -145,14 +145,14 @@ def read_standard(posted: Posted, tokens: Sequence[str]) -> Told:
     return _verified(told, lambda: verify_standard(tokens, identity, timestamp, signature, posted.body, posted.now))
 
 
-def read_sinch(posted: Posted, tokens: Sequence[str]) -> Told:
+def read_sinch(posted: Posted, tokens: Sequence[str]) -> WebhookSummary:
     """Sinch v3: Basic credentials of the URL, and `X-Sinch-Signature` where there is a token."""
     message = _object(_json(posted.body))
     fax = _object(message.get("fax"))
     direction = "received" if message.get("event") == "INCOMING_FAX" or fax.get("direction") == "INBOUND" else _SENT
     ending = {"COMPLETED": "success", "FAILURE": "failure"}.get(str(fax.get("status")))
     file = message.get("file")
-    told = Told(
+    told = WebhookSummary(
         what=_ending(direction, ending or _text(fax.get("status")), _text(fax.get("errorMessage"))),
         fax_id=_text(fax.get("id")),
         pages=_count(fax.get("numberOfPages")),
@@ -227,7 +227,7 @@ def _plain(event_type: str) -> str:
     return _PLAIN.get(event_type, event_type or "an event without a type")
 
 
-def _verified(told: Told, verify: Callable[[], None]) -> Told:
+def _verified(told: WebhookSummary, verify: Callable[[], None]) -> WebhookSummary:
     try:
         verify()
     except Refused as refusal:

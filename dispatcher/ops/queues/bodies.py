@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 QueueKind = Literal["work", "retry", "defer", "dead", "other"]
-Standing = Literal["present", "missing", "left_over", "unknown"]
+QueueStatus = Literal["present", "missing", "left_over", "unknown"]
 
 
 class Queue(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +28,7 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     kind: QueueKind
-    standing: Standing
+    standing: QueueStatus
     messages: int | None
     unacked: int | None = None
     dead_lettering: int | None = None

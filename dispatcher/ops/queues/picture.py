@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from dispatcher.ops.queues.bodies import Queue, QueueKind, Queues, Standing
+from dispatcher.ops.queues.bodies import Queue, QueueKind, Queues, QueueStatus
 from dispatcher.ops.queues.broker import ApiQueue, Depth
 from dispatcher.ops.queues.waiting import Waiting
 from shared.broker import WORK_DELIVERIES, WORK_EVENTS, retry_queue, topology
@@ -79,7 +79,7 @@ def _queue(
 ) -> Queue:
     depth = None if depths is None else depths.get(name)
     more = None if api is None else api.get(name)
-    standing: Standing = "present"
+    standing: QueueStatus = "present"
     if not wanted:
         standing = "left_over"
     elif depth is None:

@@ -26,7 +26,7 @@ from dispatcher.egress.client import error_code
 from dispatcher.ops.endpoints.input import BadEndpoint, checked_web_url
 from dispatcher.ops.exits import EXIT_AWAY, EXIT_BAD_INPUT, fail
 from dispatcher.ops.simulator.fields import BadChange, Change, parse_change, paths_of
-from dispatcher.ops.simulator.lives import ENDINGS, life_of, muddled
+from dispatcher.ops.simulator.lives import ENDINGS, life_of, repeat_and_shuffle
 from dispatcher.ops.simulator.samples import (
     FROM_NUMBER,
     SAMPLES,
@@ -156,7 +156,7 @@ def simulate_command(
     except (UnknownSample, BadEndpoint, BadChange, BadRequest) as error:
         fail(str(error), EXIT_BAD_INPUT)
     seed = randomness.randbelow(1_000_000) if seed is None else seed
-    samples = muddled(samples, repeat=repeat, shuffle=shuffle, seed=seed)
+    samples = repeat_and_shuffle(samples, repeat=repeat, shuffle=shuffle, seed=seed)
     _say_what_is_odd(provider, samples)
     if as_curl:
         _print_curl(base_url, samples)

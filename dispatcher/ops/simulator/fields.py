@@ -18,7 +18,7 @@ MOST_DIGITS: Final = 6
 
 
 class BadChange(FaxhookError):
-    """A field cannot be changed so; the sentence says why and what there is."""
+    """A field cannot be apply_fields so; the sentence says why and what there is."""
 
     code = "bad_change"
 
@@ -45,7 +45,7 @@ def parse_change(assignment: str) -> Change:
     return Change(path, value)
 
 
-def changed(
+def apply_fields(
     draft: SampleDraft, changes: Sequence[Change], document: bytes | None = None
 ) -> tuple[SampleDraft, tuple[str, ...]]:
     """Return *draft* with *changes* and *document*, and the paths of fields that it had not before.

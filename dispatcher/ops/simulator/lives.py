@@ -54,7 +54,7 @@ def life_of(provider: str, ending: str, *, pages: int, ends_at: datetime) -> lis
     ]
 
 
-def muddled(callbacks: Sequence[Value], *, repeat: int, shuffle: bool, seed: int) -> list[Value]:
+def repeat_and_shuffle(callbacks: Sequence[Value], *, repeat: int, shuffle: bool, seed: int) -> list[Value]:
     """Return each callback *repeat* times; shuffled, the same way for the same *seed*, or in order."""
     several = [each for each in callbacks for _ in range(repeat)]
     if shuffle:

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from dispatcher.ops.simulator.bodies import MEDIA_URL, SampleDraft, SampleFax, asterisk, phaxio, sinch, telnyx, written
-from dispatcher.ops.simulator.fields import Change, changed
+from dispatcher.ops.simulator.fields import Change, apply_fields
 from dispatcher.ops.simulator.signing import SampleSecrets, sign
 from shared.domain import EventType
 from shared.errors import FaxhookError
@@ -262,7 +262,7 @@ def build(
         tiff_path=tiff_path,
         media_url=media_url,
     )
-    draft, added = changed(sample.write(fax), changes, document)
+    draft, added = apply_fields(sample.write(fax), changes, document)
     content = written(draft)
     path = _PATHS.get(provider) or ("/phaxio-inbound" if name.startswith("received") else "/phaxio-callback")
     query = urlencode({"job_id": job_id}) if job_id and not name.startswith("receiv") else ""

@@ -13,7 +13,7 @@ from receiver import Receiver
 
 from dispatcher.channels.outcome import NotTold, Outcome, Told
 from dispatcher.channels.webhook import WebhookChannel, retry_after_seconds
-from dispatcher.egress.client import WayOut, public_url
+from dispatcher.egress.client import EgressClient, public_url
 from dispatcher.egress.guard import parse_networks
 
 
@@ -23,7 +23,7 @@ async def post(channel: WebhookChannel, url: str, timeout_seconds: float) -> Out
 
 @pytest.fixture
 async def channel() -> AsyncIterator[WebhookChannel]:
-    way_out = WayOut(parse_networks(["127.0.0.0/8"]))
+    way_out = EgressClient(parse_networks(["127.0.0.0/8"]))
     yield WebhookChannel(way_out)
     await way_out.close()
 

@@ -11,7 +11,7 @@ import raw
 
 from dispatcher.channels.outcome import ANSWER_KEPT_BYTES, NotTold, Outcome, Told
 from dispatcher.channels.webhook import ANSWER_LIMIT_BYTES, WebhookChannel
-from dispatcher.egress.client import WayOut
+from dispatcher.egress.client import EgressClient
 from dispatcher.egress.guard import parse_networks
 
 TIMEOUT_SECONDS = 1.0
@@ -20,7 +20,7 @@ MOST_MEMORY_BYTES = 8 * 1024 * 1024
 
 @pytest.fixture
 async def channel() -> AsyncIterator[WebhookChannel]:
-    way_out = WayOut(parse_networks(["127.0.0.0/8"]))
+    way_out = EgressClient(parse_networks(["127.0.0.0/8"]))
     yield WebhookChannel(way_out)
     await way_out.close()
 

@@ -19,12 +19,12 @@ from waiting import until
 from dispatcher.channels.base import Attempt
 from dispatcher.channels.webhook import WebhookChannel
 from dispatcher.consumers.consumer import SUSPECT_FROM, Consumer, groups
-from dispatcher.consumers.isolation import MOST_TRIES, isolated
+from dispatcher.consumers.isolation import MOST_TRIES, bisect_batch
 from dispatcher.delivery import attempts
 from dispatcher.delivery.settler import MOST_CRASHES
 from dispatcher.ledger import intake
 from dispatcher.policy.routing import FaxMatch
-from shared.amqp.channel import Delivered
+from shared.amqp.channel import Message
 from shared.broker import FAX_WORK, WORK_DELIVERIES, WORK_DELIVERY_LIMIT, WORK_EVENTS
 from shared.domain import Provider, encode_event
 from shared.runtime.service import Stop
@@ -190,7 +190,7 @@ async def test_of_any_items_the_culprits_are_given_up_and_all_others_done(culpri
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("dispatcher.consumers.isolation.RETRY_SECONDS", 0.0)
-        await isolated(range(total), work, give_up)
+        await bisect_batch(range(total), work, give_up)
     assert sorted(given_up) == sorted(culprits & set(range(total)))
     assert done == set(range(total)) - culprits
 
@@ -211,7 +211,7 @@ async def test_a_culprit_is_tried_a_few_times_before_it_is_given_up(
         given_up.append(item)
 
     monkeypatch.setattr("dispatcher.consumers.isolation.RETRY_SECONDS", 0.0)
-    await isolated(range(9), work, give_up)
+    await bisect_batch(range(9), work, give_up)
     assert given_up == ([5] if times == MOST_TRIES else [])
 
 
@@ -223,12 +223,12 @@ async def test_what_no_item_is_to_blame_for_is_raised() -> None:
         raise AssertionError
 
     with pytest.raises(ConnectionError):
-        await isolated([1, 2], work, give_up, (ConnectionError,))
+        await bisect_batch([1, 2], work, give_up, (ConnectionError,))
 
 
 def test_a_message_that_came_often_comes_last_and_alone() -> None:
-    def message(tag: int, deliveries: object = 0) -> Delivered:
-        return Delivered(tag, b"", {"x-delivery-count": deliveries} if deliveries else {}, "", redelivered=False)
+    def message(tag: int, deliveries: object = 0) -> Message:
+        return Message(tag, b"", {"x-delivery-count": deliveries} if deliveries else {}, "", redelivered=False)
 
     fresh = [message(1), message(2, SUSPECT_FROM - 1), message(5, "no number")]
     suspects = [message(3, SUSPECT_FROM), message(4, 40)]
@@ -254,7 +254,7 @@ async def test_a_message_that_kills_the_process_takes_no_other_with_it(bench: Be
         async def unready(self) -> None:
             await asyncio.get_running_loop().create_future()
 
-        async def __call__(self, batch: Sequence[Delivered]) -> None:
+        async def __call__(self, batch: Sequence[Message]) -> None:
             ids = [str(each.headers["event_id"]) for each in batch]
             seen.update(ids)
             await asyncio.sleep(0.01)  # as long as the ledger takes

@@ -4,7 +4,7 @@ from collections import deque
 
 import pytest
 
-from dispatcher.consumers.lag import GRACE_SECONDS, IDLE_SECONDS, SEEN_SECONDS, Backlog
+from dispatcher.consumers.lag import GRACE_SECONDS, IDLE_SECONDS, SEEN_SECONDS, ConsumerLag
 
 
 class Clock:
@@ -21,18 +21,20 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def backlog(clock: Clock) -> Backlog:
-    return Backlog(clock)
+def backlog(clock: Clock) -> ConsumerLag:
+    return ConsumerLag(clock)
 
 
-def test_a_process_that_saw_nothing_cannot_tell_until_its_queue_has_been_empty_for_a_while(backlog: Backlog) -> None:
+def test_a_process_that_saw_nothing_cannot_tell_until_its_queue_has_been_empty_for_a_while(
+    backlog: ConsumerLag,
+) -> None:
     assert backlog.grace_seconds(0.0) is None
     assert backlog.grace_seconds(IDLE_SECONDS - 0.1) is None
     assert backlog.grace_seconds(IDLE_SECONDS) == GRACE_SECONDS
 
 
 def test_the_grace_reaches_back_to_the_oldest_that_was_claimed_lately_and_grows_while_nothing_comes(
-    backlog: Backlog, clock: Clock
+    backlog: ConsumerLag, clock: Clock
 ) -> None:
     backlog.claimed([3.0, 600.0, -50.0])
     assert backlog.grace_seconds(0.0) == GRACE_SECONDS + 600.0
@@ -45,7 +47,7 @@ def test_the_grace_reaches_back_to_the_oldest_that_was_claimed_lately_and_grows_
     assert backlog.grace_seconds(0.0) is None, "it was long ago"
 
 
-def test_what_was_put_back_before_its_time_is_no_lag(backlog: Backlog) -> None:
+def test_what_was_put_back_before_its_time_is_no_lag(backlog: ConsumerLag) -> None:
     backlog.claimed([-59.0])
     assert backlog.grace_seconds(0.0) == GRACE_SECONDS
     backlog.claimed([])
@@ -59,7 +61,7 @@ def test_a_backlog_of_100000_due_at_once_is_never_taken_for_lost_while_it_is_wor
 ) -> None:
     due_at = clock.now
     left = 100_000 if per_second >= 100 else 20_000
-    seen = [Backlog(clock) for _ in range(processes)]
+    seen = [ConsumerLag(clock) for _ in range(processes)]
     turns = deque(seen)
     while left > 0:
         clock.now += 100 / per_second

@@ -19,7 +19,7 @@ from waiting import until
 
 from dispatcher.consumers.consumer import Consumer
 from dispatcher.settings import DispatcherSettings
-from shared.amqp.channel import Channel, Delivered
+from shared.amqp.channel import AmqpChannel, Message
 from shared.backoff import parse_backoff
 from shared.broker import WORK_EVENTS, declare, topology, verify
 from shared.runtime.service import Stop
@@ -228,7 +228,7 @@ class Collecting:
     async def unready(self) -> None:
         await asyncio.get_running_loop().create_future()
 
-    async def __call__(self, batch: Sequence[Delivered]) -> None:
+    async def __call__(self, batch: Sequence[Message]) -> None:
         self.event_ids += [str(each.headers["event_id"]) for each in batch]
 
 
@@ -267,7 +267,7 @@ async def test_an_idle_consumer_goes_from_channel_to_channel_of_one_connection_a
     running = asyncio.create_task(consumer.run())
     try:
         await until(lambda: consumer.is_consuming, "it consumes")
-        seen: list[Channel] = []
+        seen: list[AmqpChannel] = []
 
         def another() -> bool:
             assert consumer.is_consuming

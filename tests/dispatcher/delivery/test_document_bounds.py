@@ -18,7 +18,7 @@ from resolving import Answers
 
 from dispatcher.delivery import documents as fetch
 from dispatcher.delivery.documents import Documents
-from dispatcher.egress.client import ProxyAway, WayOut
+from dispatcher.egress.client import EgressClient, ProxyAway
 from dispatcher.egress.guard import parse_networks
 from shared.domain import Direction, Event, Media, encode_event
 from shared.media import MediaStore
@@ -28,7 +28,7 @@ from shared.media import MediaStore
 async def documents_of(
     pool: asyncpg.Pool, store: Any, *networks: str, resolver: Answers | None = None, proxy: str | None = None
 ) -> AsyncIterator[Documents]:
-    way_out = WayOut(parse_networks(networks or ["127.0.0.0/8"]), proxy, resolver)
+    way_out = EgressClient(parse_networks(networks or ["127.0.0.0/8"]), proxy, resolver)
     try:
         yield Documents(pool, store, way_out)
     finally:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from receiver import Received
 
 from dispatcher.delivery import deliverer as deliver
-from dispatcher.delivery.document_budget import DocumentRoom
+from dispatcher.delivery.document_budget import DocumentBudget
 from shared.domain import EventType, Media
 from shared.ids import uuid7
 from shared.media import MediaStore
@@ -24,7 +24,7 @@ Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 ONE, OTHER, THIRD = uuid7(), uuid7(), uuid7()
 
 
-async def entering(room: DocumentRoom, endpoint_id: UUID, count: int) -> "asyncio.Task[None]":
+async def entering(room: DocumentBudget, endpoint_id: UUID, count: int) -> "asyncio.Task[None]":
     """Ask for room, in a task that holds it until it is cancelled."""
 
     async def hold() -> None:
@@ -46,7 +46,7 @@ async def left(task: "asyncio.Task[None]") -> None:
 
 
 async def test_one_endpoint_takes_no_more_than_its_share_and_the_others_go_on() -> None:
-    room = DocumentRoom(100, 50)
+    room = DocumentBudget(100, 50)
     first, second = await entering(room, ONE, 50), await entering(room, ONE, 1)
     other = await entering(room, OTHER, 50)
     assert [each.has_it.is_set() for each in (first, second, other)] == [True, False, True]
@@ -58,7 +58,7 @@ async def test_one_endpoint_takes_no_more_than_its_share_and_the_others_go_on() 
 
 
 async def test_a_large_one_is_not_overtaken_for_ever_by_small_ones() -> None:
-    room = DocumentRoom(100, 100)
+    room = DocumentBudget(100, 100)
     first = await entering(room, ONE, 60)
     large, small = await entering(room, OTHER, 50), await entering(room, THIRD, 10)
     assert not large.has_it.is_set()
@@ -71,7 +71,7 @@ async def test_a_large_one_is_not_overtaken_for_ever_by_small_ones() -> None:
 
 
 async def test_who_turns_out_to_need_less_gives_back_the_rest_and_who_stops_waiting_takes_nothing() -> None:
-    room = DocumentRoom(100, 100)
+    room = DocumentBudget(100, 100)
     async with room.held(ONE, 1000) as held:
         waiting, stopping = await entering(room, OTHER, 40), await entering(room, THIRD, 60)
         await left(stopping)
@@ -86,7 +86,7 @@ async def test_who_turns_out_to_need_less_gives_back_the_rest_and_who_stops_wait
 
 
 async def test_who_stops_waiting_holds_up_nobody_behind() -> None:
-    room = DocumentRoom(100, 100)
+    room = DocumentBudget(100, 100)
     first = await entering(room, ONE, 60)
     large, small = await entering(room, OTHER, 50), await entering(room, THIRD, 10)
     await left(large)
@@ -97,7 +97,7 @@ async def test_who_stops_waiting_holds_up_nobody_behind() -> None:
 
 
 async def test_who_is_cancelled_in_the_moment_of_being_given_room_gives_it_back() -> None:
-    room = DocumentRoom(100, 100)
+    room = DocumentBudget(100, 100)
     first = await entering(room, ONE, 100)
     waiting = await entering(room, OTHER, 100)
     first.cancel()
@@ -113,7 +113,7 @@ async def test_a_dispatcher_reads_no_more_documents_than_there_is_room_for(
     bench: Bench, dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = 50_000
-    monkeypatch.setattr(deliver, "DocumentRoom", lambda: DocumentRoom(3 * size, 2 * size))
+    monkeypatch.setattr(deliver, "DocumentBudget", lambda: DocumentBudget(3 * size, 2 * size))
     media = await MediaStore(bench.environment["MEDIA_URL"]).put(b"%PDF-" + b"x" * (size - 5), "application/pdf")
     endpoints = [await bench.endpoint(), await bench.endpoint()]
     reading, most = Counter[str](), Counter[str]()
@@ -140,7 +140,7 @@ async def test_a_dispatcher_reads_no_more_documents_than_there_is_room_for(
 
 @given(st.lists(st.tuples(st.sampled_from([ONE, OTHER, THIRD]), st.integers(0, 70)), max_size=30), st.randoms())
 async def test_the_bounds_hold_and_everybody_is_served(asked: list[tuple[UUID, int]], random) -> None:
-    room, served, most = DocumentRoom(100, 50), 0, 0
+    room, served, most = DocumentBudget(100, 50), 0, 0
 
     async def use(endpoint_id: UUID, count: int) -> None:
         nonlocal served, most

@@ -14,7 +14,7 @@ from resolving import Answers
 
 from dispatcher.channels.outcome import NotTold, NotTried, Outcome, Told
 from dispatcher.channels.webhook import WebhookChannel
-from dispatcher.egress.client import WayOut
+from dispatcher.egress.client import EgressClient
 from dispatcher.egress.guard import parse_networks
 from dispatcher.settings import DispatcherSettings
 from shared.settings import BadSetting, load
@@ -58,7 +58,7 @@ async def proxying(answer: bytes | None = None) -> AsyncIterator[Proxy]:
 
 
 async def post(url: str, proxy_url: str, *, seconds: float = 5, resolver: Answers | None = None) -> Outcome:
-    opened = WayOut(parse_networks([]), proxy_url, resolver)
+    opened = EgressClient(parse_networks([]), proxy_url, resolver)
     try:
         return await WebhookChannel(opened).post(url, url, b"x", {"Content-Type": "text/plain"}, seconds)
     finally:

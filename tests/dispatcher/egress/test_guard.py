@@ -13,7 +13,7 @@ from resolving import Answers
 from dispatcher.channels.outcome import NotTold, Outcome, Told
 from dispatcher.channels.webhook import WebhookChannel
 from dispatcher.egress import client as way_out
-from dispatcher.egress.client import WayOut
+from dispatcher.egress.client import EgressClient
 from dispatcher.egress.guard import EgressRefused, check_host, is_allowed, parse_networks
 
 INNER = [
@@ -165,8 +165,8 @@ def test_a_name_and_a_public_address_pass_as_text(host: str) -> None:
 
 
 @asynccontextmanager
-async def channel(resolver: Answers, *networks: str) -> AsyncIterator[tuple[WebhookChannel, WayOut]]:
-    opened = WayOut(parse_networks(networks), resolver=resolver)
+async def channel(resolver: Answers, *networks: str) -> AsyncIterator[tuple[WebhookChannel, EgressClient]]:
+    opened = EgressClient(parse_networks(networks), resolver=resolver)
     try:
         yield WebhookChannel(opened), opened
     finally:

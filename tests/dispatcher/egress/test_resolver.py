@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dispatcher.egress import resolver as resolve
-from dispatcher.egress.client import WayOut, error_code
+from dispatcher.egress.client import EgressClient, error_code
 from dispatcher.egress.guard import parse_networks
 from dispatcher.egress.resolver import NotResolved, Resolver
 
@@ -90,7 +90,7 @@ async def test_a_name_that_the_systems_resolver_cannot_even_read_is_not_found(re
 
 
 async def test_a_name_that_does_not_exist_or_does_not_answer_is_the_endpoints_trouble(names: Names) -> None:
-    way_out = WayOut(parse_networks(["127.0.0.0/8"]))
+    way_out = EgressClient(parse_networks(["127.0.0.0/8"]))
     try:
         for url in ("http://nobody.invalid/", "http://two.hanging/", f"http://{'x' * 70}.example/"):
             with pytest.raises(OSError) as raised:  # noqa: PT011 - of many kinds; what counts is the code

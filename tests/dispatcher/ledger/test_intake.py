@@ -7,7 +7,7 @@ import pytest
 from dispatchers import STORE, Bench, an_event
 from proxy import Proxy, proxied
 
-from dispatcher.ledger.endpoint_cache import EndpointBook
+from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.pool import LEDGER_AWAY
 from dispatcher.policy.routing import FaxMatch
@@ -49,7 +49,7 @@ class Interrupted(Intake):
 async def through(bench: Bench) -> AsyncIterator[tuple[Interrupted, Proxy]]:
     async with proxied(bench.environment["DATABASE_URL"]) as (proxy, url):
         pool = await asyncpg.create_pool(url, min_size=0, command_timeout=1.0)
-        book = EndpointBook(pool, STORE)
+        book = EndpointCache(pool, STORE)
         await book.refresh()
         intake = Interrupted(pool, STORE, book)
         intake.proxy = proxy
@@ -114,5 +114,5 @@ async def test_nothing_is_owed_for_an_event_whose_body_was_pruned_and_the_others
     taken = await bench.take(old, unowed)
     assert taken.fresh == frozenset()
     assert [each.owed.event.id for each in taken.owed] == [unowed.id]
-    intake = Intake(bench.pool, STORE, EndpointBook(bench.pool, STORE))
+    intake = Intake(bench.pool, STORE, EndpointCache(bench.pool, STORE))
     assert [await intake.owe_registered(endpoint) for endpoint in endpoints] == [0, 0]

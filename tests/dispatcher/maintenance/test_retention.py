@@ -12,7 +12,7 @@ from waiting import until
 
 from dispatcher.ledger import deliveries as ledger
 from dispatcher.ledger import pruning as prunable
-from dispatcher.ledger.endpoint_cache import EndpointBook
+from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.locks import Lock
 from dispatcher.maintenance.retention import Pruned, Retention
@@ -95,7 +95,7 @@ async def test_an_event_that_is_owed_late_while_it_is_being_pruned_keeps_its_pay
     async def found_then_owed(*arguments: Any) -> Any:
         found = await find(*arguments)
         if found:
-            await Intake(bench.pool, STORE, EndpointBook(bench.pool, STORE)).owe_registered(endpoint)
+            await Intake(bench.pool, STORE, EndpointCache(bench.pool, STORE)).owe_registered(endpoint)
         return found
 
     monkeypatch.setattr(prunable, "old_events", found_then_owed)

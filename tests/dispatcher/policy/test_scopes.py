@@ -9,7 +9,7 @@ from dispatchers import STORE, Bench, an_event
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.ledger.endpoint_cache import EndpointBook
+from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.intake import Intake
 from dispatcher.policy.routing import Endpoint, FaxMatch, route
 from shared.domain import Direction, Event, EventType, Provider
@@ -136,7 +136,7 @@ async def test_an_endpoint_registered_while_the_first_events_are_taken_in_is_fou
             assert await intake(bench).owe_registered(self.late) == 0, "the event is not committed yet"
             return taken
 
-    taken = await RegisteredMeanwhile(bench.pool, STORE, EndpointBook(bench.pool, STORE)).take([event])
+    taken = await RegisteredMeanwhile(bench.pool, STORE, EndpointCache(bench.pool, STORE)).take([event])
     (owed,) = taken.owed
     assert owed.owed.event.id == event.id
     assert owed.lease_until is not None, "leased to the process that took it in"
@@ -152,4 +152,4 @@ async def test_events_that_came_again_after_a_crash_are_owed_to_an_endpoint_regi
 
 
 def intake(bench: Bench) -> Intake:
-    return Intake(bench.pool, STORE, EndpointBook(bench.pool, STORE))
+    return Intake(bench.pool, STORE, EndpointCache(bench.pool, STORE))

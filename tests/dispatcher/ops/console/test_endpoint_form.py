@@ -5,7 +5,7 @@ import pytest
 
 from dispatcher.ops.console.endpoint_form import fields_of, values_of
 from dispatcher.ops.endpoints.input import BadEndpoint
-from dispatcher.ops.endpoints.model import changed, new_endpoint
+from dispatcher.ops.endpoints.model import apply_fields, new_endpoint
 from dispatcher.policy.routing import Endpoint, FaxMatch
 from shared.domain import Provider
 from shared.ids import uuid7
@@ -31,7 +31,7 @@ def test_a_form_sent_back_as_it_was_changes_nothing(endpoint: Endpoint) -> None:
     sent = {
         name: value for name, value in values_of(endpoint).items() if value or name not in {"inflight", "overtaken"}
     }
-    assert changed(endpoint, fields_of(sent, endpoint)) == endpoint
+    assert apply_fields(endpoint, fields_of(sent, endpoint)) == endpoint
 
 
 def test_a_masked_password_follows_to_another_path_of_the_same_host() -> None:
@@ -93,5 +93,5 @@ def test_saving_settings_never_touches_tokens_or_the_switch() -> None:
 def test_what_is_wrong_is_refused_by_the_name_of_its_field(field: str, value: str, named: str) -> None:
     endpoint = an_endpoint(direction="sent")
     with pytest.raises(BadEndpoint) as refused:
-        changed(endpoint, fields_of({**values_of(endpoint), field: value}, endpoint))
+        apply_fields(endpoint, fields_of({**values_of(endpoint), field: value}, endpoint))
     assert refused.value.field == named

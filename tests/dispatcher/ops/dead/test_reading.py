@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from dispatcher.ops.dead.causes import GROUPS, delivery_codes, group_of, matches
 from dispatcher.ops.dead.letters import KINDS, Kind
 from dispatcher.ops.dead.reading import read, shown_message
-from shared.amqp.channel import Delivered
+from shared.amqp.channel import Message
 
 CODES = st.one_of(
     st.integers(300, 599).map(lambda status: f"http_{status}"),
@@ -29,7 +29,7 @@ HEADERS = st.dictionaries(
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(kind=st.sampled_from(KINDS), body=st.binary(max_size=200), headers=HEADERS)
 def test_any_message_is_some_letter_with_the_same_id_at_every_look(kind: Kind, body: bytes, headers: dict) -> None:
-    message = Delivered(1, body, headers, "key", False)
+    message = Message(1, body, headers, "key", False)
     found = read(kind, message)
     assert found.letter.kind == kind
     assert found.letter.cause is not None

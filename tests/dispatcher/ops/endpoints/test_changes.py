@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 from dispatchers import SECRETS_KEY, STORE
 
-from dispatcher.ledger.endpoint_cache import EndpointBook
+from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.intake import Intake
 from dispatcher.ops.endpoints.changes import Asked, EndpointChanges
 from dispatcher.ops.endpoints.input import NoSuchEndpoint
@@ -21,7 +21,7 @@ class WatchedIntake(Intake):
     """Keeps which endpoints it was asked to owe the past to."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
-        super().__init__(pool, STORE, EndpointBook(pool, STORE))
+        super().__init__(pool, STORE, EndpointCache(pool, STORE))
         self.registered: list[Endpoint] = []
 
     async def owe_registered(self, endpoint: Endpoint) -> int:

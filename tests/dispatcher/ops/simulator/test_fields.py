@@ -1,4 +1,4 @@
-"""Samples with changed fields, whole lives of a fax, and the documents that go with them."""
+"""Samples with apply_fields fields, whole lives of a fax, and the documents that go with them."""
 
 import re
 import struct
@@ -11,8 +11,8 @@ from made_samples import ALL, NOW, make, receive
 
 from dispatcher.ops.simulator.bodies import SampleDraft, written
 from dispatcher.ops.simulator.documents import sample_pdf, sample_tiff
-from dispatcher.ops.simulator.fields import BadChange, Change, changed, parse_change
-from dispatcher.ops.simulator.lives import life_of, muddled
+from dispatcher.ops.simulator.fields import BadChange, Change, apply_fields, parse_change
+from dispatcher.ops.simulator.lives import life_of, repeat_and_shuffle
 from dispatcher.ops.simulator.samples import UnknownSample, draft_of, find
 from shared.providers.asterisk.spool import TIFF_MARKS
 
@@ -52,7 +52,7 @@ def test_a_field_may_be_taken_out_and_a_document_exchanged():
 def test_a_bare_number_stays_text_where_the_sample_has_text_and_json_is_what_it_says():
     draft = SampleDraft(shape="json", fields={"text": "1", "number": 1, "list": [{"a": 1}], "nothing": None})
     changes = ["text=5", "number=5", "list.0.a=x", 'nothing={"a":[1]}', 'new="5"']
-    fields, added = changed(draft, [parse_change(change) for change in changes])
+    fields, added = apply_fields(draft, [parse_change(change) for change in changes])
     assert fields.fields == {"text": "5", "number": 5, "list": [{"a": "x"}], "nothing": {"a": [1]}, "new": "5"}
     assert added == ("new",)
     assert draft.fields["list"] == [{"a": 1}]
@@ -67,7 +67,7 @@ PART = st.sampled_from(["fax", "recipients", "0", "9" * 5000, "-1", "status"]) |
 @example(["fax", "\udc80"], "1")
 def test_whatever_is_typed_is_a_change_or_a_sentence(path, value):
     with suppress(BadChange):
-        draft, _ = changed(draft_of("phaxio", "received", NOW), [parse_change(f"{'.'.join(path)}={value}")])
+        draft, _ = apply_fields(draft_of("phaxio", "received", NOW), [parse_change(f"{'.'.join(path)}={value}")])
         assert written(draft).body
 
 
@@ -105,11 +105,11 @@ def test_no_life_ends_with_what_is_no_ending():
 
 
 def test_the_same_seed_is_the_same_order_and_nothing_is_lost_by_it():
-    calm = muddled([1, 2, 3], repeat=2, shuffle=False, seed=7)
+    calm = repeat_and_shuffle([1, 2, 3], repeat=2, shuffle=False, seed=7)
     assert calm == [1, 1, 2, 2, 3, 3]
-    wild = muddled(range(20), repeat=3, shuffle=True, seed=7)
-    assert wild == muddled(range(20), repeat=3, shuffle=True, seed=7)
-    assert wild != muddled(range(20), repeat=3, shuffle=True, seed=8)
+    wild = repeat_and_shuffle(range(20), repeat=3, shuffle=True, seed=7)
+    assert wild == repeat_and_shuffle(range(20), repeat=3, shuffle=True, seed=7)
+    assert wild != repeat_and_shuffle(range(20), repeat=3, shuffle=True, seed=8)
     assert sorted(wild) == sorted([*range(20)] * 3)
 
 
