@@ -7,7 +7,8 @@ from typing import Any, Final, Protocol
 import msgspec
 from prometheus_client import generate_latest
 
-from dispatcher.channels.outcome import GONE, NotTold, NotTried, Outcome, Told
+from dispatcher.channels.outcome import NotTold, NotTried, Outcome, Told
+from dispatcher.policy.verdict import GONE
 from shared.broker import WORK_DELIVERIES, WORK_EVENTS
 from shared.metrics import (
     BROKER_CONNECTED,

@@ -21,7 +21,7 @@ from dispatcher.formats import DEFAULT_FORMAT
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.pool import open_pool
 from dispatcher.ops.listener.listen import Listened, Started
-from dispatcher.policy.routing import Endpoint
+from dispatcher.policy.endpoint import Endpoint
 from dispatcher.settings import EndpointSettings
 from shared.broker import declare, topology
 from shared.ids import uuid7

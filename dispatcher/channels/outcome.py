@@ -1,16 +1,10 @@
-"""What a channel reports (outcome), and what becomes of the delivery (verdict). Pure."""
+"""Outcomes: what a channel reports of an attempt. Pure data."""
 
-from collections.abc import Sequence
-from typing import Final, assert_never
+from typing import Final
 
 import msgspec
 
-from shared.backoff import wait_seconds
-
-GONE: Final = "gone"
-"""The cause of a dead letter whose endpoint answered 410: it asks never to be told again."""
-
-ANSWER_KEPT_BYTES = 2 * 1024
+ANSWER_KEPT_BYTES: Final = 2 * 1024
 """Of what the application answered, for the person who looks later."""
 
 
@@ -48,48 +42,3 @@ class NotTried(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Outcome = Told | NotTold | NotTried
-
-
-class Settle(msgspec.Struct, frozen=True):
-    """Told: nothing more to do."""
-
-
-class RetryAfter(msgspec.Struct, frozen=True):
-    """Try again after so many seconds; a wait of the table."""
-
-    wait_seconds: float
-
-
-class Bury(msgspec.Struct, frozen=True):
-    """Given up: a dead letter with this cause."""
-
-    cause: str
-
-
-class Requeue(msgspec.Struct, frozen=True):
-    """Nothing happened; somebody tries the same attempt again."""
-
-
-Verdict = Settle | RetryAfter | Bury | Requeue
-
-
-def judge(outcome: Outcome, attempt: int, backoff: Sequence[float]) -> Verdict:
-    """Return what becomes of a delivery after the *attempt* (from 1, by its budget) with this outcome.
-
-    >>> judge(NotTold(error="timeout"), 1, [300.0])
-    RetryAfter(wait_seconds=300.0)
-    >>> judge(NotTold(error="timeout"), 2, [300.0])
-    Bury(cause='timeout')
-    """
-    match outcome:
-        case Told():
-            return Settle()
-        case NotTried():
-            return Requeue()
-        case NotTold() if outcome.is_gone:
-            return Bury(GONE)
-        case NotTold():
-            wait = wait_seconds(backoff, attempt, outcome.retry_after_seconds)
-            return Bury(outcome.error) if wait is None else RetryAfter(wait)
-        case _:
-            assert_never(outcome)

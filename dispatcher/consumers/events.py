@@ -32,7 +32,7 @@ from dispatcher.ledger.intake import Intake, Taken
 from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY, LEDGER_REFUSES, Pool
 from dispatcher.messages import DeliveryMessage, Publishing, publish_until_kept
 from dispatcher.metrics import Metrics
-from dispatcher.policy.routing import LEASE_MARGIN_SECONDS
+from dispatcher.policy.endpoint import LEASE_MARGIN_SECONDS
 from shared.amqp.channel import Message
 from shared.backoff import DEFER_WAITS_SECONDS
 from shared.broker import DEAD_DELIVERY, DEAD_EVENT, FAX_DEAD, FAX_RETRY, WORK_DELIVERIES, WORK_EVENTS, defer_queue

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from dispatcher.channels.outcome import NotTried, Outcome, Requeue, RetryAfter, Told, Verdict, judge
+from dispatcher.channels.outcome import NotTried, Outcome, Told
 from dispatcher.delivery.attempts import Attempts
 from dispatcher.delivery.circuit_breaker import Circuit
 from dispatcher.delivery.document_budget import DocumentBudget
@@ -22,8 +22,9 @@ from dispatcher.ledger.deliveries import BrokenClaim, Claim, Record
 from dispatcher.ledger.intake import OwedDelivery
 from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
 from dispatcher.metrics import Metrics
+from dispatcher.policy.endpoint import Endpoint
 from dispatcher.policy.lifecycle import is_overtaken
-from dispatcher.policy.routing import Endpoint
+from dispatcher.policy.verdict import Requeue, RetryAfter, Verdict, judge
 from shared.backoff import DEFER_WAITS_SECONDS
 from shared.domain import Event
 from shared.log import get_logger

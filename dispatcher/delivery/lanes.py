@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 from prometheus_client import Gauge
 
-from dispatcher.policy.routing import Endpoint
+from dispatcher.policy.endpoint import Endpoint
 from shared.domain import Event
 from shared.errors import place_of
 from shared.log import get_logger

@@ -17,7 +17,6 @@ from uuid import UUID
 
 import msgspec
 
-from dispatcher.channels.outcome import GONE, Bury, Requeue, RetryAfter, Settle, Verdict
 from dispatcher.delivery.lanes import Leased
 from dispatcher.delivery.recorder import Recorder
 from dispatcher.ledger import deliveries as ledger
@@ -26,6 +25,7 @@ from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
 from dispatcher.messages import DeadDelivery, DeliveryMessage, Publishing, publish_until_kept
 from dispatcher.metrics import Metrics
+from dispatcher.policy.verdict import GONE, GiveUp, Requeue, RetryAfter, Settle, Verdict
 from shared.backoff import DEFER_WAITS_SECONDS
 from shared.broker import DEAD_DELIVERY, FAX_DEAD, FAX_RETRY, FAX_WORK, WORK_KEY, defer_queue, retry_queue
 from shared.errors import place_of
@@ -88,7 +88,7 @@ class Settler:
             case RetryAfter(wait):
                 await self._publish_attempt(FAX_RETRY, retry_queue(wait), leased.delivery_id, leased.attempt + 1)
                 record = msgspec.structs.replace(record, state="retrying", wait_seconds=wait)
-            case Bury(cause):
+            case GiveUp(cause):
                 reason = "it answered 410" if cause == GONE else f"the last of {leased.attempt} attempts failed"
                 await self._publish_dead(leased, cause, reason)
                 record = msgspec.structs.replace(record, state="dead", reason=cause)

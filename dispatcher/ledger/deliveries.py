@@ -13,7 +13,7 @@ import msgspec
 
 from dispatcher.ledger.endpoints import COLUMNS, EndpointStore
 from dispatcher.ledger.pool import Pool
-from dispatcher.policy.routing import Endpoint
+from dispatcher.policy.endpoint import Endpoint
 from shared.domain import Event, Media, decode_event
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY, Pool, verified_schema
-from dispatcher.policy.routing import Endpoint
+from dispatcher.policy.endpoint import Endpoint
 from shared.domain import Event
 from shared.log import get_logger
 from shared.runtime.watchdog import Look

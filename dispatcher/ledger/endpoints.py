@@ -5,7 +5,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from dispatcher.ledger.pool import Pool
-from dispatcher.policy.routing import Endpoint, FaxMatch
+from dispatcher.policy.endpoint import Endpoint, FaxMatch
 from shared.domain import Direction, Event, Provider
 from shared.seal import Seal
 

@@ -25,8 +25,9 @@ from dispatcher.ledger import deliveries as ledger
 from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.pool import Pool, transaction
+from dispatcher.policy.endpoint import Endpoint, FaxMatch
 from dispatcher.policy.lifecycle import FaxState, fold
-from dispatcher.policy.routing import Endpoint, FaxMatch, Owed, route, skip_overtaken
+from dispatcher.policy.routing import Owed, route, skip_overtaken
 from shared.domain import Event, decode_event, encode_event
 from shared.ids import uuid7
 

@@ -7,31 +7,16 @@ counts as if it were not there.
 
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal, Protocol
-from uuid import UUID
 
 import msgspec
 
 from dispatcher.channels.mail.render import MailFormat
 from dispatcher.formats import FORMATS
+from dispatcher.policy.endpoint import Endpoint, FaxMatch, Scope
 from dispatcher.policy.lifecycle import is_overtaken
-from shared.domain import Direction, Event, Phase, Provider
-
-LEASE_MARGIN_SECONDS: Final = 30.0
-"""On top of the longest attempt: up to 12 s since the last renewal, a document of the media store (15 s), rendering."""
-
-Scope = Literal["global", "number", "fax"]
-EndpointDirection = Literal["sent", "received", "any"]
-Overtaken = Literal["skip", "deliver"]
+from shared.domain import Direction, Event, Phase
 
 _SPECIFICITY: Final[dict[Scope, int]] = {"global": 0, "number": 1, "fax": 2}
-
-
-class FaxMatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One sent fax: by the provider's id, or by the `job_id` that the application gave it. Never both."""
-
-    provider: Provider | None = None
-    fax_id: str | None = None
-    job_id: str | None = None
 
 
 class _Words(Protocol):
@@ -40,36 +25,6 @@ class _Words(Protocol):
 
 
 _WORDS_OF_SCHEME: Final[dict[str, _Words]] = {"mailto": MailFormat()}
-
-
-class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an application wants to be told.
-
-    Attributes:
-        match: Of scope `number`, the number in E.164; of scope `fax`, which fax; of scope `global`, None.
-        tokens: In order; the first signs. Empty: webhooks are not signed.
-        timeout_seconds: For one request, connection and answer included; at most 60.
-        max_concurrent: Attempts at once, for each dispatcher process.
-    """
-
-    id: UUID
-    scope: Scope = "global"
-    direction: EndpointDirection = "any"
-    match: str | FaxMatch | None = None
-    url: str
-    failover_url: str | None = None
-    format: str = "phaxio-v2.1"
-    tokens: tuple[str, ...] = ()
-    inflight: bool = False
-    overtaken: Overtaken = "skip"
-    enabled: bool = True
-    timeout_seconds: float = 15.0
-    max_concurrent: int = 8
-
-    @property
-    def lease_seconds(self) -> float:
-        """How long a claim must hold: URL and failover both time out, and then some."""
-        return 2 * self.timeout_seconds + LEASE_MARGIN_SECONDS
 
 
 class Owed(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,7 +35,7 @@ from waiting import until
 from wire import Application, applying, post_all, request_of
 
 from deploy.services import services as local_services
-from dispatcher.policy.routing import Endpoint
+from dispatcher.policy.endpoint import Endpoint
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.broker import topology
 from shared.ids import uuid7

@@ -27,7 +27,7 @@ from deploy.services.processes import Unavailable
 from deploy.services.services import Services
 from dispatcher.ops.listener.listen import Listened
 from dispatcher.ops.simulator.simulate import read_env_file
-from dispatcher.policy.routing import Endpoint
+from dispatcher.policy.endpoint import Endpoint
 from shared.ids import uuid7
 from shared.settings import BadSetting
 from shared.signatures import telnyx_public_key

@@ -38,7 +38,7 @@ import dispatcher.consumers.consumer
 import dispatcher.consumers.events
 import dispatcher.delivery.deliverer
 import dispatcher.maintenance.sweeper
-import dispatcher.policy.routing
+import dispatcher.policy.endpoint
 import ingress.__main__ as ingress_root
 from dispatcher.channels.webhook import WebhookChannel
 from dispatcher.ledger import deliveries as ledger
@@ -197,7 +197,7 @@ def _let_the_clock_jump() -> None:
 
 def compose() -> None:
     """Replace what the composition roots compose."""
-    dispatcher.policy.routing.LEASE_MARGIN_SECONDS = PLAN.lease_margin_seconds
+    dispatcher.policy.endpoint.LEASE_MARGIN_SECONDS = PLAN.lease_margin_seconds
     dispatcher.consumers.events.LEASE_MARGIN_SECONDS = PLAN.lease_margin_seconds
     dispatcher.consumers.consumer.ANEW_SECONDS = PLAN.anew_seconds
     dispatcher.delivery.deliverer.RENEW_EVERY_SECONDS = 0.5

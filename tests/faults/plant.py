@@ -30,7 +30,7 @@ from deploy.services import services as local_services
 from deploy.services.processes import wait_until
 from deploy.services.rabbitmq import Node, find_installation
 from deploy.services.state import load
-from dispatcher.policy.routing import Endpoint, FaxMatch
+from dispatcher.policy.endpoint import Endpoint, FaxMatch
 from shared.ids import uuid7
 from shared.sql.migrate import migrate
 

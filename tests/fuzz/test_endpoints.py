@@ -16,7 +16,7 @@ from dispatcher.egress.guard import EgressRefused, check_host, is_allowed, parse
 from dispatcher.formats import FORMATS
 from dispatcher.ops.endpoints.input import BadEndpoint, checked_url
 from dispatcher.ops.endpoints.model import apply_fields, new_endpoint, read_fields, shown
-from dispatcher.policy.routing import Endpoint
+from dispatcher.policy.endpoint import Endpoint
 from shared.signatures import basic_credentials
 
 URLS = st.one_of(

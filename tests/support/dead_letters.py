@@ -11,7 +11,7 @@ import msgspec
 from dispatchers import Bench, an_event
 
 from dispatcher.messages import DeadDelivery
-from dispatcher.policy.routing import Endpoint
+from dispatcher.policy.endpoint import Endpoint
 from shared.broker import DEAD_CALLBACK, DEAD_DELIVERY, DEAD_EVENT, FAX_DEAD
 from shared.domain import Event, Provider, encode_event
 from shared.ids import uuid7

@@ -16,7 +16,7 @@ from dispatcher.__main__ import serve
 from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.intake import Intake, Taken
-from dispatcher.policy.routing import Endpoint
+from dispatcher.policy.endpoint import Endpoint
 from shared.amqp.publisher import Publisher
 from shared.broker import FAX_IN
 from shared.domain import Direction, Event, EventType, Provider, encode_event

@@ -7,7 +7,7 @@ from dispatchers import STORE
 
 from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.intake import Intake
-from dispatcher.policy.routing import Endpoint
+from dispatcher.policy.endpoint import Endpoint
 from shared.domain import Event
 from shared.ids import uuid7
 

@@ -8,7 +8,7 @@ import asyncpg
 from dispatchers import STORE
 from receiver import Receiver
 
-from dispatcher.policy.routing import Endpoint
+from dispatcher.policy.endpoint import Endpoint
 from shared.ids import uuid7
 
 TOKEN = "endpoint-token"

@@ -14,7 +14,7 @@ from dispatchers import Bench, an_event
 
 from dispatcher.messages import DeadDelivery, DeliveryMessage
 from dispatcher.ops.queues.history import QueueHistory, Sample
-from dispatcher.policy.routing import Endpoint
+from dispatcher.policy.endpoint import Endpoint
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.broker import DEAD_DELIVERY, FAX_DEAD, FAX_RETRY, retry_queue
 from shared.domain import EventType, utc_now

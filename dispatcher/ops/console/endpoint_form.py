@@ -6,7 +6,7 @@ from typing import Any, Final
 from dispatcher.formats import DEFAULT_FORMAT
 from dispatcher.ops.endpoints.input import BadEndpoint
 from dispatcher.ops.endpoints.model import EndpointFields, masked_url, read_fields
-from dispatcher.policy.routing import Endpoint, FaxMatch
+from dispatcher.policy.endpoint import Endpoint, FaxMatch
 
 MASK: Final = ":***@"
 

@@ -20,7 +20,7 @@ from dispatcher.ops.endpoints.input import BadEndpoint, NoSuchEndpoint
 from dispatcher.ops.endpoints.model import EndpointFields, shown
 from dispatcher.ops.endpoints.sample import SampleOutcome, audit_sample, send_sample
 from dispatcher.ops.faxes.queries import DeliveryQuery
-from dispatcher.policy.routing import Endpoint
+from dispatcher.policy.endpoint import Endpoint
 from shared.domain import EventType, Provider
 
 MOST_OF_FAXES: Final = 50

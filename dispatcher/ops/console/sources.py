@@ -12,7 +12,7 @@ from dispatcher.ops.dead.letters import DeadFilter, DeadGroups
 from dispatcher.ops.endpoints.health import EndpointHealth, EndpointHealthReader
 from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.ops.queues.history import QueueHistory
-from dispatcher.policy.routing import Endpoint
+from dispatcher.policy.endpoint import Endpoint
 
 GROUPS_SECONDS = 8.0
 """Grouping looks through the broker's dead queues; twenty people who watch the first page shall cost one look."""

@@ -31,7 +31,7 @@ from dispatcher.ops.endpoints.input import NoSuchEndpoint
 from dispatcher.ops.endpoints.model import body_of, read_fields
 from dispatcher.ops.endpoints.operations import endpoint_operations
 from dispatcher.ops.endpoints.sample import audit_sample, send_sample
-from dispatcher.policy.routing import Endpoint
+from dispatcher.policy.endpoint import Endpoint
 
 
 class EndpointApi:

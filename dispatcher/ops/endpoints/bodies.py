@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from dispatcher.ops.api.cursor import MOST_PER_PAGE, Cursor, Limit
 from dispatcher.ops.endpoints.health import EndpointHealth
-from dispatcher.policy.routing import EndpointDirection, FaxMatch, Overtaken, Scope
+from dispatcher.policy.endpoint import EndpointDirection, FaxMatch, Overtaken, Scope
 from shared.domain import EventType
 
 

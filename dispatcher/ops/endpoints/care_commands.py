@@ -19,7 +19,7 @@ from dispatcher.ops.endpoints.opened import BY_CLI, id_of, opened
 from dispatcher.ops.endpoints.sample import SampleOutcome, audit_sample, send_sample
 from dispatcher.ops.terminal import Json, console, print_json, run
 from dispatcher.ops.words import printable
-from dispatcher.policy.routing import Endpoint
+from dispatcher.policy.endpoint import Endpoint
 from dispatcher.settings import ChannelSettings, EndpointSettings
 from shared.domain import EventType
 

@@ -19,7 +19,7 @@ from dispatcher.ops.endpoints.input import NoSuchEndpoint
 from dispatcher.ops.endpoints.model import EndpointFields, apply_fields, new_endpoint, shown
 from dispatcher.ops.endpoints.reachable import check_reachable
 from dispatcher.ops.endpoints.tokens import rotated
-from dispatcher.policy.routing import Endpoint
+from dispatcher.policy.endpoint import Endpoint
 from dispatcher.settings import EndpointSettings
 
 

@@ -13,7 +13,7 @@ from dispatcher.ops.endpoints.health import EndpointHealth, EndpointHealthReader
 from dispatcher.ops.endpoints.model import read_fields, shown
 from dispatcher.ops.endpoints.opened import BY_CLI, id_of, opened
 from dispatcher.ops.terminal import Json, console, print_json, run
-from dispatcher.policy.routing import Endpoint, FaxMatch
+from dispatcher.policy.endpoint import Endpoint, FaxMatch
 from dispatcher.settings import EndpointSettings
 
 HEALTH_STYLES: Final = {"healthy": "green", "failing": "red", "gone": "red", "disabled": "dim", "idle": "dim"}

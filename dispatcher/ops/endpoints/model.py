@@ -12,7 +12,7 @@ from dispatcher.formats.tokens import check_token, new_token, public_key
 from dispatcher.ops.api.bad_fields import wrong_field
 from dispatcher.ops.endpoints.bodies import EndpointBody
 from dispatcher.ops.endpoints.input import BadEndpoint, checked_url
-from dispatcher.policy.routing import Endpoint, EndpointDirection, FaxMatch, Overtaken, Scope
+from dispatcher.policy.endpoint import Endpoint, EndpointDirection, FaxMatch, Overtaken, Scope
 from shared.ids import uuid7
 
 E164: Final = re.compile(r"\+[1-9][0-9]{1,14}")

@@ -15,7 +15,8 @@ from dispatcher.channels.outcome import NotTried, Outcome, Told
 from dispatcher.ops.api.audit import write_audit
 from dispatcher.ops.endpoints.input import BadEndpoint
 from dispatcher.ops.words import cause_in_words, duration, printable
-from dispatcher.policy.routing import Endpoint, FaxMatch, has_word
+from dispatcher.policy.endpoint import Endpoint, FaxMatch
+from dispatcher.policy.routing import has_word
 from shared.domain import FINISHED_RANK, Direction, Event, EventType, Failure, Provider, utc_now
 from shared.ids import command_id, uuid7
 

@@ -7,7 +7,7 @@ from dispatcher.formats.tokens import new_token
 from dispatcher.ops.endpoints.bodies import RotationAction
 from dispatcher.ops.endpoints.input import BadEndpoint
 from dispatcher.ops.endpoints.model import EndpointFields, apply_fields
-from dispatcher.policy.routing import Endpoint
+from dispatcher.policy.endpoint import Endpoint
 
 
 def rotated(endpoint: Endpoint, action: RotationAction, token: str | None = None) -> Endpoint:

@@ -8,7 +8,8 @@ import msgspec
 
 from dispatcher.ops.faxes.bodies import Delivery, DeliveryState, EventWithContent
 from dispatcher.ops.words import SKIPPED, cause_in_words, counted, moment
-from dispatcher.policy.routing import Endpoint, route
+from dispatcher.policy.endpoint import Endpoint
+from dispatcher.policy.routing import route
 from shared.domain import Event, Phase
 
 CLOCKS_APART: Final = timedelta(seconds=2)

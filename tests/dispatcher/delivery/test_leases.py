@@ -13,7 +13,7 @@ from waiting import until
 from dispatcher.delivery.lanes import Lanes, Leased
 from dispatcher.ledger import deliveries as ledger
 from dispatcher.ledger.deliveries import Lease
-from dispatcher.policy.routing import Endpoint
+from dispatcher.policy.endpoint import Endpoint
 from shared.broker import FAX_IN, FAX_WORK
 from shared.ids import uuid7
 from shared.runtime.service import Stop

@@ -10,7 +10,7 @@ from proxy import Proxy, proxied
 from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.pool import LEDGER_AWAY
-from dispatcher.policy.routing import FaxMatch
+from dispatcher.policy.endpoint import FaxMatch
 from shared.domain import Event, EventType
 
 OWED_TO_NOBODY = an_event(9, EventType.QUEUED)

@@ -16,7 +16,7 @@ from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.locks import Lock
 from dispatcher.maintenance.retention import Pruned, Retention
-from dispatcher.policy.routing import FaxMatch
+from dispatcher.policy.endpoint import FaxMatch
 from shared.domain import EventType
 
 

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatcher.formats import FORMATS
-from dispatcher.policy.routing import Endpoint, Owed, route, skip_overtaken
+from dispatcher.policy.endpoint import Endpoint
+from dispatcher.policy.routing import Owed, route, skip_overtaken
 from shared.domain import EventType, Phase
 from shared.ids import uuid7
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.intake import Intake
-from dispatcher.policy.routing import Endpoint, FaxMatch, route
+from dispatcher.policy.endpoint import Endpoint, FaxMatch
+from dispatcher.policy.routing import route
 from shared.domain import Direction, Event, EventType, Provider
 from shared.ids import uuid7
 from shared.runtime.service import Stop

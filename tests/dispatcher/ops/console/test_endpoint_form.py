@@ -6,7 +6,7 @@ import pytest
 from dispatcher.ops.console.endpoint_form import fields_of, values_of
 from dispatcher.ops.endpoints.input import BadEndpoint
 from dispatcher.ops.endpoints.model import apply_fields, new_endpoint
-from dispatcher.policy.routing import Endpoint, FaxMatch
+from dispatcher.policy.endpoint import Endpoint, FaxMatch
 from shared.domain import Provider
 from shared.ids import uuid7
 

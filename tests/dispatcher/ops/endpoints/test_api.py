@@ -5,7 +5,7 @@ import asyncio
 from apis import Api
 from dispatchers import STORE, Bench, an_event
 
-from dispatcher.policy.routing import FaxMatch
+from dispatcher.policy.endpoint import FaxMatch
 from shared.ids import uuid7
 
 

@@ -9,7 +9,7 @@ from dispatcher.ledger.intake import Intake
 from dispatcher.ops.endpoints.changes import Asked, EndpointChanges
 from dispatcher.ops.endpoints.input import NoSuchEndpoint
 from dispatcher.ops.endpoints.model import EndpointFields
-from dispatcher.policy.routing import Endpoint, FaxMatch
+from dispatcher.policy.endpoint import Endpoint, FaxMatch
 from dispatcher.settings import EndpointSettings
 from shared.ids import uuid7
 from shared.settings import load

@@ -1,0 +1,53 @@
+"""Endpoints: where an application wants to be told, and what it wants to be told of. Pure data."""
+
+from typing import Final, Literal
+from uuid import UUID
+
+import msgspec
+
+from shared.domain import Provider
+
+LEASE_MARGIN_SECONDS: Final = 30.0
+"""On top of the longest attempt: up to 12 s since the last renewal, a document of the media store (15 s), rendering."""
+
+Scope = Literal["global", "number", "fax"]
+EndpointDirection = Literal["sent", "received", "any"]
+Overtaken = Literal["skip", "deliver"]
+
+
+class FaxMatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One sent fax: by the provider's id, or by the `job_id` that the application gave it. Never both."""
+
+    provider: Provider | None = None
+    fax_id: str | None = None
+    job_id: str | None = None
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an application wants to be told.
+
+    Attributes:
+        match: Of scope `number`, the number in E.164; of scope `fax`, which fax; of scope `global`, None.
+        tokens: In order; the first signs. Empty: webhooks are not signed.
+        timeout_seconds: For one request, connection and answer included; at most 60.
+        max_concurrent: Attempts at once, for each dispatcher process.
+    """
+
+    id: UUID
+    scope: Scope = "global"
+    direction: EndpointDirection = "any"
+    match: str | FaxMatch | None = None
+    url: str
+    failover_url: str | None = None
+    format: str = "phaxio-v2.1"
+    tokens: tuple[str, ...] = ()
+    inflight: bool = False
+    overtaken: Overtaken = "skip"
+    enabled: bool = True
+    timeout_seconds: float = 15.0
+    max_concurrent: int = 8
+
+    @property
+    def lease_seconds(self) -> float:
+        """How long a claim must hold: URL and failover both time out, and then some."""
+        return 2 * self.timeout_seconds + LEASE_MARGIN_SECONDS
