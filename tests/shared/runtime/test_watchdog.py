@@ -53,7 +53,7 @@ def run(body: str, **bounds: float) -> tuple[int, str, float]:
     """Run *body* in a loop watched from outside; return exit code, stderr and seconds."""
     code = f"""
 import asyncio, threading, time, re
-from shared.last_resort import LastResort
+from shared.runtime.hang_detector import LastResort
 
 async def main():
     LastResort("service", asyncio.get_running_loop(), lambda: failed, turn_seconds=0.05, **{bounds!r}).start()
@@ -86,7 +86,7 @@ def test_a_loop_that_turns_and_ends_is_left_alone() -> None:
 def test_code_that_keeps_the_interpreter_to_itself_ends_the_process_too() -> None:
     # A pattern that tries for ever, and holds the interpreter's lock meanwhile.
     body = """
-    import shared.last_resort
+    import shared.runtime.hang_detector
     shared.runtime.hang_detector.LOCKED_SECONDS = 0.5
     await asyncio.sleep(0.3)
     re.match(r"(a|a)*b", "a" * 60)

@@ -34,7 +34,7 @@ from shared.signatures import sign_phaxio
 
 def test_the_examples_in_the_docstrings_hold():
     assert doctest.testmod(shared.providers.common).failed == 0
-    assert doctest.testmod(shared.providers.phaxio_errors).failed == 0
+    assert doctest.testmod(shared.providers.phaxio.errors).failed == 0
 
 
 def test_v21_sent_and_completed():
