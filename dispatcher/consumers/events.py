@@ -29,7 +29,7 @@ from dispatcher.ledger import deliveries as ledger
 from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.intake import Intake, Taken
-from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY, LEDGER_REFUSES, Pool
+from dispatcher.ledger.pool import LEDGER_REFUSES, LEDGER_UNAVAILABLE, Pool
 from dispatcher.messages import DeliveryMessage, Publishing, publish_until_kept
 from dispatcher.metrics import Metrics
 from dispatcher.policy.endpoint import LEASE_MARGIN_SECONDS
@@ -78,7 +78,7 @@ class LedgerRetry:
                 if not isinstance(error, OSError):
                     raise
                 reason = type(error).__name__
-            except (*LEDGER_AWAY, *LEDGER_BUSY) as error:
+            except LEDGER_UNAVAILABLE as error:
                 reason = type(error).__name__
             if not was_delayed:
                 self._log.warning("batch.delayed", count=count, reason=reason)

@@ -20,7 +20,7 @@ from dispatcher.delivery.settler import Held, Settler, why_not_taken
 from dispatcher.ledger import deliveries as ledger
 from dispatcher.ledger.deliveries import BrokenClaim, Claim, Record
 from dispatcher.ledger.intake import OwedDelivery
-from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
+from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from dispatcher.metrics import Metrics
 from dispatcher.policy.endpoint import Endpoint
 from dispatcher.policy.lifecycle import is_overtaken
@@ -135,7 +135,7 @@ class Deliverer:
         while True:
             await asyncio.sleep(RENEW_EVERY_SECONDS)
             held = [(leased, leased.endpoint.lease_seconds) for leased in self._lanes.leased() if not leased.is_lost]
-            with suppress(*LEDGER_AWAY, *LEDGER_BUSY):
+            with suppress(*LEDGER_UNAVAILABLE):
                 await self._renew(held)
 
     async def _renew(self, wanted: Sequence[tuple[Leased, float]]) -> None:
@@ -231,7 +231,7 @@ class Deliverer:
         if not leased.is_lost and leased.lease_ends - time.monotonic() < enough_seconds:
             try:
                 await self._renew([(leased, lease_seconds)])
-            except (*LEDGER_AWAY, *LEDGER_BUSY):
+            except LEDGER_UNAVAILABLE:
                 return False
         return not leased.is_lost
 

@@ -24,7 +24,7 @@ import msgspec
 
 from dispatcher.egress.client import FAILURES, EgressClient, error_code, public_url
 from dispatcher.ledger import deliveries as ledger
-from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
+from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from shared.domain import Event, Media
 from shared.log import get_logger
 from shared.media import MediaStore, MediaUnavailable
@@ -106,7 +106,7 @@ class Documents:
         try:
             async with asyncio.timeout(LOOK_SECONDS):
                 kept = await ledger.media_of(self._pool, event.id)
-        except (*LEDGER_AWAY, *LEDGER_BUSY):
+        except LEDGER_UNAVAILABLE:
             kept = None  # fetched once too often rather than not at all
         if kept is not None:
             return kept, await self._store.get(kept)
@@ -156,7 +156,7 @@ class Documents:
                 media = msgspec.structs.replace(stored, url=url)
                 await ledger.keep_media(self._pool, event_id, media)
                 return media
-        except (MediaUnavailable, *LEDGER_AWAY, *LEDGER_BUSY) as error:
+        except (MediaUnavailable, *LEDGER_UNAVAILABLE) as error:
             self._log.warning("media.unkept", event_id=event_id, reason=type(error).__name__)
             return Media(url=url, bytes=len(content), content_type=content_type)
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from dispatcher.ledger import deliveries as ledger
 from dispatcher.ledger.deliveries import Record
-from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
+from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from shared.log import get_logger
 from shared.runtime.watchdog import Look
 
@@ -70,7 +70,7 @@ class Recorder:
             try:
                 await ledger.record(self._pool, records)
                 return
-            except (*LEDGER_AWAY, *LEDGER_BUSY) as error:
+            except LEDGER_UNAVAILABLE as error:
                 if not was_delayed:
                     get_logger().warning("record.delayed", count=len(records), reason=type(error).__name__)
                 was_delayed = True

@@ -22,7 +22,7 @@ from dispatcher.delivery.recorder import Recorder
 from dispatcher.ledger import deliveries as ledger
 from dispatcher.ledger.deliveries import Claim, Record
 from dispatcher.ledger.endpoints import EndpointStore
-from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
+from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from dispatcher.messages import DeadDelivery, DeliveryMessage, Publishing, publish_until_kept
 from dispatcher.metrics import Metrics
 from dispatcher.policy.verdict import GONE, GiveUp, Requeue, RetryAfter, Settle, Verdict
@@ -123,7 +123,7 @@ class Settler:
             if await self._release(leased, wait_seconds):
                 self._free(leased.delivery_id)
                 await self._publish_attempt(exchange, key, leased.delivery_id, leased.attempt)
-        except (*LEDGER_AWAY, *LEDGER_BUSY) as error:
+        except LEDGER_UNAVAILABLE as error:
             # The lease runs out by itself.
             self._log.warning("record.delayed", count=1, reason=type(error).__name__)
         finally:
@@ -150,7 +150,7 @@ class Settler:
         )
         try:
             crashes = await ledger.crashed(self._pool, leased.delivery_id, leased.lease_until, place)
-        except (*LEDGER_AWAY, *LEDGER_BUSY) as trouble:
+        except LEDGER_UNAVAILABLE as trouble:
             # The lease runs out by itself.
             self._log.warning("record.delayed", count=1, reason=type(trouble).__name__)
             crashes = None
@@ -185,7 +185,7 @@ class Settler:
         try:
             if await self._store.gone(self._pool, endpoint_id):
                 self._log.warning("endpoint.gone", endpoint_id=str(endpoint_id))
-        except (*LEDGER_AWAY, *LEDGER_BUSY) as error:
+        except LEDGER_UNAVAILABLE as error:
             # Its next 410 will do it.
             self._log.warning("record.delayed", count=1, reason=type(error).__name__)
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from dispatcher.ledger.endpoints import EndpointStore
-from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY, Pool, verified_schema
+from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool, verified_schema
 from dispatcher.policy.endpoint import Endpoint
 from shared.domain import Event
 from shared.log import get_logger
@@ -107,7 +107,7 @@ class EndpointCache:
                 try:
                     await refreshed
                     last_answer = loop.time()
-                except (*LEDGER_AWAY, *LEDGER_BUSY) as error:
+                except LEDGER_UNAVAILABLE as error:
                     self._not_answered(type(error).__name__, loop.time() - last_answer)
             await asyncio.sleep(REFRESH_SECONDS)
 

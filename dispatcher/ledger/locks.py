@@ -1,11 +1,16 @@
-"""Every advisory lock of the ledger in one place: two that shared a number would wait for each other."""
+"""Advisory locks of the ledger: every number in one place, and being the one process that holds one."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from enum import IntEnum, unique
+from typing import Any
+
+from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 
 
 @unique
 class Lock(IntEnum):
-    """What one process at a time does. The first number is the migrations', which know nothing of the dispatcher."""
+    """What one process at a time does. The first number is the migrations', which do not import the dispatcher."""
 
     SWEEP = 0xFA_0002
     PRUNE = 0xFA_0003
@@ -14,3 +19,21 @@ class Lock(IntEnum):
     LOOK_AT_DEAD_EVENTS = 0xFA_0011
     LOOK_AT_DEAD_DELIVERIES = 0xFA_0012
     BEGIN_JOB = 0xFA_0020
+
+
+@asynccontextmanager
+async def leader(pool: Pool, lock: Lock) -> AsyncIterator[Any]:
+    """Yield a connection that holds *lock*, outside any transaction; None if another process holds it.
+
+    The lock goes with its connection: a leader that dies or is cut off makes room for the next one.
+    """
+    async with pool.acquire() as connection:
+        if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock):
+            yield None
+            return
+        try:
+            yield connection
+        finally:
+            with suppress(*LEDGER_UNAVAILABLE):
+                if not connection.is_closed():
+                    await connection.execute("SELECT pg_advisory_unlock($1)", lock)

@@ -77,6 +77,9 @@ LEDGER_BUSY: Final = (
 )
 """The server is there but cannot now: restarting, failing over, out of connections, a deadlock that chose us."""
 
+LEDGER_UNAVAILABLE: Final = (*LEDGER_AWAY, *LEDGER_BUSY)
+"""Away or busy: no fault of what was to be read or written, which is tried again later."""
+
 if TYPE_CHECKING:
     Pool = asyncpg.Pool[asyncpg.Record]
 else:
@@ -114,7 +117,7 @@ class _Transaction(asyncpg.transaction.Transaction):
     async def __aexit__(self, kind: object, error: object, trace: object) -> None:
         try:
             await super().__aexit__(kind, error, trace)
-        except (*LEDGER_AWAY, *LEDGER_BUSY):
+        except LEDGER_UNAVAILABLE:
             if error is None:
                 raise
 
@@ -144,7 +147,7 @@ class _OpenPool(Pool):
     __slots__ = ()
 
     async def release(self, connection: Any, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the library's
-        with suppress(*LEDGER_AWAY, *LEDGER_BUSY):  # the pool drops the connection; who used it knows why
+        with suppress(*LEDGER_UNAVAILABLE):  # the pool drops the connection; who used it knows why
             await super().release(connection, timeout=timeout)
 
 
@@ -194,7 +197,7 @@ async def verified_schema(pool: Pool) -> None:
     while True:
         try:
             found = await pool.fetchval("SELECT version_num FROM alembic_version")
-        except (*LEDGER_AWAY, *LEDGER_BUSY):
+        except LEDGER_UNAVAILABLE:
             await asyncio.sleep(1.0)
             continue
         except asyncpg.UndefinedTableError:

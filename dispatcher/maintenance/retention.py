@@ -34,8 +34,8 @@ import aio_pika
 import msgspec
 
 from dispatcher.ledger import pruning as prunable
-from dispatcher.ledger.locks import Lock
-from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
+from dispatcher.ledger.locks import Lock, leader
+from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from shared.broker import WORK_EVENTS
 from shared.log import get_logger
 from shared.media import MediaUnavailable
@@ -110,26 +110,21 @@ class Retention:
                 if time.monotonic() >= next_pass:
                     await self.prune()
                     next_pass = time.monotonic() + PRUNE_EVERY_SECONDS
-            except (*LEDGER_AWAY, *LEDGER_BUSY, MediaUnavailable) as error:
+            except (*LEDGER_UNAVAILABLE, MediaUnavailable) as error:
                 self._log.warning("retention.failed", reason=type(error).__name__)
 
     async def prune(self) -> Pruned:
         """Go through all that is old, once; do nothing if another dispatcher does."""
         pruned = Pruned()
-        async with self._pool.acquire() as connection:
-            if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", Lock.PRUNE):
+        async with leader(self._pool, Lock.PRUNE) as connection:
+            if connection is None:
                 return pruned
-            try:
-                nothing_waited = await self._nothing_waits()
-                before = await connection.fetchval("SELECT now() - $1::interval", self._kept)
-                await _prune_jobs(connection, before)
-                needed = await self._prune_events(connection, before, pruned)
-                if nothing_waited and await self._nothing_waits():
-                    await self._prune_documents(connection, before - SKEW, needed, pruned)
-            finally:
-                # Where the connection is gone, the lock is too.
-                if not connection.is_closed():
-                    await connection.execute("SELECT pg_advisory_unlock($1)", Lock.PRUNE)
+            nothing_waited = await self._nothing_waits()
+            before = await connection.fetchval("SELECT now() - $1::interval", self._kept)
+            await _prune_jobs(connection, before)
+            needed = await self._prune_events(connection, before, pruned)
+            if nothing_waited and await self._nothing_waits():
+                await self._prune_documents(connection, before - SKEW, needed, pruned)
         if pruned.events or pruned.documents:
             self._log.info("retention.done", events=pruned.events, attempts=pruned.attempts, documents=pruned.documents)
         return pruned

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
-from dispatcher.ledger.locks import Lock
-from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
+from dispatcher.ledger.locks import Lock, leader
+from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from dispatcher.metrics import LedgerSample, Metrics
 
 SAMPLE_EVERY_SECONDS: Final = 15.0
@@ -48,9 +48,9 @@ class Sampler:
         """Once the ledger is known to be there, sample for ever; nothing is told while it is away."""
         await ledger_known()
         while True:
-            with suppress(*LEDGER_AWAY, *LEDGER_BUSY):  # `/readyz` and the log say that the ledger is away
-                async with self._pool.acquire() as connection:
-                    if await connection.fetchval("SELECT pg_try_advisory_lock($1)", Lock.SAMPLE):
+            with suppress(*LEDGER_UNAVAILABLE):  # `/readyz` and the log say that the ledger is away
+                async with leader(self._pool, Lock.SAMPLE) as connection:
+                    if connection is not None:
                         await self._sample(connection)
             await asyncio.sleep(self._every_seconds)
 

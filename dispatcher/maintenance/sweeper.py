@@ -7,15 +7,14 @@ on is dead-lettered as `stuck` rather than going round for ever.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
-from dispatcher.ledger.locks import Lock
-from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
+from dispatcher.ledger.locks import Lock, leader
+from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from dispatcher.maintenance import overdue
 from dispatcher.maintenance.overdue import Overdue, OverdueUpdate
 from dispatcher.messages import DeadDelivery, Publishing
@@ -87,7 +86,7 @@ class Sweeper:
                 while await self.sweep() == MOST_PER_SWEEP:
                     pass
                 self._metrics.sweeps_done.inc()
-            except (*LEDGER_AWAY, *LEDGER_BUSY, NotKept) as error:
+            except (*LEDGER_UNAVAILABLE, NotKept) as error:
                 self._metrics.sweeps_failed.inc()
                 self._log.warning("sweep.failed", reason=type(error).__name__)
                 if not isinstance(error, NotKept):
@@ -99,7 +98,7 @@ class Sweeper:
         Raises:
             NotKept: The broker did not take them all; the next sweep finds the others.
         """
-        async with self._turn() as connection:
+        async with leader(self._pool, Lock.SWEEP) as connection:
             if connection is None:
                 return 0
             started = time.monotonic()
@@ -120,19 +119,6 @@ class Sweeper:
             # Within the turn, so that the rate holds for all dispatchers together.
             await asyncio.sleep(len(found) / self._most_per_second - (time.monotonic() - started))
         return len(found)
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[Any]:
-        """Yield a connection that holds the lock, outside any transaction; None if another holds it."""
-        async with self._pool.acquire() as connection:
-            if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", Lock.SWEEP):
-                yield None
-                return
-            try:
-                yield connection
-            finally:
-                with suppress(*LEDGER_AWAY, *LEDGER_BUSY):
-                    await connection.execute("SELECT pg_advisory_unlock($1)", Lock.SWEEP)
 
     async def _bury(self, connection: Any, stuck: Sequence[Overdue]) -> None:
         """Publish dead letters, then say so in the ledger: never the other way round, as everywhere."""

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
-from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY
+from dispatcher.ledger.pool import LEDGER_UNAVAILABLE
 from dispatcher.ops.api.bad_fields import wrong_field
 from dispatcher.ops.api.cursor import BadCursor
 from dispatcher.ops.api.idempotency import MOST_ID_CHARACTERS, CommandReused
@@ -115,7 +115,7 @@ _PROBLEMS: Final[tuple[tuple[Any, Callable[[Any], Problem]], ...]] = (
     (CommandReused, lambda error: Problem(409, error.code, str(error), "command_id")),
     (asyncpg.DataError, lambda _: Problem(422, "bad_value", "a value that the ledger cannot keep, such as a NUL")),
     (
-        (*LEDGER_AWAY, *LEDGER_BUSY),
+        LEDGER_UNAVAILABLE,
         lambda _: Problem(503, "unavailable", "the ledger does not answer now, try again"),
     ),
 )

@@ -16,7 +16,7 @@ import asyncpg
 import msgspec
 from aiohttp import hdrs, web
 
-from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY
+from dispatcher.ledger.pool import LEDGER_UNAVAILABLE
 from dispatcher.ops.console.render import Renderer
 from dispatcher.ops.console.session import Expired, Session, Sessions, is_same
 from shared.amqp.channel import ConnectionLost
@@ -210,7 +210,7 @@ def _trouble_of(error: Exception) -> Trouble | None:
             return Trouble(413, "Nothing was changed", "The form is too large.")
     if isinstance(error, asyncpg.DataError):  # before the ledger's: a driver's refusal of a value is one of its errors
         return Trouble(422, "That cannot be looked for", "It holds something that no id holds, such as a NUL.")
-    if isinstance(error, (*LEDGER_AWAY, *LEDGER_BUSY)):
+    if isinstance(error, LEDGER_UNAVAILABLE):
         return Trouble(
             503,
             "The ledger does not answer",

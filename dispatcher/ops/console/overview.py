@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
-from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY
+from dispatcher.ledger.pool import LEDGER_UNAVAILABLE
 from dispatcher.ops.console import words
 from dispatcher.ops.console.chart import Chart, chart, points
 from dispatcher.ops.console.door import Visit
@@ -23,7 +23,7 @@ from shared.amqp.channel import ConnectionLost
 Number = TypeVar("Number", int, float)
 Problems = Callable[[], list[str]]
 
-TROUBLES: Final = (TakenByAnother, ConnectionLost, *LEDGER_AWAY, *LEDGER_BUSY)
+TROUBLES: Final = (TakenByAnother, ConnectionLost, *LEDGER_UNAVAILABLE)
 MOST_NEEDS: Final = 8
 BAD: Final = frozenset({"failing", "gone"})
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
+from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from dispatcher.ops.api.audit import write_audit
 from dispatcher.ops.dead import cursors, jobs
 from dispatcher.ops.dead import store as deliveries
@@ -179,7 +179,7 @@ class DeadLetterService:
                 while (left := await jobs.claim(self._pool, self._holder)) is not None:
                     with suppress(Exception):
                         await self._start(left, None)
-            except (*LEDGER_AWAY, *LEDGER_BUSY) as error:
+            except LEDGER_UNAVAILABLE as error:
                 self._log.warning("job.delayed", reason=type(error).__name__)
             await asyncio.sleep(PICK_UP_SECONDS)
 
@@ -198,7 +198,7 @@ class DeadLetterService:
             return await self._worker.work(job_id, progress)
         except Lost:
             raise
-        except (*LEDGER_AWAY, *LEDGER_BUSY, ConnectionLost, TakenByAnother) as error:
+        except (*LEDGER_UNAVAILABLE, ConnectionLost, TakenByAnother) as error:
             self._log.warning("job.delayed", job_id=str(job_id), reason=type(error).__name__)
             raise
         except Exception as error:

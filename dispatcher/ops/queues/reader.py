@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from dispatcher.ledger.pool import LEDGER_AWAY, LEDGER_BUSY, Pool
+from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from dispatcher.ops.queues.bodies import Queues
 from dispatcher.ops.queues.broker import ApiAway, ApiQueue, BrokerAway, Depth, api_queues, depths
 from dispatcher.ops.queues.picture import LastEmpty, picture
@@ -56,6 +56,6 @@ class QueueReader:
     async def _waiting(self, troubles: list[str]) -> Waiting | None:
         try:
             return await read_waiting(self._pool)
-        except (*LEDGER_AWAY, *LEDGER_BUSY):
+        except LEDGER_UNAVAILABLE:
             troubles.append("the ledger does not answer: nothing about what is due")
             return None
