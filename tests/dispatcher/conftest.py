@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 from aiohttp import web
-from dispatchers import SECRETS_KEY, Bench
+from dispatchers import SECRETS_KEY, DispatcherHarness
 from documents import PDF
 from old_events import yes
 from receiver import Receiver, receiving
@@ -33,13 +33,13 @@ async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool]:
 
 
 @pytest.fixture
-async def bench(
+async def harness(
     amqp_url: str, database_url: str, pool: asyncpg.Pool, receiver: Receiver, tmp_path: Path, backoff: str
-) -> AsyncIterator[Bench]:
-    publisher = Publisher(amqp_url, "bench")
+) -> AsyncIterator[DispatcherHarness]:
+    publisher = Publisher(amqp_url, "harness")
     task = asyncio.create_task(publisher.run())
     await until(lambda: publisher.is_ready, "publisher ready")
-    yield Bench(
+    yield DispatcherHarness(
         amqp_url=amqp_url,
         pool=pool,
         publisher=publisher,
@@ -57,9 +57,9 @@ async def bench(
 
 
 @pytest.fixture
-def dispatching(bench: Bench, unused_tcp_port: int) -> Dispatching:
+def dispatching(harness: DispatcherHarness, unused_tcp_port: int) -> Dispatching:
     """Call it for a dispatcher that runs while its body does."""
-    return lambda **environment: bench.dispatching(DispatcherSettings, unused_tcp_port, **environment)
+    return lambda **environment: harness.dispatching(DispatcherSettings, unused_tcp_port, **environment)
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +82,6 @@ async def storage() -> AsyncIterator[Receiver]:
 
 
 @pytest.fixture
-def retention(bench: Bench, store: MediaStore) -> Retention:
+def retention(harness: DispatcherHarness, store: MediaStore) -> Retention:
     """Prunes what is older than 30 days; no message waits that the ledger does not know."""
-    return Retention(bench.pool, store, yes, 30, look_every_seconds=0.05)
+    return Retention(harness.pool, store, yes, 30, look_every_seconds=0.05)

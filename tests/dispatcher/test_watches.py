@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 
 import aiohttp
 import pytest
-from dispatchers import Bench, an_event
+from dispatchers import DispatcherHarness, an_event
 from proxy import proxied
 from stores import count
 from waiting import until
@@ -57,15 +57,15 @@ async def is_not_ready(port: int) -> bool:
 
 @pytest.mark.parametrize("hung", HUNG)
 async def test_a_part_that_hangs_ends_the_dispatcher_with_its_name_and_nothing_is_lost(
-    bench: Bench, port: int, monkeypatch: pytest.MonkeyPatch, hung: str
+    harness: DispatcherHarness, port: int, monkeypatch: pytest.MonkeyPatch, hung: str
 ) -> None:
     name = HUNG[hung].partition(",")[0]
     monkeypatch.setattr(main, "Watch", lambda each, _most, *rest: Watch(each, 2.0 if each == name else 1e6, *rest))
     monkeypatch.setattr(main, "BATCH_TIMEOUT_SECONDS", 0.5)
     monkeypatch.setattr(main, "FAILED_DRAIN_SECONDS", 0.5)
-    await bench.endpoint()
+    await harness.endpoint()
     stop = Stop()
-    settings = load(DispatcherSettings, {**bench.environment, "OPS_PORT": str(port)})
+    settings = load(DispatcherSettings, {**harness.environment, "OPS_PORT": str(port)})
     if hung.startswith(("shared.amqp.publisher", "dispatcher.consumers.consumer")):
         monkeypatch.setattr(hung, hang)
         serving = asyncio.create_task(main.serve(settings, stop))
@@ -73,30 +73,30 @@ async def test_a_part_that_hangs_ends_the_dispatcher_with_its_name_and_nothing_i
         serving = asyncio.create_task(main.serve(settings, stop))
         await until(lambda: is_ready(port), "ready")
         monkeypatch.setattr(hung, hang)
-    await bench.publish(an_event(1))
+    await harness.publish(an_event(1))
     async with asyncio.timeout(60):
         await serving
     assert isinstance(stop.failure, StoodStill)
     assert str(stop.failure).endswith(f"though there was work: {HUNG[hung]}")
-    known = await bench.pool.fetchval("SELECT count(*) FROM deliveries")
-    assert known + await count(bench.amqp_url, WORK_EVENTS) == 1
+    known = await harness.pool.fetchval("SELECT count(*) FROM deliveries")
+    assert known + await count(harness.amqp_url, WORK_EVENTS) == 1
 
 
 async def test_a_dispatcher_that_has_nothing_to_do_or_no_store_is_left_alone_by_the_watchdog(
-    bench: Bench, dispatching: Dispatching, port: int, monkeypatch: pytest.MonkeyPatch
+    harness: DispatcherHarness, dispatching: Dispatching, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await bench.endpoint()
+    await harness.endpoint()
     # Each bound at a tenth: what takes 6 s of standing still would end it here.
     monkeypatch.setattr(main, "Watch", lambda name, most, *rest: Watch(name, most / 10, *rest))
     async with (
-        proxied(bench.environment["DATABASE_URL"]) as (proxy, through),
+        proxied(harness.environment["DATABASE_URL"]) as (proxy, through),
         dispatching(DATABASE_URL=through) as stop,
     ):
         proxy.cut()
-        await bench.publish(an_event(1))
+        await harness.publish(an_event(1))
         await until(lambda: is_not_ready(port), "the ledger is missed")
         deadline = time.monotonic() + 8.0
         await until(lambda: stop.is_set or time.monotonic() > deadline, "8 s or an end")
         assert not stop.is_set
         proxy.mend()
-        await bench.settled(1)
+        await harness.settled(1)

@@ -9,17 +9,17 @@ import pytest
 from dispatchers import SECRETS_KEY
 from processes import SECRETS
 from receiver import Receiver
-from running_stack import World
+from running_stack import RunningStack
 
 
 @pytest.fixture
-async def world(
+async def running_stack(
     amqp_url: str, database_url: str, receiver: Receiver, tmp_path: Path, backoff: str
-) -> AsyncIterator[World]:
+) -> AsyncIterator[RunningStack]:
     media_url = (tmp_path / "media").as_uri()
     common = {"AMQP_URL": amqp_url, "MEDIA_URL": media_url}
     async with asyncpg.create_pool(database_url, min_size=1, max_size=2) as pool, aiohttp.ClientSession() as http:
-        yield World(
+        yield RunningStack(
             amqp_url=amqp_url,
             database_url=database_url,
             receiver=receiver,

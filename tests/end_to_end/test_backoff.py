@@ -6,7 +6,7 @@ import callbacks
 import msgspec
 import pytest
 from processes import running
-from running_stack import World
+from running_stack import RunningStack
 from stores import count, take_all
 from waiting import until
 
@@ -22,22 +22,24 @@ def backoff() -> str:
     return SCALED
 
 
-async def test_a_failing_receiver_gets_seventeen_attempts_at_the_tables_times_then_a_dead_letter(world: World) -> None:
+async def test_a_failing_receiver_gets_seventeen_attempts_at_the_tables_times_then_a_dead_letter(
+    running_stack: RunningStack,
+) -> None:
     waits = parse_backoff(SCALED)
-    endpoint = await world.endpoint()
-    world.receiver.answer = lambda _received: 500
-    async with running("ingress", world.ingress) as ingress, running("dispatcher", world.dispatcher):
-        _, answer = await callbacks.phaxio(1).send(world.http, ingress.url)
-        received = await world.receiver.got(17, seconds=40)
-        await until(lambda: world.count_of("dead"), "dead in the ledger")
+    endpoint = await running_stack.endpoint()
+    running_stack.receiver.answer = lambda _received: 500
+    async with running("ingress", running_stack.ingress) as ingress, running("dispatcher", running_stack.dispatcher):
+        _, answer = await callbacks.phaxio(1).send(running_stack.http, ingress.url)
+        received = await running_stack.receiver.got(17, seconds=40)
+        await until(lambda: running_stack.count_of("dead"), "dead in the ledger")
     assert [each.attempt for each in received] == list(range(1, 18))
     assert len({each.delivery_id for each in received}) == 1
     gaps = [after.at - before.at for before, after in pairwise(received)]
     for gap, wait in zip(gaps, waits, strict=True):
         assert wait - 0.01 <= gap < wait + 0.5, (gap, wait)
-    assert len(world.receiver.received) == 17
+    assert len(running_stack.receiver.received) == 17
 
-    (message,) = await take_all(world.amqp_url, "dead.deliveries")
+    (message,) = await take_all(running_stack.amqp_url, "dead.deliveries")
     dead = msgspec.json.decode(message.body, type=DeadDelivery)
     assert (dead.event_id, dead.endpoint_id, dead.cause, dead.attempt) == (
         answer["event_id"],
@@ -45,18 +47,18 @@ async def test_a_failing_receiver_gets_seventeen_attempts_at_the_tables_times_th
         "http_500",
         17,
     )
-    attempts = await world.pool.fetch("SELECT number, outcome, http_status FROM attempts ORDER BY number")
+    attempts = await running_stack.pool.fetch("SELECT number, outcome, http_status FROM attempts ORDER BY number")
     assert [tuple(row) for row in attempts] == [(number, "not_told", 500) for number in range(1, 18)]
-    assert await count(world.amqp_url, "work.deliveries") == 0
+    assert await count(running_stack.amqp_url, "work.deliveries") == 0
 
 
-async def test_a_receiver_that_recovers_is_told_and_gets_no_more(world: World) -> None:
-    await world.endpoint()
-    world.receiver.answer = lambda received: 200 if received.attempt == 3 else 503
-    async with running("ingress", world.ingress) as ingress, running("dispatcher", world.dispatcher):
-        await callbacks.phaxio(2).send(world.http, ingress.url)
-        await world.receiver.got(3)
-        await until(lambda: world.count_of("told"), "told in the ledger")
-    assert [each.attempt for each in world.receiver.received] == [1, 2, 3]
+async def test_a_receiver_that_recovers_is_told_and_gets_no_more(running_stack: RunningStack) -> None:
+    await running_stack.endpoint()
+    running_stack.receiver.answer = lambda received: 200 if received.attempt == 3 else 503
+    async with running("ingress", running_stack.ingress) as ingress, running("dispatcher", running_stack.dispatcher):
+        await callbacks.phaxio(2).send(running_stack.http, ingress.url)
+        await running_stack.receiver.got(3)
+        await until(lambda: running_stack.count_of("told"), "told in the ledger")
+    assert [each.attempt for each in running_stack.receiver.received] == [1, 2, 3]
     for queue in ("work.deliveries", "dead.deliveries", "retry.0.6s"):
-        assert await count(world.amqp_url, queue) == 0
+        assert await count(running_stack.amqp_url, queue) == 0

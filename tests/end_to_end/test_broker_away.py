@@ -15,7 +15,7 @@ import aiohttp
 import callbacks
 import pytest
 from processes import running
-from running_stack import World
+from running_stack import RunningStack
 from stores import fresh_topology
 from waiting import until
 
@@ -96,9 +96,12 @@ class Load:
 
 
 @pytest.fixture
-async def load_on(world: World) -> AsyncIterator[Load]:
-    await world.endpoint()
-    async with running("ingress", world.ingress) as ingress, running("dispatcher", world.dispatcher) as dispatcher:
+async def load_on(running_stack: RunningStack) -> AsyncIterator[Load]:
+    await running_stack.endpoint()
+    async with (
+        running("ingress", running_stack.ingress) as ingress,
+        running("dispatcher", running_stack.dispatcher) as dispatcher,
+    ):
         load = Load(ingress.url)
         task = asyncio.create_task(load.run())
         await until(lambda: len(load.accepted) > 100, "load is running")
@@ -109,11 +112,13 @@ async def load_on(world: World) -> AsyncIterator[Load]:
             await task
         await until(ingress.is_ready, "ingress ready again")
         await until(dispatcher.is_ready, "dispatcher ready again")
-        await until(lambda: load.accepted <= {each.event_id for each in world.receiver.received}, "all told", 40)
+        await until(
+            lambda: load.accepted <= {each.event_id for each in running_stack.receiver.received}, "all told", 40
+        )
 
 
 async def test_killed_and_started_again_under_load_nothing_accepted_is_missing(
-    world: World, own_broker: OwnBroker, load_on: Load
+    running_stack: RunningStack, own_broker: OwnBroker, load_on: Load
 ) -> None:
     await asyncio.to_thread(own_broker.kill)
     load_on.slowest_seconds = 0.0
@@ -126,13 +131,13 @@ async def test_killed_and_started_again_under_load_nothing_accepted_is_missing(
     load_on.stopping = True
     assert load_on.other == []
     assert load_on.slowest_seconds < 2.0
-    await until(lambda: load_on.accepted <= {each.event_id for each in world.receiver.received}, "all told", 40)
-    event_ids = [each.event_id for each in world.receiver.received]
+    await until(lambda: load_on.accepted <= {each.event_id for each in running_stack.receiver.received}, "all told", 40)
+    event_ids = [each.event_id for each in running_stack.receiver.received]
     assert len(event_ids) == len(set(event_ids)), "told twice"
 
 
 async def test_a_broker_that_hangs_is_answered_503_within_two_seconds(
-    world: World, own_broker: OwnBroker, load_on: Load
+    running_stack: RunningStack, own_broker: OwnBroker, load_on: Load
 ) -> None:
     # Asking for the pid asks the broker too, and would stop this loop, and its clock, for as long as it hangs.
     pid = await asyncio.to_thread(lambda: own_broker.pid)

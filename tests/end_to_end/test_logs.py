@@ -14,7 +14,7 @@ import pytest
 from callbacks import SAMPLES, Outgoing
 from mailserver import login_of, make_authority, relaying
 from processes import SECRETS, ServiceProcess, running
-from running_stack import World
+from running_stack import RunningStack
 from typer.testing import CliRunner
 from waiting import until
 
@@ -165,14 +165,14 @@ async def run_cli(environment: dict[str, str], seen: Seen) -> None:
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
 async def test_a_full_run_of_everything_good_and_bad_shows_nothing_confidential_to_anybody(
-    world: World, log_format: str, tmp_path: Path, unused_tcp_port_factory
+    running_stack: RunningStack, log_format: str, tmp_path: Path, unused_tcp_port_factory
 ) -> None:
     seen = Seen()
     spool = tmp_path / "spool"
     spool.mkdir()
     log = {"LOG_FORMAT": log_format, "LOG_LEVEL": "DEBUG"}
     ingress_settings = {
-        **world.ingress,
+        **running_stack.ingress,
         **log,
         "INGRESS_PORT": str(unused_tcp_port_factory()),
         "ASTERISK_SPOOL_DIR": str(spool),
@@ -181,7 +181,7 @@ async def test_a_full_run_of_everything_good_and_bad_shows_nothing_confidential_
     tls = {"tls_context": authority.server, "require_starttls": True}
     async with relaying(**tls, **login_of(SMTP_USER, SMTP_PASSWORD)) as relay:
         dispatcher_settings = {
-            **world.dispatcher,
+            **running_stack.dispatcher,
             **log,
             "OPS_PORT": str(unused_tcp_port_factory()),
             "OPS_TOKEN": OPS_TOKEN,
@@ -191,22 +191,22 @@ async def test_a_full_run_of_everything_good_and_bad_shows_nothing_confidential_
             "MAIL_FROM": "Faxes <fax.sender@example.net>",
         }
         refused = f"http://user:{URL_PASSWORD}@127.0.0.1:{unused_tcp_port_factory()}/?tag=a%2Bb"
-        await world.endpoint(url=refused, tokens=(TOKEN,), inflight=True, failover_url=refused + "&failover=1")
-        await world.endpoint(url=f"http://user:{URL_PASSWORD}@no-such-host.invalid/?tag=a%2Bb", tokens=(TOKEN,))
-        await world.endpoint(url=f"mailto:{MAIL_ADDRESS}", tokens=())
+        await running_stack.endpoint(url=refused, tokens=(TOKEN,), inflight=True, failover_url=refused + "&failover=1")
+        await running_stack.endpoint(url=f"http://user:{URL_PASSWORD}@no-such-host.invalid/?tag=a%2Bb", tokens=(TOKEN,))
+        await running_stack.endpoint(url=f"mailto:{MAIL_ADDRESS}", tokens=())
         relay.on_rcpt = lambda relay, _server: f"550 {MAIL_ADDRESS} refused" if len(relay.mails) % 2 else "250 fine"
-        media_url = f"{world.receiver.base_url}/x.pdf?{MEDIA_QUERY}"
-        world.receiver.answer = lambda received: 200 if received.target.startswith("/x.pdf") else 500
+        media_url = f"{running_stack.receiver.base_url}/x.pdf?{MEDIA_QUERY}"
+        running_stack.receiver.answer = lambda received: 200 if received.target.startswith("/x.pdf") else 500
         async with (
             running("ingress", ingress_settings) as ingress,
             running("dispatcher", dispatcher_settings) as dispatcher,
         ):
-            await ask_api(world.http, dispatcher, world.receiver.url, seen)
+            await ask_api(running_stack.http, dispatcher, running_stack.receiver.url, seen)
             for outgoing in good(spool, media_url):
-                status, answer = await outgoing.send(world.http, ingress.url)
+                status, answer = await outgoing.send(running_stack.http, ingress.url)
                 assert (status, answer["status"]) == (200, "accepted"), answer
             for outgoing in unreadable_and_bad():
-                status, answer = await outgoing.send(world.http, ingress.url)
+                status, answer = await outgoing.send(running_stack.http, ingress.url)
                 assert status in {200, 400, 401, 404, 415}, answer
                 seen.add("answers", json.dumps(answer, ensure_ascii=False))
             await send_garbage(ingress.port, "answers", seen)
@@ -214,12 +214,12 @@ async def test_a_full_run_of_everything_good_and_bad_shows_nothing_confidential_
             await until(lambda: relay.mails, "a mail was taken", 30)
 
             async def attempted() -> bool:
-                return await world.pool.fetchval("SELECT count(*) FROM attempts") >= 20
+                return await running_stack.pool.fetchval("SELECT count(*) FROM attempts") >= 20
 
             await until(attempted, "attempts were made", 30)
             await run_cli(dispatcher_settings, seen)
             for service in (ingress, dispatcher):
-                await look_at_platform(world.http, service, seen)
+                await look_at_platform(running_stack.http, service, seen)
         for service in (ingress, dispatcher):
             seen.add(f"{service.name} log", service.text + service.stderr)
     del seen.texts["echo"]  # the ops port's library tells whoever sends no HTTP what it was; nobody else reads it
@@ -234,7 +234,7 @@ async def test_a_full_run_of_everything_good_and_bad_shows_nothing_confidential_
             if name not in {"PUBLIC_URL", "TELNYX_PUBLIC_KEY", "SINCH_INBOUND_BASIC_USER"}
         ),
         *(TOKEN, URL_PASSWORD, OPS_TOKEN, OPS_READ_TOKEN, SMTP_PASSWORD, "guessed-secret"),
-        *(world.amqp_url, world.database_url, world.dispatcher["SECRETS_KEY"]),
+        *(running_stack.amqp_url, running_stack.database_url, running_stack.dispatcher["SECRETS_KEY"]),
     ]
     contents = [
         *NUMBERS,

@@ -6,7 +6,7 @@ from pathlib import Path
 import callbacks
 import pytest
 from processes import running
-from running_stack import World
+from running_stack import RunningStack
 from waiting import until
 
 pytestmark = pytest.mark.alone
@@ -26,9 +26,9 @@ def resident_bytes(pid: int) -> int:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's /proc")
 async def test_five_hundred_requests_of_one_megabyte_under_way_stay_within_the_fixed_part_and_what_is_admitted(
-    world: World,
+    running_stack: RunningStack,
 ) -> None:
-    async with running("ingress", world.ingress) as ingress:
+    async with running("ingress", running_stack.ingress) as ingress:
         sent = [0]
         stop = asyncio.Event()
         statuses: list[int] = []
@@ -48,18 +48,18 @@ async def test_five_hundred_requests_of_one_megabyte_under_way_stay_within_the_f
 
         tasks = [asyncio.create_task(one(number)) for number in range(REQUESTS)]
         await until(lambda: sent[0] == REQUESTS, "all under way", seconds=60)
-        await until(lambda: _is_full(world, ingress.url), "the admission is full", seconds=60)
+        await until(lambda: _is_full(running_stack, ingress.url), "the admission is full", seconds=60)
         stop.set()
         await asyncio.gather(*tasks)
         peak_bytes = resident_bytes(ingress.process.pid)
-        status, _ = await callbacks.phaxio(1).send(world.http, ingress.url)
+        status, _ = await callbacks.phaxio(1).send(running_stack.http, ingress.url)
     assert status == 200, "healthy afterwards"
     assert set(statuses) <= {401, 503, 0}
     assert statuses.count(401) > 100, "those admitted were read whole and judged"
     assert peak_bytes < FIXED_BYTES + ADMITTED_BYTES
 
 
-async def _is_full(world: World, url: str) -> bool:
-    async with world.http.get(f"{url}/metrics") as response:
+async def _is_full(running_stack: RunningStack, url: str) -> bool:
+    async with running_stack.http.get(f"{url}/metrics") as response:
         (line,) = [each for each in (await response.text()).splitlines() if each.startswith("faxhook_admitted_bytes ")]
     return float(line.split()[1]) > ADMITTED_BYTES - BODY_BYTES

@@ -4,7 +4,7 @@ import aiohttp
 import callbacks
 from processes import running
 from prometheus_client.parser import text_string_to_metric_families
-from running_stack import World
+from running_stack import RunningStack
 from waiting import until
 
 from docs.generate.metrics import measures
@@ -25,22 +25,25 @@ def value(found: dict, name: str, **labels: str) -> float:
     return found[name, tuple(sorted(labels.items()))]
 
 
-async def test_what_happened_is_what_is_counted(world: World) -> None:
-    await world.endpoint()
-    world.receiver.answer = lambda received: 404 if "phaxio" in received.event_id else 200
-    async with running("ingress", world.ingress) as ingress, running("dispatcher", world.dispatcher) as dispatcher:
+async def test_what_happened_is_what_is_counted(running_stack: RunningStack) -> None:
+    await running_stack.endpoint()
+    running_stack.receiver.answer = lambda received: 404 if "phaxio" in received.event_id else 200
+    async with (
+        running("ingress", running_stack.ingress) as ingress,
+        running("dispatcher", running_stack.dispatcher) as dispatcher,
+    ):
         for sent in (callbacks.phaxio(1), callbacks.phaxio(1), callbacks.telnyx("e1", "f1")):
-            assert (await sent.send(world.http, ingress.url))[0] == 200
-        assert (await callbacks.phaxio_json(b"[1]").send(world.http, ingress.url))[1]["status"] == "quarantined"
+            assert (await sent.send(running_stack.http, ingress.url))[0] == 200
+        assert (await callbacks.phaxio_json(b"[1]").send(running_stack.http, ingress.url))[1]["status"] == "quarantined"
         unsigned = callbacks.Outgoing("/phaxio-callback", {"Content-Type": "application/json"}, b"{}")
-        assert (await unsigned.send(world.http, ingress.url))[0] == 401
-        async with world.http.get(f"{ingress.url}/nowhere") as response:
+        assert (await unsigned.send(running_stack.http, ingress.url))[0] == 401
+        async with running_stack.http.get(f"{ingress.url}/nowhere") as response:
             assert response.status == 404
         await until(lambda: len(dispatcher.logged("attempt.made")) == 2, "attempts")
         await until(lambda: len(dispatcher.logged("event.repeated")) == 1, "the repetition")
 
-        front = await scraped(world.http, ingress.url)
-        back = await scraped(world.http, dispatcher.url)
+        front = await scraped(running_stack.http, ingress.url)
+        back = await scraped(running_stack.http, dispatcher.url)
 
     def answers(provider: str, code: str, http_status: str) -> float:
         return value(front, "faxhook_callbacks_total", provider=provider, code=code, http_status=http_status)

@@ -2,7 +2,7 @@
 
 import pytest
 from processes import start
-from running_stack import World
+from running_stack import RunningStack
 from stores import drop, with_database
 
 
@@ -17,8 +17,10 @@ async def ended_with(module: str, environment: dict[str, str]) -> tuple[int, str
 
 
 @pytest.mark.parametrize("variable", ["AMQP_URL", "MEDIA_URL"])
-async def test_an_ingress_without_a_required_variable_names_it_and_exits_78(world: World, variable: str) -> None:
-    environment = {name: value for name, value in world.ingress.items() if name != variable}
+async def test_an_ingress_without_a_required_variable_names_it_and_exits_78(
+    running_stack: RunningStack, variable: str
+) -> None:
+    environment = {name: value for name, value in running_stack.ingress.items() if name != variable}
     code, said = await ended_with("ingress", environment)
     assert code == 78, said
     assert said.startswith(f"ingress: {variable} is not set: ")
@@ -26,8 +28,10 @@ async def test_an_ingress_without_a_required_variable_names_it_and_exits_78(worl
 
 
 @pytest.mark.parametrize("variable", ["AMQP_URL", "DATABASE_URL", "MEDIA_URL"])
-async def test_a_dispatcher_without_a_required_variable_names_it_and_exits_78(world: World, variable: str) -> None:
-    environment = {name: value for name, value in world.dispatcher.items() if name != variable}
+async def test_a_dispatcher_without_a_required_variable_names_it_and_exits_78(
+    running_stack: RunningStack, variable: str
+) -> None:
+    environment = {name: value for name, value in running_stack.dispatcher.items() if name != variable}
     code, said = await ended_with("dispatcher", environment)
     assert code == 78, said
     assert said.startswith(f"dispatcher: {variable} is not set: ")
@@ -50,31 +54,31 @@ async def test_a_dispatcher_without_a_required_variable_names_it_and_exits_78(wo
     ],
 )
 async def test_a_wrong_value_names_the_variable_shows_no_secret_and_exits_78(
-    world: World, module: str, variable: str, value: str
+    running_stack: RunningStack, module: str, variable: str, value: str
 ) -> None:
-    environment = {**getattr(world, module), variable: value}
+    environment = {**getattr(running_stack, module), variable: value}
     code, said = await ended_with(module, environment)
     assert code == 78, said
     assert variable in said
     assert "Traceback" not in said
-    assert world.amqp_url not in said
+    assert running_stack.amqp_url not in said
 
 
-async def test_a_ledger_that_was_not_migrated_says_which_command_does_it(world: World) -> None:
+async def test_a_ledger_that_was_not_migrated_says_which_command_does_it(running_stack: RunningStack) -> None:
     name = "faxhook_test_empty"
-    await drop(world.database_url, name)
-    await world.pool.execute(f'CREATE DATABASE "{name}"')
+    await drop(running_stack.database_url, name)
+    await running_stack.pool.execute(f'CREATE DATABASE "{name}"')
     try:
-        environment = {**world.dispatcher, "DATABASE_URL": with_database(world.database_url, name)}
+        environment = {**running_stack.dispatcher, "DATABASE_URL": with_database(running_stack.database_url, name)}
         code, said = await ended_with("dispatcher", environment)
     finally:
-        await drop(world.database_url, name)
+        await drop(running_stack.database_url, name)
     assert code == 78, said
     assert "faxhook migrate" in said
 
 
-async def test_a_queue_that_is_missing_is_named_with_the_command_that_makes_it(world: World) -> None:
-    environment = {**world.dispatcher, "BACKOFF": "7m"}
+async def test_a_queue_that_is_missing_is_named_with_the_command_that_makes_it(running_stack: RunningStack) -> None:
+    environment = {**running_stack.dispatcher, "BACKOFF": "7m"}
     code, said = await ended_with("dispatcher", environment)
     assert code == 78, said
     assert "`retry.7m`" in said

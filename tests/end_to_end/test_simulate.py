@@ -11,7 +11,7 @@ from pathlib import Path
 import callbacks
 import pytest
 from processes import SECRETS, running
-from running_stack import TOKEN, World
+from running_stack import TOKEN, RunningStack
 from waiting import until
 
 from dispatcher.ops.listener.listen import Listener, Wrong, listening
@@ -35,18 +35,20 @@ async def faxhook(*arguments: str, cwd: Path | None = None, **environ: str) -> t
     return process.returncode or 0, out.decode(), errors.decode()
 
 
-async def test_every_sample_is_accepted_by_the_ingress(world: World) -> None:
+async def test_every_sample_is_accepted_by_the_ingress(running_stack: RunningStack) -> None:
     settings = load(SimulateSettings, {**SECRETS, **SEED})
-    async with running("ingress", world.ingress) as ingress:
+    async with running("ingress", running_stack.ingress) as ingress:
         for provider in SAMPLES:
             for event in events_of(provider):
-                answer = await send(world.http, ingress.url, make_sample(settings, ingress.url, provider, event))
+                answer = await send(
+                    running_stack.http, ingress.url, make_sample(settings, ingress.url, provider, event)
+                )
                 assert (answer.http_status, answer.body["status"]) == (200, "accepted"), (provider, event)
                 assert answer.event_id.startswith(f"{provider}:")
 
 
-async def test_the_command_says_what_it_sent_and_what_was_answered(world: World) -> None:
-    async with running("ingress", world.ingress) as ingress:
+async def test_the_command_says_what_it_sent_and_what_was_answered(running_stack: RunningStack) -> None:
+    async with running("ingress", running_stack.ingress) as ingress:
         code, out, errors = await faxhook("simulate", "phaxio", "sent-success", "--fax-id", "7", "--to", ingress.url)
         assert (code, errors) == (0, "")
         assert out.startswith(
@@ -70,20 +72,20 @@ async def test_the_command_says_what_it_sent_and_what_was_answered(world: World)
     [("phaxio", "sent-success", 5), ("telnyx", "received", 3), ("sinch", "sent-failure", 1)],
 )
 async def test_a_whole_life_shuffled_and_repeated_ends_as_it_should(
-    world: World, provider: str, ending: str, count: int
+    running_stack: RunningStack, provider: str, ending: str, count: int
 ) -> None:
-    await world.endpoint(inflight=True, format="standard-v1", overtaken="deliver", tokens=())
+    await running_stack.endpoint(inflight=True, format="standard-v1", overtaken="deliver", tokens=())
     asked = ("simulate", provider, ending, "--life", "--shuffle", "--repeat", "3", "--seed", "5", "--fax-id", "42")
-    async with running("ingress", world.ingress) as ingress, running("dispatcher", world.dispatcher):
+    async with running("ingress", running_stack.ingress) as ingress, running("dispatcher", running_stack.dispatcher):
         code, out, errors = await faxhook(*asked, "--to", ingress.url)
         assert (code, errors) == (0, "")
         assert out.splitlines()[-1] == (
             f"{count * 3} callbacks about 1 fax, shuffled with --seed 5: {count * 3} answered 200"
         )
-        webhooks = await world.receiver.got(count)
-        await until(lambda: world.pool.fetchval("SELECT count(*) FROM events"), "taken in")
-        state = await world.pool.fetchval("SELECT state FROM faxes WHERE fax_id = '42'")
-    assert len({webhook.event_id for webhook in webhooks}) == len(world.receiver.received) == count
+        webhooks = await running_stack.receiver.got(count)
+        await until(lambda: running_stack.pool.fetchval("SELECT count(*) FROM events"), "taken in")
+        state = await running_stack.pool.fetchval("SELECT state FROM faxes WHERE fax_id = '42'")
+    assert len({webhook.event_id for webhook in webhooks}) == len(running_stack.receiver.received) == count
     assert state == find(provider, ending)[1]
 
 
@@ -91,8 +93,10 @@ async def test_a_whole_life_shuffled_and_repeated_ends_as_it_should(
 @pytest.mark.parametrize(
     ("provider", "event"), [("phaxio", "received"), ("telnyx", "queued"), ("asterisk", "received")]
 )
-async def test_the_curl_command_does_the_same(world: World, tmp_path: Path, provider: str, event: str) -> None:
-    async with running("ingress", world.ingress) as ingress:
+async def test_the_curl_command_does_the_same(
+    running_stack: RunningStack, tmp_path: Path, provider: str, event: str
+) -> None:
+    async with running("ingress", running_stack.ingress) as ingress:
         _, command, _ = await faxhook("simulate", provider, event, "--to", ingress.url, "--curl", cwd=tmp_path)
         for _ in range(2):
             process = await asyncio.create_subprocess_shell(
@@ -102,14 +106,14 @@ async def test_the_curl_command_does_the_same(world: World, tmp_path: Path, prov
             assert json.loads(out)["status"] == "accepted"
 
 
-async def test_what_simulate_sends_listen_verifies(world: World) -> None:
+async def test_what_simulate_sends_listen_verifies(running_stack: RunningStack) -> None:
     heard: list = []
     async with (
         listening(Listener("phaxio-v2.1", [TOKEN], heard.append), "127.0.0.1", 0) as url,
-        running("ingress", world.ingress) as ingress,
+        running("ingress", running_stack.ingress) as ingress,
     ):
-        await world.endpoint(url=f"{url}hook?x=1")
-        async with running("dispatcher", world.dispatcher):
+        await running_stack.endpoint(url=f"{url}hook?x=1")
+        async with running("dispatcher", running_stack.dispatcher):
             code, _, errors = await faxhook("simulate", "sinch", "received", "--fax-id", "s-1", "--to", ingress.url)
             assert code == 0, errors
             await until(lambda: heard, "the webhook")
@@ -131,18 +135,20 @@ async def test_what_simulate_sends_listen_verifies(world: World) -> None:
     ],
 )
 async def test_a_listener_that_goes_wrong_once_is_told_by_the_second_attempt(
-    world: World, wrong: Wrong, http_status: int | None, error: str
+    running_stack: RunningStack, wrong: Wrong, http_status: int | None, error: str
 ) -> None:
     heard: list = []
     async with (
         listening(Listener("phaxio-v2.1", [TOKEN], heard.append, wrong=wrong, fail=1), "127.0.0.1", 0) as url,
-        running("ingress", world.ingress) as ingress,
+        running("ingress", running_stack.ingress) as ingress,
     ):
-        await world.endpoint(url=url, timeout_seconds=1.0)
-        await callbacks.phaxio(7).send(world.http, ingress.url)
-        async with running("dispatcher", world.dispatcher):
-            await until(lambda: world.count_of("told"), "told by the second attempt")
-        attempts = await world.pool.fetch("SELECT number, outcome, http_status, error FROM attempts ORDER BY number")
+        await running_stack.endpoint(url=url, timeout_seconds=1.0)
+        await callbacks.phaxio(7).send(running_stack.http, ingress.url)
+        async with running("dispatcher", running_stack.dispatcher):
+            await until(lambda: running_stack.count_of("told"), "told by the second attempt")
+        attempts = await running_stack.pool.fetch(
+            "SELECT number, outcome, http_status, error FROM attempts ORDER BY number"
+        )
     assert [tuple(each) for each in attempts] == [(1, "not_told", http_status, error), (2, "told", 200, None)]
     assert [each.attempt for each in heard] == [1, 2]
     assert all(each.verified for each in heard)

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from dispatchers import Bench, an_event
+from dispatchers import DispatcherHarness, an_event
 
 from dispatcher.messages import DeadDelivery
 from dispatcher.policy.endpoint import Endpoint
@@ -22,7 +22,11 @@ CAUSES = ("host_not_found", "tls", "timeout", "http_503", "http_404")
 
 
 async def bury(
-    bench: Bench, endpoints: Sequence[Endpoint], count: int, causes: Sequence[str] = CAUSES, first: int = 0
+    harness: DispatcherHarness,
+    endpoints: Sequence[Endpoint],
+    count: int,
+    causes: Sequence[str] = CAUSES,
+    first: int = 0,
 ) -> list[UUID]:
     """Kill *count* deliveries, evenly over endpoints and causes, as settling does: copy in the queue, row dead."""
     rows, copies = [], []
@@ -43,20 +47,20 @@ async def bury(
                 died_at=died_at,
             )
         )
-    await _insert(bench, rows)
+    await _insert(harness, rows)
     for start in range(0, count, 1_000):
         await asyncio.gather(
             *(
-                bench.publisher.publish(FAX_DEAD, DEAD_DELIVERY, msgspec.json.encode(copy), {"cause": copy.cause})
+                harness.publisher.publish(FAX_DEAD, DEAD_DELIVERY, msgspec.json.encode(copy), {"cause": copy.cause})
                 for copy in copies[start : start + 1_000]
             )
         )
     return [row[0] for row in rows]
 
 
-async def _insert(bench: Bench, rows: Sequence[tuple[UUID, Event, Endpoint, str, datetime]]) -> None:
+async def _insert(harness: DispatcherHarness, rows: Sequence[tuple[UUID, Event, Endpoint, str, datetime]]) -> None:
     events = [row[1] for row in rows]
-    async with bench.pool.acquire() as connection, connection.transaction():
+    async with harness.pool.acquire() as connection, connection.transaction():
         await connection.executemany(
             """
             INSERT INTO events (id, provider, fax_id, type, received_at, body) VALUES ($1, $2, $3, $4, $5, $6)
@@ -95,7 +99,7 @@ async def _insert(bench: Bench, rows: Sequence[tuple[UUID, Event, Endpoint, str,
 
 
 async def quarantine(
-    bench: Bench,
+    harness: DispatcherHarness,
     media: Path,
     body: bytes,
     *,
@@ -121,12 +125,12 @@ async def quarantine(
         reason="there is no payload object",
     )
     properties: dict[str, str | int] = {"callback_id": callback_id, "cause": cause, "schema": 1}
-    await bench.publisher.publish(FAX_DEAD, DEAD_CALLBACK, msgspec.json.encode(message), properties)
+    await harness.publisher.publish(FAX_DEAD, DEAD_CALLBACK, msgspec.json.encode(message), properties)
     return callback_id
 
 
-async def park(bench: Bench, body: bytes, cause: str = "unreadable", **headers: Any) -> None:
+async def park(harness: DispatcherHarness, body: bytes, cause: str = "unreadable", **headers: Any) -> None:
     """Park an event message as the dispatcher does."""
     properties = {"event_id": "", "cause": cause, "reason": "ValidationError", **headers}
     properties["died_at"] = datetime.now(UTC).isoformat()
-    await bench.publisher.publish(FAX_DEAD, DEAD_EVENT, body, properties)
+    await harness.publisher.publish(FAX_DEAD, DEAD_EVENT, body, properties)

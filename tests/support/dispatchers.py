@@ -1,4 +1,4 @@
-"""A dispatcher in the test's own process, on real stores, and what a test does to it."""
+"""A dispatcher in the process of the test, on real stores, and what a test does with it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -46,8 +46,8 @@ def an_event(number: int, event_type: EventType = EventType.DELIVERED, **fields:
 
 
 @dataclass
-class Bench:
-    """Stores, a publisher, an application's receiver; `dispatching` runs a dispatcher on them."""
+class DispatcherHarness:
+    """Real stores, a publisher and an application that records webhooks; `dispatching` runs a dispatcher on them."""
 
     amqp_url: str
     pool: asyncpg.Pool

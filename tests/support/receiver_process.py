@@ -1,4 +1,4 @@
-"""An application in a process of its own, so that what it does is not counted as time of ours."""
+"""An application in a process of its own, so that its work does not count as work of the test process."""
 
 import asyncio
 import sys
@@ -8,20 +8,20 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class OutsideApplication:
-    """Answers 200 to whatever comes. `delivery_ids` are those it was told, in order, repetitions included."""
+class ReceiverProcess:
+    """Answers 200 to every webhook. `delivery_ids`: those it was told, in order, repetitions included."""
 
     url: str
     delivery_ids: list[str] = field(default_factory=list)
 
 
 @asynccontextmanager
-async def outside_application() -> AsyncIterator[OutsideApplication]:
-    """Run one while the body does."""
+async def receiver_process() -> AsyncIterator[ReceiverProcess]:
+    """Run one until the body ends."""
     process = await asyncio.create_subprocess_exec(sys.executable, __file__, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     port = int(await process.stdout.readline())
-    application = OutsideApplication(f"http://127.0.0.1:{port}/")
+    application = ReceiverProcess(f"http://127.0.0.1:{port}/")
     reading = asyncio.create_task(_read(process.stdout, application.delivery_ids))
     try:
         yield application

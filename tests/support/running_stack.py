@@ -1,4 +1,4 @@
-"""The world of an end-to-end test."""
+"""Both services as processes on real stores, with an application that they tell."""
 
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -15,8 +15,8 @@ TOKEN = "endpoint-token"
 
 
 @dataclass
-class World:
-    """Everything that an end-to-end test needs: stores, environment for the services, an application."""
+class RunningStack:
+    """The environments that both services are started with, their stores, and an application that records webhooks."""
 
     amqp_url: str
     database_url: str

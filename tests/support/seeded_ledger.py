@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 from dead_letters import quarantine
-from dispatchers import Bench, an_event
+from dispatchers import DispatcherHarness, an_event
 
 from dispatcher.messages import DeadDelivery, DeliveryMessage
 from dispatcher.ops.queues.history import QueueHistory, Sample
@@ -29,27 +29,27 @@ UNREADABLE = 2
 FAX = "849173023"
 
 
-async def play(bench: Bench, media: Path) -> str:
+async def play(harness: DispatcherHarness, media: Path) -> str:
     """Fill the stores; return the id of a fax that one application was not told of yet."""
     now = utc_now()
-    billing = await bench.endpoint(
+    billing = await harness.endpoint(
         url="https://erp:geheim@billing.example.com/hooks/fax",
         direction="sent",
         failover_url="https://billing-b.example.com/hooks/fax",
     )
-    archive = await bench.endpoint(
+    archive = await harness.endpoint(
         url="https://archive.example.org/fax-events",
         direction="sent",
         format="standard-v1",
         tokens=("whsec_b2xkIHRva2Vu",),
     )
-    orders = await bench.endpoint(
+    orders = await harness.endpoint(
         url="https://orders.example.net/fax", scope="number", match="+15550104477", direction="received"
     )
-    clinic = await bench.endpoint(
+    clinic = await harness.endpoint(
         url="https://clinic.example/fax/in", scope="number", match="+15550107700", direction="received"
     )
-    await bench.endpoint(url="mailto:frontdesk@clinic.example", direction="received", tokens=())
+    await harness.endpoint(url="mailto:frontdesk@clinic.example", direction="received", tokens=())
 
     down_since = now - timedelta(minutes=24)
     for number in range(RETRYING + 30):
@@ -63,7 +63,7 @@ async def play(bench: Bench, media: Path) -> str:
             "job_id": f"invoice-{4400 + number}",
         }
         ending = EventType.FAILED if number % 9 == 4 else EventType.DELIVERED
-        await bench.take(
+        await harness.take(
             an_event(
                 number,
                 EventType.SENDING,
@@ -81,11 +81,11 @@ async def play(bench: Bench, media: Path) -> str:
             ),
         )
         event_id = f"phaxio:{number}-{ending}"
-        await _tell(bench, event_id, archive, at)
+        await _tell(harness, event_id, archive, at)
         if is_down:
-            await _fail(bench, event_id, billing, at, "http_503", now)
+            await _fail(harness, event_id, billing, at, "http_503", now)
         else:
-            await _tell(bench, event_id, billing, at)
+            await _tell(harness, event_id, billing, at)
     for number in range(MOVED + EXPIRED):
         endpoint, cause = (orders, "host_not_found") if number < MOVED else (clinic, "tls")
         at = now - timedelta(days=3, hours=9) + timedelta(minutes=11 * number)
@@ -93,54 +93,56 @@ async def play(bench: Bench, media: Path) -> str:
             900 + number, EventType.RECEIVED, received_at=at, fax_id=str(848000000 + 731 * number),
             from_number=f"+1555013{4400 + number}", to_number=endpoint.match, pages=2,
         )  # fmt: skip
-        await bench.take(event)
-        await _bury(bench, event.id, endpoint, at, cause)
-    await bench.pool.execute("UPDATE events SET recorded_at = received_at + interval '9 milliseconds'")
-    await asyncio.gather(*(quarantine(bench, media, b'{"data": {}}') for _ in range(UNREADABLE)))
+        await harness.take(event)
+        await _bury(harness, event.id, endpoint, at, cause)
+    await harness.pool.execute("UPDATE events SET recorded_at = received_at + interval '9 milliseconds'")
+    await asyncio.gather(*(quarantine(harness, media, b'{"data": {}}') for _ in range(UNREADABLE)))
     return FAX
 
 
-async def _tell(bench: Bench, event_id: str, endpoint: Endpoint, at: datetime) -> None:
-    delivery_id = await _settle(bench, event_id, endpoint, "told", None, at, 1, at + timedelta(milliseconds=61))
-    await _attempt(bench, delivery_id, 1, at + timedelta(milliseconds=18), 0.043, endpoint, http_status=200)
+async def _tell(harness: DispatcherHarness, event_id: str, endpoint: Endpoint, at: datetime) -> None:
+    delivery_id = await _settle(harness, event_id, endpoint, "told", None, at, 1, at + timedelta(milliseconds=61))
+    await _attempt(harness, delivery_id, 1, at + timedelta(milliseconds=18), 0.043, endpoint, http_status=200)
 
 
-async def _fail(bench: Bench, event_id: str, endpoint: Endpoint, at: datetime, error: str, now: datetime) -> None:
+async def _fail(
+    harness: DispatcherHarness, event_id: str, endpoint: Endpoint, at: datetime, error: str, now: datetime
+) -> None:
     """Attempt again and again by the table until *now*; the next attempt waits in the broker."""
     number, due_at = 0, at + timedelta(milliseconds=18)
-    delivery_id = await _settle(bench, event_id, endpoint, "retrying", None, at, 0, None)
+    delivery_id = await _settle(harness, event_id, endpoint, "retrying", None, at, 0, None)
     while due_at < now:
         number += 1
-        await _attempt(bench, delivery_id, number, due_at, 0.31, endpoint, error=error, http_status=503, answer=BUSY)
+        await _attempt(harness, delivery_id, number, due_at, 0.31, endpoint, error=error, http_status=503, answer=BUSY)
         wait = WAITS[number - 1]
         due_at += timedelta(seconds=wait)
-    await bench.pool.execute(
+    await harness.pool.execute(
         "UPDATE deliveries SET attempts = $2, due_at = $3 WHERE id = $1", delivery_id, number, due_at
     )
     message = msgspec.json.encode(DeliveryMessage(delivery_id, number + 1))
     # In the longest queue, whatever is said above: nothing shall move while the picture is taken.
-    await bench.publisher.publish(FAX_RETRY, retry_queue(WAITS[-1]), message, {})
+    await harness.publisher.publish(FAX_RETRY, retry_queue(WAITS[-1]), message, {})
 
 
-async def _bury(bench: Bench, event_id: str, endpoint: Endpoint, at: datetime, cause: str) -> None:
+async def _bury(harness: DispatcherHarness, event_id: str, endpoint: Endpoint, at: datetime, cause: str) -> None:
     number, due_at = 0, at + timedelta(milliseconds=18)
-    delivery_id = await _settle(bench, event_id, endpoint, "dead", cause, at, 0, None)
+    delivery_id = await _settle(harness, event_id, endpoint, "dead", cause, at, 0, None)
     for wait in (*WAITS, 0.0):
         number += 1
-        await _attempt(bench, delivery_id, number, due_at, 0.012, endpoint, error=cause)
+        await _attempt(harness, delivery_id, number, due_at, 0.012, endpoint, error=cause)
         died_at, due_at = due_at, due_at + timedelta(seconds=wait)
-    await bench.pool.execute(
+    await harness.pool.execute(
         "UPDATE deliveries SET attempts = $2, settled_at = $3 WHERE id = $1", delivery_id, number, died_at
     )
     dead = DeadDelivery(
         delivery_id=delivery_id, attempt=number, event_id=event_id, endpoint_id=endpoint.id, cause=cause,
         reason="the last of 17 attempts failed", died_at=died_at,
     )  # fmt: skip
-    await bench.publisher.publish(FAX_DEAD, DEAD_DELIVERY, msgspec.json.encode(dead), {"cause": cause})
+    await harness.publisher.publish(FAX_DEAD, DEAD_DELIVERY, msgspec.json.encode(dead), {"cause": cause})
 
 
 async def _settle(
-    bench: Bench,
+    harness: DispatcherHarness,
     event_id: str,
     endpoint: Endpoint,
     state: str,
@@ -149,7 +151,7 @@ async def _settle(
     attempts: int,
     settled_at: datetime | None,
 ) -> UUID:
-    delivery_id: UUID = await bench.pool.fetchval(
+    delivery_id: UUID = await harness.pool.fetchval(
         "UPDATE deliveries SET state = $3, reason = $4, attempts = $6, settled_at = $7, lease_until = NULL, created_at = $5 "
         "WHERE event_id = $1 AND endpoint_id = $2 RETURNING id",
         event_id, endpoint.id, state, reason, at, attempts, settled_at,
@@ -158,10 +160,16 @@ async def _settle(
 
 
 async def _attempt(
-    bench: Bench, delivery_id: UUID, number: int, at: datetime, seconds: float, endpoint: Endpoint, **fields: Any
+    harness: DispatcherHarness,
+    delivery_id: UUID,
+    number: int,
+    at: datetime,
+    seconds: float,
+    endpoint: Endpoint,
+    **fields: Any,
 ) -> None:
     outcome = "not_told" if "error" in fields else "told"
-    await bench.pool.execute(
+    await harness.pool.execute(
         "INSERT INTO attempts (delivery_id, number, started_at, seconds, outcome, url, http_status, error, answer) "
         "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         delivery_id, number, at, seconds, outcome, endpoint.url.replace("erp:geheim@", ""), fields.get("http_status"),

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
-from dispatchers import Bench, an_event
+from dispatchers import DispatcherHarness, an_event
 from proxy import proxied
 from stores import count, take_all
 from waiting import until
@@ -19,98 +19,100 @@ Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 
 
 async def test_a_message_that_cannot_be_read_is_parked_with_its_cause_and_the_others_go_on(
-    bench: Bench, dispatching: Dispatching
+    harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
-    await bench.endpoint()
-    await bench.publisher.publish(FAX_IN, "phaxio.fax.delivered", b'{"id": 1', {"event_id": "phaxio:broken"})
-    await bench.publish(an_event(1))
+    await harness.endpoint()
+    await harness.publisher.publish(FAX_IN, "phaxio.fax.delivered", b'{"id": 1', {"event_id": "phaxio:broken"})
+    await harness.publish(an_event(1))
     async with dispatching():
-        await bench.settled(1)
-        await until(lambda: count(bench.amqp_url, "dead.events"), "parked")
-    (parked,) = await take_all(bench.amqp_url, "dead.events")
+        await harness.settled(1)
+        await until(lambda: count(harness.amqp_url, "dead.events"), "parked")
+    (parked,) = await take_all(harness.amqp_url, "dead.events")
     assert parked.body == b'{"id": 1'
     assert (parked.headers["event_id"], parked.headers["cause"]) == ("phaxio:broken", "unreadable")
-    assert await count(bench.amqp_url, WORK_EVENTS) == 0
+    assert await count(harness.amqp_url, WORK_EVENTS) == 0
 
 
-async def test_an_event_that_the_ledger_refuses_is_parked_alone(bench: Bench, dispatching: Dispatching) -> None:
-    await bench.endpoint()
+async def test_an_event_that_the_ledger_refuses_is_parked_alone(
+    harness: DispatcherHarness, dispatching: Dispatching
+) -> None:
+    await harness.endpoint()
     too_many_pages = 2**40  # more than the column holds; no adapter lets it through
-    await bench.publish(*(an_event(n, pages=too_many_pages if n == 5 else n) for n in range(12)))
+    await harness.publish(*(an_event(n, pages=too_many_pages if n == 5 else n) for n in range(12)))
     async with dispatching():
-        deliveries = await bench.settled(11)
-        await until(lambda: count(bench.amqp_url, "dead.events"), "parked")
+        deliveries = await harness.settled(11)
+        await until(lambda: count(harness.amqp_url, "dead.events"), "parked")
     assert {each["state"] for each in deliveries} == {"told"}
-    (parked,) = await take_all(bench.amqp_url, "dead.events")
+    (parked,) = await take_all(harness.amqp_url, "dead.events")
     assert json.loads(parked.body)["id"] == an_event(5).id
     assert parked.headers["cause"] == "ledger_refused"
 
 
 async def test_an_event_that_nobody_is_to_be_told_of_is_recorded_all_the_same(
-    bench: Bench, dispatching: Dispatching
+    harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
-    await bench.endpoint(direction="received")
-    await bench.publish(an_event(1))
+    await harness.endpoint(direction="received")
+    await harness.publish(an_event(1))
     async with dispatching():
-        await bench.events(1)
-    assert await bench.deliveries() == []
-    assert await bench.pool.fetchval("SELECT state FROM faxes") == "fax.delivered"
+        await harness.events(1)
+    assert await harness.deliveries() == []
+    assert await harness.pool.fetchval("SELECT state FROM faxes") == "fax.delivered"
 
 
 async def test_a_message_about_a_delivery_that_is_settled_or_unknown_is_dropped(
-    bench: Bench, dispatching: Dispatching
+    harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
-    await bench.endpoint()
-    await bench.publish(an_event(1))
+    await harness.endpoint()
+    await harness.publish(an_event(1))
     async with dispatching():
-        (told,) = await bench.settled(1)
+        (told,) = await harness.settled(1)
         for delivery_id, attempt in ((told["id"], 1), (told["id"], 2), (uuid7(), 1)):
             body = json.dumps({"delivery_id": str(delivery_id), "attempt": attempt}).encode()
-            await bench.publisher.publish(FAX_WORK, "delivery", body, {})
-        await bench.publisher.publish(FAX_WORK, "delivery", b"nonsense", {})
-        await until(lambda: count(bench.amqp_url, "dead.deliveries"), "nonsense parked")
-    assert len(bench.receiver.received) == 1
-    assert await count(bench.amqp_url, WORK_DELIVERIES) == 0
+            await harness.publisher.publish(FAX_WORK, "delivery", body, {})
+        await harness.publisher.publish(FAX_WORK, "delivery", b"nonsense", {})
+        await until(lambda: count(harness.amqp_url, "dead.deliveries"), "nonsense parked")
+    assert len(harness.receiver.received) == 1
+    assert await count(harness.amqp_url, WORK_DELIVERIES) == 0
 
 
 async def test_a_retry_whose_message_overtakes_the_record_of_the_attempt_before_is_looked_at_again(
-    bench: Bench, dispatching: Dispatching
+    harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
-    await bench.endpoint()
-    (owed,) = (await bench.take(an_event(1))).owed  # leased, by a process that has yet to record attempt 1
+    await harness.endpoint()
+    (owed,) = (await harness.take(an_event(1))).owed  # leased, by a process that has yet to record attempt 1
     body = json.dumps({"delivery_id": str(owed.delivery_id), "attempt": 2}).encode()
-    await bench.publisher.publish(FAX_WORK, "delivery", body, {})
+    await harness.publisher.publish(FAX_WORK, "delivery", body, {})
     async with dispatching():
-        await until(lambda: count(bench.amqp_url, "defer.15s"), "put off")
-    (put_off,) = await take_all(bench.amqp_url, "defer.15s")
+        await until(lambda: count(harness.amqp_url, "defer.15s"), "put off")
+    (put_off,) = await take_all(harness.amqp_url, "defer.15s")
     assert json.loads(put_off.body) == {"delivery_id": str(owed.delivery_id), "attempt": 2}
-    assert bench.receiver.received == []
+    assert harness.receiver.received == []
 
 
 async def test_of_several_messages_of_one_delivery_the_stale_one_does_not_hide_the_one_that_is_due(
-    bench: Bench, dispatching: Dispatching
+    harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
-    await bench.endpoint()
-    (owed,) = (await bench.take(an_event(1))).owed
-    await bench.pool.execute("UPDATE deliveries SET state = 'retrying', attempts = 1, lease_until = NULL")
+    await harness.endpoint()
+    (owed,) = (await harness.take(an_event(1))).owed
+    await harness.pool.execute("UPDATE deliveries SET state = 'retrying', attempts = 1, lease_until = NULL")
     for attempt in (2, 1):
         body = json.dumps({"delivery_id": str(owed.delivery_id), "attempt": attempt}).encode()
-        await bench.publisher.publish(FAX_WORK, "delivery", body, {})
+        await harness.publisher.publish(FAX_WORK, "delivery", body, {})
     async with dispatching():
-        (told,) = await bench.settled(1)
+        (told,) = await harness.settled(1)
     assert (told["state"], told["attempts"]) == ("told", 2)
 
 
 async def test_of_a_batch_that_holds_a_faxs_ending_what_it_overtook_is_recorded_and_not_told(
-    bench: Bench, dispatching: Dispatching
+    harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
-    skipping = await bench.endpoint(inflight=True)
-    wanting = await bench.endpoint(inflight=True, overtaken="deliver")
-    await bench.publish(
+    skipping = await harness.endpoint(inflight=True)
+    wanting = await harness.endpoint(inflight=True, overtaken="deliver")
+    await harness.publish(
         an_event(1, EventType.DELIVERED), an_event(1, EventType.PAGE_SENT), an_event(1, EventType.QUEUED)
     )
     async with dispatching():
-        deliveries = await bench.settled(6)
+        deliveries = await harness.settled(6)
     assert {(each["event_id"], each["endpoint_id"]): (each["state"], each["reason"]) for each in deliveries} == {
         ("phaxio:1-fax.delivered", skipping.id): ("told", None),
         ("phaxio:1-fax.delivered", wanting.id): ("told", None),
@@ -122,87 +124,87 @@ async def test_of_a_batch_that_holds_a_faxs_ending_what_it_overtook_is_recorded_
 
 
 async def test_an_endpoint_added_while_running_is_told_within_two_seconds(
-    bench: Bench, dispatching: Dispatching
+    harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
     async with dispatching():
-        await bench.publish(an_event(1))
-        await bench.events(1)
-        await bench.endpoint()
+        await harness.publish(an_event(1))
+        await harness.events(1)
+        await harness.endpoint()
         number = 1
 
         async def told() -> bool:
             nonlocal number
             number += 1
-            await bench.publish(an_event(number))
-            return bool(bench.receiver.received)
+            await harness.publish(an_event(number))
+            return bool(harness.receiver.received)
 
         await until(told, "told", seconds=2.0)
 
 
 async def test_what_a_removed_endpoint_was_still_owed_becomes_a_dead_letter_when_due(
-    bench: Bench, dispatching: Dispatching
+    harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
-    endpoint = await bench.endpoint()
-    await bench.publish(an_event(1))
+    endpoint = await harness.endpoint()
+    await harness.publish(an_event(1))
 
     async def slowly_500(_received: object) -> int:
         await asyncio.sleep(0.4)  # so that its attempts do not run out before the removal is known
         return 500
 
-    bench.receiver.answer = slowly_500
+    harness.receiver.answer = slowly_500
     async with dispatching():
-        await bench.receiver.got(1)
-        await until(lambda: _state_is(bench, "retrying"), "recorded")
-        await bench.pool.execute("UPDATE endpoints SET removed_at = now()")
+        await harness.receiver.got(1)
+        await until(lambda: _state_is(harness, "retrying"), "recorded")
+        await harness.pool.execute("UPDATE endpoints SET removed_at = now()")
 
         async def dead() -> bool:
             # Until the removal is known to the dispatcher, this only makes the next attempt early.
-            (delivery,) = await bench.deliveries()
+            (delivery,) = await harness.deliveries()
             body = json.dumps({"delivery_id": str(delivery["id"]), "attempt": delivery["attempts"] + 1}).encode()
-            await bench.publisher.publish(FAX_WORK, "delivery", body, {})
-            return await _state_is(bench, "dead")
+            await harness.publisher.publish(FAX_WORK, "delivery", body, {})
+            return await _state_is(harness, "dead")
 
         await until(dead, "dead")
-    (letter, *_) = await take_all(bench.amqp_url, "dead.deliveries")
+    (letter, *_) = await take_all(harness.amqp_url, "dead.deliveries")
     assert json.loads(letter.body)["cause"] == "endpoint_removed"
     assert json.loads(letter.body)["endpoint_id"] == str(endpoint.id)
 
 
 async def test_a_ledger_that_goes_away_pauses_everything_and_nothing_is_lost_or_told_twice(
-    bench: Bench, dispatching: Dispatching
+    harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
-    await bench.endpoint()
-    async with proxied(bench.environment["DATABASE_URL"]) as (proxy, through), dispatching(DATABASE_URL=through):
-        await bench.publish(an_event(1))
-        await bench.settled(1)
+    await harness.endpoint()
+    async with proxied(harness.environment["DATABASE_URL"]) as (proxy, through), dispatching(DATABASE_URL=through):
+        await harness.publish(an_event(1))
+        await harness.settled(1)
         proxy.cut()
-        await bench.publish(*(an_event(number) for number in range(2, 12)))
-        assert len(bench.receiver.received) == 1
+        await harness.publish(*(an_event(number) for number in range(2, 12)))
+        assert len(harness.receiver.received) == 1
         proxy.mend()
-        deliveries = await bench.settled(11)
+        deliveries = await harness.settled(11)
     assert {each["state"] for each in deliveries} == {"told"}
-    assert len(bench.receiver.received) == 11
+    assert len(harness.receiver.received) == 11
 
 
 async def test_a_2xx_whose_record_cannot_be_written_is_held_and_recorded_later_not_sent_again(
-    bench: Bench, dispatching: Dispatching
+    harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
-    await bench.endpoint()
-    async with proxied(bench.environment["DATABASE_URL"]) as (proxy, through), dispatching(DATABASE_URL=through):
+    await harness.endpoint()
+    async with proxied(harness.environment["DATABASE_URL"]) as (proxy, through), dispatching(DATABASE_URL=through):
 
         def cut_then_tell(_received: object) -> int:
             proxy.cut()
             return 200
 
-        bench.receiver.answer = cut_then_tell
-        await bench.publish(an_event(1))
-        await bench.receiver.got(1)
-        assert [each["state"] for each in await bench.deliveries()] == ["pending"]
+        harness.receiver.answer = cut_then_tell
+        await harness.publish(an_event(1))
+        await harness.receiver.got(1)
+        assert [each["state"] for each in await harness.deliveries()] == ["pending"]
         proxy.mend()
-        (delivery,) = await bench.settled(1)
+        (delivery,) = await harness.settled(1)
     assert (delivery["state"], delivery["attempts"]) == ("told", 1)
-    assert len(bench.receiver.received) == 1
+    assert len(harness.receiver.received) == 1
 
 
-async def _state_is(bench: Bench, state: str) -> bool:
-    return [each["state"] for each in await bench.deliveries()] == [state]
+async def _state_is(harness: DispatcherHarness, state: str) -> bool:
+    return [each["state"] for each in await harness.deliveries()] == [state]

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from dispatchers import Bench, an_event
+from dispatchers import DispatcherHarness, an_event
 from hypothesis import given
 from hypothesis import strategies as st
 from stores import count, take_all
@@ -49,42 +49,42 @@ class Breaking:
         monkeypatch.setattr(WebhookChannel, "attempt", attempt)
 
 
-async def remind(bench: Bench, delivery_id: UUID, attempt: int = 1) -> None:
+async def remind(harness: DispatcherHarness, delivery_id: UUID, attempt: int = 1) -> None:
     """Publish a message about a delivery, as its delay queue does later."""
     body = json.dumps({"delivery_id": str(delivery_id), "attempt": attempt}).encode()
-    await bench.publisher.publish(FAX_WORK, "delivery", body, {})
+    await harness.publisher.publish(FAX_WORK, "delivery", body, {})
 
 
-async def crashes_of(bench: Bench, event_id: str) -> tuple[UUID, int, str]:
-    row = await bench.pool.fetchrow("SELECT id, crashes, state FROM deliveries WHERE event_id = $1", event_id)
+async def crashes_of(harness: DispatcherHarness, event_id: str) -> tuple[UUID, int, str]:
+    row = await harness.pool.fetchrow("SELECT id, crashes, state FROM deliveries WHERE event_id = $1", event_id)
     return row["id"], row["crashes"], row["state"]
 
 
 async def test_a_delivery_that_breaks_our_code_is_given_up_after_a_few_tries_whoever_makes_them(
-    bench: Bench, dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
+    harness: DispatcherHarness, dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await bench.endpoint(max_concurrent=1)
+    await harness.endpoint(max_concurrent=1)
     breaking = Breaking(monkeypatch, "5")
     poison = an_event(5).id
-    await bench.publish(*(an_event(number) for number in range(10)))
+    await harness.publish(*(an_event(number) for number in range(10)))
     async with dispatching():
-        await bench.settled(9)
-        await until(lambda: _crashed(bench, poison, 1), "crashed once")
+        await harness.settled(9)
+        await until(lambda: _crashed(harness, poison, 1), "crashed once")
     async with dispatching():  # another process, which knows nothing of the first one's crash
 
         async def given_up() -> bool:
-            delivery_id, _, state = await crashes_of(bench, poison)
-            await remind(bench, delivery_id)
+            delivery_id, _, state = await crashes_of(harness, poison)
+            await remind(harness, delivery_id)
             return state == "dead"
 
         await until(given_up, "given up")
-        await bench.publish(an_event(11))
-        deliveries = await bench.settled(11)
+        await harness.publish(an_event(11))
+        deliveries = await harness.settled(11)
     assert breaking.crashes == MOST_CRASHES
     states = {each["event_id"]: (each["state"], each["reason"]) for each in deliveries}
     assert states.pop(poison) == ("dead", "crashed")
     assert set(states.values()) == {("told", None)}
-    (letter,) = await take_all(bench.amqp_url, "dead.deliveries")
+    (letter,) = await take_all(harness.amqp_url, "dead.deliveries")
     dead = json.loads(letter.body)
     assert (dead["cause"], dead["event_id"]) == ("crashed", poison)
     assert dead["reason"].startswith(f"KeyError at {__name__}:"), dead["reason"]
@@ -92,39 +92,39 @@ async def test_a_delivery_that_breaks_our_code_is_given_up_after_a_few_tries_who
 
 
 async def test_what_broke_our_code_and_is_told_later_begins_its_count_anew(
-    bench: Bench, dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
+    harness: DispatcherHarness, dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await bench.endpoint()
+    await harness.endpoint()
     Breaking(monkeypatch, "5")
-    await bench.publish(an_event(5))
+    await harness.publish(an_event(5))
     async with dispatching():
-        await until(lambda: _crashed(bench, an_event(5).id, 1), "crashed once")
+        await until(lambda: _crashed(harness, an_event(5).id, 1), "crashed once")
         monkeypatch.undo()
 
         async def told() -> bool:
-            delivery_id, crashes, state = await crashes_of(bench, an_event(5).id)
-            await remind(bench, delivery_id)
+            delivery_id, crashes, state = await crashes_of(harness, an_event(5).id)
+            await remind(harness, delivery_id)
             return (crashes, state) == (0, "told")
 
         await until(told, "told")
-    assert len(bench.receiver.received) == 1
+    assert len(harness.receiver.received) == 1
 
 
 async def test_an_attempt_that_never_ends_counts_as_one_that_breaks_our_code(
-    bench: Bench, dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
+    harness: DispatcherHarness, dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await bench.endpoint(timeout_seconds=0.5, max_concurrent=1)
+    await harness.endpoint(timeout_seconds=0.5, max_concurrent=1)
 
     async def hang(_channel: WebhookChannel, attempt: Attempt) -> Any:
         await asyncio.get_running_loop().create_future()
 
     monkeypatch.setattr(WebhookChannel, "attempt", hang)
     monkeypatch.setattr(attempts, "FETCH_LEASE_SECONDS", -30.5)  # so that the bound is half a second
-    await bench.publish(an_event(1), an_event(2))
+    await harness.publish(an_event(1), an_event(2))
     async with dispatching():
         for number in (1, 2):
-            await until(lambda number=number: _crashed(bench, an_event(number).id, 1), "given up waiting")
-    assert "had not ended" in await bench.pool.fetchval("SELECT crash_place FROM deliveries LIMIT 1")
+            await until(lambda number=number: _crashed(harness, an_event(number).id, 1), "given up waiting")
+    assert "had not ended" in await harness.pool.fetchval("SELECT crash_place FROM deliveries LIMIT 1")
 
 
 @pytest.mark.parametrize(
@@ -135,26 +135,26 @@ async def test_an_attempt_that_never_ends_counts_as_one_that_breaks_our_code(
     ],
 )
 async def test_a_row_that_a_claim_cannot_read_stops_no_other(
-    bench: Bench, dispatching: Dispatching, spoil: str
+    harness: DispatcherHarness, dispatching: Dispatching, spoil: str
 ) -> None:
-    await bench.endpoint()
-    await bench.endpoint(scope="fax", match=_fax("5"))
+    await harness.endpoint()
+    await harness.endpoint(scope="fax", match=_fax("5"))
     poison = an_event(5).id
-    owed = (await bench.take(*(an_event(number) for number in range(10)))).owed
-    await bench.pool.execute("UPDATE deliveries SET lease_until = NULL")
-    await bench.pool.execute(spoil, poison)
+    owed = (await harness.take(*(an_event(number) for number in range(10)))).owed
+    await harness.pool.execute("UPDATE deliveries SET lease_until = NULL")
+    await harness.pool.execute(spoil, poison)
     for each in owed:
-        await remind(bench, each.delivery_id)
+        await remind(harness, each.delivery_id)
     async with dispatching():
-        await bench.settled(9)
-        await until(lambda: _crashed(bench, poison, 1), "counted")
-    assert {each.event_id for each in bench.receiver.received} == {an_event(n).id for n in range(10)} - {poison}
+        await harness.settled(9)
+        await until(lambda: _crashed(harness, poison, 1), "counted")
+    assert {each.event_id for each in harness.receiver.received} == {an_event(n).id for n in range(10)} - {poison}
 
 
 async def test_an_event_that_breaks_our_code_is_parked_alone_with_the_place(
-    bench: Bench, dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
+    harness: DispatcherHarness, dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await bench.endpoint()
+    await harness.endpoint()
     routing = intake.route
 
     def route(event: Any, endpoints: Any) -> Any:
@@ -163,13 +163,13 @@ async def test_an_event_that_breaks_our_code_is_parked_alone_with_the_place(
         return routing(event, endpoints)
 
     monkeypatch.setattr(intake, "route", route)
-    await bench.publish(*(an_event(number) for number in range(12)))
+    await harness.publish(*(an_event(number) for number in range(12)))
     async with dispatching():
-        deliveries = await bench.settled(11)
-        await until(lambda: count(bench.amqp_url, "dead.events"), "parked")
-        assert await count(bench.amqp_url, WORK_EVENTS) == 0
+        deliveries = await harness.settled(11)
+        await until(lambda: count(harness.amqp_url, "dead.events"), "parked")
+        assert await count(harness.amqp_url, WORK_EVENTS) == 0
     assert {each["event_id"] for each in deliveries} == {an_event(n).id for n in range(12)} - {an_event(5).id}
-    (parked,) = await take_all(bench.amqp_url, "dead.events")
+    (parked,) = await take_all(harness.amqp_url, "dead.events")
     assert parked.body == encode_event(an_event(5))
     assert parked.headers["cause"] == "crashed"
     assert str(parked.headers["reason"]).startswith(f"TypeError at {__name__}:")
@@ -238,10 +238,10 @@ def test_a_message_that_came_often_comes_last_and_alone() -> None:
     assert sorted(rest, key=lambda group: group[0].tag) == [[each] for each in suspects]
 
 
-async def test_a_message_that_kills_the_process_takes_no_other_with_it(bench: Bench) -> None:
+async def test_a_message_that_kills_the_process_takes_no_other_with_it(harness: DispatcherHarness) -> None:
     others = {an_event(number).id for number in range(30)}
     poison = an_event(12).id
-    await bench.publish(*(an_event(number) for number in range(30)))
+    await harness.publish(*(an_event(number) for number in range(30)))
     seen: Counter[str] = Counter()
 
     class Dying:
@@ -264,9 +264,9 @@ async def test_a_message_that_kills_the_process_takes_no_other_with_it(bench: Be
     async def room() -> None: ...
 
     deaths = 0
-    while await count(bench.amqp_url, WORK_EVENTS) > 1:
+    while await count(harness.amqp_url, WORK_EVENTS) > 1:
         consumer = Consumer(
-            bench.amqp_url,
+            harness.amqp_url,
             WORK_EVENTS,
             Dying(),
             prefetch=100,
@@ -277,14 +277,14 @@ async def test_a_message_that_kills_the_process_takes_no_other_with_it(bench: Be
             await consumer.run()
         deaths += 1
         assert deaths < WORK_DELIVERY_LIMIT / 2, "the broker would soon give up on all of them"
-    (left,) = await take_all(bench.amqp_url, WORK_EVENTS)
+    (left,) = await take_all(harness.amqp_url, WORK_EVENTS)
     assert left.headers["event_id"] == poison
     assert set(seen) == others
 
 
-async def _crashed(bench: Bench, event_id: str, times: int) -> bool:
-    rows = await bench.pool.fetch("SELECT crashes FROM deliveries WHERE event_id = $1", event_id)
-    return [row["crashes"] for row in rows] == [times] and await count(bench.amqp_url, WORK_DELIVERIES) == 0
+async def _crashed(harness: DispatcherHarness, event_id: str, times: int) -> bool:
+    rows = await harness.pool.fetch("SELECT crashes FROM deliveries WHERE event_id = $1", event_id)
+    return [row["crashes"] for row in rows] == [times] and await count(harness.amqp_url, WORK_DELIVERIES) == 0
 
 
 def _fax(fax_id: str) -> FaxMatch:

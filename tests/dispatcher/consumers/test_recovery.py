@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import aio_pika
 import aiohttp
 import pytest
-from dispatchers import Bench, an_event
+from dispatchers import DispatcherHarness, an_event
 from proxy import Proxy, proxied
 from stores import count
 from waiting import until
@@ -54,101 +54,105 @@ async def away(port: int, seconds: float = 5.0) -> None:
 
 @pytest.mark.parametrize("hurt", HURTS)
 async def test_what_a_dispatcher_cut_off_from_the_ledger_was_pushed_another_one_takes(
-    bench: Bench, dispatching: Dispatching, port: int, unused_tcp_port_factory: Callable[[], int], hurt: str
+    harness: DispatcherHarness,
+    dispatching: Dispatching,
+    port: int,
+    unused_tcp_port_factory: Callable[[], int],
+    hurt: str,
 ) -> None:
-    await bench.endpoint()
+    await harness.endpoint()
     other_port = unused_tcp_port_factory()
     async with (
-        proxied(bench.environment["DATABASE_URL"]) as (proxy, through),
+        proxied(harness.environment["DATABASE_URL"]) as (proxy, through),
         dispatching(DATABASE_URL=through),
-        bench.dispatching(DispatcherSettings, other_port),
+        harness.dispatching(DispatcherSettings, other_port),
     ):
         HURTS[hurt](proxy)
-        await bench.publish(*(an_event(number) for number in range(300)))
-        await bench.settled(300, seconds=25)
+        await harness.publish(*(an_event(number) for number in range(300)))
+        await harness.settled(300, seconds=25)
         assert await is_ready(other_port)
         assert not await is_ready(port)
         proxy.mend()
         await back(port)
-        await bench.publish(*(an_event(number) for number in range(300, 320)))
-        await bench.settled(320)
-    assert len(bench.receiver.received) == 320
+        await harness.publish(*(an_event(number) for number in range(300, 320)))
+        await harness.settled(320)
+    assert len(harness.receiver.received) == 320
 
 
 @pytest.mark.parametrize("hurt", HURTS)
 async def test_a_ledger_that_comes_back_is_used_again_within_ten_seconds(
-    bench: Bench, dispatching: Dispatching, port: int, hurt: str
+    harness: DispatcherHarness, dispatching: Dispatching, port: int, hurt: str
 ) -> None:
-    await bench.endpoint()
-    async with proxied(bench.environment["DATABASE_URL"]) as (proxy, through), dispatching(DATABASE_URL=through):
-        await bench.publish(*(an_event(number) for number in range(50)))
-        await bench.settled(50)
+    await harness.endpoint()
+    async with proxied(harness.environment["DATABASE_URL"]) as (proxy, through), dispatching(DATABASE_URL=through):
+        await harness.publish(*(an_event(number) for number in range(50)))
+        await harness.settled(50)
         HURTS[hurt](proxy)
-        await bench.publish(*(an_event(number) for number in range(50, 60)))
+        await harness.publish(*(an_event(number) for number in range(50, 60)))
         await away(port)
         proxy.mend()
         mended = time.monotonic()
         await back(port)
-        await bench.settled(60, BACK_SECONDS - (time.monotonic() - mended))
-    assert len(bench.receiver.received) == 60
+        await harness.settled(60, BACK_SECONDS - (time.monotonic() - mended))
+    assert len(harness.receiver.received) == 60
 
 
 @pytest.mark.parametrize("hurt", HURTS)
 async def test_a_broker_that_comes_back_is_used_again_within_ten_seconds(
-    bench: Bench, dispatching: Dispatching, port: int, hurt: str
+    harness: DispatcherHarness, dispatching: Dispatching, port: int, hurt: str
 ) -> None:
-    await bench.endpoint()
+    await harness.endpoint()
     heartbeat_seconds = 4
     async with (
-        proxied(bench.amqp_url) as (proxy, through),
+        proxied(harness.amqp_url) as (proxy, through),
         dispatching(AMQP_URL=f"{through}?heartbeat={heartbeat_seconds}"),
     ):
         HURTS[hurt](proxy)
         await away(port, BACK_SECONDS)
-        await bench.publish(*(an_event(number) for number in range(10)))
+        await harness.publish(*(an_event(number) for number in range(10)))
         proxy.mend()  # for new connections; those that hang go on hanging
         await back(port)
         # What the broker pushes into a connection of which it does not know that it hangs, it gives to others when
         # nothing has come over it for two heartbeats.
-        await bench.settled(10, BACK_SECONDS if hurt == "cut" else 5 * heartbeat_seconds)
+        await harness.settled(10, BACK_SECONDS if hurt == "cut" else 5 * heartbeat_seconds)
 
 
 @asynccontextmanager
-async def of_few_connections(bench: Bench) -> AsyncIterator[tuple[str, Callable[[int], Any]]]:
+async def of_few_connections(harness: DispatcherHarness) -> AsyncIterator[tuple[str, Callable[[int], Any]]]:
     """Yield the ledger's URL for a role that is no superuser, and what limits its connections."""
-    parts = urlsplit(bench.environment["DATABASE_URL"])
+    parts = urlsplit(harness.environment["DATABASE_URL"])
     role = f"few_{parts.path.strip('/')}"
-    await bench.pool.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'few'")
-    await bench.pool.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+    await harness.pool.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'few'")
+    await harness.pool.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
     host = parts.netloc.rpartition("@")[2]
 
     async def limit(most: int) -> None:
-        await bench.pool.execute(f"ALTER ROLE {role} CONNECTION LIMIT {most}")
-        await bench.pool.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", role)
+        await harness.pool.execute(f"ALTER ROLE {role} CONNECTION LIMIT {most}")
+        await harness.pool.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", role)
 
     try:
         yield urlunsplit(parts._replace(netloc=f"{role}:few@{host}")), limit
     finally:
         await limit(0)
-        await bench.pool.execute(f"DROP OWNED BY {role}")
-        await bench.pool.execute(f"DROP ROLE {role}")
+        await harness.pool.execute(f"DROP OWNED BY {role}")
+        await harness.pool.execute(f"DROP ROLE {role}")
 
 
 async def test_a_ledger_that_has_no_connection_left_is_waited_for(
-    bench: Bench, dispatching: Dispatching, port: int
+    harness: DispatcherHarness, dispatching: Dispatching, port: int
 ) -> None:
-    await bench.endpoint()
-    async with of_few_connections(bench) as (url, limit), dispatching(DATABASE_URL=url):
-        await bench.publish(an_event(1))
-        await bench.settled(1)
+    await harness.endpoint()
+    async with of_few_connections(harness) as (url, limit), dispatching(DATABASE_URL=url):
+        await harness.publish(an_event(1))
+        await harness.settled(1)
         await limit(0)
-        await bench.publish(*(an_event(number) for number in range(2, 12)))
+        await harness.publish(*(an_event(number) for number in range(2, 12)))
         await away(port)
         await limit(1)  # one is enough, if slowly
-        await bench.settled(11, BACK_SECONDS)
+        await harness.settled(11, BACK_SECONDS)
         await limit(-1)
         await back(port)
-    assert len(bench.receiver.received) == 11
+    assert len(harness.receiver.received) == 11
 
 
 async def problems(port: int) -> str:
@@ -161,7 +165,7 @@ async def problems(port: int) -> str:
 
 
 async def test_a_dispatcher_is_not_ready_before_it_has_checked_the_brokers_queues(
-    bench: Bench, dispatching: Dispatching, port: int, monkeypatch: pytest.MonkeyPatch
+    harness: DispatcherHarness, dispatching: Dispatching, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on = asyncio.Event()
 
@@ -182,37 +186,37 @@ async def test_a_dispatcher_is_not_ready_before_it_has_checked_the_brokers_queue
 
 
 async def test_a_consumer_that_the_broker_cancelled_comes_back_with_its_queue(
-    bench: Bench, dispatching: Dispatching, port: int, backoff: str
+    harness: DispatcherHarness, dispatching: Dispatching, port: int, backoff: str
 ) -> None:
-    await bench.endpoint()
+    await harness.endpoint()
     wanted = topology(parse_backoff(backoff))
     async with dispatching():
-        async with await aio_pika.connect(bench.amqp_url) as connection:
+        async with await aio_pika.connect(harness.amqp_url) as connection:
             channel = await connection.channel()
             for queue in wanted.queues:
                 await channel.queue_delete(queue.name)
             await away(port, BACK_SECONDS)
-        await declare(bench.amqp_url, wanted)
-        await bench.publish(an_event(1))
-        await bench.settled(1, BACK_SECONDS)
+        await declare(harness.amqp_url, wanted)
+        await harness.publish(an_event(1))
+        await harness.settled(1, BACK_SECONDS)
         await back(port)
 
 
 async def test_a_queue_that_is_there_again_before_its_consumers_are_told_is_consumed_within_a_minute(
-    bench: Bench, dispatching: Dispatching, backoff: str, monkeypatch: pytest.MonkeyPatch
+    harness: DispatcherHarness, dispatching: Dispatching, backoff: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dispatcher.consumers.consumer.ANEW_SECONDS", 2.0)  # the minute
-    await bench.endpoint()
+    await harness.endpoint()
     (work,) = [queue for queue in topology(parse_backoff(backoff)).queues if queue.name == WORK_EVENTS]
-    async with dispatching(), await aio_pika.connect(bench.amqp_url) as connection:
+    async with dispatching(), await aio_pika.connect(harness.amqp_url) as connection:
         channel = await connection.channel()
         await channel.queue_delete(work.name)
         declared = await channel.declare_queue(work.name, durable=True, arguments=work.all_arguments())
         await declared.bind(work.exchange, work.key)
         for number in (1, 2, 3):
-            await bench.publish(an_event(number))
-            await bench.settled(number)
-    assert len(bench.receiver.received) == 3
+            await harness.publish(an_event(number))
+            await harness.settled(number)
+    assert len(harness.receiver.received) == 3
 
 
 class Collecting:
@@ -232,13 +236,15 @@ class Collecting:
         self.event_ids += [str(each.headers["event_id"]) for each in batch]
 
 
-async def test_a_channel_that_the_broker_closed_is_opened_anew_also_while_there_is_no_room(bench: Bench) -> None:
+async def test_a_channel_that_the_broker_closed_is_opened_anew_also_while_there_is_no_room(
+    harness: DispatcherHarness,
+) -> None:
     handler, room = Collecting(), asyncio.Event()
     deliverer: Any = SimpleNamespace(room=room.wait, has_room=False)
-    consumer = Consumer(bench.amqp_url, WORK_EVENTS, handler, prefetch=10, batch=10, deliverer=deliverer)
+    consumer = Consumer(harness.amqp_url, WORK_EVENTS, handler, prefetch=10, batch=10, deliverer=deliverer)
     running = asyncio.create_task(consumer.run())
     try:
-        await bench.publish(*(an_event(number) for number in range(5)))
+        await harness.publish(*(an_event(number) for number in range(5)))
         await until(lambda: consumer.is_consuming and len(consumer._channel.received) == 5, "pushed")
         first = consumer._channel
         first.ack(4711)  # unknown: the broker closes the channel, as it does for an ack that took too long
@@ -248,7 +254,7 @@ async def test_a_channel_that_the_broker_closed_is_opened_anew_also_while_there_
         await until(lambda: len(handler.event_ids) >= 5, "handled")
 
         async def is_empty() -> bool:
-            return await count(bench.amqp_url, WORK_EVENTS) == 0
+            return await count(harness.amqp_url, WORK_EVENTS) == 0
 
         await until(is_empty, "acked")
     finally:
@@ -258,12 +264,12 @@ async def test_a_channel_that_the_broker_closed_is_opened_anew_also_while_there_
 
 
 async def test_an_idle_consumer_goes_from_channel_to_channel_of_one_connection_and_is_never_away(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    harness: DispatcherHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dispatcher.consumers.consumer.ANEW_SECONDS", 0.2)
     handler = Collecting()
     deliverer: Any = SimpleNamespace(room=AsyncMock(), has_room=True)
-    consumer = Consumer(bench.amqp_url, WORK_EVENTS, handler, prefetch=10, batch=10, deliverer=deliverer)
+    consumer = Consumer(harness.amqp_url, WORK_EVENTS, handler, prefetch=10, batch=10, deliverer=deliverer)
     running = asyncio.create_task(consumer.run())
     try:
         await until(lambda: consumer.is_consuming, "it consumes")
@@ -277,7 +283,7 @@ async def test_an_idle_consumer_goes_from_channel_to_channel_of_one_connection_a
 
         await until(another, "five channels")
         assert not any(channel.is_open for channel in seen[:-1])
-        await bench.publish(*(an_event(number) for number in range(5)))
+        await harness.publish(*(an_event(number) for number in range(5)))
         await until(lambda: len(handler.event_ids) == 5, "handled")
         assert consumer.connecting() == (0, 1), "one connection was enough"
     finally:

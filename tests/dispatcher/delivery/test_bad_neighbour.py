@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
-from dispatchers import Bench, an_event
+from dispatchers import DispatcherHarness, an_event
 from processes import running
 from raw import port_of, raw_server
 from waiting import until
@@ -82,8 +82,8 @@ async def bad_endpoint(how: str) -> AsyncIterator[BadEndpoint]:
 class Load:
     """Received faxes at a steady rate, each for one endpoint by its number; every tenth is the bad one's."""
 
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
+    def __init__(self, harness: DispatcherHarness) -> None:
+        self._harness = harness
         self._number = 0
         self.sent: dict[str, float] = {}
         self.bad = 0
@@ -99,7 +99,7 @@ class Load:
             which = 0 if self._number % 10 == 0 else 1 + self._number % (ENDPOINTS - 1)
             event = an_event(self._number, EventType.RECEIVED, to_number=number_of(which))
             self.sent[event.id] = time.monotonic()
-            publishing.append(asyncio.create_task(self._bench.publish(event)))
+            publishing.append(asyncio.create_task(self._harness.publish(event)))
             if which:
                 sent.append(event.id)
             else:
@@ -108,8 +108,8 @@ class Load:
         received: dict[str, float] = {}
 
         def all_told() -> bool:
-            received.update({each.event_id: each.at for each in self._bench.receiver.received})
-            self._bench.receiver.received.clear()
+            received.update({each.event_id: each.at for each in self._harness.receiver.received})
+            self._harness.receiver.received.clear()
             return received.keys() >= set(sent)
 
         await until(all_told, "the healthy endpoints told")
@@ -132,17 +132,17 @@ def undisturbed(phases: list[float]) -> float:
 
 
 @pytest.mark.parametrize("how", ["hang", "drip"])
-async def test_the_p99_of_the_others_moves_by_less_than_a_tenth(bench: Bench, how: str) -> None:
+async def test_the_p99_of_the_others_moves_by_less_than_a_tenth(harness: DispatcherHarness, how: str) -> None:
     async with bad_endpoint(how) as bad:
-        await bench.endpoint(
+        await harness.endpoint(
             scope="number", match=number_of(0), url=f"http://127.0.0.1:{bad.port}/", timeout_seconds=60
         )
         for number in range(1, ENDPOINTS):
-            await bench.endpoint(scope="number", match=number_of(number))
+            await harness.endpoint(scope="number", match=number_of(number))
         bad.be(well=True)
-        load = Load(bench)
+        load = Load(harness)
         quotients = []
-        environment = {**bench.environment, "OPS_PORT": "0"}
+        environment = {**harness.environment, "OPS_PORT": "0"}
         async with running("dispatcher", environment):
             await load.phase()  # connections are made
             while len(quotients) < ROUNDS and min(quotients, default=MOST) >= MOST:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 import pytest
-from dispatchers import STORE, Bench, an_event
+from dispatchers import STORE, DispatcherHarness, an_event
 from receiver import receiving
 from stores import take_all
 from waiting import until
@@ -24,120 +24,130 @@ def backoff() -> str:
 
 
 async def test_what_the_url_does_not_take_the_failover_gets_in_the_same_attempt_signed_for_its_own_url(
-    bench: Bench, dispatching: Dispatching
+    harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
     async with receiving() as failover:
-        await bench.endpoint(failover_url=failover.url)
-        bench.receiver.answer = lambda _received: 503
-        await bench.publish(an_event(1))
+        await harness.endpoint(failover_url=failover.url)
+        harness.receiver.answer = lambda _received: 503
+        await harness.publish(an_event(1))
         async with dispatching():
-            (delivery,) = await bench.settled(1)
-        (first,), (second,) = bench.receiver.received, failover.received
+            (delivery,) = await harness.settled(1)
+        (first,), (second,) = harness.receiver.received, failover.received
         assert second.phaxio_signature_matches(failover.url, "token")
     assert (delivery["state"], delivery["attempts"]) == ("told", 1)
     assert (first.attempt, second.attempt) == (1, 1)
     assert first.delivery_id == second.delivery_id
-    assert await bench.pool.fetchval("SELECT url FROM attempts") == failover.url
+    assert await harness.pool.fetchval("SELECT url FROM attempts") == failover.url
 
 
 @pytest.mark.parametrize("how", ["hangs", "is not there", "does not resolve"])
-async def test_the_failover_is_tried_however_the_url_fails(bench: Bench, dispatching: Dispatching, how: str) -> None:
+async def test_the_failover_is_tried_however_the_url_fails(
+    harness: DispatcherHarness, dispatching: Dispatching, how: str
+) -> None:
     urls = {
-        "hangs": bench.receiver.url,
+        "hangs": harness.receiver.url,
         "is not there": "http://127.0.0.1:1/",
         "does not resolve": "http://no-such-host.invalid/",
     }
     async with receiving() as failover:
-        await bench.endpoint(url=urls[how], failover_url=failover.url, timeout_seconds=0.5)
-        bench.receiver.answer = lambda _received: asyncio.Event().wait()
-        await bench.publish(an_event(1))
+        await harness.endpoint(url=urls[how], failover_url=failover.url, timeout_seconds=0.5)
+        harness.receiver.answer = lambda _received: asyncio.Event().wait()
+        await harness.publish(an_event(1))
         async with dispatching():
-            (delivery,) = await bench.settled(1)
+            (delivery,) = await harness.settled(1)
     assert delivery["state"] == "told"
 
 
-async def test_both_failing_is_one_failed_attempt(bench: Bench, dispatching: Dispatching) -> None:
+async def test_both_failing_is_one_failed_attempt(harness: DispatcherHarness, dispatching: Dispatching) -> None:
     async with receiving() as failover:
         failover.answer = lambda received: 200 if received.attempt == 2 else 500
-        bench.receiver.answer = lambda _received: 500
-        await bench.endpoint(failover_url=failover.url)
-        await bench.publish(an_event(1))
+        harness.receiver.answer = lambda _received: 500
+        await harness.endpoint(failover_url=failover.url)
+        await harness.publish(an_event(1))
         async with dispatching():
-            (delivery,) = await bench.settled(1)
+            (delivery,) = await harness.settled(1)
         assert [each.attempt for each in failover.received] == [1, 2]
     assert (delivery["state"], delivery["attempts"]) == ("told", 2)
 
 
 async def test_410_switches_the_endpoint_off_and_what_it_was_owed_is_dead_with_the_cause_gone(
-    bench: Bench, dispatching: Dispatching
+    harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
-    endpoint = await bench.endpoint()
-    bench.receiver.answer = lambda received: 410 if "phaxio:2-" in received.event_id else 500
+    endpoint = await harness.endpoint()
+    harness.receiver.answer = lambda received: 410 if "phaxio:2-" in received.event_id else 500
     async with dispatching():
-        await bench.publish(an_event(1))
-        await until(lambda: _attempts(bench, 2), "the first waits for its third attempt, 6 hours")
-        await bench.publish(an_event(2))
-        await until(lambda: _switched_off(bench), "switched off")
-        (first, _) = await bench.deliveries()
+        await harness.publish(an_event(1))
+        await until(lambda: _attempts(harness, 2), "the first waits for its third attempt, 6 hours")
+        await harness.publish(an_event(2))
+        await until(lambda: _switched_off(harness), "switched off")
+        (first, _) = await harness.deliveries()
         body = json.dumps({"delivery_id": str(first["id"]), "attempt": 3}).encode()
-        await bench.publisher.publish(FAX_WORK, "delivery", body, {})
-        deliveries = await bench.settled(2)
+        await harness.publisher.publish(FAX_WORK, "delivery", body, {})
+        deliveries = await harness.settled(2)
     assert {(each["state"], each["reason"]) for each in deliveries} == {("dead", "gone")}
-    letters = [json.loads(message.body) for message in await take_all(bench.amqp_url, "dead.deliveries")]
+    letters = [json.loads(message.body) for message in await take_all(harness.amqp_url, "dead.deliveries")]
     assert {letter["cause"] for letter in letters} == {"gone"}
-    assert len(bench.receiver.received) == 3
-    (stored,) = await STORE.everything(bench.pool)
+    assert len(harness.receiver.received) == 3
+    (stored,) = await STORE.everything(harness.pool)
     assert (stored.id, stored.enabled) == (endpoint.id, False)
 
 
-async def test_410_with_a_failover_that_was_told_leaves_the_endpoint_on(bench: Bench, dispatching: Dispatching) -> None:
+async def test_410_with_a_failover_that_was_told_leaves_the_endpoint_on(
+    harness: DispatcherHarness, dispatching: Dispatching
+) -> None:
     async with receiving() as failover:
-        bench.receiver.answer = lambda _received: 410
-        await bench.endpoint(failover_url=failover.url)
-        await bench.publish(an_event(1))
+        harness.receiver.answer = lambda _received: 410
+        await harness.endpoint(failover_url=failover.url)
+        await harness.publish(an_event(1))
         async with dispatching():
-            (delivery,) = await bench.settled(1)
+            (delivery,) = await harness.settled(1)
     assert delivery["state"] == "told"
-    assert (await STORE.everything(bench.pool))[0].enabled
+    assert (await STORE.everything(harness.pool))[0].enabled
 
 
-async def test_410_with_a_failover_that_fails_is_gone_all_the_same(bench: Bench, dispatching: Dispatching) -> None:
+async def test_410_with_a_failover_that_fails_is_gone_all_the_same(
+    harness: DispatcherHarness, dispatching: Dispatching
+) -> None:
     async with receiving() as failover:
         failover.answer = lambda _received: 500
-        bench.receiver.answer = lambda _received: 410
-        await bench.endpoint(failover_url=failover.url)
-        await bench.publish(an_event(1))
+        harness.receiver.answer = lambda _received: 410
+        await harness.endpoint(failover_url=failover.url)
+        await harness.publish(an_event(1))
         async with dispatching():
-            (delivery,) = await bench.settled(1)
+            (delivery,) = await harness.settled(1)
     assert (delivery["state"], delivery["reason"]) == ("dead", "gone")
 
 
 async def test_an_endpoint_that_hangs_is_left_alone_after_a_few_timeouts_and_the_others_do_not_notice(
-    bench: Bench, dispatching: Dispatching
+    harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
     async with receiving() as healthy:
-        hanging = await bench.endpoint(timeout_seconds=0.3, max_concurrent=1)
-        await bench.endpoint(url=healthy.url)
-        bench.receiver.answer = lambda _received: asyncio.Event().wait()
-        await bench.publish(*(an_event(number) for number in range(40)))
+        hanging = await harness.endpoint(timeout_seconds=0.3, max_concurrent=1)
+        await harness.endpoint(url=healthy.url)
+        harness.receiver.answer = lambda _received: asyncio.Event().wait()
+        await harness.publish(*(an_event(number) for number in range(40)))
         async with dispatching():
             await healthy.got(40, seconds=10)
-            await until(lambda: _deferred(bench, hanging.id, 40 - TIMEOUTS_TO_OPEN), "the rest is deferred", seconds=20)
-        assert len(bench.receiver.received) <= TIMEOUTS_TO_OPEN + 1
-    attempts = await bench.pool.fetch("SELECT attempts FROM deliveries WHERE endpoint_id = $1", hanging.id)
-    assert sum(row["attempts"] for row in attempts) == len(bench.receiver.received), "what was deferred is not counted"
+            await until(
+                lambda: _deferred(harness, hanging.id, 40 - TIMEOUTS_TO_OPEN), "the rest is deferred", seconds=20
+            )
+        assert len(harness.receiver.received) <= TIMEOUTS_TO_OPEN + 1
+    attempts = await harness.pool.fetch("SELECT attempts FROM deliveries WHERE endpoint_id = $1", hanging.id)
+    assert sum(row["attempts"] for row in attempts) == len(harness.receiver.received), (
+        "what was deferred is not counted"
+    )
 
 
-async def _attempts(bench: Bench, wanted: int) -> bool:
-    return [each["attempts"] for each in await bench.deliveries()] == [wanted]
+async def _attempts(harness: DispatcherHarness, wanted: int) -> bool:
+    return [each["attempts"] for each in await harness.deliveries()] == [wanted]
 
 
-async def _switched_off(bench: Bench) -> bool:
-    return not (await STORE.everything(bench.pool))[0].enabled
+async def _switched_off(harness: DispatcherHarness) -> bool:
+    return not (await STORE.everything(harness.pool))[0].enabled
 
 
-async def _deferred(bench: Bench, endpoint_id: object, count: int) -> bool:
-    found = await bench.pool.fetchval(
+async def _deferred(harness: DispatcherHarness, endpoint_id: object, count: int) -> bool:
+    found = await harness.pool.fetchval(
         "SELECT count(*) FROM deliveries WHERE endpoint_id = $1 AND lease_until IS NULL AND attempts = 0", endpoint_id
     )
     return found >= count - 1

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from uuid import UUID
 
 import pytest
-from dispatchers import Bench, an_event
+from dispatchers import DispatcherHarness, an_event
 from hypothesis import given
 from hypothesis import strategies as st
 from receiver import Received
@@ -110,12 +110,12 @@ async def test_who_is_cancelled_in_the_moment_of_being_given_room_gives_it_back(
 
 
 async def test_a_dispatcher_reads_no_more_documents_than_there_is_room_for(
-    bench: Bench, dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
+    harness: DispatcherHarness, dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = 50_000
     monkeypatch.setattr(deliver, "DocumentBudget", lambda: DocumentBudget(3 * size, 2 * size))
-    media = await MediaStore(bench.environment["MEDIA_URL"]).put(b"%PDF-" + b"x" * (size - 5), "application/pdf")
-    endpoints = [await bench.endpoint(), await bench.endpoint()]
+    media = await MediaStore(harness.environment["MEDIA_URL"]).put(b"%PDF-" + b"x" * (size - 5), "application/pdf")
+    endpoints = [await harness.endpoint(), await harness.endpoint()]
     reading, most = Counter[str](), Counter[str]()
 
     async def read(store: MediaStore, media: Media) -> bytes:
@@ -130,10 +130,10 @@ async def test_a_dispatcher_reads_no_more_documents_than_there_is_room_for(
 
     getting = MediaStore.get
     monkeypatch.setattr(MediaStore, "get", read)
-    bench.receiver.answer = slowly
-    await bench.publish(*(an_event(number, EventType.RECEIVED, media=media) for number in range(10)))
+    harness.receiver.answer = slowly
+    await harness.publish(*(an_event(number, EventType.RECEIVED, media=media) for number in range(10)))
     async with dispatching():
-        deliveries = await bench.settled(10 * len(endpoints))
+        deliveries = await harness.settled(10 * len(endpoints))
     assert {each["state"] for each in deliveries} == {"told"}
     assert most["all"] == 3
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
-from dispatchers import Bench
+from dispatchers import DispatcherHarness
 from documents import PDF, QUERY, document_url, received
 from raw import port_of, raw_server
 from receiver import Receiver
@@ -24,46 +24,46 @@ Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 
 
 async def test_a_fax_that_telnyx_names_by_url_goes_out_with_its_file_byte_for_byte(
-    bench: Bench, dispatching: Dispatching, storage: Receiver, capsys: pytest.CaptureFixture[str]
+    harness: DispatcherHarness, dispatching: Dispatching, storage: Receiver, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await bench.endpoint()
+    await harness.endpoint()
     url = document_url(storage)
-    await bench.publish(received(url.replace("http://", "http://user:pw@")))
+    await harness.publish(received(url.replace("http://", "http://user:pw@")))
     async with dispatching():
-        await bench.settled(1)
-        media = json.loads(await bench.pool.fetchval("SELECT media FROM events"))
-    (webhook,) = bench.receiver.received
+        await harness.settled(1)
+        media = json.loads(await harness.pool.fetchval("SELECT media FROM events"))
+    (webhook,) = harness.receiver.received
     (part,) = webhook.form.files
     assert (part.name, part.filename, part.content_type, part.content) == ("file", "1.pdf", "application/pdf", PDF)
-    assert webhook.phaxio_signature_matches(bench.receiver.url, "token")
+    assert webhook.phaxio_signature_matches(harness.receiver.url, "token")
     (asked,) = storage.received
     assert asked.target == f"/bucket/a%2Fb.pdf?{QUERY}", "byte for byte, or the signature in it is wrong"
     assert {"Authorization", "Cookie", "Proxy-Authorization"} & set(asked.headers) == set()
     assert (media["bytes"], media["content_type"]) == (len(PDF), "application/pdf")
-    assert (Path(urlsplit(bench.environment["MEDIA_URL"]).path) / media["key"]).read_bytes() == PDF
+    assert (Path(urlsplit(harness.environment["MEDIA_URL"]).path) / media["key"]).read_bytes() == PDF
     logged = capsys.readouterr().out
     assert "media.fetched" in logged
     assert not [word for word in ("AKIASECRET", "c0ffee", "/bucket", "pw@") if word in logged]
 
 
 async def test_a_retry_uses_the_kept_copy_though_the_url_is_dead_by_then(
-    bench: Bench, dispatching: Dispatching, storage: Receiver
+    harness: DispatcherHarness, dispatching: Dispatching, storage: Receiver
 ) -> None:
-    await bench.endpoint()
-    bench.receiver.answer = lambda _received: 500 if len(bench.receiver.received) == 1 else 200
-    await bench.publish(received(document_url(storage)))
+    await harness.endpoint()
+    harness.receiver.answer = lambda _received: 500 if len(harness.receiver.received) == 1 else 200
+    await harness.publish(received(document_url(storage)))
     async with dispatching():
-        await bench.receiver.got(1)
+        await harness.receiver.got(1)
         storage.answer = lambda _received: 403
-        await until(lambda: _state_is(bench, "retrying"), "recorded")
-        await attempt_now(bench)
-        await bench.settled(1)
-    assert [[part.content for part in each.form.files] for each in bench.receiver.received] == [[PDF], [PDF]]
+        await until(lambda: _state_is(harness, "retrying"), "recorded")
+        await attempt_now(harness)
+        await harness.settled(1)
+    assert [[part.content for part in each.form.files] for each in harness.receiver.received] == [[PDF], [PDF]]
     assert len(storage.received) == 1
 
 
 async def test_several_endpoints_of_an_event_share_one_fetch_and_those_that_carry_no_file_make_none(
-    bench: Bench, dispatching: Dispatching, storage: Receiver
+    harness: DispatcherHarness, dispatching: Dispatching, storage: Receiver
 ) -> None:
     go = asyncio.Event()
 
@@ -73,41 +73,41 @@ async def test_several_endpoints_of_an_event_share_one_fetch_and_those_that_carr
 
     storage.answer = when_all_wait
     for _ in range(5):
-        await bench.endpoint()
-    await bench.endpoint(format="telnyx-v2", tokens=())
-    await bench.publish(received(document_url(storage)))
+        await harness.endpoint()
+    await harness.endpoint(format="telnyx-v2", tokens=())
+    await harness.publish(received(document_url(storage)))
     async with dispatching():
-        (told_at_once,) = await bench.receiver.got(1)  # it needs no document, and waits for none
+        (told_at_once,) = await harness.receiver.got(1)  # it needs no document, and waits for none
         assert json.loads(told_at_once.body)["data"]["payload"]["media_url"] == document_url(storage)
         go.set()
-        await bench.settled(6)
-    with_file = [each for each in bench.receiver.received if each is not told_at_once]
+        await harness.settled(6)
+    with_file = [each for each in harness.receiver.received if each is not told_at_once]
     assert [[part.content for part in each.form.files] for each in with_file] == [[PDF]] * 5
     assert len(storage.received) == 1
 
 
 async def test_an_endpoint_that_takes_no_file_makes_nobody_fetch(
-    bench: Bench, dispatching: Dispatching, storage: Receiver
+    harness: DispatcherHarness, dispatching: Dispatching, storage: Receiver
 ) -> None:
-    await bench.endpoint(format="telnyx-v2", tokens=())
-    await bench.endpoint(format="standard-v1", tokens=())
-    await bench.publish(received(document_url(storage)))
+    await harness.endpoint(format="telnyx-v2", tokens=())
+    await harness.endpoint(format="standard-v1", tokens=())
+    await harness.publish(received(document_url(storage)))
     async with dispatching():
-        await bench.settled(2)
+        await harness.settled(2)
     assert storage.received == []
 
 
 async def test_a_document_that_cannot_be_fetched_is_gone_without_and_the_endpoint_is_told_on_attempt_1(
-    bench: Bench, dispatching: Dispatching, storage: Receiver, capsys: pytest.CaptureFixture[str]
+    harness: DispatcherHarness, dispatching: Dispatching, storage: Receiver, capsys: pytest.CaptureFixture[str]
 ) -> None:
     storage.answer = lambda _received: 403
-    await bench.endpoint()
-    await bench.endpoint()
-    await bench.publish(received(document_url(storage)))
+    await harness.endpoint()
+    await harness.endpoint()
+    await harness.publish(received(document_url(storage)))
     async with dispatching():
-        deliveries = await bench.settled(2)
+        deliveries = await harness.settled(2)
     assert [(each["state"], each["attempts"]) for each in deliveries] == [("told", 1)] * 2
-    assert not [part for each in bench.receiver.received for part in each.form.files]
+    assert not [part for each in harness.receiver.received for part in each.form.files]
     assert len(storage.received) == 1, "the second endpoint does not wait for the same failure"
     logged = capsys.readouterr().out
     assert "http_403" in logged
@@ -115,7 +115,7 @@ async def test_a_document_that_cannot_be_fetched_is_gone_without_and_the_endpoin
 
 
 async def test_a_document_on_an_inner_address_is_not_fetched_and_the_event_goes_out_without(
-    bench: Bench, dispatching: Dispatching, storage: Receiver
+    harness: DispatcherHarness, dispatching: Dispatching, storage: Receiver
 ) -> None:
     bodies = []
 
@@ -125,18 +125,20 @@ async def test_a_document_on_an_inner_address_is_not_fetched_and_the_event_goes_
         await writer.drain()
 
     async with raw_server(application, "127.0.0.2") as server:  # stands for a public address
-        await bench.endpoint(url=f"http://127.0.0.2:{port_of(server)}/hook")
-        await bench.publish(received(document_url(storage)))
+        await harness.endpoint(url=f"http://127.0.0.2:{port_of(server)}/hook")
+        await harness.publish(received(document_url(storage)))
         async with dispatching(EGRESS_ALLOW_NETWORKS="127.0.0.2/32"):
-            (delivery,) = await bench.settled(1)
+            (delivery,) = await harness.settled(1)
     assert (delivery["state"], delivery["attempts"], storage.received) == ("told", 1, [])
     (body,) = bodies
     assert b'name="fax"' in body
     assert b'name="file"' not in body
 
 
-async def test_the_lease_covers_a_slow_fetch(bench: Bench, dispatching: Dispatching, storage: Receiver) -> None:
-    endpoint = await bench.endpoint(timeout_seconds=1.0)
+async def test_the_lease_covers_a_slow_fetch(
+    harness: DispatcherHarness, dispatching: Dispatching, storage: Receiver
+) -> None:
+    endpoint = await harness.endpoint(timeout_seconds=1.0)
     go = asyncio.Event()
 
     async def later(_received: object) -> web.Response:
@@ -144,36 +146,36 @@ async def test_the_lease_covers_a_slow_fetch(bench: Bench, dispatching: Dispatch
         return web.Response(body=PDF)
 
     storage.answer = later
-    await bench.publish(received(document_url(storage)))
+    await harness.publish(received(document_url(storage)))
     async with dispatching():
         await storage.got(1)
-        left = await bench.pool.fetchval("SELECT extract(epoch FROM lease_until - now())::float8 FROM deliveries")
+        left = await harness.pool.fetchval("SELECT extract(epoch FROM lease_until - now())::float8 FROM deliveries")
         go.set()
-        await bench.settled(1)
+        await harness.settled(1)
     assert left > endpoint.lease_seconds + fetch.FETCH_SECONDS
 
 
 async def test_a_proxy_that_is_away_when_a_document_is_to_be_fetched_does_not_count_as_an_attempt(
-    bench: Bench, dispatching: Dispatching, unused_tcp_port_factory: Callable[[], int]
+    harness: DispatcherHarness, dispatching: Dispatching, unused_tcp_port_factory: Callable[[], int]
 ) -> None:
-    await bench.endpoint()
-    await bench.publish(received("http://storage.example/a.pdf"))
+    await harness.endpoint()
+    await harness.publish(received("http://storage.example/a.pdf"))
 
     async def put_back() -> Any:
-        return await bench.pool.fetchval("SELECT attempts = 0 FROM deliveries WHERE lease_until IS NULL")
+        return await harness.pool.fetchval("SELECT attempts = 0 FROM deliveries WHERE lease_until IS NULL")
 
     async with dispatching(EGRESS_PROXY=f"http://127.0.0.1:{unused_tcp_port_factory()}"):
         await until(put_back, "put back")
-    assert await _state_is(bench, "pending")
-    assert await bench.pool.fetchval("SELECT count(*) FROM attempts") == 0
+    assert await _state_is(harness, "pending")
+    assert await harness.pool.fetchval("SELECT count(*) FROM attempts") == 0
 
 
-async def attempt_now(bench: Bench) -> None:
+async def attempt_now(harness: DispatcherHarness) -> None:
     """Do what the delay queue does when the wait is over."""
-    (delivery,) = await bench.deliveries()
+    (delivery,) = await harness.deliveries()
     body = json.dumps({"delivery_id": str(delivery["id"]), "attempt": delivery["attempts"] + 1}).encode()
-    await bench.publisher.publish(FAX_WORK, "delivery", body, {})
+    await harness.publisher.publish(FAX_WORK, "delivery", body, {})
 
 
-async def _state_is(bench: Bench, state: str) -> bool:
-    return [each["state"] for each in await bench.deliveries()] == [state]
+async def _state_is(harness: DispatcherHarness, state: str) -> bool:
+    return [each["state"] for each in await harness.deliveries()] == [state]

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
-from dispatchers import Bench, an_event
+from dispatchers import DispatcherHarness, an_event
 from prometheus_client import Gauge
 from proxy import proxied
 from waiting import until
@@ -21,71 +21,71 @@ from shared.runtime.service import Stop
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 
 
-async def test_a_lease_is_renewed_and_released_only_by_who_knows_its_end(bench: Bench) -> None:
-    await bench.endpoint()
-    (owed,) = (await bench.take(an_event(1))).owed
+async def test_a_lease_is_renewed_and_released_only_by_who_knows_its_end(harness: DispatcherHarness) -> None:
+    await harness.endpoint()
+    (owed,) = (await harness.take(an_event(1))).owed
     assert owed.lease_until is not None
     mine = Lease(owed.delivery_id, owed.lease_until, 30.0)
-    renewed = await ledger.renew(bench.pool, [mine])
+    renewed = await ledger.renew(harness.pool, [mine])
     assert set(renewed) == {owed.delivery_id}
-    assert await ledger.renew(bench.pool, [mine]) == {}, "the old end proves nothing any more"
-    assert await ledger.release(bench.pool, [mine]) == frozenset()
-    assert await ledger.release(bench.pool, [Lease(owed.delivery_id, renewed[owed.delivery_id], 0.0)])
+    assert await ledger.renew(harness.pool, [mine]) == {}, "the old end proves nothing any more"
+    assert await ledger.release(harness.pool, [mine]) == frozenset()
+    assert await ledger.release(harness.pool, [Lease(owed.delivery_id, renewed[owed.delivery_id], 0.0)])
 
 
 async def test_a_lane_that_takes_longer_than_its_leases_tells_everybody_once(
-    bench: Bench, dispatching: Dispatching
+    harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
-    await bench.endpoint(timeout_seconds=0.5, max_concurrent=1)
+    await harness.endpoint(timeout_seconds=0.5, max_concurrent=1)
 
     async def slowly(_received: object) -> int:
         await asyncio.sleep(0.2)  # an application that takes its time
         return 200
 
-    bench.receiver.answer = slowly
+    harness.receiver.answer = slowly
     async with dispatching():
-        await bench.publish(*(an_event(number) for number in range(30)))
-        await bench.events(30)
+        await harness.publish(*(an_event(number) for number in range(30)))
+        await harness.events(30)
         # As if all leases had run out while the deliveries wait: the sweeper puts back what this process holds.
         expired = 0
 
         async def expire() -> bool:
             nonlocal expired
             expired += 1
-            await bench.pool.execute(
+            await harness.pool.execute(
                 "UPDATE deliveries SET lease_until = now() - interval '1 s', due_at = now() - interval '1 hour' "
                 "WHERE state = 'pending'"
             )
-            return await _put_back(bench) or len(bench.receiver.received) >= 30
+            return await _put_back(harness) or len(harness.receiver.received) >= 30
 
         await until(expire, "the sweeper looked", seconds=20)
-        deliveries = await bench.settled(30, seconds=40)
+        deliveries = await harness.settled(30, seconds=40)
     assert {each["state"] for each in deliveries} == {"told"}
-    assert set(Counter(each.event_id for each in bench.receiver.received).values()) == {1}
+    assert set(Counter(each.event_id for each in harness.receiver.received).values()) == {1}
 
 
 async def test_what_waits_to_be_recorded_is_not_attempted_again_by_a_message_that_comes_meanwhile(
-    bench: Bench, dispatching: Dispatching
+    harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
-    await bench.endpoint(timeout_seconds=0.5)
-    async with proxied(bench.environment["DATABASE_URL"]) as (proxy, through), dispatching(DATABASE_URL=through):
+    await harness.endpoint(timeout_seconds=0.5)
+    async with proxied(harness.environment["DATABASE_URL"]) as (proxy, through), dispatching(DATABASE_URL=through):
 
         def cut_then_tell(_received: object) -> int:
             proxy.cut()
             return 200
 
-        bench.receiver.answer = cut_then_tell
-        await bench.publish(an_event(1))
-        await bench.receiver.got(1)
-        (delivery,) = await bench.deliveries()
-        await bench.pool.execute("UPDATE deliveries SET lease_until = now() - interval '1 s'")
+        harness.receiver.answer = cut_then_tell
+        await harness.publish(an_event(1))
+        await harness.receiver.got(1)
+        (delivery,) = await harness.deliveries()
+        await harness.pool.execute("UPDATE deliveries SET lease_until = now() - interval '1 s'")
         body = b'{"delivery_id":"%s","attempt":1}' % str(delivery["id"]).encode()
-        await bench.publisher.publish(FAX_WORK, "delivery", body, {})
-        bench.receiver.answer = lambda _received: 200
+        await harness.publisher.publish(FAX_WORK, "delivery", body, {})
+        harness.receiver.answer = lambda _received: 200
         proxy.mend()
-        (settled,) = await bench.settled(1)
+        (settled,) = await harness.settled(1)
     assert settled["state"] == "told"
-    assert len(bench.receiver.received) == 1
+    assert len(harness.receiver.received) == 1
 
 
 async def test_a_delivery_that_enters_as_the_last_worker_leaves_is_worked_on() -> None:
@@ -122,31 +122,31 @@ async def test_a_delivery_that_enters_as_the_last_worker_leaves_is_worked_on() -
 
 
 async def test_bodies_that_break_the_reader_are_parked_and_the_others_go_on(
-    bench: Bench, dispatching: Dispatching
+    harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
-    await bench.endpoint()
+    await harness.endpoint()
     for body in (b'{"id":"\xff"}', b"[" * 100_000, b"null"):
-        await bench.publisher.publish(FAX_IN, "a.b", body, {"event_id": "x"})
+        await harness.publisher.publish(FAX_IN, "a.b", body, {"event_id": "x"})
     too_far = b'{"delivery_id":"%s","attempt":3000000000}' % str(uuid7()).encode()
-    await bench.publisher.publish(FAX_WORK, "delivery", too_far, {})
-    await bench.publish(an_event(1))
+    await harness.publisher.publish(FAX_WORK, "delivery", too_far, {})
+    await harness.publish(an_event(1))
     async with dispatching():
-        (delivery,) = await bench.settled(1)
+        (delivery,) = await harness.settled(1)
     assert delivery["state"] == "told"
 
 
 async def test_an_endpoint_of_a_format_that_this_version_does_not_know_waits_and_hurts_nobody(
-    bench: Bench, dispatching: Dispatching
+    harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
-    newer = await bench.endpoint(format="standard-v9")
-    await bench.endpoint()
-    await bench.publish(an_event(1))
+    newer = await harness.endpoint(format="standard-v9")
+    await harness.endpoint()
+    await harness.publish(an_event(1))
     async with dispatching():
-        await bench.settled(1)
-        states = {each["endpoint_id"]: each["state"] for each in await bench.deliveries()}
+        await harness.settled(1)
+        states = {each["endpoint_id"]: each["state"] for each in await harness.deliveries()}
     assert states.pop(newer.id) == "pending"
     assert set(states.values()) == {"told"}
 
 
-async def _put_back(bench: Bench) -> bool:
-    return bool(await bench.pool.fetchval("SELECT count(*) FROM deliveries WHERE sweeps > 0"))
+async def _put_back(harness: DispatcherHarness) -> bool:
+    return bool(await harness.pool.fetchval("SELECT count(*) FROM deliveries WHERE sweeps > 0"))

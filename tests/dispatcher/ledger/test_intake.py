@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from dispatchers import STORE, Bench, an_event
+from dispatchers import STORE, DispatcherHarness, an_event
 from proxy import Proxy, proxied
 
 from dispatcher.ledger.endpoint_cache import EndpointCache
@@ -46,8 +46,8 @@ class Interrupted(Intake):
 
 
 @pytest.fixture
-async def through(bench: Bench) -> AsyncIterator[tuple[Interrupted, Proxy]]:
-    async with proxied(bench.environment["DATABASE_URL"]) as (proxy, url):
+async def through(harness: DispatcherHarness) -> AsyncIterator[tuple[Interrupted, Proxy]]:
+    async with proxied(harness.environment["DATABASE_URL"]) as (proxy, url):
         pool = await asyncpg.create_pool(url, min_size=0, command_timeout=1.0)
         book = EndpointCache(pool, STORE)
         await book.refresh()
@@ -70,16 +70,16 @@ async def take_twice(intake: Interrupted, proxy: Proxy, at: str, *events: Event)
 
 @pytest.mark.parametrize("at", ["before anything", "in the commit", "after the commit"])
 async def test_a_batch_that_comes_again_hands_over_everything_that_it_owed_with_leases_that_hold(
-    bench: Bench, through: tuple[Interrupted, Proxy], at: str
+    harness: DispatcherHarness, through: tuple[Interrupted, Proxy], at: str
 ) -> None:
-    await bench.endpoint()
-    await bench.endpoint()
+    await harness.endpoint()
+    await harness.endpoint()
     intake, proxy = through
     await intake._book.refresh()
     events = [OWED_TO_NOBODY, *(an_event(number) for number in range(3))]
     taken = await take_twice(intake, proxy, at, *events)
     assert taken.fresh == {event.id for event in events}
-    rows = await bench.deliveries()
+    rows = await harness.deliveries()
     assert len(rows) == 6
     assert {each.delivery_id: each.lease_until for each in taken.owed} == {
         row["id"]: row["lease_until"] for row in rows
@@ -88,31 +88,31 @@ async def test_a_batch_that_comes_again_hands_over_everything_that_it_owed_with_
 
 
 async def test_what_another_process_claimed_meanwhile_is_not_handed_over(
-    bench: Bench, through: tuple[Interrupted, Proxy]
+    harness: DispatcherHarness, through: tuple[Interrupted, Proxy]
 ) -> None:
-    await bench.endpoint()
+    await harness.endpoint()
     intake, proxy = through
     await intake._book.refresh()
     intake.at = "after the commit"
     with pytest.raises(LEDGER_AWAY):
         await intake.take([an_event(1), OWED_TO_NOBODY])
-    await bench.pool.execute("UPDATE deliveries SET lease_until = now() + interval '77 s'")
+    await harness.pool.execute("UPDATE deliveries SET lease_until = now() + interval '77 s'")
     proxy.mend()
     assert (await intake.take([an_event(1), OWED_TO_NOBODY])).owed == []
 
 
 async def test_nothing_is_owed_for_an_event_whose_body_was_pruned_and_the_others_of_its_batch_go_on(
-    bench: Bench,
+    harness: DispatcherHarness,
 ) -> None:
     old, unowed = an_event(1), an_event(2)
-    await bench.take(old, unowed)
-    await bench.pool.execute("UPDATE events SET body = NULL WHERE id = $1", old.id)
+    await harness.take(old, unowed)
+    await harness.pool.execute("UPDATE events SET body = NULL WHERE id = $1", old.id)
     endpoints = [
-        await bench.endpoint(scope="fax", match=FaxMatch(provider=event.provider, fax_id=event.fax_id))
+        await harness.endpoint(scope="fax", match=FaxMatch(provider=event.provider, fax_id=event.fax_id))
         for event in (old, unowed)
     ]
-    taken = await bench.take(old, unowed)
+    taken = await harness.take(old, unowed)
     assert taken.fresh == frozenset()
     assert [each.owed.event.id for each in taken.owed] == [unowed.id]
-    intake = Intake(bench.pool, STORE, EndpointCache(bench.pool, STORE))
+    intake = Intake(harness.pool, STORE, EndpointCache(harness.pool, STORE))
     assert [await intake.owe_registered(endpoint) for endpoint in endpoints] == [0, 0]

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from dispatchers import Bench
+from dispatchers import DispatcherHarness
 
 from dispatcher.maintenance.retention import Retention
 from dispatcher.maintenance.sampler import Sampler
@@ -31,15 +31,15 @@ async def _nothing_waits() -> bool:
 
 
 @pytest.fixture(params=["sampler", "sweeper", "retention", "jobs"])
-async def part(request: pytest.FixtureRequest, bench: Bench) -> AsyncIterator[Part]:
+async def part(request: pytest.FixtureRequest, harness: DispatcherHarness) -> AsyncIterator[Part]:
     # Another's ledger: the first statement that touches a table of ours would fail with another error.
-    await bench.pool.execute("DROP SCHEMA public CASCADE")
-    media = MediaStore(bench.environment["MEDIA_URL"])
-    async with opened(load(DeadSettings, bench.environment), "test") as dead:
+    await harness.pool.execute("DROP SCHEMA public CASCADE")
+    media = MediaStore(harness.environment["MEDIA_URL"])
+    async with opened(load(DeadSettings, harness.environment), "test") as dead:
         made: dict[str, Sampler | Sweeper | Retention | DeadLetterService] = {
-            "sampler": Sampler(bench.pool, Metrics()),
-            "sweeper": Sweeper(bench.pool, bench.publisher, Metrics(), lambda: None),
-            "retention": Retention(bench.pool, media, _nothing_waits, 90),
+            "sampler": Sampler(harness.pool, Metrics()),
+            "sweeper": Sweeper(harness.pool, harness.publisher, Metrics(), lambda: None),
+            "retention": Retention(harness.pool, media, _nothing_waits, 90),
             "jobs": dead,
         }
         yield made[request.param].run

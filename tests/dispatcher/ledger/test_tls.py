@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from dispatchers import Bench, an_event
+from dispatchers import DispatcherHarness, an_event
 from mailserver import Authority, make_authority
 from stores import count
 from waiting import until
@@ -82,30 +82,30 @@ async def fronted(url: str, ca_file: Path) -> AsyncIterator[tuple[TlsFront, str]
 
 
 async def test_a_ledger_without_tls_or_with_a_strangers_certificate_is_away_and_no_event_is_to_blame(
-    bench: Bench, dispatching: Dispatching, tmp_path: Path
+    harness: DispatcherHarness, dispatching: Dispatching, tmp_path: Path
 ) -> None:
-    await bench.endpoint()
+    await harness.endpoint()
     ours, theirs = _authority(tmp_path / "ours"), _authority(tmp_path / "theirs")
-    url = bench.environment["DATABASE_URL"]
+    url = harness.environment["DATABASE_URL"]
     async with fronted(url, ours.ca_file) as (front, through):
         front.context = ours.server
         async with dispatching(DATABASE_URL=through):
-            await bench.publish(an_event(1))
-            await bench.settled(1)
+            await harness.publish(an_event(1))
+            await harness.settled(1)
             number = 1
             for context in (theirs.server, None):
                 front.context = context
                 front.cut()
                 refused = front.refused
                 number += 1
-                await bench.publish(an_event(number))
+                await harness.publish(an_event(number))
                 await until(lambda refused=refused: front.refused >= refused + 3, "tried in vain")
-                assert await count(bench.amqp_url, "dead.events") == 0
+                assert await count(harness.amqp_url, "dead.events") == 0
                 front.context = ours.server
-                await bench.settled(number)
-    assert await count(bench.amqp_url, "dead.events") == 0
-    assert await count(bench.amqp_url, WORK_EVENTS) == 0
-    assert len(bench.receiver.received) == number
+                await harness.settled(number)
+    assert await count(harness.amqp_url, "dead.events") == 0
+    assert await count(harness.amqp_url, WORK_EVENTS) == 0
+    assert len(harness.receiver.received) == number
 
 
 def _authority(folder: Path) -> Authority:

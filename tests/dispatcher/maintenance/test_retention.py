@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from dispatchers import STORE, Bench, an_event
+from dispatchers import STORE, DispatcherHarness, an_event
 from old_events import AGE, Dispatching, an_old_event, in_state, in_state_of_one, many_old, payloads, tried
 from waiting import until
 
@@ -21,124 +21,126 @@ from shared.domain import EventType
 
 
 async def test_what_is_old_and_over_loses_payload_and_attempts_and_everything_else_stays(
-    bench: Bench, retention: Retention
+    harness: DispatcherHarness, retention: Retention
 ) -> None:
-    await bench.endpoint()
-    await in_state(bench, an_old_event(1), "told", tried=3)
-    await in_state(bench, an_old_event(2), "skipped")
-    await in_state(bench, an_old_event(3), "pending", settled=None)
-    await in_state(bench, an_old_event(4), "retrying", settled=None)
-    await in_state(bench, an_old_event(5), "dead")
-    await in_state(bench, an_old_event(6), "told", settled=timedelta(days=29))
-    await in_state(bench, an_event(7, received_at=datetime.now(UTC) - timedelta(days=29)), "told")
+    await harness.endpoint()
+    await in_state(harness, an_old_event(1), "told", tried=3)
+    await in_state(harness, an_old_event(2), "skipped")
+    await in_state(harness, an_old_event(3), "pending", settled=None)
+    await in_state(harness, an_old_event(4), "retrying", settled=None)
+    await in_state(harness, an_old_event(5), "dead")
+    await in_state(harness, an_old_event(6), "told", settled=timedelta(days=29))
+    await in_state(harness, an_event(7, received_at=datetime.now(UTC) - timedelta(days=29)), "told")
     nobody = an_old_event(8, EventType.QUEUED)
-    await bench.take(nobody)
-    await bench.pool.execute("UPDATE events SET recorded_at = now() - interval '31 days' WHERE id = $1", nobody.id)
+    await harness.take(nobody)
+    await harness.pool.execute("UPDATE events SET recorded_at = now() - interval '31 days' WHERE id = $1", nobody.id)
     late = an_old_event(9, EventType.QUEUED)
-    await bench.take(late)
+    await harness.take(late)
     pruned = await retention.prune()
-    assert await payloads(bench) == {"3", "4", "5", "6", "7", "9"}
-    assert await tried(bench) == {"3", "4", "5", "6", "7"}
+    assert await payloads(harness) == {"3", "4", "5", "6", "7", "9"}
+    assert await tried(harness) == {"3", "4", "5", "6", "7"}
     assert (pruned.events, pruned.attempts) == (3, 4)
-    assert await bench.pool.fetchval("SELECT count(*) FROM events") == 9
-    assert len(await bench.deliveries()) == 7
-    assert await bench.pool.fetchval("SELECT count(*) FROM faxes") == 9
+    assert await harness.pool.fetchval("SELECT count(*) FROM events") == 9
+    assert len(await harness.deliveries()) == 7
+    assert await harness.pool.fetchval("SELECT count(*) FROM faxes") == 9
     assert (await retention.prune()).events == 0
 
 
-async def test_an_event_told_to_one_and_dead_for_another_is_kept(bench: Bench, retention: Retention) -> None:
-    await bench.endpoint()
-    await in_state(bench, an_old_event(1), "told")
-    other = await bench.endpoint()
-    await bench.pool.execute(
+async def test_an_event_told_to_one_and_dead_for_another_is_kept(
+    harness: DispatcherHarness, retention: Retention
+) -> None:
+    await harness.endpoint()
+    await in_state(harness, an_old_event(1), "told")
+    other = await harness.endpoint()
+    await harness.pool.execute(
         "INSERT INTO deliveries (id, event_id, endpoint_id, state, settled_at) "
         "SELECT gen_random_uuid(), event_id, $1, 'dead', settled_at FROM deliveries",
         other.id,
     )
     assert (await retention.prune()).events == 0
-    assert await payloads(bench) == {"1"}
+    assert await payloads(harness) == {"1"}
 
 
 async def test_a_pruned_event_that_is_repeated_is_known_and_owed_to_nobody_again(
-    bench: Bench, retention: Retention, dispatching: Dispatching
+    harness: DispatcherHarness, retention: Retention, dispatching: Dispatching
 ) -> None:
-    await bench.endpoint()
+    await harness.endpoint()
     event = an_old_event(1)
-    await in_state(bench, event, "told")
+    await in_state(harness, event, "told")
     await retention.prune()
-    await bench.publish(event, an_event(2))
+    await harness.publish(event, an_event(2))
     async with dispatching():
-        await until(lambda: len(bench.receiver.received) == 1, "the new one is told")
-    assert [each.event_id for each in bench.receiver.received] == [an_event(2).id]
-    assert await bench.pool.fetchval("SELECT count(*) FROM events") == 2
+        await until(lambda: len(harness.receiver.received) == 1, "the new one is told")
+    assert [each.event_id for each in harness.receiver.received] == [an_event(2).id]
+    assert await harness.pool.fetchval("SELECT count(*) FROM events") == 2
 
 
-async def test_a_delivery_whose_payload_is_gone_is_never_claimed(bench: Bench) -> None:
-    await bench.endpoint()
-    first, second = (await bench.take(an_event(1), an_event(2))).owed
-    await bench.pool.execute("UPDATE deliveries SET lease_until = NULL")
-    await bench.pool.execute("UPDATE events SET body = NULL WHERE id = $1", first.owed.event.id)
+async def test_a_delivery_whose_payload_is_gone_is_never_claimed(harness: DispatcherHarness) -> None:
+    await harness.endpoint()
+    first, second = (await harness.take(an_event(1), an_event(2))).owed
+    await harness.pool.execute("UPDATE deliveries SET lease_until = NULL")
+    await harness.pool.execute("UPDATE events SET body = NULL WHERE id = $1", first.owed.event.id)
     wanted = [(first.delivery_id, 1), (second.delivery_id, 1)]
-    claims = await ledger.claim(bench.pool, STORE, wanted, 30.0)
+    claims = await ledger.claim(harness.pool, STORE, wanted, 30.0)
     assert [claim.delivery_id for claim in claims] == [second.delivery_id]
 
 
 async def test_an_event_that_is_owed_late_while_it_is_being_pruned_keeps_its_payload(
-    bench: Bench, retention: Retention, monkeypatch: pytest.MonkeyPatch
+    harness: DispatcherHarness, retention: Retention, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     event = an_old_event(1)
-    await bench.take(event)
-    await bench.pool.execute("UPDATE events SET recorded_at = now() - interval '31 days'")
-    endpoint = await bench.endpoint(scope="fax", match=FaxMatch(provider=event.provider, fax_id=event.fax_id))
+    await harness.take(event)
+    await harness.pool.execute("UPDATE events SET recorded_at = now() - interval '31 days'")
+    endpoint = await harness.endpoint(scope="fax", match=FaxMatch(provider=event.provider, fax_id=event.fax_id))
     find = prunable.old_events
 
     async def found_then_owed(*arguments: Any) -> Any:
         found = await find(*arguments)
         if found:
-            await Intake(bench.pool, STORE, EndpointCache(bench.pool, STORE)).owe_registered(endpoint)
+            await Intake(harness.pool, STORE, EndpointCache(harness.pool, STORE)).owe_registered(endpoint)
         return found
 
     monkeypatch.setattr(prunable, "old_events", found_then_owed)
     assert (await retention.prune()).events == 0
-    (delivery,) = await bench.deliveries()
+    (delivery,) = await harness.deliveries()
     assert delivery["state"] == "pending"
-    assert await payloads(bench) == {"1"}
+    assert await payloads(harness) == {"1"}
 
 
-async def test_intake_claims_and_records_do_not_wait_for_pruning(bench: Bench) -> None:
-    await bench.endpoint()
+async def test_intake_claims_and_records_do_not_wait_for_pruning(harness: DispatcherHarness) -> None:
+    await harness.endpoint()
     old = [an_old_event(number) for number in range(1, 11)]
     for event in old:
-        await in_state(bench, event, "told")
-    (owed,) = (await bench.take(an_event(20))).owed
-    await bench.pool.execute("UPDATE deliveries SET lease_until = NULL WHERE id = $1", owed.delivery_id)
-    async with bench.pool.acquire() as pruning, pruning.transaction():
+        await in_state(harness, event, "told")
+    (owed,) = (await harness.take(an_event(20))).owed
+    await harness.pool.execute("UPDATE deliveries SET lease_until = NULL WHERE id = $1", owed.delivery_id)
+    async with harness.pool.acquire() as pruning, pruning.transaction():
         await pruning.fetch(prunable.LOCK, [event.id for event in old])
         await pruning.execute(prunable.PRUNE_ATTEMPTS, [event.id for event in old])
         async with asyncio.timeout(5.0):
-            taken = await bench.take(an_event(21), *old)
-            (claim,) = await ledger.claim(bench.pool, STORE, [(owed.delivery_id, 1)], 30.0)
-            await ledger.record(bench.pool, [ledger.Record(delivery_id=claim.delivery_id, attempt=1, state="told")])
+            taken = await harness.take(an_event(21), *old)
+            (claim,) = await ledger.claim(harness.pool, STORE, [(owed.delivery_id, 1)], 30.0)
+            await ledger.record(harness.pool, [ledger.Record(delivery_id=claim.delivery_id, attempt=1, state="told")])
     assert taken.fresh == {an_event(21).id}
 
 
-async def test_pruning_does_not_wait_for_who_holds_an_event(bench: Bench, retention: Retention) -> None:
-    await bench.endpoint()
+async def test_pruning_does_not_wait_for_who_holds_an_event(harness: DispatcherHarness, retention: Retention) -> None:
+    await harness.endpoint()
     for number in (1, 2):
-        await in_state(bench, an_old_event(number), "told")
-    async with bench.pool.acquire() as other, other.transaction():
+        await in_state(harness, an_old_event(number), "told")
+    async with harness.pool.acquire() as other, other.transaction():
         await other.fetch("SELECT 1 FROM events WHERE fax_id = '1' FOR KEY SHARE")
         async with asyncio.timeout(5.0):
             assert (await retention.prune()).events == 1
-    assert await payloads(bench) == {"1"}
+    assert await payloads(harness) == {"1"}
     assert (await retention.prune()).events == 1
 
 
 async def test_a_long_backlog_goes_in_small_steps_and_is_not_read_again_from_the_beginning(
-    bench: Bench, retention: Retention, monkeypatch: pytest.MonkeyPatch
+    harness: DispatcherHarness, retention: Retention, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    endpoint = await bench.endpoint()
-    await many_old(bench, endpoint.id, 2_000, attempts=10)
+    endpoint = await harness.endpoint()
+    await many_old(harness, endpoint.id, 2_000, attempts=10)
     steps: list[tuple[int, int]] = []
     original = prunable.prune
 
@@ -158,35 +160,37 @@ async def test_a_long_backlog_goes_in_small_steps_and_is_not_read_again_from_the
     assert len(steps) < 30
 
 
-async def test_one_dispatcher_prunes_at_a_time(bench: Bench, retention: Retention) -> None:
-    await bench.endpoint()
-    await in_state(bench, an_old_event(1), "told")
-    async with bench.pool.acquire() as other, other.transaction():
+async def test_one_dispatcher_prunes_at_a_time(harness: DispatcherHarness, retention: Retention) -> None:
+    await harness.endpoint()
+    await in_state(harness, an_old_event(1), "told")
+    async with harness.pool.acquire() as other, other.transaction():
         assert await other.fetchval("SELECT pg_try_advisory_xact_lock($1)", Lock.PRUNE)
         assert await retention.prune() == Pruned()
     assert (await retention.prune()).events == 1
 
 
 async def test_a_crash_in_the_middle_of_a_step_leaves_all_of_an_event_or_nothing(
-    bench: Bench, retention: Retention, monkeypatch: pytest.MonkeyPatch
+    harness: DispatcherHarness, retention: Retention, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await bench.endpoint()
-    await in_state(bench, an_old_event(1), "told")
+    await harness.endpoint()
+    await in_state(harness, an_old_event(1), "told")
     monkeypatch.setattr(prunable, "PRUNE_EVENTS", "SELECT 1 / 0, $1::text[]")
     with pytest.raises(Exception, match="division by zero"):
         await retention.prune()
-    assert (await payloads(bench), await tried(bench)) == ({"1"}, {"1"})
+    assert (await payloads(harness), await tried(harness)) == ({"1"}, {"1"})
     monkeypatch.undo()
     assert (await retention.prune()).events == 1
 
 
-async def test_answers_to_commands_are_forgotten_and_the_audit_is_not(bench: Bench, retention: Retention) -> None:
-    await bench.pool.execute(
+async def test_answers_to_commands_are_forgotten_and_the_audit_is_not(
+    harness: DispatcherHarness, retention: Retention
+) -> None:
+    await harness.pool.execute(
         "INSERT INTO commands (id, digest, seen_at) VALUES ('old', '', now() - interval '11 minutes'), "
         "('new', '', now() - interval '59 seconds')"
     )
-    await bench.pool.execute("INSERT INTO audit (at, who, what, subject) VALUES ('2020-01-01', 'a', 'b', 'c')")
-    await in_state_of_one(bench)
+    await harness.pool.execute("INSERT INTO audit (at, who, what, subject) VALUES ('2020-01-01', 'a', 'b', 'c')")
+    await in_state_of_one(harness)
 
     async def known() -> None:
         pass
@@ -194,33 +198,33 @@ async def test_answers_to_commands_are_forgotten_and_the_audit_is_not(bench: Ben
     task = asyncio.create_task(retention.run(known))
 
     async def is_done() -> bool:
-        return await payloads(bench) == set()
+        return await payloads(harness) == set()
 
     await until(is_done, "a pass")
     task.cancel()
     await asyncio.wait({task})
-    assert [row["id"] for row in await bench.pool.fetch("SELECT id FROM commands")] == ["new"]
-    assert await bench.pool.fetchval("SELECT count(*) FROM audit") == 1
+    assert [row["id"] for row in await harness.pool.fetch("SELECT id FROM commands")] == ["new"]
+    assert await harness.pool.fetchval("SELECT count(*) FROM audit") == 1
 
 
 async def test_finished_jobs_are_forgotten_with_their_items_and_those_under_way_are_not(
-    bench: Bench, retention: Retention, monkeypatch: pytest.MonkeyPatch
+    harness: DispatcherHarness, retention: Retention, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dispatcher.maintenance.retention.ITEMS_PER_STEP", 2)
     for number, finished_at in enumerate((datetime.now(UTC) - AGE, datetime.now(UTC), None)):
         job_id = UUID(int=number)
-        await bench.pool.execute(
+        await harness.pool.execute(
             "INSERT INTO jobs (id, what, who, selection, created_at, finished_at, lease_until) "
             "VALUES ($1, 'dead.replay', 'cli', '{}', '2020-01-01', $2, now())",
             job_id,
             finished_at,
         )
-        await bench.pool.executemany(
+        await harness.pool.executemany(
             "INSERT INTO job_items (job_id, letter_id, kind, state) VALUES ($1, $2, 'event', 'done')",
             [(job_id, f"event-{item}") for item in range(5)],
         )
     await retention.prune()
     kept = {UUID(int=1), UUID(int=2)}
-    assert {row["id"] for row in await bench.pool.fetch("SELECT id FROM jobs")} == kept
-    items = await bench.pool.fetch("SELECT job_id, count(*) AS count FROM job_items GROUP BY 1")
+    assert {row["id"] for row in await harness.pool.fetch("SELECT id FROM jobs")} == kept
+    items = await harness.pool.fetch("SELECT job_id, count(*) AS count FROM job_items GROUP BY 1")
     assert {row["job_id"]: row["count"] for row in items} == dict.fromkeys(kept, 5)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from dispatchers import Bench, an_event
+from dispatchers import DispatcherHarness, an_event
 from old_events import AGE, an_old_event, in_state
 from stores import take_all
 
@@ -31,20 +31,24 @@ def is_kept(tmp_path: Path) -> Callable[[Media], bool]:
 
 
 async def test_a_document_that_only_pruned_events_name_is_deleted_and_no_other(
-    bench: Bench, retention: Retention, store: MediaStore, tmp_path: Path, is_kept: Callable[[Media], bool]
+    harness: DispatcherHarness,
+    retention: Retention,
+    store: MediaStore,
+    tmp_path: Path,
+    is_kept: Callable[[Media], bool],
 ) -> None:
-    await bench.endpoint()
+    await harness.endpoint()
     over, fetched, shared_with_dead, dead, quarantined = [
         await stored(store, tmp_path, content) for content in (b"1", b"2", b"3", b"4", b"5")
     ]
     again = await stored(store, tmp_path, b"6", timedelta(days=2))
-    await in_state(bench, an_old_event(1, media=over), "told")
-    await in_state(bench, an_old_event(2, media=Media(url="https://provider.example/")), "told")
-    await ledger.keep_media(bench.pool, an_event(2).id, fetched)
-    await in_state(bench, an_old_event(3, media=shared_with_dead), "told")
-    await in_state(bench, an_old_event(4, media=shared_with_dead), "dead")
-    await in_state(bench, an_old_event(5, media=dead), "dead")
-    await in_state(bench, an_old_event(6, media=again), "told")
+    await in_state(harness, an_old_event(1, media=over), "told")
+    await in_state(harness, an_old_event(2, media=Media(url="https://provider.example/")), "told")
+    await ledger.keep_media(harness.pool, an_event(2).id, fetched)
+    await in_state(harness, an_old_event(3, media=shared_with_dead), "told")
+    await in_state(harness, an_old_event(4, media=shared_with_dead), "dead")
+    await in_state(harness, an_old_event(5, media=dead), "dead")
+    await in_state(harness, an_old_event(6, media=again), "told")
     assert (await retention.prune()).documents == 2
     assert [is_kept(each) for each in (over, fetched, shared_with_dead, dead, quarantined, again)] == [
         False,
@@ -55,18 +59,22 @@ async def test_a_document_that_only_pruned_events_name_is_deleted_and_no_other(
         True,
     ]
     # Once a person has decided about the dead one, nothing holds it any more.
-    await bench.pool.execute("UPDATE deliveries SET state = 'told' WHERE state = 'dead'")
+    await harness.pool.execute("UPDATE deliveries SET state = 'told' WHERE state = 'dead'")
     assert (await retention.prune()).documents == 2
     assert [is_kept(each) for each in (shared_with_dead, dead)] == [False, False]
 
 
 async def test_a_document_whose_event_was_replayed_late_is_kept_though_it_was_stored_long_ago(
-    bench: Bench, retention: Retention, store: MediaStore, tmp_path: Path, is_kept: Callable[[Media], bool]
+    harness: DispatcherHarness,
+    retention: Retention,
+    store: MediaStore,
+    tmp_path: Path,
+    is_kept: Callable[[Media], bool],
 ) -> None:
-    await bench.endpoint()
+    await harness.endpoint()
     document = await stored(store, tmp_path, b"1")
-    await in_state(bench, an_old_event(1, media=document), "told")
-    await bench.take(an_old_event(2, media=document))
+    await in_state(harness, an_old_event(1, media=document), "told")
+    await harness.take(an_old_event(2, media=document))
     await retention.prune()
     assert is_kept(document)
 
@@ -75,17 +83,22 @@ async def test_a_document_whose_event_was_replayed_late_is_kept_though_it_was_st
     ("exchange", "key"), [(FAX_DEAD, DEAD_EVENT), (FAX_DEAD, "callback"), (FAX_IN, "phaxio.fax.received")]
 )
 async def test_while_a_message_that_the_ledger_does_not_know_may_name_it_no_document_is_deleted(
-    bench: Bench, store: MediaStore, tmp_path: Path, is_kept: Callable[[Media], bool], exchange: str, key: str
+    harness: DispatcherHarness,
+    store: MediaStore,
+    tmp_path: Path,
+    is_kept: Callable[[Media], bool],
+    exchange: str,
+    key: str,
 ) -> None:
-    await bench.endpoint()
+    await harness.endpoint()
     document = await stored(store, tmp_path, b"1")
-    await in_state(bench, an_old_event(1, media=document), "told")
-    retention = Retention(bench.pool, store, lambda: nothing_waits(bench.amqp_url), 30)
-    await bench.publisher.publish(exchange, key, b"{}", {})
+    await in_state(harness, an_old_event(1, media=document), "told")
+    retention = Retention(harness.pool, store, lambda: nothing_waits(harness.amqp_url), 30)
+    await harness.publisher.publish(exchange, key, b"{}", {})
     assert (await retention.prune()).events == 1
     assert is_kept(document)
     for queue in ("work.events", "dead.events", "dead.callbacks"):
-        await take_all(bench.amqp_url, queue)
+        await take_all(harness.amqp_url, queue)
     assert (await retention.prune()).documents == 1
     assert not is_kept(document)
 

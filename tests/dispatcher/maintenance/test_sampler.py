@@ -33,10 +33,10 @@ async def sampling(database_url, metrics=None):
 
 
 @pytest.fixture
-async def owing(bench):
-    await bench.endpoint()
-    await bench.take(*(an_event(number) for number in range(5)))
-    return bench
+async def owing(harness):
+    await harness.endpoint()
+    await harness.take(*(an_event(number) for number in range(5)))
+    return harness
 
 
 async def test_a_sample_counts_what_is_owed_and_due_and_how_long(owing):
@@ -54,8 +54,8 @@ async def test_a_sample_counts_what_is_owed_and_due_and_how_long(owing):
     assert 90 <= found.oldest_overdue_seconds < 120
 
 
-async def test_an_empty_ledger_owes_nothing(bench):
-    found = await sample(bench.pool)
+async def test_an_empty_ledger_owes_nothing(harness):
+    found = await sample(harness.pool)
     assert (found.owed, found.due, found.oldest_overdue_seconds) == (0, 0, 0.0)
 
 

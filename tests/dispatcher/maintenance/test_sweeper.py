@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from dispatchers import STORE, Bench, an_event
+from dispatchers import STORE, DispatcherHarness, an_event
 from stores import fresh_topology, take_all
 from waiting import until
 
@@ -29,14 +29,14 @@ Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 
 
 @pytest.fixture
-def sweeper(bench: Bench) -> Sweeper:
-    return Sweeper(bench.pool, bench.publisher, Metrics(), lambda: 60.0)
+def sweeper(harness: DispatcherHarness) -> Sweeper:
+    return Sweeper(harness.pool, harness.publisher, Metrics(), lambda: 60.0)
 
 
-async def owed(bench: Bench, count: int = 1) -> list[UUID]:
+async def owed(harness: DispatcherHarness, count: int = 1) -> list[UUID]:
     """Take *count* events as a dispatcher does that dies before its first attempt."""
-    await bench.endpoint()
-    taken = await bench.take(*(an_event(number) for number in range(count)))
+    await harness.endpoint()
+    taken = await harness.take(*(an_event(number) for number in range(count)))
     return [each.delivery_id for each in taken.owed]
 
 
@@ -46,33 +46,37 @@ async def expire_leases(pool: asyncpg.Pool) -> None:
     )
 
 
-async def test_a_live_lease_is_left_alone(bench: Bench, sweeper: Sweeper) -> None:
-    await owed(bench)
+async def test_a_live_lease_is_left_alone(harness: DispatcherHarness, sweeper: Sweeper) -> None:
+    await owed(harness)
     assert await sweeper.sweep() == 0
-    assert await take_all(bench.amqp_url, WORK_DELIVERIES) == []
+    assert await take_all(harness.amqp_url, WORK_DELIVERIES) == []
 
 
-async def test_a_dead_processs_lease_is_put_back_as_the_attempt_it_was(bench: Bench, sweeper: Sweeper) -> None:
-    (delivery_id,) = await owed(bench)
-    await expire_leases(bench.pool)
+async def test_a_dead_processs_lease_is_put_back_as_the_attempt_it_was(
+    harness: DispatcherHarness, sweeper: Sweeper
+) -> None:
+    (delivery_id,) = await owed(harness)
+    await expire_leases(harness.pool)
     assert await sweeper.sweep() == 1
-    (message,) = await take_all(bench.amqp_url, WORK_DELIVERIES)
+    (message,) = await take_all(harness.amqp_url, WORK_DELIVERIES)
     assert json.loads(message.body) == {"delivery_id": str(delivery_id), "attempt": 1}
     assert await sweeper.sweep() == 0, "looked at again at once"
 
 
-async def test_what_is_due_without_a_message_is_put_back_after_its_grace(bench: Bench, sweeper: Sweeper) -> None:
-    await owed(bench)
-    await bench.pool.execute("UPDATE deliveries SET lease_until = NULL, due_at = now() - interval '59 seconds'")
+async def test_what_is_due_without_a_message_is_put_back_after_its_grace(
+    harness: DispatcherHarness, sweeper: Sweeper
+) -> None:
+    await owed(harness)
+    await harness.pool.execute("UPDATE deliveries SET lease_until = NULL, due_at = now() - interval '59 seconds'")
     assert await sweeper.sweep() == 0
-    await bench.pool.execute("UPDATE deliveries SET due_at = now() - interval '61 seconds'")
+    await harness.pool.execute("UPDATE deliveries SET due_at = now() - interval '61 seconds'")
     assert await sweeper.sweep() == 1
 
 
-async def test_one_dispatcher_sweeps_at_a_time(bench: Bench, sweeper: Sweeper) -> None:
-    await owed(bench)
-    await expire_leases(bench.pool)
-    async with bench.pool.acquire() as other, other.transaction():
+async def test_one_dispatcher_sweeps_at_a_time(harness: DispatcherHarness, sweeper: Sweeper) -> None:
+    await owed(harness)
+    await expire_leases(harness.pool)
+    async with harness.pool.acquire() as other, other.transaction():
         assert await other.fetchval("SELECT pg_try_advisory_xact_lock($1)", Lock.SWEEP)
         assert await sweeper.sweep() == 0
     assert await sweeper.sweep() == 1
@@ -91,69 +95,73 @@ class Between:
 
 
 async def test_while_the_broker_does_not_answer_nothing_is_locked_and_whoever_claims_keeps_his_lease(
-    bench: Bench,
+    harness: DispatcherHarness,
 ) -> None:
-    (delivery_id,) = await owed(bench)
-    await expire_leases(bench.pool)
+    (delivery_id,) = await owed(harness)
+    await expire_leases(harness.pool)
     claims = []
 
     async def claimed_meanwhile(_body: bytes) -> None:
         async with asyncio.timeout(2.0):
-            claims.extend(await ledger.claim(bench.pool, STORE, [(delivery_id, 1)], 30.0))
+            claims.extend(await ledger.claim(harness.pool, STORE, [(delivery_id, 1)], 30.0))
 
-    sweeper = Sweeper(bench.pool, Between(bench.publisher, claimed_meanwhile), Metrics(), lambda: 60.0)
+    sweeper = Sweeper(harness.pool, Between(harness.publisher, claimed_meanwhile), Metrics(), lambda: 60.0)
     await sweeper.sweep()
-    (delivery,) = await bench.deliveries()
+    (delivery,) = await harness.deliveries()
     assert (delivery["lease_until"], delivery["sweeps"]) == (claims[0].lease_until, 0)
 
 
-async def test_a_broker_that_takes_only_some_leaves_the_others_for_the_next_sweep(bench: Bench) -> None:
-    ids = await owed(bench, 5)
-    await expire_leases(bench.pool)
+async def test_a_broker_that_takes_only_some_leaves_the_others_for_the_next_sweep(harness: DispatcherHarness) -> None:
+    ids = await owed(harness, 5)
+    await expire_leases(harness.pool)
 
     async def refuse_one(body: bytes) -> None:
         if str(ids[2]).encode() in body:
             raise NotKept("no")
 
-    sweeper = Sweeper(bench.pool, Between(bench.publisher, refuse_one), Metrics(), lambda: 60.0)
+    sweeper = Sweeper(harness.pool, Between(harness.publisher, refuse_one), Metrics(), lambda: 60.0)
     with pytest.raises(NotKept):
         await sweeper.sweep()
-    put_back = {each["id"] for each in await bench.deliveries() if each["sweeps"] == 1}
+    put_back = {each["id"] for each in await harness.deliveries() if each["sweeps"] == 1}
     assert put_back == set(ids) - {ids[2]}
     with pytest.raises(NotKept):
         await sweeper.sweep()
-    assert len(await take_all(bench.amqp_url, WORK_DELIVERIES)) == 4
+    assert len(await take_all(harness.amqp_url, WORK_DELIVERIES)) == 4
 
 
-async def test_nobody_is_given_up_on_who_was_claimed_while_his_dead_letter_was_published(bench: Bench) -> None:
-    (delivery_id,) = await owed(bench)
-    await expire_leases(bench.pool)
-    await bench.pool.execute("UPDATE deliveries SET sweeps = $1", MOST_SWEEPS)
+async def test_nobody_is_given_up_on_who_was_claimed_while_his_dead_letter_was_published(
+    harness: DispatcherHarness,
+) -> None:
+    (delivery_id,) = await owed(harness)
+    await expire_leases(harness.pool)
+    await harness.pool.execute("UPDATE deliveries SET sweeps = $1", MOST_SWEEPS)
 
     async def claimed_meanwhile(_body: bytes) -> None:
-        await ledger.claim(bench.pool, STORE, [(delivery_id, 1)], 30.0)
+        await ledger.claim(harness.pool, STORE, [(delivery_id, 1)], 30.0)
 
-    await Sweeper(bench.pool, Between(bench.publisher, claimed_meanwhile), Metrics(), lambda: 60.0).sweep()
-    (delivery,) = await bench.deliveries()
+    await Sweeper(harness.pool, Between(harness.publisher, claimed_meanwhile), Metrics(), lambda: 60.0).sweep()
+    (delivery,) = await harness.deliveries()
     assert delivery["state"] == "pending"
 
 
-async def test_who_cannot_tell_how_long_the_queue_is_puts_back_leases_only(bench: Bench) -> None:
-    first, second = await owed(bench, 2)
-    await bench.pool.execute("UPDATE deliveries SET lease_until = NULL, due_at = now() - interval '1 day'")
-    await bench.pool.execute("UPDATE deliveries SET lease_until = now() - interval '1 s' WHERE id = $1", second)
-    sweeper = Sweeper(bench.pool, bench.publisher, Metrics(), lambda: None)
+async def test_who_cannot_tell_how_long_the_queue_is_puts_back_leases_only(harness: DispatcherHarness) -> None:
+    first, second = await owed(harness, 2)
+    await harness.pool.execute("UPDATE deliveries SET lease_until = NULL, due_at = now() - interval '1 day'")
+    await harness.pool.execute("UPDATE deliveries SET lease_until = now() - interval '1 s' WHERE id = $1", second)
+    sweeper = Sweeper(harness.pool, harness.publisher, Metrics(), lambda: None)
     assert await sweeper.sweep() == 1
-    (message,) = await take_all(bench.amqp_url, WORK_DELIVERIES)
+    (message,) = await take_all(harness.amqp_url, WORK_DELIVERIES)
     assert json.loads(message.body)["delivery_id"] == str(second) != str(first)
 
 
-async def test_two_dispatchers_together_put_back_no_faster_than_the_rate_and_nothing_twice(bench: Bench) -> None:
-    await owed(bench, 2 * MOST_PER_SWEEP)
-    await expire_leases(bench.pool)
+async def test_two_dispatchers_together_put_back_no_faster_than_the_rate_and_nothing_twice(
+    harness: DispatcherHarness,
+) -> None:
+    await owed(harness, 2 * MOST_PER_SWEEP)
+    await expire_leases(harness.pool)
     rate = 125.0
     sweepers = [
-        Sweeper(bench.pool, bench.publisher, Metrics(), lambda: 60.0, most_per_second=rate, every_seconds=0.01)
+        Sweeper(harness.pool, harness.publisher, Metrics(), lambda: 60.0, most_per_second=rate, every_seconds=0.01)
         for _ in range(2)
     ]
 
@@ -165,7 +173,7 @@ async def test_two_dispatchers_together_put_back_no_faster_than_the_rate_and_not
     count = "SELECT count(*) FROM deliveries WHERE sweeps = 1"
 
     async def all_put_back() -> bool:
-        return await bench.pool.fetchval(count) == 2 * MOST_PER_SWEEP
+        return await harness.pool.fetchval(count) == 2 * MOST_PER_SWEEP
 
     await until(all_put_back, "all put back")
     # The second batch may not begin before the first one's time is over.
@@ -173,18 +181,18 @@ async def test_two_dispatchers_together_put_back_no_faster_than_the_rate_and_not
     for task in running:
         task.cancel()
     await asyncio.wait(running)
-    assert len(await take_all(bench.amqp_url, WORK_DELIVERIES)) == 2 * MOST_PER_SWEEP
+    assert len(await take_all(harness.amqp_url, WORK_DELIVERIES)) == 2 * MOST_PER_SWEEP
 
 
 async def test_a_backlog_that_is_being_worked_off_is_not_put_back_and_what_lost_its_message_among_it_is_in_the_end(
-    bench: Bench, dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
+    harness: DispatcherHarness, dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ids = await owed(bench, 60)
+    ids = await owed(harness, 60)
     lost = ids.pop(0)
-    await bench.pool.execute("UPDATE deliveries SET lease_until = NULL, due_at = now() - interval '1 hour'")
+    await harness.pool.execute("UPDATE deliveries SET lease_until = NULL, due_at = now() - interval '1 hour'")
     for delivery_id in ids:
         body = b'{"delivery_id":"%s","attempt":1}' % str(delivery_id).encode()
-        await bench.publisher.publish(FAX_WORK, WORK_KEY, body, {})
+        await harness.publisher.publish(FAX_WORK, WORK_KEY, body, {})
     # A process that holds few: the others wait in the queue, long past their due time and the plain grace.
     monkeypatch.setattr(lanes, "MOST_LEASED", 2)
     monkeypatch.setattr("dispatcher.consumers.events.DELIVERIES_PER_BATCH", 2)
@@ -202,70 +210,70 @@ async def test_a_backlog_that_is_being_worked_off_is_not_put_back_and_what_lost_
         await asyncio.sleep(0.1)  # an application that takes its time
         return 200
 
-    bench.receiver.answer = slowly
+    harness.receiver.answer = slowly
     async with dispatching():
-        await bench.settled(len(ids), seconds=30)
+        await harness.settled(len(ids), seconds=30)
         assert put_back == []
         monkeypatch.setattr("dispatcher.consumers.lag.SEEN_SECONDS", 0.0)
-        await bench.settled(len(ids) + 1, seconds=30)
+        await harness.settled(len(ids) + 1, seconds=30)
     assert put_back == [lost]
-    assert len(bench.receiver.received) == len(ids) + 1
+    assert len(harness.receiver.received) == len(ids) + 1
 
 
 async def test_what_is_put_back_without_ever_getting_on_becomes_a_dead_letter_stuck(
-    bench: Bench, sweeper: Sweeper
+    harness: DispatcherHarness, sweeper: Sweeper
 ) -> None:
-    (delivery_id,) = await owed(bench)
+    (delivery_id,) = await owed(harness)
     for _ in range(MOST_SWEEPS):
-        await expire_leases(bench.pool)
+        await expire_leases(harness.pool)
         assert await sweeper.sweep() == 1
-    await expire_leases(bench.pool)
+    await expire_leases(harness.pool)
     await sweeper.sweep()
-    (letter,) = await take_all(bench.amqp_url, "dead.deliveries")
+    (letter,) = await take_all(harness.amqp_url, "dead.deliveries")
     assert (json.loads(letter.body)["delivery_id"], json.loads(letter.body)["cause"]) == (str(delivery_id), "stuck")
-    (delivery,) = await bench.deliveries()
+    (delivery,) = await harness.deliveries()
     assert (delivery["state"], delivery["reason"]) == ("dead", "stuck")
 
 
 async def test_after_every_queue_is_lost_what_was_owed_is_told_and_what_was_told_is_not_told_again(
-    bench: Bench, dispatching: Dispatching
+    harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
-    await bench.endpoint()
-    bench.receiver.answer = lambda received: 200 if "phaxio:1-" in received.event_id else 500
-    await bench.publish(*(an_event(number) for number in range(1, 5)))
+    await harness.endpoint()
+    harness.receiver.answer = lambda received: 200 if "phaxio:1-" in received.event_id else 500
+    await harness.publish(*(an_event(number) for number in range(1, 5)))
     async with dispatching():
-        await until(lambda: _retrying(bench, 3), "three are owed")
-    await wiped(bench)
-    await bench.pool.execute("UPDATE deliveries SET due_at = now() - interval '1 hour' WHERE state = 'retrying'")
-    bench.receiver.answer = lambda _received: 200
+        await until(lambda: _retrying(harness, 3), "three are owed")
+    await wiped(harness)
+    await harness.pool.execute("UPDATE deliveries SET due_at = now() - interval '1 hour' WHERE state = 'retrying'")
+    harness.receiver.answer = lambda _received: 200
     async with dispatching():
-        deliveries = await bench.settled(4)
+        deliveries = await harness.settled(4)
     assert {each["state"] for each in deliveries} == {"told"}
-    told = [each.event_id for each in bench.receiver.received if each.attempt == 2]
+    told = [each.event_id for each in harness.receiver.received if each.attempt == 2]
     assert sorted(told) == [an_event(number).id for number in (2, 3, 4)]
-    assert sum("phaxio:1-" in each.event_id for each in bench.receiver.received) == 1
+    assert sum("phaxio:1-" in each.event_id for each in harness.receiver.received) == 1
 
 
 async def test_a_broker_wiped_under_a_running_dispatcher_is_rebuilt_by_it_alone(
-    bench: Bench, dispatching: Dispatching
+    harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
-    await bench.endpoint()
-    bench.receiver.answer = lambda received: 200 if "phaxio:1-" in received.event_id else 500
+    await harness.endpoint()
+    harness.receiver.answer = lambda received: 200 if "phaxio:1-" in received.event_id else 500
     async with dispatching():
-        await bench.publish(*(an_event(number) for number in range(1, 6)))
-        await until(lambda: _retrying(bench, 4), "four are owed")
-        await wiped(bench)
-        bench.receiver.answer = lambda _received: 200
-        await bench.pool.execute("UPDATE deliveries SET due_at = now() - interval '1 hour' WHERE state = 'retrying'")
-        deliveries = await bench.settled(5, seconds=40)
+        await harness.publish(*(an_event(number) for number in range(1, 6)))
+        await until(lambda: _retrying(harness, 4), "four are owed")
+        await wiped(harness)
+        harness.receiver.answer = lambda _received: 200
+        await harness.pool.execute("UPDATE deliveries SET due_at = now() - interval '1 hour' WHERE state = 'retrying'")
+        deliveries = await harness.settled(5, seconds=40)
     assert {each["state"] for each in deliveries} == {"told"}
-    assert sorted(each.attempt for each in bench.receiver.received) == [1] * 5 + [2] * 4
+    assert sorted(each.attempt for each in harness.receiver.received) == [1] * 5 + [2] * 4
 
 
-async def wiped(bench: Bench) -> None:
+async def wiped(harness: DispatcherHarness) -> None:
     """Lose every queue with all that is in it."""
-    await fresh_topology(bench.amqp_url, topology(parse_backoff(bench.environment["BACKOFF"])))
+    await fresh_topology(harness.amqp_url, topology(parse_backoff(harness.environment["BACKOFF"])))
 
 
-async def _retrying(bench: Bench, count: int) -> bool:
-    return [each["state"] for each in await bench.deliveries()].count("retrying") == count
+async def _retrying(harness: DispatcherHarness, count: int) -> bool:
+    return [each["state"] for each in await harness.deliveries()].count("retrying") == count

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from itertools import permutations
 
 import msgspec
-from dispatchers import STORE, Bench, an_event
+from dispatchers import STORE, DispatcherHarness, an_event
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -88,15 +88,15 @@ def test_all_of_exactly_one_level_are_told_and_none_of_a_lower_one(
 
 
 async def test_a_faxs_endpoint_registered_before_its_first_event_supersedes_the_global_one(
-    bench: Bench, dispatching: Dispatching
+    harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
-    await bench.endpoint()
-    by_job = await bench.endpoint(scope="fax", match=FaxMatch(job_id="j1"))
-    by_id = await bench.endpoint(scope="fax", match=FaxMatch(provider=Provider.PHAXIO, fax_id="2"))
-    everything = (await STORE.everything(bench.pool))[0]
-    await bench.publish(an_event(1, job_id="j1"), an_event(2), an_event(3))
+    await harness.endpoint()
+    by_job = await harness.endpoint(scope="fax", match=FaxMatch(job_id="j1"))
+    by_id = await harness.endpoint(scope="fax", match=FaxMatch(provider=Provider.PHAXIO, fax_id="2"))
+    everything = (await STORE.everything(harness.pool))[0]
+    await harness.publish(an_event(1, job_id="j1"), an_event(2), an_event(3))
     async with dispatching():
-        deliveries = await bench.settled(3)
+        deliveries = await harness.settled(3)
     assert {each["event_id"]: each["endpoint_id"] for each in deliveries} == {
         an_event(1).id: by_job.id,
         an_event(2).id: by_id.id,
@@ -105,26 +105,26 @@ async def test_a_faxs_endpoint_registered_before_its_first_event_supersedes_the_
 
 
 async def test_a_faxs_endpoint_registered_late_gets_what_was_owed_to_nobody(
-    bench: Bench, dispatching: Dispatching
+    harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
-    await bench.take(an_event(1, job_id="j1"), an_event(2, job_id="j2"))
-    late = await bench.endpoint(scope="fax", match=FaxMatch(job_id="j1"))
-    assert await intake(bench).owe_registered(late) == 1
-    assert await intake(bench).owe_registered(late) == 0, "owed once"
+    await harness.take(an_event(1, job_id="j1"), an_event(2, job_id="j2"))
+    late = await harness.endpoint(scope="fax", match=FaxMatch(job_id="j1"))
+    assert await intake(harness).owe_registered(late) == 1
+    assert await intake(harness).owe_registered(late) == 0, "owed once"
     async with dispatching():
-        (delivery,) = await bench.settled(1)
+        (delivery,) = await harness.settled(1)
     assert (delivery["event_id"], delivery["state"]) == (an_event(1).id, "told")
 
 
-async def test_what_a_global_endpoint_was_owed_is_not_owed_again_to_a_faxs_endpoint(bench: Bench) -> None:
-    await bench.endpoint()
-    await bench.take(an_event(1, job_id="j1"))
-    late = await bench.endpoint(scope="fax", match=FaxMatch(job_id="j1"))
-    assert await intake(bench).owe_registered(late) == 0
+async def test_what_a_global_endpoint_was_owed_is_not_owed_again_to_a_faxs_endpoint(harness: DispatcherHarness) -> None:
+    await harness.endpoint()
+    await harness.take(an_event(1, job_id="j1"))
+    late = await harness.endpoint(scope="fax", match=FaxMatch(job_id="j1"))
+    assert await intake(harness).owe_registered(late) == 0
 
 
 async def test_an_endpoint_registered_while_the_first_events_are_taken_in_is_found_by_one_of_both(
-    bench: Bench,
+    harness: DispatcherHarness,
 ) -> None:
     event = an_event(1, job_id="j1")
 
@@ -133,24 +133,24 @@ async def test_an_endpoint_registered_while_the_first_events_are_taken_in_is_fou
 
         async def _take(self, connection: object, events: object) -> object:
             taken = await super()._take(connection, events)
-            self.late = await bench.endpoint(scope="fax", match=FaxMatch(job_id="j1"))
-            assert await intake(bench).owe_registered(self.late) == 0, "the event is not committed yet"
+            self.late = await harness.endpoint(scope="fax", match=FaxMatch(job_id="j1"))
+            assert await intake(harness).owe_registered(self.late) == 0, "the event is not committed yet"
             return taken
 
-    taken = await RegisteredMeanwhile(bench.pool, STORE, EndpointCache(bench.pool, STORE)).take([event])
+    taken = await RegisteredMeanwhile(harness.pool, STORE, EndpointCache(harness.pool, STORE)).take([event])
     (owed,) = taken.owed
     assert owed.owed.event.id == event.id
     assert owed.lease_until is not None, "leased to the process that took it in"
 
 
 async def test_events_that_came_again_after_a_crash_are_owed_to_an_endpoint_registered_in_between(
-    bench: Bench,
+    harness: DispatcherHarness,
 ) -> None:
     event = an_event(1, job_id="j1")
-    await bench.take(event)
-    await bench.endpoint(scope="fax", match=FaxMatch(job_id="j1"))
-    assert len((await bench.take(event)).owed) == 1
+    await harness.take(event)
+    await harness.endpoint(scope="fax", match=FaxMatch(job_id="j1"))
+    assert len((await harness.take(event)).owed) == 1
 
 
-def intake(bench: Bench) -> Intake:
-    return Intake(bench.pool, STORE, EndpointCache(bench.pool, STORE))
+def intake(harness: DispatcherHarness) -> Intake:
+    return Intake(harness.pool, STORE, EndpointCache(harness.pool, STORE))

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 import schemathesis
 from aiohttp import web
-from dispatchers import Bench, an_event
+from dispatchers import DispatcherHarness, an_event
 from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 from schemathesis.core.failures import FailureGroup
@@ -98,16 +98,16 @@ def test_a_description_of_few_operations_needs_no_more_than_these() -> None:
     assert set(found["paths"]) == {"/livez", "/readyz", "/metrics"}
 
 
-async def filled(bench: Bench) -> dict[str, list[str]]:
+async def filled(harness: DispatcherHarness) -> dict[str, list[str]]:
     """Fill the ledger; return what may stand in paths."""
-    endpoint = await bench.endpoint(inflight=True)
-    await bench.take(
+    endpoint = await harness.endpoint(inflight=True)
+    await harness.take(
         an_event(1, EventType.SENDING),
         an_event(1, EventType.DELIVERED, pages=1, to_number="+15550001"),
         an_event(2, EventType.FAILED, fax_id="a/b 1.2"),
     )
-    delivery_id = await bench.pool.fetchval("SELECT id FROM deliveries LIMIT 1")
-    await bench.pool.execute("UPDATE deliveries SET state = 'dead', reason = 'timeout' WHERE id = $1", delivery_id)
+    delivery_id = await harness.pool.fetchval("SELECT id FROM deliveries LIMIT 1")
+    await harness.pool.execute("UPDATE deliveries SET state = 'dead', reason = 'timeout' WHERE id = $1", delivery_id)
     return {
         "/v1/faxes/{provider}/{fax_id}": ["phaxio", "1"],
         "/v1/events/{id}": ["phaxio:1-fax.delivered"],
@@ -167,9 +167,9 @@ def ask_everything(description: dict[str, Any], url: str, known: dict[str, list[
 
 @pytest.mark.timeout(600 if EXAMPLES <= 50 else 36_000)
 async def test_whatever_is_asked_is_answered_as_described(
-    bench: Bench, dispatching: Dispatching, unused_tcp_port: int
+    harness: DispatcherHarness, dispatching: Dispatching, unused_tcp_port: int
 ) -> None:
-    known = await filled(bench)
+    known = await filled(harness)
     async with dispatching(OPS_TOKEN="ops-token"):
         found = await description(unused_tcp_port)
         asked = await asyncio.to_thread(ask_everything, found, f"http://127.0.0.1:{unused_tcp_port}", known)

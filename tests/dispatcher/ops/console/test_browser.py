@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from browser_sessions import OPS_TOKEN, READ_TOKEN, TOKENS
 from chromium import PHONE_WIDTH, browsing, complaints, resize
-from dispatchers import Bench, an_event
+from dispatchers import DispatcherHarness, an_event
 from page_checks import CONTRAST, LABELS, WIDER
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -32,28 +32,28 @@ def backoff() -> str:
 
 
 @pytest.fixture
-async def site(bench: Bench, dispatching: Dispatching, unused_tcp_port: int) -> AsyncIterator["Site"]:
+async def site(harness: DispatcherHarness, dispatching: Dispatching, unused_tcp_port: int) -> AsyncIterator["Site"]:
     """A dispatcher whose application refused the events of three faxes, until they were dead letters."""
-    endpoint = await bench.endpoint(direction="sent", url=bench.receiver.url.replace("//", "//user:hunter2@"))
-    bench.receiver.answer = lambda _received: web.Response(status=503, text=REASON)
+    endpoint = await harness.endpoint(direction="sent", url=harness.receiver.url.replace("//", "//user:hunter2@"))
+    harness.receiver.answer = lambda _received: web.Response(status=503, text=REASON)
     async with dispatching(**TOKENS):
-        await bench.publish(*(an_event(number, to_number="+15550001111") for number in (4, 5, 6)))
-        await bench.settled(3)
-        bench.receiver.answer = lambda _received: 200
-        yield Site(f"http://127.0.0.1:{unused_tcp_port}", bench, endpoint)
+        await harness.publish(*(an_event(number, to_number="+15550001111") for number in (4, 5, 6)))
+        await harness.settled(3)
+        harness.receiver.answer = lambda _received: 200
+        yield Site(f"http://127.0.0.1:{unused_tcp_port}", harness, endpoint)
 
 
 class Site:
     """Where the console is, and a person at it who counts their clicks."""
 
-    def __init__(self, url: str, bench: Bench, endpoint: Endpoint) -> None:
+    def __init__(self, url: str, harness: DispatcherHarness, endpoint: Endpoint) -> None:
         self.url = url
-        self.bench = bench
+        self.harness = harness
         self.endpoint = endpoint
         self.clicks = 0
 
     async def told(self) -> int:
-        count: int = await self.bench.pool.fetchval("SELECT count(*) FROM deliveries WHERE state = 'told'")
+        count: int = await self.harness.pool.fetchval("SELECT count(*) FROM deliveries WHERE state = 'told'")
         return count
 
     def log_in(self, browser: WebDriver, token: str = OPS_TOKEN, path: str = "/") -> None:
@@ -151,7 +151,7 @@ async def test_a_discard_wants_a_reason_and_the_audit_keeps_it(site: Site) -> No
         site.see(browser, "the customer <b>left</b>")
 
     await in_browser(walk)
-    assert await site.bench.pool.fetchval("SELECT count(*) FROM deliveries WHERE state = 'dead'") == 0
+    assert await site.harness.pool.fetchval("SELECT count(*) FROM deliveries WHERE state = 'dead'") == 0
 
 
 async def test_who_may_only_look_has_no_button_to_change_anything(site: Site) -> None:
@@ -227,7 +227,7 @@ async def test_an_endpoint_is_added_tested_rotated_changed_switched_off_and_remo
         assert "422" in refused["message"]
         assert browser.switch_to.active_element.get_attribute("id") == "url"
         browser.find_element(By.ID, "url").clear()
-        browser.find_element(By.ID, "url").send_keys(site.bench.receiver.base_url + "/second")
+        browser.find_element(By.ID, "url").send_keys(site.harness.receiver.base_url + "/second")
         site.click(browser, "button.first", "Add the endpoint")
         site.see(browser, "shown here once")
         token = browser.find_element(By.ID, "new-token").get_attribute("value")
@@ -256,8 +256,8 @@ async def test_an_endpoint_is_added_tested_rotated_changed_switched_off_and_remo
         site.see(browser, "The endpoint was removed")
 
     await in_browser(walk)
-    assert site.bench.receiver.received[-1].target.startswith("/second")
-    whats = [row["what"] for row in await site.bench.pool.fetch("SELECT what FROM audit ORDER BY id")]
+    assert site.harness.receiver.received[-1].target.startswith("/second")
+    whats = [row["what"] for row in await site.harness.pool.fetch("SELECT what FROM audit ORDER BY id")]
     assert whats == [
         "console.logged_in",
         "endpoint.added",
@@ -293,7 +293,7 @@ async def test_every_page_is_readable_labelled_and_fits_a_phone(site: Site, dark
         resize(browser, PHONE_WIDTH, 844)
         assert browser.execute_script(WIDER) == [], path
 
-    site.letter_id = await site.bench.pool.fetchval("SELECT id FROM deliveries LIMIT 1")
+    site.letter_id = await site.harness.pool.fetchval("SELECT id FROM deliveries LIMIT 1")
     await in_browser(walk, dark=dark)
 
 
@@ -321,9 +321,9 @@ async def test_the_first_page_follows_what_happens_without_a_reload(site: Site) 
         assert browser.execute_script("return window.stays") is True
 
     async def more() -> None:
-        site.bench.receiver.answer = lambda _received: 503
-        await site.bench.publish(an_event(9))
-        await site.bench.settled(4)
+        site.harness.receiver.answer = lambda _received: 503
+        await site.harness.publish(an_event(9))
+        await site.harness.settled(4)
 
     loop = asyncio.get_running_loop()
     await in_browser(walk)

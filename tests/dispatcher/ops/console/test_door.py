@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import aiohttp
 from browser_sessions import OPS_TOKEN, READ_TOKEN, TOKENS, Visitor
-from dispatchers import Bench
+from dispatchers import DispatcherHarness
 from yarl import URL
 
 from dispatcher.ops.console.session import SESSION_SECONDS, Role, Sessions
@@ -41,11 +41,11 @@ async def test_without_a_log_in_every_page_asks_for_it_and_leads_back(visitor: V
         assert page.location == ("/login" if path == "/" else f"/login?next={quote(path, safe='')}")
 
 
-async def test_without_a_log_in_nothing_is_changed(visitor: Visitor, bench: Bench) -> None:
+async def test_without_a_log_in_nothing_is_changed(visitor: Visitor, harness: DispatcherHarness) -> None:
     for path in CHANGES:
-        page = await visitor.post(path, {"url": bench.receiver.url})
+        page = await visitor.post(path, {"url": harness.receiver.url})
         assert (page.status, page.location) == (303, "/login?why=expired")
-    assert await bench.pool.fetchval("SELECT count(*) FROM endpoints") == 0
+    assert await harness.pool.fetchval("SELECT count(*) FROM endpoints") == 0
 
 
 async def test_every_answer_allows_nothing_inline_nothing_from_elsewhere_and_no_frame(visitor: Visitor) -> None:
@@ -103,17 +103,19 @@ async def test_a_wrong_token_is_refused_and_guessing_slowed_down(visitor: Visito
     assert "faxhook_session" not in page.cookies
 
 
-async def test_an_expired_log_in_says_so_changes_nothing_and_leads_back(visitor: Visitor, bench: Bench) -> None:
+async def test_an_expired_log_in_says_so_changes_nothing_and_leads_back(
+    visitor: Visitor, harness: DispatcherHarness
+) -> None:
     await visitor.log_in()
     past = Sessions(OPS_TOKEN, READ_TOKEN, lambda: 0.0).open(Role.OPERATOR, "")
     visitor.http.cookie_jar.update_cookies({"faxhook_session": past}, URL(visitor.url))
     page = await visitor.get("/faxes?provider=sinch")
     assert page.location == "/login?next=%2Ffaxes%3Fprovider%3Dsinch&why=expired"
     page = await visitor.post(
-        "/endpoints/new", {"url": bench.receiver.url}, Referer=visitor.url + "/endpoints/new?scope=fax"
+        "/endpoints/new", {"url": harness.receiver.url}, Referer=visitor.url + "/endpoints/new?scope=fax"
     )
     assert page.location == "/login?next=%2Fendpoints%2Fnew%3Fscope%3Dfax&why=expired"
-    assert await bench.pool.fetchval("SELECT count(*) FROM endpoints") == 0
+    assert await harness.pool.fetchval("SELECT count(*) FROM endpoints") == 0
     login = await visitor.get(page.location)
     assert "Your log-in has expired" in login.text
     entered = await visitor.post("/login", {"token": OPS_TOKEN, "next": login.value("next")})
@@ -126,10 +128,12 @@ async def test_after_the_log_in_nobody_is_led_to_another_site(visitor: Visitor) 
     assert (page.status, page.location) == (303, "/")
 
 
-async def test_a_form_of_another_site_is_refused_even_with_the_right_token(visitor: Visitor, bench: Bench) -> None:
+async def test_a_form_of_another_site_is_refused_even_with_the_right_token(
+    visitor: Visitor, harness: DispatcherHarness
+) -> None:
     await visitor.log_in()
     form = {
-        "url": bench.receiver.url,
+        "url": harness.receiver.url,
         "direction": "sent",
         "format": "phaxio-v2.1",
         "timeout_seconds": "15",
@@ -147,16 +151,16 @@ async def test_a_form_of_another_site_is_refused_even_with_the_right_token(visit
         assert page.status == 403, headers
         assert "did not come from a page of this console" in page.text
         assert (await visitor.post("/logout", **headers)).status == 403
-    assert await bench.pool.fetchval("SELECT count(*) FROM endpoints") == 0
+    assert await harness.pool.fetchval("SELECT count(*) FROM endpoints") == 0
     assert (await visitor.post("/endpoints/new", form)).status == 303
 
 
-async def test_a_form_without_its_sessions_token_is_refused(visitor: Visitor, bench: Bench) -> None:
+async def test_a_form_without_its_sessions_token_is_refused(visitor: Visitor, harness: DispatcherHarness) -> None:
     await visitor.log_in()
     for token in ("", "0" * 64, "\u00e9"):
-        page = await visitor.post("/endpoints/new", {"url": bench.receiver.url, "form_token": token})
+        page = await visitor.post("/endpoints/new", {"url": harness.receiver.url, "form_token": token})
         assert page.status == 403
-    assert await bench.pool.fetchval("SELECT count(*) FROM endpoints") == 0
+    assert await harness.pool.fetchval("SELECT count(*) FROM endpoints") == 0
 
 
 async def test_what_is_no_form_is_refused_not_crashed_on(visitor: Visitor) -> None:
@@ -176,8 +180,10 @@ async def test_what_is_no_form_is_refused_not_crashed_on(visitor: Visitor) -> No
             assert response.status == status, content_type
 
 
-async def test_who_may_only_look_sees_everything_and_changes_nothing(visitor: Visitor, bench: Bench) -> None:
-    endpoint = await bench.endpoint()
+async def test_who_may_only_look_sees_everything_and_changes_nothing(
+    visitor: Visitor, harness: DispatcherHarness
+) -> None:
+    endpoint = await harness.endpoint()
     await visitor.log_in(READ_TOKEN)
     for path in [*PAGES, f"/endpoints/{endpoint.id}"]:
         page = await visitor.get(path)
@@ -190,10 +196,10 @@ async def test_who_may_only_look_sees_everything_and_changes_nothing(visitor: Vi
         "/endpoints/new",
         *(f"/endpoints/{endpoint.id}{each}" for each in ("", "/enabled", "/tokens", "/test", "/remove")),
     ]:
-        page = await visitor.post(path, {"url": bench.receiver.url, "enabled": "", "rotation": "add"})
+        page = await visitor.post(path, {"url": harness.receiver.url, "enabled": "", "rotation": "add"})
         assert page.status == 403, path
         assert "read-only token" in page.text
-    row = await bench.pool.fetchrow("SELECT enabled, removed_at, cardinality(sealed_tokens) AS tokens FROM endpoints")
+    row = await harness.pool.fetchrow("SELECT enabled, removed_at, cardinality(sealed_tokens) AS tokens FROM endpoints")
     assert dict(row) == {"enabled": True, "removed_at": None, "tokens": 1}
     assert (await visitor.post("/logout")).location == "/login?why=out"
     assert (await visitor.get("/faxes")).status == 303
@@ -207,9 +213,9 @@ async def test_logging_out_forgets_the_session(visitor: Visitor) -> None:
     assert (await visitor.get("/faxes")).status == 303
 
 
-async def test_a_log_in_stands_in_the_audit_by_its_name(visitor: Visitor, bench: Bench) -> None:
+async def test_a_log_in_stands_in_the_audit_by_its_name(visitor: Visitor, harness: DispatcherHarness) -> None:
     await visitor.log_in(name="Ada <Lovelace>")
-    row = await bench.pool.fetchrow("SELECT who, what, subject FROM audit")
+    row = await harness.pool.fetchrow("SELECT who, what, subject FROM audit")
     assert dict(row) == {"who": "Ada <Lovelace> (console)", "what": "console.logged_in", "subject": "operator"}
     assert "Ada &lt;Lovelace&gt; (console)" in (await visitor.get("/audit")).text
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from browser_sessions import Visitor
 from dead_letters import bury
-from dispatchers import STORE, Bench, an_event
+from dispatchers import STORE, DispatcherHarness, an_event
 from stores import Stores
 from waiting import until
 
@@ -31,8 +31,8 @@ FORM = {
 }
 
 
-async def test_what_others_wrote_is_text_wherever_it_is_shown(visitor: Visitor, bench: Bench) -> None:
-    endpoint = await bench.endpoint(url="https://user:hunter2@127.0.0.1:1/?q='><b>", enabled=True)
+async def test_what_others_wrote_is_text_wherever_it_is_shown(visitor: Visitor, harness: DispatcherHarness) -> None:
+    endpoint = await harness.endpoint(url="https://user:hunter2@127.0.0.1:1/?q='><b>", enabled=True)
     event = an_event(
         1,
         EventType.FAILED,
@@ -44,10 +44,10 @@ async def test_what_others_wrote_is_text_wherever_it_is_shown(visitor: Visitor, 
         failure=Failure(message=EVIL),
         fields={EVIL: EVIL},
     )
-    await bench.take(event)
-    (delivery,) = await bench.deliveries()
+    await harness.take(event)
+    (delivery,) = await harness.deliveries()
     await record(
-        bench.pool,
+        harness.pool,
         [
             Record(
                 delivery_id=delivery["id"],
@@ -122,9 +122,11 @@ async def test_a_replay_of_nothing_says_so(visitor: Visitor) -> None:
     assert "Say why" in page.text
 
 
-async def test_a_filter_narrows_what_is_shown_and_what_is_replayed(visitor: Visitor, bench: Bench) -> None:
-    endpoints = [await bench.endpoint(), await bench.endpoint()]
-    await bury(bench, endpoints, 20, causes=("timeout", "tls"))
+async def test_a_filter_narrows_what_is_shown_and_what_is_replayed(
+    visitor: Visitor, harness: DispatcherHarness
+) -> None:
+    endpoints = [await harness.endpoint(), await harness.endpoint()]
+    await bury(harness, endpoints, 20, causes=("timeout", "tls"))
     await visitor.log_in()
     page = await visitor.get("/dead")
     assert "20 dead letters, in 2 groups" in page.text
@@ -136,26 +138,26 @@ async def test_a_filter_narrows_what_is_shown_and_what_is_replayed(visitor: Visi
     assert (page.value("endpoint_id"), page.value("cause"), page.value("do")) == (str(endpoints[0].id), "tls", "replay")
 
 
-async def test_a_form_that_is_sent_twice_adds_one_endpoint(visitor: Visitor, bench: Bench) -> None:
+async def test_a_form_that_is_sent_twice_adds_one_endpoint(visitor: Visitor, harness: DispatcherHarness) -> None:
     await visitor.log_in()
     page = await visitor.get("/endpoints/new")
-    form = {**FORM, "url": bench.receiver.url, "command_id": page.value("command_id")}
+    form = {**FORM, "url": harness.receiver.url, "command_id": page.value("command_id")}
     answers = [await visitor.post("/endpoints/new", form) for _ in range(3)]
     assert len({answer.location for answer in answers}) == 1
-    (endpoint,) = await STORE.everything(bench.pool)
+    (endpoint,) = await STORE.everything(harness.pool)
     shown = await visitor.get(answers[0].location)
     assert endpoint.tokens[0] in shown.text
     assert endpoint.tokens[0] not in (await visitor.get(answers[0].location)).text, "shown once"
-    changed = await visitor.post("/endpoints/new", {**form, "url": bench.receiver.base_url + "/other"})
+    changed = await visitor.post("/endpoints/new", {**form, "url": harness.receiver.base_url + "/other"})
     assert changed.status == 409
 
 
 async def test_a_first_page_that_is_open_elsewhere_does_not_swallow_the_token_that_is_shown_once(
-    visitor: Visitor, bench: Bench
+    visitor: Visitor, harness: DispatcherHarness
 ) -> None:
     await visitor.log_in()
-    added = await visitor.post("/endpoints/new", {**FORM, "url": bench.receiver.url})
-    (endpoint,) = await STORE.everything(bench.pool)
+    added = await visitor.post("/endpoints/new", {**FORM, "url": harness.receiver.url})
+    (endpoint,) = await STORE.everything(harness.pool)
     assert endpoint.tokens[0] not in (await visitor.get("/overview/live")).text
     assert endpoint.tokens[0] in (await visitor.get(added.location)).text
 
@@ -176,7 +178,9 @@ async def test_dead_letters_that_another_job_holds_are_said_and_not_a_crash(
     assert "may be old" in page.text
 
 
-async def test_a_refused_form_keeps_what_was_typed_and_names_the_field(visitor: Visitor, bench: Bench) -> None:
+async def test_a_refused_form_keeps_what_was_typed_and_names_the_field(
+    visitor: Visitor, harness: DispatcherHarness
+) -> None:
     await visitor.log_in()
     page = await visitor.post(
         "/endpoints/new", {**FORM, "scope": "number", "number": "12<3", "url": "http://x.example/", "inflight": "on"}
@@ -187,21 +191,23 @@ async def test_a_refused_form_keeps_what_was_typed_and_names_the_field(visitor: 
     assert 'name="inflight" type="checkbox" checked' in page.text
     page = await visitor.post("/endpoints/new", {**FORM, "url": "http://10.0.0.1/"})
     assert "is not public" in page.text
-    assert await bench.pool.fetchval("SELECT count(*) FROM endpoints") == 0
+    assert await harness.pool.fetchval("SELECT count(*) FROM endpoints") == 0
 
 
-async def test_every_change_is_audited_with_its_person_and_without_secrets(visitor: Visitor, bench: Bench) -> None:
-    endpoint = await bench.endpoint(url=bench.receiver.url.replace("//", "//user:hunter2@"))
+async def test_every_change_is_audited_with_its_person_and_without_secrets(
+    visitor: Visitor, harness: DispatcherHarness
+) -> None:
+    endpoint = await harness.endpoint(url=harness.receiver.url.replace("//", "//user:hunter2@"))
     await visitor.log_in(name="Grace")
     page = await visitor.get(f"/endpoints/{endpoint.id}")
     form = {**FORM, "url": page.value("url").replace("/hook", "/new"), "inflight": "on"}
     assert (await visitor.post(f"/endpoints/{endpoint.id}", form)).status == 303
-    stored = await STORE.get(bench.pool, endpoint.id)
+    stored = await STORE.get(harness.pool, endpoint.id)
     assert stored.url == endpoint.url.replace("/hook", "/new"), "the password stays"
     await visitor.post(f"/endpoints/{endpoint.id}/enabled", {"enabled": ""})
     await visitor.post(f"/endpoints/{endpoint.id}/tokens", {"rotation": "add", "token": "a-token-of-mine"})
     assert (await visitor.post(f"/endpoints/{endpoint.id}/tokens", {"rotation": "burn"})).status == 422
-    rows = [dict(row) for row in await bench.pool.fetch("SELECT who, what, subject, details FROM audit ORDER BY id")]
+    rows = [dict(row) for row in await harness.pool.fetch("SELECT who, what, subject, details FROM audit ORDER BY id")]
     assert {row["who"] for row in rows} == {"Grace (console)"}
     assert [row["what"] for row in rows[1:]] == ["endpoint.changed", "endpoint.changed", "endpoint.token_add"]
     assert "inflight" in msgspec.json.decode(rows[1]["details"])["fields"]
@@ -211,10 +217,10 @@ async def test_every_change_is_audited_with_its_person_and_without_secrets(visit
 
 
 async def test_a_ledger_that_is_away_is_said_and_the_first_page_still_stands(
-    visitor: Visitor, bench: Bench, database_url: str, service_stores: Stores
+    visitor: Visitor, harness: DispatcherHarness, database_url: str, service_stores: Stores
 ) -> None:
-    endpoint = await bench.endpoint()
-    await bury(bench, [endpoint], 2, causes=("timeout",))
+    endpoint = await harness.endpoint()
+    await bury(harness, [endpoint], 2, causes=("timeout",))
     await visitor.log_in()
     assert "2 deliveries to 127.0.0.1" in (await visitor.get("/")).text
     name = database_url.rpartition("/")[2]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from browser_sessions import OPS_TOKEN, TOKENS
 from chromium import PHONE_WIDTH, browsing, resize
-from dispatchers import Bench
+from dispatchers import DispatcherHarness
 from seeded_ledger import HistoryOfAnHour, play
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -32,11 +32,15 @@ img{{border-radius:22px;border:7px solid #1c2422}}</style><img src="{0}"><img sr
 
 
 async def test_the_pictures_of_the_readme_can_be_taken(
-    bench: Bench, dispatching: Dispatching, unused_tcp_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    harness: DispatcherHarness,
+    dispatching: Dispatching,
+    unused_tcp_port: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = Path(os.environ.get("PICTURES") or tmp_path)
     monkeypatch.setattr("dispatcher.ops.server.QueueHistory", HistoryOfAnHour)
-    fax_id = await play(bench, tmp_path / "media")
+    fax_id = await play(harness, tmp_path / "media")
     url = f"http://127.0.0.1:{unused_tcp_port}"
     async with dispatching(**TOKENS):
         await asyncio.to_thread(take_pictures, url, fax_id, folder)

@@ -1,10 +1,10 @@
-"""The dead letters of a bench, asked as a dispatcher and the command line ask."""
+"""The dead letters of a harness, asked as a dispatcher and the command line ask."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 
 import pytest
-from dispatchers import Bench
+from dispatchers import DispatcherHarness
 
 from dispatcher.ops.dead.opened import opened
 from dispatcher.ops.dead.service import DeadLetterService
@@ -15,11 +15,11 @@ Opening = Callable[..., AbstractAsyncContextManager[DeadLetterService]]
 
 
 @pytest.fixture
-def opening(bench: Bench) -> Opening:
+def opening(harness: DispatcherHarness) -> Opening:
     """Call it for another person's view of the same stores."""
 
     def another(rate: float = 1_000.0) -> AbstractAsyncContextManager[DeadLetterService]:
-        return opened(load(DeadSettings, bench.environment), "test", rate=rate)
+        return opened(load(DeadSettings, harness.environment), "test", rate=rate)
 
     return another
 

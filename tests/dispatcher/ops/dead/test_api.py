@@ -6,7 +6,7 @@ from typing import Any
 
 from apis import READER, Api
 from dead_letters import bury, park, quarantine
-from dispatchers import Bench, an_event
+from dispatchers import DispatcherHarness, an_event
 from ledgers import ADVISORY_LOCKS
 from stores import count
 from waiting import until
@@ -15,9 +15,11 @@ from dispatcher.ledger.locks import Lock
 from shared.domain import encode_event
 
 
-async def test_dead_letters_are_listed_filtered_grouped_shown_and_replayed(api: Api, bench: Bench) -> None:
-    endpoint = await bench.endpoint()
-    ids = [str(each) for each in await bury(bench, [endpoint], 10)]
+async def test_dead_letters_are_listed_filtered_grouped_shown_and_replayed(
+    api: Api, harness: DispatcherHarness
+) -> None:
+    endpoint = await harness.endpoint()
+    ids = [str(each) for each in await bury(harness, [endpoint], 10)]
     status, listed = await api.ask("GET", "/v1/dead-letters?limit=4")
     assert (status, len(listed["items"])) == (200, 4)
     status, rest = await api.ask("GET", f"/v1/dead-letters?after={listed['next']}")
@@ -36,15 +38,15 @@ async def test_dead_letters_are_listed_filtered_grouped_shown_and_replayed(api: 
     assert (status, preview["count"]) == (200, 3)
     status, job = await api.ask("POST", "/v1/dead-letters/replay", {"ids": ids[:3]})
     assert (status, job["total"], job["done"], job["state"]) == (200, 3, 3, "done")
-    received = await bench.receiver.got(3)
+    received = await harness.receiver.got(3)
     assert {webhook.delivery_id for webhook in received} == set(ids[:3])
-    assert await count(bench.amqp_url, "dead.deliveries") == 7
+    assert await count(harness.amqp_url, "dead.deliveries") == 7
     assert (await api.ask("GET", f"/v1/dead-letters/{ids[0]}"))[0] == 404
     status, job = await api.ask("POST", "/v1/dead-letters/discard", {"filter": {}, "reason": "a test"})
     job = await done(api, job)
     assert (job["done"], job["reason"]) == (7, "a test")
     assert (await api.ask("GET", "/v1/dead-letters"))[1]["items"] == []
-    assert await count(bench.amqp_url, "dead.deliveries") == 0
+    assert await count(harness.amqp_url, "dead.deliveries") == 0
 
 
 async def done(api: Api, job: dict[str, Any]) -> dict[str, Any]:
@@ -56,20 +58,22 @@ async def done(api: Api, job: dict[str, Any]) -> dict[str, Any]:
     return shown
 
 
-async def test_a_long_one_is_answered_202_and_followed(api: Api, bench: Bench) -> None:
-    await bury(bench, [await bench.endpoint()], 100)
+async def test_a_long_one_is_answered_202_and_followed(api: Api, harness: DispatcherHarness) -> None:
+    await bury(harness, [await harness.endpoint()], 100)
     status, job = await api.ask("POST", "/v1/dead-letters/replay", {"filter": {"kind": "delivery"}})
     assert status == 202
     assert job["left"] > 0
     job = await done(api, job)
     assert (job["total"], job["done"]) == (100, 100)
-    await bench.receiver.got(100)
+    await harness.receiver.got(100)
 
 
-async def test_a_job_that_a_dead_process_left_is_gone_on_with_by_the_dispatcher(api: Api, bench: Bench) -> None:
-    await park(bench, encode_event(an_event(1)))
+async def test_a_job_that_a_dead_process_left_is_gone_on_with_by_the_dispatcher(
+    api: Api, harness: DispatcherHarness
+) -> None:
+    await park(harness, encode_event(an_event(1)))
     letter = (await api.ask("GET", "/v1/dead-letters"))[1]["items"][0]
-    await bench.pool.execute(
+    await harness.pool.execute(
         """
         WITH job AS (INSERT INTO jobs (id, what, who, selection, lease_until)
                      VALUES (gen_random_uuid(), 'dead.replay', 'cli', '{"ids": []}', now() - interval '1 s')
@@ -78,7 +82,7 @@ async def test_a_job_that_a_dead_process_left_is_gone_on_with_by_the_dispatcher(
         """,
         letter["id"],
     )
-    await bench.events(1)
+    await harness.events(1)
     assert await until(lambda: jobs_are_done(api), "the job is done")
 
 
@@ -87,15 +91,17 @@ async def jobs_are_done(api: Api) -> bool:
     return [(job["state"], job["done"]) for job in jobs["items"]] == [("done", 1)]
 
 
-async def test_a_command_that_comes_again_does_nothing_again_and_two_at_once_are_one(api: Api, bench: Bench) -> None:
-    ids = [str(each) for each in await bury(bench, [await bench.endpoint()], 2)]
+async def test_a_command_that_comes_again_does_nothing_again_and_two_at_once_are_one(
+    api: Api, harness: DispatcherHarness
+) -> None:
+    ids = [str(each) for each in await bury(harness, [await harness.endpoint()], 2)]
     command = {"ids": ids, "command_id": "once"}
     answers = await asyncio.gather(*(api.ask("POST", "/v1/dead-letters/replay", command) for _ in range(3)))
     assert {status for status, _ in answers} <= {200, 202}
     assert len({job["id"] for _, job in answers}) == 1
     status, problem = await api.ask("POST", "/v1/dead-letters/replay", {"ids": ids[:1], "command_id": "once"})
     assert (status, problem["code"]) == (409, "command_id_reused")
-    await bench.receiver.got(2)
+    await harness.receiver.got(2)
 
 
 REFUSED = [
@@ -130,23 +136,23 @@ async def test_what_cannot_be_is_refused_with_a_sentence(api: Api) -> None:
         assert (answered, problem["code"], len(problem["detail"]) > 10) == (status, code, True), (path, body, problem)
 
 
-async def test_a_reader_reads_and_changes_nothing(api: Api, bench: Bench) -> None:
-    await bury(bench, [await bench.endpoint()], 1)
+async def test_a_reader_reads_and_changes_nothing(api: Api, harness: DispatcherHarness) -> None:
+    await bury(harness, [await harness.endpoint()], 1)
     assert (await api.ask("GET", "/v1/dead-letters/groups", headers=READER))[0] == 200
     status, problem = await api.ask("POST", "/v1/dead-letters/replay", {"filter": {}}, READER)
     assert (status, problem["code"]) == (403, "read_only")
 
 
 async def test_every_kind_of_letter_is_listed_while_a_dispatcher_runs_and_samples(
-    api: Api, bench: Bench, tmp_path: Path
+    api: Api, harness: DispatcherHarness, tmp_path: Path
 ) -> None:
-    await quarantine(bench, tmp_path / "media", b"{}")
-    await park(bench, b"{}")
-    await bury(bench, [await bench.endpoint()], 1)
+    await quarantine(harness, tmp_path / "media", b"{}")
+    await park(harness, b"{}")
+    await bury(harness, [await harness.endpoint()], 1)
 
     async def is_sampling() -> bool:
         held = f"SELECT count(*) FROM {ADVISORY_LOCKS} WHERE objid = $1 AND granted"  # noqa: S608 - a constant
-        return bool(await bench.pool.fetchval(held, Lock.SAMPLE))
+        return bool(await harness.pool.fetchval(held, Lock.SAMPLE))
 
     await until(is_sampling, "the dispatcher samples")
     status, listed = await api.ask("GET", "/v1/dead-letters")

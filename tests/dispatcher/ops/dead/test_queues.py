@@ -10,7 +10,7 @@ import aio_pika
 import msgspec
 import pytest
 from dead_letters import bury, park, quarantine
-from dispatchers import Bench, an_event
+from dispatchers import DispatcherHarness, an_event
 from stores import count, take_all
 from waiting import until
 
@@ -38,8 +38,8 @@ TELNYX = msgspec.json.encode(
 )
 
 
-def media_of(bench: Bench) -> Path:
-    return Path(unquote(urlsplit(bench.environment["MEDIA_URL"]).path))
+def media_of(harness: DispatcherHarness) -> Path:
+    return Path(unquote(urlsplit(harness.environment["MEDIA_URL"]).path))
 
 
 async def done(dead: DeadLetterService, what: str, *ids: str, reason: str | None = None) -> Job:
@@ -54,25 +54,25 @@ async def listed(dead: DeadLetterService, **wanted: object) -> list[str]:
 
 
 async def test_a_quarantined_callback_goes_through_the_parser_again_and_out_of_its_queue(
-    bench: Bench, dead: DeadLetterService
+    harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
-    callback_id = await quarantine(bench, media_of(bench), TELNYX)
+    callback_id = await quarantine(harness, media_of(harness), TELNYX)
     assert await listed(dead) == [callback_id]
     job = await done(dead, "dead.replay", callback_id)
     assert (job.total, job.done, job.failed) == (1, 1, 0)
-    (message,) = await take_all(bench.amqp_url, WORK_EVENTS)
+    (message,) = await take_all(harness.amqp_url, WORK_EVENTS)
     event = decode_event(message.body)
     assert (event.id, event.job_id) == ("telnyx:e-1", "7"), "its URL's query is read as well"
     assert message.routing_key == "telnyx.fax.delivered"
-    assert await count(bench.amqp_url, "dead.callbacks") == 0
+    assert await count(harness.amqp_url, "dead.callbacks") == 0
     assert await listed(dead) == []
 
 
 async def test_a_callback_that_still_cannot_be_read_stays_and_is_counted_with_the_reason(
-    bench: Bench, dead: DeadLetterService
+    harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
-    bad = await quarantine(bench, media_of(bench), b'{"data": 7}')
-    good = await quarantine(bench, media_of(bench), TELNYX)
+    bad = await quarantine(harness, media_of(harness), b'{"data": 7}')
+    good = await quarantine(harness, media_of(harness), TELNYX)
     job = await done(dead, "dead.replay", bad, good)
     assert (job.total, job.done, job.failed) == (2, 1, 1)
     assert [failure.id for failure in job.failures] == [bad]
@@ -81,13 +81,13 @@ async def test_a_callback_that_still_cannot_be_read_stays_and_is_counted_with_th
 
 
 async def test_a_form_of_phaxios_is_read_without_its_signature_unless_names_are_repeated(
-    bench: Bench, dead: DeadLetterService
+    harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
     form = b"success=true&is_test=false&direction=sent&fax=%7B%22id%22%3A+7%2C%22status%22%3A+%22success%22%7D"
     ids = [
         await quarantine(
-            bench,
-            media_of(bench),
+            harness,
+            media_of(harness),
             body,
             provider="phaxio",
             route="/phaxio-callback",
@@ -101,34 +101,34 @@ async def test_a_form_of_phaxios_is_read_without_its_signature_unless_names_are_
 
 
 async def test_an_event_that_can_be_read_now_is_published_again_and_one_that_cannot_stays(
-    bench: Bench, dead: DeadLetterService
+    harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
-    await park(bench, encode_event(an_event(1)))
-    await park(bench, b"{}")
+    await park(harness, encode_event(an_event(1)))
+    await park(harness, b"{}")
     events = await dead.page(DeadFilter(kind="event"), None, 10)
     assert {letter.event_id for letter in events.items} == {an_event(1).id, None}
     job = await done(dead, "dead.replay", *(letter.id for letter in events.items))
     assert (job.done, job.failed) == (1, 1)
-    assert [decode_event(message.body).id for message in await take_all(bench.amqp_url, WORK_EVENTS)] == [
+    assert [decode_event(message.body).id for message in await take_all(harness.amqp_url, WORK_EVENTS)] == [
         an_event(1).id
     ]
-    assert await count(bench.amqp_url, "dead.events") == 1
+    assert await count(harness.amqp_url, "dead.events") == 1
 
 
 async def test_the_same_event_dead_twice_is_one_letter_and_both_copies_go(
-    bench: Bench, dead: DeadLetterService
+    harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
     for _ in range(2):
-        await park(bench, encode_event(an_event(1)))
+        await park(harness, encode_event(an_event(1)))
     (letter_id,) = await listed(dead)
     assert (await done(dead, "dead.replay", letter_id)).done == 1
-    assert await count(bench.amqp_url, "dead.events") == 0
-    assert len(await take_all(bench.amqp_url, WORK_EVENTS)) == 1
+    assert await count(harness.amqp_url, "dead.events") == 0
+    assert len(await take_all(harness.amqp_url, WORK_EVENTS)) == 1
 
 
-async def rejected(bench: Bench, body: bytes) -> None:
+async def rejected(harness: DispatcherHarness, body: bytes) -> None:
     """Have the broker itself dead-letter a message of `work.deliveries`."""
-    async with await aio_pika.connect(bench.amqp_url) as connection:
+    async with await aio_pika.connect(harness.amqp_url) as connection:
         channel = await connection.channel()
         exchange = await channel.get_exchange("fax.work", ensure=False)
         await exchange.publish(aio_pika.Message(body), "delivery")
@@ -141,17 +141,17 @@ async def rejected(bench: Bench, body: bytes) -> None:
         await message.reject(requeue=False)
 
         async def is_dead() -> bool:
-            return await count(bench.amqp_url, "dead.deliveries") > 0
+            return await count(harness.amqp_url, "dead.deliveries") > 0
 
         await until(is_dead, "the broker moved it")
 
 
 async def test_what_the_broker_gave_up_while_the_ledger_has_it_owed_is_shown_and_put_back_to_work(
-    bench: Bench, dead: DeadLetterService
+    harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
-    await bench.endpoint()
-    (owed,) = (await bench.take(an_event(1))).owed
-    await rejected(bench, msgspec.json.encode(DeliveryMessage(owed.delivery_id, 1)))
+    await harness.endpoint()
+    (owed,) = (await harness.take(an_event(1))).owed
+    await rejected(harness, msgspec.json.encode(DeliveryMessage(owed.delivery_id, 1)))
     (letter,) = (await dead.page(DeadFilter(), None, 10)).items
     assert letter.is_message
     assert (letter.cause, letter.group, letter.event_id) == ("rejected", "crashed", an_event(1).id)
@@ -159,55 +159,59 @@ async def test_what_the_broker_gave_up_while_the_ledger_has_it_owed_is_shown_and
     assert (await dead.groups(DeadFilter())).items[0].count == 1
     assert (await dead.show(letter.id)).message == {"delivery_id": str(owed.delivery_id), "attempt": 1}
     assert (await done(dead, "dead.replay", letter.id)).done == 1
-    (message,) = await take_all(bench.amqp_url, WORK_DELIVERIES)
+    (message,) = await take_all(harness.amqp_url, WORK_DELIVERIES)
     assert msgspec.json.decode(message.body) == {"delivery_id": str(owed.delivery_id), "attempt": 1}
-    assert await count(bench.amqp_url, "dead.deliveries") == 0
+    assert await count(harness.amqp_url, "dead.deliveries") == 0
 
 
 async def test_what_the_broker_gave_up_is_discarded_with_its_delivery_but_not_while_somebody_is_at_it(
-    bench: Bench, dead: DeadLetterService
+    harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
-    await bench.endpoint()
-    (owed,) = (await bench.take(an_event(1))).owed
-    await rejected(bench, msgspec.json.encode(DeliveryMessage(owed.delivery_id, 1)))
+    await harness.endpoint()
+    (owed,) = (await harness.take(an_event(1))).owed
+    await rejected(harness, msgspec.json.encode(DeliveryMessage(owed.delivery_id, 1)))
     (letter_id,) = await listed(dead)
     leased = await done(dead, "dead.discard", letter_id, reason="no more")
     assert (leased.failed, leased.failures[0].reason) == (1, "it is being attempted at this moment")
-    await bench.pool.execute("UPDATE deliveries SET lease_until = NULL")
+    await harness.pool.execute("UPDATE deliveries SET lease_until = NULL")
     assert (await done(dead, "dead.discard", letter_id, reason="no more")).done == 1
-    (row,) = await bench.deliveries()
+    (row,) = await harness.deliveries()
     assert (row["state"], row["reason"]) == ("skipped", "discarded")
-    assert await count(bench.amqp_url, "dead.deliveries") == 0
+    assert await count(harness.amqp_url, "dead.deliveries") == 0
 
 
 async def test_a_message_that_is_none_of_ours_is_shown_stays_when_replayed_and_goes_when_discarded(
-    bench: Bench, dead: DeadLetterService
+    harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
-    await bench.publisher.publish(FAX_DEAD, "delivery", b"\xff not ours", {"cause": "unreadable"})
+    await harness.publisher.publish(FAX_DEAD, "delivery", b"\xff not ours", {"cause": "unreadable"})
     (letter_id,) = await listed(dead, cause="unreadable")
     assert (await done(dead, "dead.replay", letter_id)).failed == 1
     assert (await done(dead, "dead.discard", letter_id, reason="rubbish")).done == 1
     assert await listed(dead) == []
 
 
-async def test_a_stale_copy_is_no_letter_and_goes_with_the_next_replay(bench: Bench, dead: DeadLetterService) -> None:
-    told, waiting = await bury(bench, [await bench.endpoint()], 2)
-    await bench.pool.execute("UPDATE deliveries SET state = 'told' WHERE id = $1", told)
+async def test_a_stale_copy_is_no_letter_and_goes_with_the_next_replay(
+    harness: DispatcherHarness, dead: DeadLetterService
+) -> None:
+    told, waiting = await bury(harness, [await harness.endpoint()], 2)
+    await harness.pool.execute("UPDATE deliveries SET state = 'told' WHERE id = $1", told)
     assert await listed(dead) == [str(waiting)]
     assert (await done(dead, "dead.replay", str(waiting))).done == 1
-    assert await count(bench.amqp_url, "dead.deliveries") == 0
+    assert await count(harness.amqp_url, "dead.deliveries") == 0
 
 
-async def test_a_discard_is_recorded_and_what_it_was_about_is_gone(bench: Bench, dead: DeadLetterService) -> None:
-    (delivery_id,) = await bury(bench, [await bench.endpoint()], 1)
-    callback_id = await quarantine(bench, media_of(bench), b"{}")
+async def test_a_discard_is_recorded_and_what_it_was_about_is_gone(
+    harness: DispatcherHarness, dead: DeadLetterService
+) -> None:
+    (delivery_id,) = await bury(harness, [await harness.endpoint()], 1)
+    callback_id = await quarantine(harness, media_of(harness), b"{}")
     job = await done(dead, "dead.discard", str(delivery_id), callback_id, reason="a test of ours")
     assert job.done == 2
-    (row,) = await bench.deliveries()
+    (row,) = await harness.deliveries()
     assert (row["state"], row["reason"]) == ("skipped", "discarded")
     assert await listed(dead) == []
-    assert [await count(bench.amqp_url, queue) for queue in ("dead.deliveries", "dead.callbacks")] == [0, 0]
-    audit = await bench.pool.fetch("SELECT who, what, subject, details FROM audit ORDER BY id")
+    assert [await count(harness.amqp_url, queue) for queue in ("dead.deliveries", "dead.callbacks")] == [0, 0]
+    audit = await harness.pool.fetch("SELECT who, what, subject, details FROM audit ORDER BY id")
     assert [(each["who"], each["what"], each["subject"]) for each in audit] == [
         ("test", "dead.discard", str(job.id)),
         ("test", "dead.discarded", callback_id),
@@ -219,22 +223,24 @@ async def test_a_discard_is_recorded_and_what_it_was_about_is_gone(bench: Bench,
     assert (await done(dead, "dead.replay", callback_id)).skipped_gone == 1
 
 
-async def test_people_who_look_at_once_all_see_everything_and_nothing_is_lost(bench: Bench, opening: Opening) -> None:
+async def test_people_who_look_at_once_all_see_everything_and_nothing_is_lost(
+    harness: DispatcherHarness, opening: Opening
+) -> None:
     for number in range(300):
-        await park(bench, encode_event(an_event(number)))
+        await park(harness, encode_event(an_event(number)))
     async with opening() as one, opening() as two, opening() as three:
         for _ in range(5):
             seen = await asyncio.gather(
                 *(each.page(DeadFilter(kind="event"), None, 1_000) for each in (one, two, three))
             )
             assert [len(page.items) for page in seen] == [300] * 3
-    assert await count(bench.amqp_url, "dead.events") == 300
+    assert await count(harness.amqp_url, "dead.events") == 300
 
 
-async def test_a_look_that_is_killed_puts_everything_back(bench: Bench, dead: DeadLetterService) -> None:
+async def test_a_look_that_is_killed_puts_everything_back(harness: DispatcherHarness, dead: DeadLetterService) -> None:
     for number in range(50):
-        await park(bench, encode_event(an_event(number)))
-    held = DeadQueues(bench.pool, bench.amqp_url)
+        await park(harness, encode_event(an_event(number)))
+    held = DeadQueues(harness.pool, harness.amqp_url)
 
     async def look() -> None:
         async with held.hold("event") as queue:
@@ -244,7 +250,7 @@ async def test_a_look_that_is_killed_puts_everything_back(bench: Bench, dead: De
     looking = asyncio.create_task(look())
 
     async def is_held() -> bool:
-        return await count(bench.amqp_url, "dead.events") == 0
+        return await count(harness.amqp_url, "dead.events") == 0
 
     await until(is_held, "the messages are out")
     looking.cancel()
@@ -253,23 +259,23 @@ async def test_a_look_that_is_killed_puts_everything_back(bench: Bench, dead: De
 
 
 async def test_who_wants_a_queue_that_another_holds_is_told_so(
-    bench: Bench, dead: DeadLetterService, monkeypatch: pytest.MonkeyPatch
+    harness: DispatcherHarness, dead: DeadLetterService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queues, "LOCK_SECONDS", 0.2)
-    await park(bench, encode_event(an_event(1)))
-    async with DeadQueues(bench.pool, bench.amqp_url).hold("event"):
+    await park(harness, encode_event(an_event(1)))
+    async with DeadQueues(harness.pool, harness.amqp_url).hold("event"):
         with pytest.raises(TakenByAnother, match="try again"):
             await dead.page(DeadFilter(), None, 10)
     assert len(await listed(dead)) == 1
 
 
 async def test_pages_of_all_kinds_follow_each_other_without_a_gap_or_a_repetition(
-    bench: Bench, dead: DeadLetterService
+    harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
-    await bury(bench, [await bench.endpoint()], 25)
-    callbacks = [await quarantine(bench, media_of(bench), b"{}") for _ in range(3)]
+    await bury(harness, [await harness.endpoint()], 25)
+    callbacks = [await quarantine(harness, media_of(harness), b"{}") for _ in range(3)]
     for number in range(3):
-        await park(bench, encode_event(an_event(number)))
+        await park(harness, encode_event(an_event(number)))
     seen: list[str] = []
     after = None
     while True:
@@ -283,18 +289,18 @@ async def test_pages_of_all_kinds_follow_each_other_without_a_gap_or_a_repetitio
 
 
 async def test_a_killed_dispatcher_between_publishing_and_writing_down_repeats_an_event_and_loses_none(
-    bench: Bench, dead: DeadLetterService
+    harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
-    callback_id = await quarantine(bench, media_of(bench), TELNYX)
+    callback_id = await quarantine(harness, media_of(harness), TELNYX)
     job = await done(dead, "dead.replay", callback_id)
     # As if it had died before the acknowledgement: the item is done, the message is there again.
-    again = await quarantine(bench, media_of(bench), TELNYX)
-    await bench.pool.execute("UPDATE job_items SET letter_id = $1 WHERE job_id = $2", again, job.id)
-    await bench.pool.execute("UPDATE jobs SET finished_at = NULL, lease_until = now() - interval '1 min'")
+    again = await quarantine(harness, media_of(harness), TELNYX)
+    await harness.pool.execute("UPDATE job_items SET letter_id = $1 WHERE job_id = $2", again, job.id)
+    await harness.pool.execute("UPDATE jobs SET finished_at = NULL, lease_until = now() - interval '1 min'")
     await dead.go_on(job.id)
     await dead.wait(job.id, 10.0)
-    assert await count(bench.amqp_url, "dead.callbacks") == 0
-    assert len(await take_all(bench.amqp_url, WORK_EVENTS)) == 1
+    assert await count(harness.amqp_url, "dead.callbacks") == 0
+    assert len(await take_all(harness.amqp_url, WORK_EVENTS)) == 1
 
 
 async def test_a_letter_nobody_knows_is_unknown(dead: DeadLetterService) -> None:
@@ -304,14 +310,14 @@ async def test_a_letter_nobody_knows_is_unknown(dead: DeadLetterService) -> None
 
 
 async def test_a_stray_letter_that_a_lost_copy_hides_from_the_list_is_found_by_a_preview(
-    bench: Bench, dead: DeadLetterService
+    harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
-    await bury(bench, [await bench.endpoint()], 3)
-    async with await aio_pika.connect(bench.amqp_url) as connection:
+    await bury(harness, [await harness.endpoint()], 3)
+    async with await aio_pika.connect(harness.amqp_url) as connection:
         queue = await (await connection.channel()).get_queue("dead.deliveries")
         await (await queue.get()).ack()
-    await bench.publisher.publish(FAX_DEAD, "delivery", b"not ours", {"cause": "unreadable"})
-    assert await count(bench.amqp_url, "dead.deliveries") == 3
+    await harness.publisher.publish(FAX_DEAD, "delivery", b"not ours", {"cause": "unreadable"})
+    assert await count(harness.amqp_url, "dead.deliveries") == 3
     assert len(await listed(dead)) == 3, "as many messages as dead deliveries: nobody looked"
     assert (await dead.preview("dead.discard", Selection(filter=DeadFilter()))).count == 4
     assert len(await listed(dead)) == 4

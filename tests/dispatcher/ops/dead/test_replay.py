@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 import pytest
 from dead_letters import bury
-from dispatchers import Bench, an_event
+from dispatchers import DispatcherHarness, an_event
 from stores import count, take_all
 from waiting import until
 
@@ -39,10 +39,10 @@ def of(*ids: UUID | str) -> Selection:
 
 
 async def test_a_group_is_replayed_told_once_and_gone_from_the_queue(
-    bench: Bench, dead: DeadLetterService, dispatching: Dispatching
+    harness: DispatcherHarness, dead: DeadLetterService, dispatching: Dispatching
 ) -> None:
-    endpoint = await bench.endpoint()
-    await bury(bench, [endpoint], 50)
+    endpoint = await harness.endpoint()
+    await bury(harness, [endpoint], 50)
     by_cause = Selection(filter=DeadFilter(cause="timeout"))
     preview = await dead.preview("dead.replay", by_cause)
     assert (preview.matched, preview.count) == (10, 10)
@@ -50,66 +50,70 @@ async def test_a_group_is_replayed_told_once_and_gone_from_the_queue(
     async with dispatching():
         job = await replayed(dead, by_cause)
         assert (job.total, job.done) == (10, 10)
-        received = await bench.receiver.got(10)
-        await bench.settled(50)
+        received = await harness.receiver.got(10)
+        await harness.settled(50)
     assert sorted({webhook.delivery_id for webhook in received}) == sorted(w.delivery_id for w in received)
     assert {webhook.attempt for webhook in received} == {18}, "attempt numbers go on"
-    assert await count(bench.amqp_url, "dead.deliveries") == 40
+    assert await count(harness.amqp_url, "dead.deliveries") == 40
     groups = await dead.groups(DeadFilter())
     assert sorted(group.count for group in groups.items) == [10, 10, 10, 10]
 
 
 async def test_a_replayed_letter_has_a_new_budget_and_its_time_begins_anew(
-    bench: Bench, dead: DeadLetterService, dispatching: Dispatching
+    harness: DispatcherHarness, dead: DeadLetterService, dispatching: Dispatching
 ) -> None:
-    bench.receiver.answer = lambda _: 503
-    (delivery_id,) = await bury(bench, [await bench.endpoint()], 1)
-    await bench.pool.execute("UPDATE deliveries SET created_at = now() - interval '30 days'")
+    harness.receiver.answer = lambda _: 503
+    (delivery_id,) = await bury(harness, [await harness.endpoint()], 1)
+    await harness.pool.execute("UPDATE deliveries SET created_at = now() - interval '30 days'")
     async with dispatching():
         await replayed(dead, of(delivery_id))
-        await bench.receiver.got(1)
+        await harness.receiver.got(1)
 
         async def is_waiting() -> bool:
-            (row,) = await bench.deliveries()
+            (row,) = await harness.deliveries()
             return row["state"] == "retrying" and row["attempts"] == 18
 
         await until(is_waiting, "the eighteenth attempt is recorded")
-    (retry,) = await take_all(bench.amqp_url, "retry.5m")
+    (retry,) = await take_all(harness.amqp_url, "retry.5m")
     assert msgspec.json.decode(retry.body) == {"delivery_id": str(delivery_id), "attempt": 19}
 
 
 async def test_what_was_told_or_replayed_meanwhile_is_counted_and_skipped(
-    bench: Bench, dead: DeadLetterService
+    harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
-    told, replayed_before, waiting = await bury(bench, [await bench.endpoint()], 3)
-    await bench.pool.execute("UPDATE deliveries SET state = 'told' WHERE id = $1", told)
-    await bench.pool.execute("UPDATE deliveries SET state = 'retrying' WHERE id = $1", replayed_before)
+    told, replayed_before, waiting = await bury(harness, [await harness.endpoint()], 3)
+    await harness.pool.execute("UPDATE deliveries SET state = 'told' WHERE id = $1", told)
+    await harness.pool.execute("UPDATE deliveries SET state = 'retrying' WHERE id = $1", replayed_before)
     preview = await dead.preview("dead.replay", of(told, replayed_before, waiting))
     assert (preview.matched, preview.count, preview.skipped_told, preview.skipped_gone) == (3, 1, 1, 1)
     job = await replayed(dead, of(told, replayed_before, waiting))
     assert (job.total, job.done, job.skipped_told, job.skipped_gone) == (3, 1, 1, 1)
-    assert len(await take_all(bench.amqp_url, WORK_DELIVERIES)) == 1
-    assert await count(bench.amqp_url, "dead.deliveries") == 1, "what the ledger has under way keeps its copy"
+    assert len(await take_all(harness.amqp_url, WORK_DELIVERIES)) == 1
+    assert await count(harness.amqp_url, "dead.deliveries") == 1, "what the ledger has under way keeps its copy"
 
 
-async def test_what_would_die_again_at_once_is_skipped_and_stays(bench: Bench, dead: DeadLetterService) -> None:
-    off = await bench.endpoint(enabled=False)
-    (delivery_id,) = await bury(bench, [off], 1)
+async def test_what_would_die_again_at_once_is_skipped_and_stays(
+    harness: DispatcherHarness, dead: DeadLetterService
+) -> None:
+    off = await harness.endpoint(enabled=False)
+    (delivery_id,) = await bury(harness, [off], 1)
     job = await replayed(dead, of(delivery_id))
     assert (job.done, job.skipped_endpoint) == (0, 1)
     assert [letter.id for letter in (await dead.page(DeadFilter(), None, 10)).items] == [str(delivery_id)]
 
 
-async def test_a_wrong_id_changes_nothing_of_the_right_ones(bench: Bench, dead: DeadLetterService) -> None:
-    (delivery_id,) = await bury(bench, [await bench.endpoint()], 1)
+async def test_a_wrong_id_changes_nothing_of_the_right_ones(
+    harness: DispatcherHarness, dead: DeadLetterService
+) -> None:
+    (delivery_id,) = await bury(harness, [await harness.endpoint()], 1)
     with pytest.raises(UnknownLetter, match="no dead letter"):
         await dead.begin("dead.replay", of(delivery_id, "nonsense"), who="test")
-    assert [row["state"] for row in await bench.deliveries()] == ["dead"]
+    assert [row["state"] for row in await harness.deliveries()] == ["dead"]
     assert await dead.jobs() == []
 
 
-async def test_a_filter_that_matches_nothing_says_so(bench: Bench, dead: DeadLetterService) -> None:
-    await bury(bench, [await bench.endpoint()], 1, ["tls"])
+async def test_a_filter_that_matches_nothing_says_so(harness: DispatcherHarness, dead: DeadLetterService) -> None:
+    await bury(harness, [await harness.endpoint()], 1, ["tls"])
     nothing = Selection(filter=DeadFilter(cause="gone"))
     assert (await dead.preview("dead.replay", nothing)).matched == 0
     with pytest.raises(NothingMatches):
@@ -117,9 +121,9 @@ async def test_a_filter_that_matches_nothing_says_so(bench: Bench, dead: DeadLet
 
 
 async def test_of_two_people_at_once_one_replays_and_the_other_is_told_so(
-    bench: Bench, dead: DeadLetterService, opening: Opening
+    harness: DispatcherHarness, dead: DeadLetterService, opening: Opening
 ) -> None:
-    await bury(bench, [await bench.endpoint()], 200, ["tls"])
+    await bury(harness, [await harness.endpoint()], 200, ["tls"])
     everything = Selection(filter=DeadFilter(cause="tls"))
     async with opening() as other:
         begun = await asyncio.gather(
@@ -136,24 +140,24 @@ async def test_of_two_people_at_once_one_replays_and_the_other_is_told_so(
 
         await until(is_done, "the one replay is done")
     assert (await dead.job(job.id)).done == 200
-    messages = [message.body for message in await take_all(bench.amqp_url, WORK_DELIVERIES)]
+    messages = [message.body for message in await take_all(harness.amqp_url, WORK_DELIVERIES)]
     assert len(messages) == len(set(messages)) == 200
 
 
-async def test_overlapping_replays_share_out_what_they_match(bench: Bench, opening: Opening) -> None:
-    ids = await bury(bench, [await bench.endpoint()], 60, ["tls"])
+async def test_overlapping_replays_share_out_what_they_match(harness: DispatcherHarness, opening: Opening) -> None:
+    ids = await bury(harness, [await harness.endpoint()], 60, ["tls"])
     async with opening(rate=50.0) as one, opening() as two:
         first = await one.begin("dead.replay", of(*ids[:40]), who="one")
         job = await replayed(two, Selection(filter=DeadFilter()))
         assert (job.done, job.skipped_taken + job.skipped_gone) == (20, job.total - 20)
         assert (await one.wait(first.id, 30.0)).done == 40
-    assert len(await take_all(bench.amqp_url, WORK_DELIVERIES)) == 60
+    assert len(await take_all(harness.amqp_url, WORK_DELIVERIES)) == 60
 
 
 async def test_a_job_whose_holder_died_is_gone_on_with_by_the_next_and_its_counts_add_up(
-    bench: Bench, dead: DeadLetterService, opening: Opening
+    harness: DispatcherHarness, dead: DeadLetterService, opening: Opening
 ) -> None:
-    await bury(bench, [await bench.endpoint()], 100, ["tls"])
+    await bury(harness, [await harness.endpoint()], 100, ["tls"])
     everything = Selection(filter=DeadFilter(cause="tls"))
     async with opening(rate=50.0) as killed:
         job = await killed.begin("dead.replay", everything, who="one")
@@ -163,48 +167,48 @@ async def test_a_job_whose_holder_died_is_gone_on_with_by_the_next_and_its_count
 
         await until(has_begun, "some are replayed")
     assert (await dead.job(job.id)).state == "running", "nobody can tell yet that its holder is gone"
-    await bench.pool.execute("UPDATE jobs SET lease_until = now()")
+    await harness.pool.execute("UPDATE jobs SET lease_until = now()")
     again = await replayed(dead, everything)
     assert again.id == job.id
     assert (again.total, again.done) == (100, 100)
-    assert await count(bench.amqp_url, "dead.deliveries") == 0
-    bodies = {message.body for message in await take_all(bench.amqp_url, WORK_DELIVERIES)}
+    assert await count(harness.amqp_url, "dead.deliveries") == 0
+    bodies = {message.body for message in await take_all(harness.amqp_url, WORK_DELIVERIES)}
     assert len(bodies) == 100
 
 
 async def test_what_was_moved_but_not_published_is_published_by_the_next_holder(
-    bench: Bench, dead: DeadLetterService
+    harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
-    (delivery_id,) = await bury(bench, [await bench.endpoint()], 1)
+    (delivery_id,) = await bury(harness, [await harness.endpoint()], 1)
     plan = await dead.plan("dead.replay", of(delivery_id))
-    async with bench.pool.acquire() as connection, connection.transaction():
+    async with harness.pool.acquire() as connection, connection.transaction():
         job_id = await dead.write(connection, plan, who="test", reason=None)
         _, moved = await job_items.move(connection, job_id, "dead.replay", 10)
     assert len(moved) == 1
-    assert await take_all(bench.amqp_url, WORK_DELIVERIES) == []
+    assert await take_all(harness.amqp_url, WORK_DELIVERIES) == []
     await dead.go_on(job_id)
     job = await dead.wait(job_id, 10.0)
     assert (job.state, job.done) == ("done", 1)
-    (message,) = await take_all(bench.amqp_url, WORK_DELIVERIES)
+    (message,) = await take_all(harness.amqp_url, WORK_DELIVERIES)
     assert msgspec.json.decode(message.body) == {"delivery_id": str(delivery_id), "attempt": 18}
 
 
-async def test_a_stopped_job_leaves_the_rest_dead(bench: Bench, opening: Opening) -> None:
-    await bury(bench, [await bench.endpoint()], 300, ["tls"])
+async def test_a_stopped_job_leaves_the_rest_dead(harness: DispatcherHarness, opening: Opening) -> None:
+    await bury(harness, [await harness.endpoint()], 300, ["tls"])
     async with opening(rate=50.0) as dead:
         job = await dead.begin("dead.replay", Selection(filter=DeadFilter()), who="one")
         job = await dead.stop(job.id, who="two")
         assert job.state == "stopped"
         await dead.wait(job.id, 10.0)
         job = await dead.job(job.id)
-    still_dead = await bench.pool.fetchval("SELECT count(*) FROM deliveries WHERE state = 'dead'")
+    still_dead = await harness.pool.fetchval("SELECT count(*) FROM deliveries WHERE state = 'dead'")
     assert job.left > 0
     assert still_dead + job.done <= 300
     assert still_dead >= 300 - job.done - 25
 
 
 async def test_a_replay_waits_behind_what_is_not_attempted_yet(
-    bench: Bench, opening: Opening, dispatching: Dispatching
+    harness: DispatcherHarness, opening: Opening, dispatching: Dispatching
 ) -> None:
     holding = asyncio.Event()
 
@@ -212,8 +216,8 @@ async def test_a_replay_waits_behind_what_is_not_attempted_yet(
         await holding.wait()
         return 200
 
-    bench.receiver.answer = answer
-    await bury(bench, [await bench.endpoint(max_concurrent=1)], 300, ["tls"])
+    harness.receiver.answer = answer
+    await bury(harness, [await harness.endpoint(max_concurrent=1)], 300, ["tls"])
     async with opening() as dead, dispatching():
         job = await dead.begin("dead.replay", Selection(filter=DeadFilter()), who="one")
 
@@ -225,22 +229,22 @@ async def test_a_replay_waits_behind_what_is_not_attempted_yet(
         assert job.done < 150
         holding.set()
         assert (await dead.wait(job.id, 30.0)).done == 300
-        await bench.receiver.got(300)
+        await harness.receiver.got(300)
 
 
-async def test_events_of_a_living_fax_are_untouched(bench: Bench, dead: DeadLetterService) -> None:
-    await bury(bench, [await bench.endpoint()], 1)
-    taken = await bench.take(an_event(9_999))
+async def test_events_of_a_living_fax_are_untouched(harness: DispatcherHarness, dead: DeadLetterService) -> None:
+    await bury(harness, [await harness.endpoint()], 1)
+    taken = await harness.take(an_event(9_999))
     assert len(taken.owed) == 1
     await replayed(dead, Selection(filter=DeadFilter()))
-    states = {row["id"]: row["state"] for row in await bench.deliveries()}
+    states = {row["id"]: row["state"] for row in await harness.deliveries()}
     assert states[taken.owed[0].delivery_id] == "pending"
 
 
 async def test_a_job_that_our_code_fails_at_is_given_up_after_a_few_tries_and_says_where(
-    bench: Bench, dead: DeadLetterService, monkeypatch: pytest.MonkeyPatch
+    harness: DispatcherHarness, dead: DeadLetterService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await bury(bench, [await bench.endpoint()], 3)
+    await bury(harness, [await harness.endpoint()], 3)
 
     async def broken(*_: object) -> None:
         raise ZeroDivisionError("the number +15550001 was")

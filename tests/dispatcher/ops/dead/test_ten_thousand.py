@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 import pytest
 from dead_letters import CAUSES, bury
-from dispatchers import Bench, an_event
+from dispatchers import DispatcherHarness, an_event
 from processes import running
 from receiver import Receiver, receiving
-from receiver_process import outside_application
+from receiver_process import receiver_process
 from stores import count
 from waiting import until
 
@@ -46,9 +46,9 @@ MOST_MOVED = 1.1
 MOST_SECONDS = 1.0
 
 
-async def test_ten_thousand_are_listed_and_grouped_in_a_moment(bench: Bench, opening: Opening) -> None:
-    endpoints = [await bench.endpoint(enabled=False) for _ in range(20)]
-    await bury(bench, endpoints, DEAD)
+async def test_ten_thousand_are_listed_and_grouped_in_a_moment(harness: DispatcherHarness, opening: Opening) -> None:
+    endpoints = [await harness.endpoint(enabled=False) for _ in range(20)]
+    await bury(harness, endpoints, DEAD)
     async with opening() as dead:
         began = time.perf_counter()
         page = await dead.page(DeadFilter(), None, 100)
@@ -66,10 +66,10 @@ async def test_ten_thousand_are_listed_and_grouped_in_a_moment(bench: Bench, ope
 
 
 async def test_a_letter_of_the_queue_among_ten_thousand_copies_is_found_in_a_moment(
-    bench: Bench, opening: Opening
+    harness: DispatcherHarness, opening: Opening
 ) -> None:
-    await bury(bench, [await bench.endpoint()], DEAD)
-    await bench.publisher.publish("fax.dead", "delivery", b"not ours", {"cause": "unreadable"})
+    await bury(harness, [await harness.endpoint()], DEAD)
+    await harness.publisher.publish("fax.dead", "delivery", b"not ours", {"cause": "unreadable"})
     took = []
     for _ in range(TRIES):
         async with opening() as dead:  # which has not looked yet
@@ -80,14 +80,14 @@ async def test_a_letter_of_the_queue_among_ten_thousand_copies_is_found_in_a_mom
         assert sum(group.count for group in groups) == DEAD + 1
     sys.stderr.write(f"with a look into the queue {', '.join(f'{each:.3f}' for each in took)} s\n")
     assert min(took) < MOST_SECONDS, took
-    assert await count(bench.amqp_url, "dead.deliveries") == DEAD + 1
+    assert await count(harness.amqp_url, "dead.deliveries") == DEAD + 1
 
 
 class Live:
     """Live traffic to an application of its own: how long each callback's event took to be told."""
 
-    def __init__(self, bench: Bench, receiver: Receiver) -> None:
-        self._bench = bench
+    def __init__(self, harness: DispatcherHarness, receiver: Receiver) -> None:
+        self._harness = harness
         self._sent: dict[str, float] = {}
         self._seconds: dict[str, float] = {}
         self._number = 1_000_000
@@ -109,7 +109,7 @@ class Live:
             event = an_event(self._number)
             names.append(event.id)
             self._sent[event.id] = time.perf_counter()
-            await self._bench.publish(event)
+            await self._harness.publish(event)
         await until(lambda: all(name in self._seconds for name in names), "live events are told")
         return [self._seconds[name] for name in names]
 
@@ -119,7 +119,7 @@ def p99(samples: list[float]) -> float:
 
 
 @asynccontextmanager
-async def replaying(bench: Bench, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def replaying(harness: DispatcherHarness, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run `faxhook dead replay` beside us, as an operator does."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -130,7 +130,7 @@ async def replaying(bench: Bench, *arguments: str) -> AsyncIterator[asyncio.subp
         "--yes",
         "--json",
         *arguments,
-        env={**os.environ, **bench.environment},
+        env={**os.environ, **harness.environment},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -144,18 +144,18 @@ async def replaying(bench: Bench, *arguments: str) -> AsyncIterator[asyncio.subp
 
 @pytest.mark.timeout(280)
 async def test_a_group_is_replayed_beside_live_traffic_killed_and_started_again_and_the_counts_add_up(
-    bench: Bench, unused_tcp_port: int
+    harness: DispatcherHarness, unused_tcp_port: int
 ) -> None:
-    environment = {**bench.environment, "OPS_PORT": str(unused_tcp_port)}
-    async with outside_application() as application, receiving() as live_receiver:
-        endpoints = [await bench.endpoint(url=application.url, direction="received") for _ in range(20)]
-        await bury(bench, endpoints, DEAD)
-        await bench.pool.execute("ANALYZE")  # a ledger that has lived knows how large its tables are
-        await bench.endpoint(url=live_receiver.url, direction="sent")
-        live = Live(bench, live_receiver)
+    environment = {**harness.environment, "OPS_PORT": str(unused_tcp_port)}
+    async with receiver_process() as application, receiving() as live_receiver:
+        endpoints = [await harness.endpoint(url=application.url, direction="received") for _ in range(20)]
+        await bury(harness, endpoints, DEAD)
+        await harness.pool.execute("ANALYZE")  # a ledger that has lived knows how large its tables are
+        await harness.endpoint(url=live_receiver.url, direction="sent")
+        live = Live(harness, live_receiver)
         async with running("dispatcher", environment):
             await live.slice(1.0)
-            async with replaying(bench, "--cause", "timeout") as replay:
+            async with replaying(harness, "--cause", "timeout") as replay:
                 await until(lambda: application.delivery_ids, "the replay has begun", 30.0)
                 moved = [await compared(live, replay)]
                 while len(moved) < ROUNDS and min(moved) >= MOST_MOVED:
@@ -163,13 +163,13 @@ async def test_a_group_is_replayed_beside_live_traffic_killed_and_started_again_
                 replay.kill()
         assert 0 < len(application.delivery_ids) < PER_CAUSE
         assert min(moved) < MOST_MOVED, moved
-        job = await finished(bench)
+        job = await finished(harness)
         assert (job["total"], job["done"], job["failed"], job["left"]) == (PER_CAUSE, PER_CAUSE, 0, 0)
         async with running("dispatcher", environment):
             await until(lambda: len(application.delivery_ids) >= PER_CAUSE, "all told", 60.0)
-            assert await told(bench, PER_CAUSE)
+            assert await told(harness, PER_CAUSE)
         assert len(set(application.delivery_ids)) == len(application.delivery_ids) == PER_CAUSE
-    assert await count(bench.amqp_url, "dead.deliveries") == DEAD - PER_CAUSE
+    assert await count(harness.amqp_url, "dead.deliveries") == DEAD - PER_CAUSE
 
 
 async def compared(live: Live, replay: asyncio.subprocess.Process) -> float:
@@ -196,11 +196,11 @@ def _in_ms(samples: list[float]) -> str:
     return " ".join(f"{each * 1e3:.1f}" for each in samples)
 
 
-async def finished(bench: Bench) -> dict[str, Any]:
+async def finished(harness: DispatcherHarness) -> dict[str, Any]:
     """Start the same replay again, in a hurry now, until the killed one's lease has run out and it is gone on with."""
 
     async def goes_on() -> dict[str, Any] | None:
-        async with replaying(bench, "--cause", "timeout", "--rate", "1000") as replay:
+        async with replaying(harness, "--cause", "timeout", "--rate", "1000") as replay:
             said, complained = await replay.communicate()
         assert replay.returncode in {0, 69}, complained
         return None if replay.returncode else msgspec.json.decode(said)
@@ -209,9 +209,9 @@ async def finished(bench: Bench) -> dict[str, Any]:
     return job
 
 
-async def told(bench: Bench, wanted: int) -> bool:
+async def told(harness: DispatcherHarness, wanted: int) -> bool:
     async def all_of_them() -> bool:
-        return wanted == await bench.pool.fetchval(
+        return wanted == await harness.pool.fetchval(
             "SELECT count(*) FROM deliveries WHERE state = 'told' AND attempts > 1"
         )
 

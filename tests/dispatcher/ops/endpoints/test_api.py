@@ -3,16 +3,16 @@
 import asyncio
 
 from apis import Api
-from dispatchers import STORE, Bench, an_event
+from dispatchers import STORE, DispatcherHarness, an_event
 
 from dispatcher.policy.endpoint import FaxMatch
 from shared.ids import uuid7
 
 
 async def test_an_endpoint_is_added_shown_changed_and_removed_and_its_token_is_shown_once(
-    api: Api, bench: Bench
+    api: Api, harness: DispatcherHarness
 ) -> None:
-    status, added = await api.ask("POST", "/v1/endpoints", {"url": bench.receiver.url, "direction": "sent"})
+    status, added = await api.ask("POST", "/v1/endpoints", {"url": harness.receiver.url, "direction": "sent"})
     assert status == 201
     (token,) = added["tokens"]
     assert added["scope"] == "global"
@@ -27,44 +27,46 @@ async def test_an_endpoint_is_added_shown_changed_and_removed_and_its_token_is_s
     assert (await api.ask("DELETE", path))[0] == 200
     assert (await api.ask("GET", path))[0] == 404
     assert (await api.ask("DELETE", path))[0] == 404
-    whats = [row["what"] for row in await bench.pool.fetch("SELECT what FROM audit ORDER BY id")]
+    whats = [row["what"] for row in await harness.pool.fetch("SELECT what FROM audit ORDER BY id")]
     assert whats == ["endpoint.added", "endpoint.changed", "endpoint.removed"]
 
 
-async def test_tokens_lie_encrypted_and_sign_what_is_delivered(api: Api, bench: Bench) -> None:
-    _, added = await api.ask("POST", "/v1/endpoints", {"url": bench.receiver.url, "tokens": ["a-token-of-mine"]})
-    sealed = await bench.pool.fetchval("SELECT sealed_tokens[1] FROM endpoints")
+async def test_tokens_lie_encrypted_and_sign_what_is_delivered(api: Api, harness: DispatcherHarness) -> None:
+    _, added = await api.ask("POST", "/v1/endpoints", {"url": harness.receiver.url, "tokens": ["a-token-of-mine"]})
+    sealed = await harness.pool.fetchval("SELECT sealed_tokens[1] FROM endpoints")
     assert b"a-token-of-mine" not in sealed
     await asyncio.sleep(0)
     number = 0
-    while not bench.receiver.received:
+    while not harness.receiver.received:
         number += 1
-        await bench.publish(an_event(number))
-        await bench.events(number)
-    (webhook, *_) = bench.receiver.received
-    assert webhook.phaxio_signature_matches(bench.receiver.url, "a-token-of-mine")
+        await harness.publish(an_event(number))
+        await harness.events(number)
+    (webhook, *_) = harness.receiver.received
+    assert webhook.phaxio_signature_matches(harness.receiver.url, "a-token-of-mine")
     assert added["signed"] is True
 
 
-async def test_the_same_command_changes_once_and_gets_the_first_answer_tokens_included(api: Api, bench: Bench) -> None:
-    body = {"url": bench.receiver.url, "command_id": "c1"}
+async def test_the_same_command_changes_once_and_gets_the_first_answer_tokens_included(
+    api: Api, harness: DispatcherHarness
+) -> None:
+    body = {"url": harness.receiver.url, "command_id": "c1"}
     answers = await asyncio.gather(*(api.ask("POST", "/v1/endpoints", body) for _ in range(5)))
     assert {status for status, _ in answers} == {201}
     assert len({answer["id"] for _, answer in answers}) == 1
     assert len({answer["tokens"][0] for _, answer in answers}) == 1
-    assert await bench.pool.fetchval("SELECT count(*) FROM endpoints") == 1
+    assert await harness.pool.fetchval("SELECT count(*) FROM endpoints") == 1
     status, problem = await api.ask("POST", "/v1/endpoints", {**body, "inflight": True})
     assert (status, problem["field"]) == (409, "command_id")
     path = f"/v1/endpoints/{answers[0][1]['id']}?command_id=c2"
     assert (await api.ask("DELETE", path))[0] == 200
     assert (await api.ask("DELETE", path))[0] == 200, "repeated, not refused as gone"
-    await bench.pool.execute("UPDATE commands SET seen_at = now() - interval '61 seconds'")
+    await harness.pool.execute("UPDATE commands SET seen_at = now() - interval '61 seconds'")
     assert (await api.ask("POST", "/v1/endpoints", body))[1]["id"] != answers[0][1]["id"]
 
 
-async def test_a_command_that_was_refused_may_be_sent_again_mended(api: Api, bench: Bench) -> None:
+async def test_a_command_that_was_refused_may_be_sent_again_mended(api: Api, harness: DispatcherHarness) -> None:
     assert (await api.ask("POST", "/v1/endpoints", {"url": "ftp://x/", "command_id": "c1"}))[0] == 422
-    assert (await api.ask("POST", "/v1/endpoints", {"url": bench.receiver.url, "command_id": "c1"}))[0] == 201
+    assert (await api.ask("POST", "/v1/endpoints", {"url": harness.receiver.url, "command_id": "c1"}))[0] == 201
 
 
 async def test_who_has_no_token_gets_401_and_the_readers_token_only_reads(api: Api) -> None:
@@ -75,43 +77,45 @@ async def test_who_has_no_token_gets_401_and_the_readers_token_only_reads(api: A
     assert (await api.ask("POST", "/v1/endpoints", {"url": "http://x/"}, headers=reader))[0] == 403
 
 
-async def test_tokens_are_rotated_added_promoted_and_the_old_one_dropped(api: Api, bench: Bench) -> None:
+async def test_tokens_are_rotated_added_promoted_and_the_old_one_dropped(api: Api, harness: DispatcherHarness) -> None:
     _, added = await api.ask(
-        "POST", "/v1/endpoints", {"url": bench.receiver.url, "format": "standard-v1", "tokens": ["whsec_b2xk"]}
+        "POST", "/v1/endpoints", {"url": harness.receiver.url, "format": "standard-v1", "tokens": ["whsec_b2xk"]}
     )
     path = f"/v1/endpoints/{added['id']}/tokens"
     status, rotated = await api.ask("POST", path, {})
     assert status == 200
     assert rotated["token"].startswith("whsec_")
     await api.ask("POST", path, {"action": "promote"})
-    (endpoint,) = await STORE.everything(bench.pool)
+    (endpoint,) = await STORE.everything(harness.pool)
     assert endpoint.tokens == (rotated["token"], "whsec_b2xk")
     await api.ask("POST", path, {"action": "drop"})
-    (endpoint,) = await STORE.everything(bench.pool)
+    (endpoint,) = await STORE.everything(harness.pool)
     assert endpoint.tokens == (rotated["token"],)
 
 
-async def test_telnyx_endpoints_show_the_public_key_that_the_application_verifies_by(api: Api, bench: Bench) -> None:
-    _, added = await api.ask("POST", "/v1/endpoints", {"url": bench.receiver.url, "format": "telnyx-v2"})
+async def test_telnyx_endpoints_show_the_public_key_that_the_application_verifies_by(
+    api: Api, harness: DispatcherHarness
+) -> None:
+    _, added = await api.ask("POST", "/v1/endpoints", {"url": harness.receiver.url, "format": "telnyx-v2"})
     _, shown = await api.ask("GET", f"/v1/endpoints/{added['id']}")
     assert shown["public_key"] == added["public_key"]
     assert len(shown["public_key"]) == 44
 
 
-async def test_lists_come_in_pages(api: Api, bench: Bench) -> None:
-    ids = sorted([str((await bench.endpoint()).id) for _ in range(5)])  # within a millisecond by chance
+async def test_lists_come_in_pages(api: Api, harness: DispatcherHarness) -> None:
+    ids = sorted([str((await harness.endpoint()).id) for _ in range(5)])  # within a millisecond by chance
     _, first = await api.ask("GET", "/v1/endpoints?limit=3")
     _, second = await api.ask("GET", f"/v1/endpoints?limit=3&after={first['next']}")
     assert [each["id"] for each in first["items"] + second["items"]] == ids
     assert second["next"] is None
 
 
-async def test_a_faxs_endpoint_registered_late_by_api_gets_its_event(api: Api, bench: Bench) -> None:
-    await bench.publish(an_event(1, job_id="j1"))
-    await bench.events(1)
-    body = {"url": bench.receiver.url, "scope": "fax", "match": {"job_id": "j1"}}
+async def test_a_faxs_endpoint_registered_late_by_api_gets_its_event(api: Api, harness: DispatcherHarness) -> None:
+    await harness.publish(an_event(1, job_id="j1"))
+    await harness.events(1)
+    body = {"url": harness.receiver.url, "scope": "fax", "match": {"job_id": "j1"}}
     assert (await api.ask("POST", "/v1/endpoints", body))[0] == 201
-    (delivery,) = await bench.settled(1)
+    (delivery,) = await harness.settled(1)
     assert delivery["state"] == "told"
 
 
@@ -141,22 +145,22 @@ BAD = {
 
 
 async def test_every_bad_field_is_refused_by_name_with_a_sentence_and_nothing_is_written(
-    api: Api, bench: Bench
+    api: Api, harness: DispatcherHarness
 ) -> None:
     for name, (body, field) in BAD.items():
         status, problem = await api.ask("POST", "/v1/endpoints", body)
         assert (status, problem["field"]) == (422, field), name
         assert problem["detail"], name
-    assert await bench.pool.fetchval("SELECT count(*) FROM endpoints") == 0
-    assert await bench.pool.fetchval("SELECT count(*) FROM audit") == 0
+    assert await harness.pool.fetchval("SELECT count(*) FROM endpoints") == 0
+    assert await harness.pool.fetchval("SELECT count(*) FROM audit") == 0
 
 
-async def test_a_change_that_makes_no_sense_leaves_the_endpoint_as_it_was(api: Api, bench: Bench) -> None:
-    endpoint = await bench.endpoint(scope="fax", match=FaxMatch(job_id="j"))
+async def test_a_change_that_makes_no_sense_leaves_the_endpoint_as_it_was(api: Api, harness: DispatcherHarness) -> None:
+    endpoint = await harness.endpoint(scope="fax", match=FaxMatch(job_id="j"))
     for path in (f"/v1/endpoints/{endpoint.id}", f"/v1/endpoints/{uuid7()}", "/v1/endpoints/nonsense"):
         status, _ = await api.ask("PATCH", path, {"scope": "global"})
         assert status in {404, 422}
-    assert await STORE.everything(bench.pool) == [endpoint]
+    assert await STORE.everything(harness.pool) == [endpoint]
 
 
 async def test_a_path_that_is_none_and_a_body_that_is_no_json_are_problems_too(api: Api) -> None:

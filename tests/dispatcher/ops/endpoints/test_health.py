@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from aiohttp import web
 from apis import faxhook
-from dispatchers import STORE, Bench, an_event
+from dispatchers import STORE, DispatcherHarness, an_event
 from ledgers import endpoint, take
 from receiver import Receiver
 
@@ -225,17 +225,17 @@ async def api(dispatching: Dispatching, unused_tcp_port: int) -> AsyncIterator[C
 
 
 async def test_the_api_tells_health_with_the_circuit_of_its_process_and_sends_tests(
-    api: Callable[..., Any], bench: Bench
+    api: Callable[..., Any], harness: DispatcherHarness
 ) -> None:
-    made = await bench.endpoint()
+    made = await harness.endpoint()
     path = f"/v1/endpoints/{made.id}"
     status, shown = await api("GET", path)
     assert (status, shown["health"]["verdict"], shown["health"]["circuit"]) == (200, "idle", "closed")
     assert (await api("GET", f"{path}/health"))[1] == shown["health"]
     status, outcome = await api("POST", f"{path}/test", {"type": "fax.failed"})
     assert (status, outcome["is_told"], outcome["type"]) == (200, True, "fax.failed")
-    assert bench.receiver.received[0].event_id == outcome["event_id"]
+    assert harness.receiver.received[0].event_id == outcome["event_id"]
     assert (await api("POST", f"{path}/test", {"colour": "red"}))[0] == 422
     assert (await api("POST", f"{path}/test", {"type": "fax.sending"}))[0] == 422
     assert (await api("POST", f"/v1/endpoints/{uuid7()}/test"))[0] == 404
-    assert await bench.pool.fetchval("SELECT count(*) FROM deliveries") == 0
+    assert await harness.pool.fetchval("SELECT count(*) FROM deliveries") == 0

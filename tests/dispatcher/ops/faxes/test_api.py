@@ -8,7 +8,7 @@ from urllib.parse import quote
 import aiohttp
 import pytest
 from aiohttp import web
-from dispatchers import Bench, an_event
+from dispatchers import DispatcherHarness, an_event
 from waiting import until
 from yarl import URL
 
@@ -46,17 +46,17 @@ async def ask(dispatching: Dispatching, unused_tcp_port: int) -> AsyncIterator[A
 
 
 async def test_a_fax_tells_its_events_deliveries_and_attempts_in_order_with_what_was_answered(
-    bench: Bench, dispatching: Dispatching, unused_tcp_port: int
+    harness: DispatcherHarness, dispatching: Dispatching, unused_tcp_port: int
 ) -> None:
-    endpoint = await bench.endpoint(inflight=True, format="standard-v1", tokens=("whsec_b2xk",))
+    endpoint = await harness.endpoint(inflight=True, format="standard-v1", tokens=("whsec_b2xk",))
     async with asking(dispatching, unused_tcp_port) as ask:
-        bench.receiver.answer = lambda _: web.Response(status=200, body=b"thank you \x1b[31m\xff")
-        await bench.publish(an_event(1, EventType.SENDING))
-        await bench.settled(1)
-        await bench.publish(an_event(1, EventType.DELIVERED, pages=2, from_number="+15550001", to_number="+15550002"))
-        await bench.settled(2)
-        await bench.publish(an_event(1, EventType.QUEUED))
-        await bench.settled(3)
+        harness.receiver.answer = lambda _: web.Response(status=200, body=b"thank you \x1b[31m\xff")
+        await harness.publish(an_event(1, EventType.SENDING))
+        await harness.settled(1)
+        await harness.publish(an_event(1, EventType.DELIVERED, pages=2, from_number="+15550001", to_number="+15550002"))
+        await harness.settled(2)
+        await harness.publish(an_event(1, EventType.QUEUED))
+        await harness.settled(3)
         story = await ask("/v1/faxes/phaxio/1")
         assert (story["state"], story["conflicting"], story["pages"]) == ("fax.delivered", False, 2)
         assert [(each["type"], each["is_overtaken"]) for each in story["events"]] == [
@@ -76,23 +76,23 @@ async def test_a_fax_tells_its_events_deliveries_and_attempts_in_order_with_what
         assert story["is_cut"] is False
 
 
-async def test_different_endings_are_shown_as_conflicting(ask: Ask, bench: Bench) -> None:
-    await bench.take(an_event(1, EventType.FAILED), an_event(1, EventType.DELIVERED))
+async def test_different_endings_are_shown_as_conflicting(ask: Ask, harness: DispatcherHarness) -> None:
+    await harness.take(an_event(1, EventType.FAILED), an_event(1, EventType.DELIVERED))
     story = await ask("/v1/faxes/phaxio/1")
     assert (story["state"], story["conflicting"]) == ("fax.delivered", True)
     assert "different endings" in story["summary"]
     assert [each["fax_id"] for each in (await ask("/v1/faxes?conflicting=true"))["items"]] == ["1"]
 
 
-async def test_any_fax_id_can_be_asked_for(ask: Ask, bench: Bench) -> None:
+async def test_any_fax_id_can_be_asked_for(ask: Ask, harness: DispatcherHarness) -> None:
     for fax_id in ("1700000000.17", "a/b", "a//b/", "50%2F", "ä ö", "a?b#c", "x:y", "{id}", "..", "%", "+1"):
-        await bench.take(an_event(1, fax_id=fax_id, id=f"phaxio:{fax_id}"))
+        await harness.take(an_event(1, fax_id=fax_id, id=f"phaxio:{fax_id}"))
         assert (await ask(f"/v1/faxes/phaxio/{quote(fax_id, safe='')}"))["fax_id"] == fax_id
         assert (await ask(f"/v1/events/{quote(f'phaxio:{fax_id}', safe='')}"))["fax_id"] == fax_id
 
 
-async def test_a_fax_id_with_slashes_may_stand_in_the_path_as_it_is(ask: Ask, bench: Bench) -> None:
-    await bench.take(an_event(1, fax_id="pbx/7/1700000000.17"))
+async def test_a_fax_id_with_slashes_may_stand_in_the_path_as_it_is(ask: Ask, harness: DispatcherHarness) -> None:
+    await harness.take(an_event(1, fax_id="pbx/7/1700000000.17"))
     assert (await ask("/v1/faxes/phaxio/pbx/7/1700000000.17"))["state"] == "fax.delivered"
 
 
@@ -112,14 +112,14 @@ async def test_what_is_not_known_is_a_404_that_says_so(ask: Ask) -> None:
 
 
 async def test_a_fax_whose_content_is_pruned_still_tells_its_story(
-    bench: Bench, dispatching: Dispatching, unused_tcp_port: int
+    harness: DispatcherHarness, dispatching: Dispatching, unused_tcp_port: int
 ) -> None:
-    await bench.endpoint()
+    await harness.endpoint()
     async with asking(dispatching, unused_tcp_port) as ask:
-        await bench.publish(an_event(1))
-        await bench.settled(1)
-        await bench.pool.execute("UPDATE events SET body = NULL")
-        await bench.pool.execute("DELETE FROM attempts")
+        await harness.publish(an_event(1))
+        await harness.settled(1)
+        await harness.pool.execute("UPDATE events SET body = NULL")
+        await harness.pool.execute("DELETE FROM attempts")
         story = await ask("/v1/faxes/phaxio/1")
         (event,) = story["events"]
         assert (event["is_pruned"], event["content"], event["type"]) == (True, None, "fax.delivered")
@@ -130,14 +130,14 @@ async def test_a_fax_whose_content_is_pruned_still_tells_its_story(
 
 
 async def test_why_nobody_or_somebody_was_not_told_is_said_of_every_endpoint_that_could_be_meant(
-    ask: Ask, bench: Bench
+    ask: Ask, harness: DispatcherHarness
 ) -> None:
-    disabled = await bench.endpoint(enabled=False)
-    received_only = await bench.endpoint(direction="received")
-    await bench.take(an_event(1))
-    added_later = await bench.endpoint()
-    await bench.pool.execute("UPDATE events SET recorded_at = recorded_at - interval '1 hour'")
-    await bench.pool.execute(
+    disabled = await harness.endpoint(enabled=False)
+    received_only = await harness.endpoint(direction="received")
+    await harness.take(an_event(1))
+    added_later = await harness.endpoint()
+    await harness.pool.execute("UPDATE events SET recorded_at = recorded_at - interval '1 hour'")
+    await harness.pool.execute(
         "UPDATE endpoints SET created_at = created_at - interval '2 hours', updated_at = updated_at - interval '2 hours' "
         "WHERE id <> $1",
         added_later.id,
@@ -151,13 +151,13 @@ async def test_why_nobody_or_somebody_was_not_told_is_said_of_every_endpoint_tha
 
 
 async def test_a_delivery_that_is_not_told_yet_says_why_and_when_it_is_due(
-    bench: Bench, dispatching: Dispatching, unused_tcp_port: int
+    harness: DispatcherHarness, dispatching: Dispatching, unused_tcp_port: int
 ) -> None:
-    await bench.endpoint()
+    await harness.endpoint()
     async with asking(dispatching, unused_tcp_port) as ask:
-        bench.receiver.answer = lambda _: 503
-        await bench.publish(an_event(1))
-        await bench.receiver.got(1)
+        harness.receiver.answer = lambda _: 503
+        await harness.publish(an_event(1))
+        await harness.receiver.got(1)
 
         async def explanation() -> str:
             (delivery,) = (await ask("/v1/deliveries?event_id=phaxio:1-fax.delivered"))["items"]

@@ -9,7 +9,7 @@ import aiohttp
 import asyncpg
 import msgspec
 import pytest
-from dispatchers import Bench, an_event
+from dispatchers import DispatcherHarness, an_event
 from ledgers import endpoint, take
 from stores import Stores
 from typer.testing import CliRunner
@@ -32,27 +32,31 @@ def the(found: Queues, name: str) -> Queue:
     return next(queue for queue in found.items if queue.name == name)
 
 
-async def test_depths_and_consumers_are_those_of_the_broker(bench: Bench) -> None:
-    await bench.publish(an_event(1), an_event(2))
-    found = await QueueReader(bench.amqp_url, None, bench.pool, BACKOFF).read()
+async def test_depths_and_consumers_are_those_of_the_broker(harness: DispatcherHarness) -> None:
+    await harness.publish(an_event(1), an_event(2))
+    found = await QueueReader(harness.amqp_url, None, harness.pool, BACKOFF).read()
     queue = the(found, "work.events")
     assert (queue.messages, queue.consumers, queue.standing, queue.in_per_second) == (2, 0, "present", None)
     assert found.troubles == ()
 
 
-async def test_a_queue_that_somebody_deleted_is_missing_and_the_others_are_still_read(bench: Bench) -> None:
-    async with await aio_pika.connect(bench.amqp_url) as connection:
+async def test_a_queue_that_somebody_deleted_is_missing_and_the_others_are_still_read(
+    harness: DispatcherHarness,
+) -> None:
+    async with await aio_pika.connect(harness.amqp_url) as connection:
         channel = await connection.channel()
         await channel.queue_delete("retry.10m")
-    found = await QueueReader(bench.amqp_url, None, bench.pool, BACKOFF).read()
+    found = await QueueReader(harness.amqp_url, None, harness.pool, BACKOFF).read()
     assert [queue.name for queue in found.items if queue.standing == "missing"] == ["retry.10m"]
     assert the(found, "dead.deliveries").messages == 0
 
 
-async def test_the_management_api_adds_unacked_and_left_over_queues(bench: Bench, service_stores: Stores) -> None:
+async def test_the_management_api_adds_unacked_and_left_over_queues(
+    harness: DispatcherHarness, service_stores: Stores
+) -> None:
     if service_stores.api_url is None:
         pytest.skip("no management API here")
-    found = await QueueReader(bench.amqp_url, service_stores.api_url, bench.pool, BACKOFF[:1]).read()
+    found = await QueueReader(harness.amqp_url, service_stores.api_url, harness.pool, BACKOFF[:1]).read()
     assert the(found, "work.events").unacked is not None
     assert the(found, "work.events").in_per_second is not None
     assert the(found, "retry.6h").standing == "left_over"
@@ -73,19 +77,19 @@ async def test_whatever_is_away_is_a_sentence_and_the_rest_is_there(database_url
     await away.close()
 
 
-async def test_what_is_owed_due_and_waiting_is_told_by_the_ledger(bench: Bench) -> None:
-    await endpoint(bench.pool)
-    await take(bench.pool, an_event(1), an_event(2), an_event(3))
-    await bench.pool.execute("UPDATE deliveries SET lease_until = NULL")
-    await bench.pool.execute(
+async def test_what_is_owed_due_and_waiting_is_told_by_the_ledger(harness: DispatcherHarness) -> None:
+    await endpoint(harness.pool)
+    await take(harness.pool, an_event(1), an_event(2), an_event(3))
+    await harness.pool.execute("UPDATE deliveries SET lease_until = NULL")
+    await harness.pool.execute(
         "UPDATE deliveries SET state = 'retrying', attempts = 1, due_at = now() + interval '200 seconds' "
         "WHERE event_id = 'phaxio:1-fax.delivered'"
     )
-    async with await aio_pika.connect(bench.amqp_url) as connection:
+    async with await aio_pika.connect(harness.amqp_url) as connection:
         channel = await connection.channel()
         retry = await channel.get_exchange("fax.retry")
         await retry.publish(aio_pika.Message(b"{}"), "retry.5m")
-    found = await QueueReader(bench.amqp_url, None, bench.pool, BACKOFF).read()
+    found = await QueueReader(harness.amqp_url, None, harness.pool, BACKOFF).read()
     assert (found.owed, found.overdue) == (3, 2)
     queue = the(found, "retry.5m")
     assert queue.next_due_at is not None
@@ -147,13 +151,13 @@ async def test_many_who_ask_at_once_cost_one_look() -> None:
 
 
 async def test_the_api_answers_what_the_command_prints(
-    bench: Bench, dispatching: Dispatching, unused_tcp_port: int
+    harness: DispatcherHarness, dispatching: Dispatching, unused_tcp_port: int
 ) -> None:
     async with dispatching(OPS_TOKEN="ops-token"), aiohttp.ClientSession() as http:
         headers = {"Authorization": "Bearer ops-token"}
         async with http.get(f"http://127.0.0.1:{unused_tcp_port}/v1/queues", headers=headers) as response:
             body = await response.json()
-        result = await asyncio.to_thread(CliRunner().invoke, app, ["queues", "--json"], env=bench.environment)
+        result = await asyncio.to_thread(CliRunner().invoke, app, ["queues", "--json"], env=harness.environment)
     printed = msgspec.json.decode(result.stdout)
     assert result.exit_code == 0
     assert [each["name"] for each in body["items"]] == [each["name"] for each in printed["items"]]
@@ -162,10 +166,10 @@ async def test_the_api_answers_what_the_command_prints(
 
 
 async def test_the_command_ends_with_69_for_a_broker_that_is_away_and_78_for_a_missing_queue(
-    bench: Bench, pool: asyncpg.Pool, unused_tcp_port: int
+    harness: DispatcherHarness, pool: asyncpg.Pool, unused_tcp_port: int
 ) -> None:
     async def ended(**environment: str) -> int:
-        environment = {**bench.environment, "COLUMNS": "140", **environment}
+        environment = {**harness.environment, "COLUMNS": "140", **environment}
         return (await asyncio.to_thread(CliRunner().invoke, app, ["queues"], env=environment)).exit_code
 
     assert await ended(OPS_AMQP_URL=f"amqp://127.0.0.1:{unused_tcp_port}/") == 69
