@@ -1,4 +1,4 @@
-"""What a fault is: what is done to a plant under traffic, and mended; a seed decides what is left to chance."""
+"""What a fault is: what is done to a stack under traffic, and mended; a seed decides what is left to chance."""
 
 import asyncio
 import random
@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from plan import Plan
-from plant import Plant
+from stack_under_fault import StackUnderFault
 
-Act = Callable[[Plant, random.Random], Awaitable[None]]
+Act = Callable[[StackUnderFault, random.Random], Awaitable[None]]
 
 
 @dataclass(frozen=True)

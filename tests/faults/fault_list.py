@@ -8,7 +8,7 @@ from typing import Final
 
 import applications
 from fault import Fault, it_lasts
-from plant import Plant
+from stack_under_fault import StackUnderFault
 from process_faults import (
     DISPATCHER_POINTS,
     INGRESS_POINTS,
@@ -42,10 +42,10 @@ from store_faults import (
 
 
 def application(manner: applications.Manner, name: str) -> Fault:
-    async def act(plant: Plant, _dice: random.Random) -> None:
-        plant.applications.misbehaviour = manner
+    async def act(stack: StackUnderFault, _dice: random.Random) -> None:
+        stack.applications.misbehaviour = manner
         await it_lasts(4.0)
-        plant.applications.misbehaviour = None
+        stack.applications.misbehaviour = None
 
     return Fault(f"an application {name}", act)
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from fault import Fault, it_lasts
 from plan import Plan
-from plant import MOST_AT_ONCE, Kept, Plant
+from stack_under_fault import MOST_AT_ONCE, SupervisedProcess, StackUnderFault
 from waiting import until
 
 INGRESS_POINTS: Final = (
@@ -47,8 +47,8 @@ SWEEPER_POINTS: Final = ("sweep.before", "sweep.after")
 """Passed by whoever puts back what another left."""
 
 
-def _of(plant: Plant, kind: str, index: int) -> Kept:
-    return (plant.ingresses if kind == "ingress" else plant.dispatchers)[index]
+def _of(stack: StackUnderFault, kind: str, index: int) -> SupervisedProcess:
+    return (stack.ingresses if kind == "ingress" else stack.dispatchers)[index]
 
 
 def kill_at(*victims: tuple[str, int, str], seed: int = 0) -> Fault:
@@ -59,9 +59,9 @@ def kill_at(*victims: tuple[str, int, str], seed: int = 0) -> Fault:
         for kind, index, point in victims
     }
 
-    async def act(plant: Plant, _dice: random.Random) -> None:
+    async def act(stack: StackUnderFault, _dice: random.Random) -> None:
         for kind, index, point in victims:
-            victim = _of(plant, kind, index)
+            victim = _of(stack, kind, index)
             await until(lambda v=victim: v.ends, f"{kind} passes {point}", 40)
 
     name = ", ".join(f"{kind} killed at {point}" for kind, _, point in victims)
@@ -71,9 +71,9 @@ def kill_at(*victims: tuple[str, int, str], seed: int = 0) -> Fault:
 def kill_stopping(point: str) -> Fault:
     """Kill a dispatcher at a point that it passes while it ends."""
 
-    async def act(plant: Plant, _dice: random.Random) -> None:
-        victim = plant.dispatchers[0]
-        plant.applications.seconds = 1.0
+    async def act(stack: StackUnderFault, _dice: random.Random) -> None:
+        victim = stack.dispatchers[0]
+        stack.applications.seconds = 1.0
 
         async def some_wait_in_lanes() -> bool:
             return await victim.measured("faxhook_leased_deliveries") > MOST_AT_ONCE
@@ -83,7 +83,7 @@ def kill_stopping(point: str) -> Fault:
             victim.send(signal.SIGTERM)
             await until(lambda: victim.ends, f"a stopping dispatcher passes {point}", 40)
         finally:
-            plant.applications.seconds = 0.0
+            stack.applications.seconds = 0.0
         assert victim.ends[-1] == -signal.SIGKILL, f"it never passed {point}"
 
     return Fault(f"stopping dispatcher killed at {point}", act, {("dispatcher", 0): Plan(kill_at=point)}, repeats=True)
@@ -92,19 +92,19 @@ def kill_stopping(point: str) -> Fault:
 def kill_sweeping(point: str) -> Fault:
     """Kill one dispatcher in the middle of its deliveries, and the other as it puts them back."""
 
-    async def act(plant: Plant, _dice: random.Random) -> None:
-        first, other = plant.dispatchers
+    async def act(stack: StackUnderFault, _dice: random.Random) -> None:
+        first, other = stack.dispatchers
         # Acked and under way: nobody but a sweeper knows of these.
-        plant.applications.seconds = 1.0
-        await until(lambda: plant.applications.answering.total() >= MOST_AT_ONCE - 1, "every lane is full", 30)
+        stack.applications.seconds = 1.0
+        await until(lambda: stack.applications.answering.total() >= MOST_AT_ONCE - 1, "every lane is full", 30)
         first.hold()  # whoever is started anew might sweep before the other
         try:
             first.send(signal.SIGKILL)
             await until(lambda: first.ends, "a dispatcher dies", 40)
-            plant.applications.seconds = 0.0
+            stack.applications.seconds = 0.0
             await until(lambda: other.ends, f"the other passes {point}", 40)
         finally:
-            plant.applications.seconds = 0.0
+            stack.applications.seconds = 0.0
             first.go_on()
 
     return Fault(f"sweeping dispatcher killed at {point}", act, {("dispatcher", 1): Plan(kill_at=point)}, repeats=True)
@@ -113,9 +113,9 @@ def kill_sweeping(point: str) -> Fault:
 def kill_at_random(kind: str) -> Fault:
     """Kill a process at any moment."""
 
-    async def act(plant: Plant, dice: random.Random) -> None:
+    async def act(stack: StackUnderFault, dice: random.Random) -> None:
         await it_lasts(dice.uniform(0.0, 1.5))
-        victim = _of(plant, kind, dice.randint(0, 1))
+        victim = _of(stack, kind, dice.randint(0, 1))
         victim.send(signal.SIGKILL)
         await until(lambda: victim.ends, f"{kind} is killed")
 
@@ -125,8 +125,8 @@ def kill_at_random(kind: str) -> Fault:
 def stop_one(kind: str) -> Fault:
     """SIGTERM in the middle; the platform starts another."""
 
-    async def act(plant: Plant, dice: random.Random) -> None:
-        victim = _of(plant, kind, dice.randint(0, 1))
+    async def act(stack: StackUnderFault, dice: random.Random) -> None:
+        victim = _of(stack, kind, dice.randint(0, 1))
         victim.send(signal.SIGTERM)
         await until(lambda: victim.ends, f"{kind} ends", 40)
         assert victim.ends[-1] == 0, victim.ends
@@ -135,8 +135,8 @@ def stop_one(kind: str) -> Fault:
 
 
 def clock_jumps(kind: str, seconds: float) -> Fault:
-    async def act(plant: Plant, _dice: random.Random) -> None:
-        for kept in plant.ingresses if kind == "ingress" else plant.dispatchers:
+    async def act(stack: StackUnderFault, _dice: random.Random) -> None:
+        for kept in stack.ingresses if kind == "ingress" else stack.dispatchers:
             kept.send(signal.SIGUSR2)
         await it_lasts(1.0)
 

@@ -1,6 +1,6 @@
 """`make faults SEEDS=200`: every fault in turn, each seed once; prints the table, exits 1 if anything was lost.
 
-    python tests/faults/run_faults.py [--seeds 200] [--plants 2] [--fault WORDS] [--seed N] [--markdown FILE]
+    python tests/faults/run_faults.py [--seeds 200] [--stacks 2] [--fault WORDS] [--seed N] [--markdown FILE]
     python tests/faults/run_faults.py --precautions
 
 A run is a fault and a seed, and comes again with `--fault … --seed …`. `--precautions` leaves out one precaution after
@@ -19,10 +19,10 @@ from pathlib import Path
 
 sys.path.extend(str((Path(__file__).parent / folder).resolve()) for folder in (".", "../support", "../.."))
 
-from accountant import Account
+from account import Account
 from fault import Fault
 from fault_list import PRECAUTIONS, every_fault
-from plant import running_plant
+from stack_under_fault import running_stack_under_fault
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -44,8 +44,8 @@ def row(name: str, accounts: Sequence[Account]) -> tuple[str, ...]:
     return (name, str(len(accounts)), *map(str, totals), recover)
 
 
-async def run_all(runs: Sequence[tuple[Fault, int]], plants: int, accounts: dict[str, list[Account]]) -> None:
-    """Do all *runs* on so many plants side by side; put the accounts into *accounts*, by fault."""
+async def run_all(runs: Sequence[tuple[Fault, int]], stacks: int, accounts: dict[str, list[Account]]) -> None:
+    """Do all *runs* on so many stacks side by side; put the accounts into *accounts*, by fault."""
     waiting = iter(runs)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
@@ -57,18 +57,18 @@ async def run_all(runs: Sequence[tuple[Fault, int]], plants: int, accounts: dict
                 with tempfile.TemporaryDirectory(prefix=f"faults-{number}-") as folder:
                     is_done = await _on_one_plant(Path(folder), waiting, accounts, lambda: progress.advance(bar))
 
-        await asyncio.gather(*(work(number) for number in range(plants)))
+        await asyncio.gather(*(work(number) for number in range(stacks)))
 
 
 async def _on_one_plant(
     folder: Path, waiting: Iterator[tuple[Fault, int]], accounts: dict[str, list[Account]], done: Callable[[], None]
 ) -> bool:
-    """Do what waits until nothing does; False if the plant broke down, and another is needed."""
+    """Do what waits until nothing does; False if the stack broke down, and another is needed."""
     async with contextlib.AsyncExitStack() as stack:
-        plant = await stack.enter_async_context(running_plant(folder))
+        stack = await stack.enter_async_context(running_stack_under_fault(folder))
         for fault, seed in waiting:
             try:
-                account = await run_fault(plant, fault, seed)
+                account = await run_fault(stack, fault, seed)
             except AssertionError as error:
                 accounts[fault.name].append(Account(wrong=[str(error)]))
                 console.print(f"[red]{fault.name}, seed {seed}:[/] {error}", highlight=False)
@@ -89,9 +89,9 @@ async def leave_out_precautions() -> int:
     faults = {fault.name: fault for fault in every_fault()}
     for number, (precaution, name) in enumerate(PRECAUTIONS.items(), start=1):
         with tempfile.TemporaryDirectory(prefix="faults-") as folder:
-            async with running_plant(Path(folder)) as plant:
+            async with running_stack_under_fault(Path(folder)) as stack:
                 for seed in range(number * 100, number * 100 + MOST_TRIES):
-                    account = await run_fault(plant, faults[name], seed, without=precaution, settle_seconds=25.0)
+                    account = await run_fault(stack, faults[name], seed, without=precaution, settle_seconds=25.0)
                     if account.lost or account.duplicates:
                         break
         told = account.wrong[-1] if account.wrong else "nobody noticed"
@@ -106,7 +106,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=0, help="how many runs; default: one of each fault")
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--fault", default="", help="only those whose name holds these words")
-    parser.add_argument("--plants", type=int, default=2, help="side by side")
+    parser.add_argument("--stacks", type=int, default=2, help="side by side")
     parser.add_argument("--markdown", type=Path, help="write the table there, too")
     parser.add_argument(
         "--precautions", action="store_true", help="leave out one after the other: somebody must notice"
@@ -123,7 +123,7 @@ def main() -> int:
     accounts: dict[str, list[Account]] = defaultdict(list)
     is_whole = True
     try:
-        asyncio.run(run_all(runs, min(options.plants, count), accounts))
+        asyncio.run(run_all(runs, min(options.stacks, count), accounts))
     except KeyboardInterrupt:
         is_whole = False
         console.print("interrupted: this is what was done so far")

@@ -4,10 +4,10 @@ import asyncio
 import random
 import time
 
-from accountant import Account, account, is_settled, take_letters
+from account import Account, account, is_settled, take_letters
 from fault import Fault
 from plan import Plan
-from plant import GONE_JOBS, Plant
+from stack_under_fault import GONE_JOBS, StackUnderFault
 from traffic import Traffic, make_callbacks
 from waiting import until
 
@@ -18,59 +18,59 @@ BACK_SECONDS = 10.0
 
 
 async def run_fault(
-    plant: Plant, fault: Fault, seed: int, *, without: str = "", settle_seconds: float = SETTLE_SECONDS
+    stack: StackUnderFault, fault: Fault, seed: int, *, without: str = "", settle_seconds: float = SETTLE_SECONDS
 ) -> Account:
-    """Do *fault* to *plant* while traffic flows; return what became of it all.
+    """Do *fault* to *stack* while traffic flows; return what became of it all.
 
     Args:
-        seed: Decides everything that is left to chance; each may be used once on a plant.
+        seed: Decides everything that is left to chance; each may be used once on a stack.
         without: The precaution that every process leaves out, to see whether the account tells.
     """
     dice = random.Random(seed)
     jobs = [f"gone-{seed}-{number}" for number in range(GONE_JOBS)]
-    await plant.register(jobs)
-    while await _plan(plant, fault, without):
+    await stack.register(jobs)
+    while await _plan(stack, fault, without):
         # Whoever passes its point in what an earlier run left is started again, and planned for again.
-        await plant.ready()
-    plant.under_way.clear()
-    for kept in plant.everybody():
+        await stack.ready()
+    stack.under_way.clear()
+    for kept in stack.everybody():
         kept.ends.clear()
-    traffic = Traffic(plant.urls)
+    traffic = Traffic(stack.urls)
     asked = make_callbacks(seed, FAXES, jobs)
     sending = asyncio.create_task(traffic.send_all(asked))
     wrong = []
     try:
         if fault.after_traffic:
             await sending
-            await until(lambda: _all_taken(plant, traffic), "all is in the ledger", 30)
+            await until(lambda: _all_taken(stack, traffic), "all is in the ledger", 30)
         else:
             await until(lambda: traffic.sent >= len(asked) // 8, "traffic flows", 30)
-        await fault.act(plant, dice)
+        await fault.act(stack, dice)
         mended = time.monotonic()
-        back_seconds = await plant.ready()
+        back_seconds = await stack.ready()
         if back_seconds > BACK_SECONDS:
             wrong.append(f"ready only {back_seconds:.1f} s after the end of the fault")
         await sending
-        await until(lambda: is_settled(plant, traffic), "all is settled", settle_seconds)
+        await until(lambda: is_settled(stack, traffic), "all is settled", settle_seconds)
     except Exception as error:  # noqa: BLE001 - whatever went wrong belongs into this run's account
         wrong.append(f"{type(error).__name__}: {error}")
     finally:
         sending.cancel()
     recover_seconds = time.monotonic() - mended if "mended" in locals() else SETTLE_SECONDS
     traffic.other = [each for each in traffic.other if each[1].get("error") not in fault.may_refuse]
-    letters = await take_letters(plant)
-    result = await account(plant, traffic, letters, are_letters_kept=fault.are_letters_kept)
+    letters = await take_letters(stack)
+    result = await account(stack, traffic, letters, are_letters_kept=fault.are_letters_kept)
     result.recover_seconds = recover_seconds
     result.wrong[:0] = wrong
-    if result.duplicates > (len(plant.under_way) if fault.repeats else 0):
-        result.wrong.append(f"{result.duplicates} told twice, {len(plant.under_way)} under way at the kill")
+    if result.duplicates > (len(stack.under_way) if fault.repeats else 0):
+        result.wrong.append(f"{result.duplicates} told twice, {len(stack.under_way)} under way at the kill")
     return result
 
 
-async def _plan(plant: Plant, fault: Fault, without: str) -> bool:
+async def _plan(stack: StackUnderFault, fault: Fault, without: str) -> bool:
     """Have every process run with what *fault* plans for it; return whether one did not yet."""
     has_changed = False
-    for kind, services in (("ingress", plant.ingresses), ("dispatcher", plant.dispatchers)):
+    for kind, services in (("ingress", stack.ingresses), ("dispatcher", stack.dispatchers)):
         for index, kept in enumerate(services):
             plan = fault.plans.get((kind, index), Plan())
             plan.without = without
@@ -80,6 +80,6 @@ async def _plan(plant: Plant, fault: Fault, without: str) -> bool:
     return has_changed
 
 
-async def _all_taken(plant: Plant, traffic: Traffic) -> bool:
-    known = await plant.pool.fetchval("SELECT count(*) FROM events WHERE id = ANY($1)", list(traffic.accepted))
+async def _all_taken(stack: StackUnderFault, traffic: Traffic) -> bool:
+    known = await stack.pool.fetchval("SELECT count(*) FROM events WHERE id = ANY($1)", list(traffic.accepted))
     return bool(known == len(traffic.accepted))

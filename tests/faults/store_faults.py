@@ -15,7 +15,7 @@ import asyncpg
 import msgspec
 from fault import Fault, it_lasts
 from plan import Plan
-from plant import BACKOFF, MOST_AT_ONCE, Plant
+from stack_under_fault import BACKOFF, MOST_AT_ONCE, StackUnderFault
 from waiting import until
 
 from dispatcher.messages import DeliveryMessage
@@ -30,8 +30,8 @@ NO_HELP: Final = {("dispatcher", index): Plan(grace_seconds=120.0, lease_margin_
 
 
 def proxy_fault(name: str, which: str, do: Callable[[object], None], seconds: float) -> Fault:
-    async def act(plant: Plant, _dice: random.Random) -> None:
-        proxy = plant.amqp_proxy if which == "broker" else plant.database_proxy
+    async def act(stack: StackUnderFault, _dice: random.Random) -> None:
+        proxy = stack.amqp_proxy if which == "broker" else stack.database_proxy
         do(proxy)
         await it_lasts(seconds)
         proxy.mend()
@@ -39,26 +39,26 @@ def proxy_fault(name: str, which: str, do: Callable[[object], None], seconds: fl
     return Fault(f"{which}'s connections {name}", act, _LONG_LEASES)
 
 
-async def fail_into_a_black_hole(plant: Plant, _dice: random.Random) -> None:
+async def fail_into_a_black_hole(stack: StackUnderFault, _dice: random.Random) -> None:
     """Let attempts fail while nothing gets through to the broker: their retries must not be taken for kept."""
-    plant.applications.seconds = 0.5
-    await until(lambda: plant.applications.answering.total() >= MOST_AT_ONCE // 2, "applications are asked", 30)
-    plant.applications.misbehaviour = applications.close_early
-    plant.amqp_proxy.stall()
+    stack.applications.seconds = 0.5
+    await until(lambda: stack.applications.answering.total() >= MOST_AT_ONCE // 2, "applications are asked", 30)
+    stack.applications.misbehaviour = applications.close_early
+    stack.amqp_proxy.stall()
     await it_lasts(2.0)
-    plant.applications.seconds = 0.0
-    plant.applications.misbehaviour = None
-    plant.amqp_proxy.mend()
+    stack.applications.seconds = 0.0
+    stack.applications.misbehaviour = None
+    stack.amqp_proxy.mend()
 
 
-async def close_all_connections(plant: Plant, _dice: random.Random) -> None:
-    assert plant.services.rabbitmq_api_url is not None
+async def close_all_connections(stack: StackUnderFault, _dice: random.Random) -> None:
+    assert stack.services.rabbitmq_api_url is not None
     async with aiohttp.ClientSession() as http:
         for _ in range(3):
-            async with http.get(f"{plant.services.rabbitmq_api_url}/api/connections") as response:
+            async with http.get(f"{stack.services.rabbitmq_api_url}/api/connections") as response:
                 connections = await response.json()
             for connection in connections:
-                url = f"{plant.services.rabbitmq_api_url}/api/connections/{connection['name']}"
+                url = f"{stack.services.rabbitmq_api_url}/api/connections/{connection['name']}"
                 async with http.delete(url):
                     pass
             await it_lasts(0.5)
@@ -68,24 +68,24 @@ def store_ends(store: str, number: signal.Signals, name: str) -> Fault:
     """End the `broker` or the `database` by a signal, and start it again."""
     service = {"broker": "RabbitMQ", "database": "PostgreSQL"}[store]
 
-    async def act(plant: Plant, _dice: random.Random) -> None:
-        await asyncio.to_thread(plant.stores.end, service, number)
-        await asyncio.to_thread(plant.stores.up)
+    async def act(stack: StackUnderFault, _dice: random.Random) -> None:
+        await asyncio.to_thread(stack.stores.end, service, number)
+        await asyncio.to_thread(stack.stores.up)
 
     return Fault(f"{store} {name} and started", act)
 
 
-async def broker_hangs(plant: Plant, _dice: random.Random) -> None:
-    pid = await asyncio.to_thread(plant.stores.pid, "RabbitMQ")
+async def broker_hangs(stack: StackUnderFault, _dice: random.Random) -> None:
+    pid = await asyncio.to_thread(stack.stores.pid, "RabbitMQ")
     _signal(pid, signal.SIGSTOP)
     await it_lasts(3.0)
     _signal(pid, signal.SIGCONT)
 
 
-async def broker_out_of_memory(plant: Plant, _dice: random.Random) -> None:
-    await asyncio.to_thread(plant.stores.rabbitmqctl, "set_vm_memory_high_watermark", "0.00001")
+async def broker_out_of_memory(stack: StackUnderFault, _dice: random.Random) -> None:
+    await asyncio.to_thread(stack.stores.rabbitmqctl, "set_vm_memory_high_watermark", "0.00001")
     await it_lasts(2.0)
-    await asyncio.to_thread(plant.stores.rabbitmqctl, "set_vm_memory_high_watermark", "0.4")
+    await asyncio.to_thread(stack.stores.rabbitmqctl, "set_vm_memory_high_watermark", "0.4")
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
@@ -93,23 +93,23 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 def delete_queues(*names: str, when_taken: bool = False) -> Fault:
-    async def act(plant: Plant, _dice: random.Random) -> None:
-        async with await aio_pika.connect(plant.amqp_url, timeout=10) as connection:
+    async def act(stack: StackUnderFault, _dice: random.Random) -> None:
+        async with await aio_pika.connect(stack.amqp_url, timeout=10) as connection:
             channel = await connection.channel()
             for name in names:
                 await channel.queue_delete(name)
         await it_lasts(0.5)
-        await plant.declare()
+        await stack.declare()
 
     what = "every queue" if len(names) > 3 else " and ".join(names)
     are_letters_kept = "dead.deliveries" not in names
     return Fault(f"{what} deleted", act, after_traffic=when_taken, are_letters_kept=are_letters_kept)
 
 
-async def put_deliveries_anew(plant: Plant, _dice: random.Random) -> None:
+async def put_deliveries_anew(stack: StackUnderFault, _dice: random.Random) -> None:
     """Delete `work.deliveries` and declare it before the broker has told its consumers, who then get nothing of it."""
     (work,) = [queue for queue in topology(parse_backoff(BACKOFF)).queues if queue.name == WORK_DELIVERIES]
-    async with await aio_pika.connect(plant.amqp_url, timeout=10) as connection:
+    async with await aio_pika.connect(stack.amqp_url, timeout=10) as connection:
         channel = await connection.channel()
         await channel.queue_delete(work.name)
         declared = await channel.declare_queue(work.name, durable=True, arguments=work.all_arguments())
@@ -129,13 +129,13 @@ ALL_QUEUES: Final = (
 )
 
 
-async def repeat_messages(plant: Plant, _dice: random.Random) -> None:
+async def repeat_messages(stack: StackUnderFault, _dice: random.Random) -> None:
     """Publish copies of every delivery's messages, stale and early ones: a message is only a reason to look."""
-    async with await aio_pika.connect(plant.amqp_url, timeout=10) as connection:
+    async with await aio_pika.connect(stack.amqp_url, timeout=10) as connection:
         channel = await connection.channel()
         exchange = await channel.get_exchange(FAX_WORK, ensure=False)
         for _ in range(6):
-            rows = await plant.pool.fetch("SELECT id, attempts FROM deliveries ORDER BY created_at DESC LIMIT 60")
+            rows = await stack.pool.fetch("SELECT id, attempts FROM deliveries ORDER BY created_at DESC LIMIT 60")
             for row in rows:
                 for attempt in range(1, row["attempts"] + 2):
                     body = msgspec.json.encode(DeliveryMessage(row["id"], attempt))
@@ -143,9 +143,9 @@ async def repeat_messages(plant: Plant, _dice: random.Random) -> None:
             await it_lasts(0.3)
 
 
-async def database_hangs(plant: Plant, _dice: random.Random) -> None:
-    pids = await plant.pool.fetch("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'")
-    own = {row["pid"] for row in await plant.pool.fetch("SELECT pg_backend_pid() AS pid")}
+async def database_hangs(stack: StackUnderFault, _dice: random.Random) -> None:
+    pids = await stack.pool.fetch("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'")
+    own = {row["pid"] for row in await stack.pool.fetch("SELECT pg_backend_pid() AS pid")}
     for row in pids:
         if row["pid"] not in own:
             _signal(row["pid"], signal.SIGSTOP)
@@ -154,17 +154,17 @@ async def database_hangs(plant: Plant, _dice: random.Random) -> None:
         _signal(row["pid"], signal.SIGCONT)
 
 
-async def database_full(plant: Plant, _dice: random.Random) -> None:
+async def database_full(stack: StackUnderFault, _dice: random.Random) -> None:
     """Take every connection there is, and cut those that the services hold."""
     taken: list[asyncpg.Connection] = []
     try:
-        await plant.pool.fetch(
+        await stack.pool.fetch(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
         )
         for _ in range(400):
             try:
-                taken.append(await asyncpg.connect(plant.services.database_url))
+                taken.append(await asyncpg.connect(stack.services.database_url))
             except (asyncpg.PostgresError, OSError):
                 break
         await it_lasts(1.0)
@@ -172,25 +172,25 @@ async def database_full(plant: Plant, _dice: random.Random) -> None:
         await asyncio.gather(*(connection.close() for connection in taken))
 
 
-async def media_away(plant: Plant, _dice: random.Random) -> None:
-    away = plant.media.with_name("media.away")
-    plant.media.rename(away)
-    plant.media.write_text("a file where the folder should be")
+async def media_away(stack: StackUnderFault, _dice: random.Random) -> None:
+    away = stack.media.with_name("media.away")
+    stack.media.rename(away)
+    stack.media.write_text("a file where the folder should be")
     await it_lasts(1.5)
-    plant.media.unlink()
-    away.rename(plant.media)
+    stack.media.unlink()
+    away.rename(stack.media)
 
 
-async def media_full(plant: Plant, _dice: random.Random) -> None:
+async def media_full(stack: StackUnderFault, _dice: random.Random) -> None:
     """Put a disk without a free byte in its place (as root on Linux only)."""
-    await _mount("mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(plant.media))
+    await _mount("mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(stack.media))
     try:
-        with contextlib.suppress(OSError), (plant.media / "filler").open("wb", buffering=0) as filler:
+        with contextlib.suppress(OSError), (stack.media / "filler").open("wb", buffering=0) as filler:
             while True:
                 filler.write(bytes(4096))
         await it_lasts(1.5)
     finally:
-        await _mount("umount", "--lazy", str(plant.media))
+        await _mount("umount", "--lazy", str(stack.media))
 
 
 async def _mount(*command: str) -> None:

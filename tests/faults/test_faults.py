@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from fault import Fault
 from fault_list import every_fault, short_set
-from plant import Plant, running_plant
+from stack_under_fault import StackUnderFault, running_stack_under_fault
 from process_faults import DISPATCHER_POINTS, INGRESS_POINTS
 from runner import run_fault
 
@@ -19,14 +19,14 @@ _seeds = itertools.count(1)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def plant(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plant]:
-    async with running_plant(tmp_path_factory.mktemp("plant")) as running:
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StackUnderFault]:
+    async with running_stack_under_fault(tmp_path_factory.mktemp("stack")) as running:
         yield running
 
 
 @pytest.mark.parametrize("fault", short_set(), ids=lambda fault: fault.name)
-async def test_accepted_is_told_or_owed_or_dead(plant: Plant, fault: Fault) -> None:
-    account = await run_fault(plant, fault, next(_seeds))
+async def test_accepted_is_told_or_owed_or_dead(stack: StackUnderFault, fault: Fault) -> None:
+    account = await run_fault(stack, fault, next(_seeds))
     assert account.wrong == []
     assert account.lost == 0
     assert account.accepted == account.told + account.owed + account.dead

@@ -1,4 +1,4 @@
-"""The whole plant under fault: two ingresses and two dispatchers as processes, on a broker and a database of their own.
+"""The whole stack under fault: two ingresses and two dispatchers as processes, on a broker and a database of their own.
 
 A TCP proxy stands before each store. What dies is started again, as a platform does.
 """
@@ -93,7 +93,7 @@ def _is_zombie(pid: int) -> bool:
 
 
 @dataclass(eq=False)
-class Kept:
+class SupervisedProcess:
     """One service that the platform keeps running: what ends is started again, with nothing planned."""
 
     kind: str
@@ -195,7 +195,7 @@ class Kept:
 
 
 @dataclass(eq=False)
-class Plant:
+class StackUnderFault:
     """Everything, and what is done to it.
 
     Attributes:
@@ -210,8 +210,8 @@ class Plant:
     applications: Applications
     media: Path
     environment: dict[str, str]
-    ingresses: list[Kept] = field(default_factory=list)
-    dispatchers: list[Kept] = field(default_factory=list)
+    ingresses: list[SupervisedProcess] = field(default_factory=list)
+    dispatchers: list[SupervisedProcess] = field(default_factory=list)
     under_way: set[tuple[str, str]] = field(default_factory=set)
     names: dict[UUID, str] = field(default_factory=dict)
 
@@ -227,11 +227,11 @@ class Plant:
     async def start(self) -> None:
         """Start two of each."""
         for _ in range(2):
-            self.ingresses.append(Kept("ingress", self.environment, self._on_kill))
-            self.dispatchers.append(Kept("dispatcher", self.environment, self._on_kill))
+            self.ingresses.append(SupervisedProcess("ingress", self.environment, self._on_kill))
+            self.dispatchers.append(SupervisedProcess("dispatcher", self.environment, self._on_kill))
         await asyncio.gather(*(kept.start() for kept in self.everybody()))
 
-    def everybody(self) -> list[Kept]:
+    def everybody(self) -> list[SupervisedProcess]:
         return [*self.ingresses, *self.dispatchers]
 
     async def ready(self, seconds: float = 60.0) -> float:
@@ -275,7 +275,7 @@ class Plant:
         assert await process.wait() == 0
 
 
-async def _is_ready(kept: Kept) -> bool:
+async def _is_ready(kept: SupervisedProcess) -> bool:
     if kept.url is None or kept.process is None:
         return False
     kept.process.port = kept.process.logged("service.listening")[0]["port"]
@@ -286,7 +286,7 @@ async def _is_ready(kept: Kept) -> bool:
 
 
 @asynccontextmanager
-async def running_plant(data: Path) -> AsyncIterator[Plant]:
+async def running_stack_under_fault(data: Path) -> AsyncIterator[StackUnderFault]:
     """Bring everything up; end it well afterwards."""
     stores = OwnStores(data / "stores")
     services = await asyncio.to_thread(stores.up)
@@ -310,16 +310,16 @@ async def running_plant(data: Path) -> AsyncIterator[Plant]:
             "BACKOFF": BACKOFF,
             "EGRESS_ALLOW_NETWORKS": "127.0.0.0/8",
         }
-        plant = Plant(stores, services, amqp_proxy, database_proxy, pool, applications, media, environment)
-        await plant.declare()
+        stack = StackUnderFault(stores, services, amqp_proxy, database_proxy, pool, applications, media, environment)
+        await stack.declare()
         # A moody application has its words for inflight events, so that none is skipped.
-        await plant.add_endpoint(
+        await stack.add_endpoint(
             "steady", format="standard-v1", inflight=True, overtaken="deliver", max_concurrent=STEADY_AT_ONCE
         )
-        await plant.add_endpoint("moody", format="phaxio-v2.1", max_concurrent=MOODY_AT_ONCE)
+        await stack.add_endpoint("moody", format="phaxio-v2.1", max_concurrent=MOODY_AT_ONCE)
         try:
-            await plant.start()
-            await plant.ready()
-            yield plant
+            await stack.start()
+            await stack.ready()
+            yield stack
         finally:
-            await asyncio.gather(*(kept.stop() for kept in plant.everybody()))
+            await asyncio.gather(*(kept.stop() for kept in stack.everybody()))
