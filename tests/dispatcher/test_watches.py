@@ -98,5 +98,5 @@ async def test_a_dispatcher_that_has_nothing_to_do_or_no_store_is_left_alone_by_
         deadline = time.monotonic() + 8.0
         await until(lambda: stop.is_set or time.monotonic() > deadline, "8 s or an end")
         assert not stop.is_set
-        proxy.mend()
+        proxy.restore()
         await harness.settled(1)

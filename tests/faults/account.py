@@ -1,4 +1,4 @@
-"""Compares what was answered 200 with what was told, what is owed and what is dead. Pure but for reading the stores."""
+"""The account of a run: each callback that was answered 200 is told, owed or dead, or it is lost."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ WHERE state = 'pending' OR state = 'retrying' AND due_at < now() + interval '1 m
 
 @dataclass
 class Account:
-    """What became of one run. *wrong* holds sentences about what must never be, lost things included.
+    """What became of the callbacks of one run. *wrong*: a sentence for each thing that must not happen, losses included.
 
     Each accepted event owes one delivery to each of its applications; those, and the quarantined callbacks, are told,
     owed, dead or lost.
@@ -35,21 +35,21 @@ class Account:
 
 
 @dataclass
-class Letters:
-    """What was found in the dead-letter queues."""
+class DeadLetters:
+    """Ids of the messages in the dead queues."""
 
     deliveries: set[str]
     events: set[str]
     callbacks: set[str]
 
 
-async def take_letters(stack: StackUnderFault) -> Letters:
-    """Take all dead letters out of their queues."""
+async def take_dead_letters(stack: StackUnderFault) -> DeadLetters:
+    """Remove and return the dead letters of all three dead queues."""
 
     async def ids(queue: str, name: str) -> set[str]:
         return {msgspec.json.decode(message.body)[name] for message in await take_all(stack.amqp_url, queue)}
 
-    return Letters(
+    return DeadLetters(
         deliveries=await ids("dead.deliveries", "delivery_id"),
         events=await ids("dead.events", "id"),
         callbacks=await ids("dead.callbacks", "callback_id"),
@@ -57,13 +57,18 @@ async def take_letters(stack: StackUnderFault) -> Letters:
 
 
 async def is_settled(stack: StackUnderFault, traffic: Traffic) -> bool:
-    """Is every accepted event in the ledger, and nothing of it left to do soon?"""
+    """Return whether every accepted event is in the ledger and no delivery is due within a minute."""
     known = await stack.pool.fetchval("SELECT count(*) FROM events WHERE id = ANY($1)", list(traffic.accepted))
     return known == len(traffic.accepted) and not await stack.pool.fetchval(UNSETTLED)
 
 
-async def account(stack: StackUnderFault, traffic: Traffic, letters: Letters, *, are_letters_kept: bool = True) -> Account:
-    """Draw up the account of a run. *are_letters_kept*: no fault took the dead-letter queues away."""
+async def draw_up_account(
+    stack: StackUnderFault, traffic: Traffic, letters: DeadLetters, *, are_dead_queues_kept: bool = True
+) -> Account:
+    """Compare what was accepted with the ledger, the dead queues and the applications.
+
+    *are_dead_queues_kept*: False if the fault deleted the dead queues, so that their messages prove nothing.
+    """
     rows = await stack.pool.fetch(
         "SELECT id, event_id, endpoint_id, state, reason, due_at > now() AS is_later FROM deliveries"
         " WHERE event_id = ANY($1)",
@@ -80,12 +85,12 @@ async def account(stack: StackUnderFault, traffic: Traffic, letters: Letters, *,
                 result.lost += event_id not in letters.events
                 result.dead += event_id in letters.events
                 if event_id not in letters.events:
-                    result.wrong.append(f"{event_id} was answered 200 and is owed to nobody")
+                    result.wrong.append(f"{event_id} was answered 200 and is owed to no endpoint")
             elif row["state"] == "told":
                 _told(result, key, stack.applications.told)
             elif row["state"] == "retrying" and row["is_later"]:
                 result.owed += 1
-            elif row["state"] == "dead" and (not are_letters_kept or str(row["id"]) in letters.deliveries):
+            elif row["state"] == "dead" and (not are_dead_queues_kept or str(row["id"]) in letters.deliveries):
                 result.dead += 1
             else:
                 result.lost += 1
@@ -93,11 +98,11 @@ async def account(stack: StackUnderFault, traffic: Traffic, letters: Letters, *,
     for callback_id in traffic.quarantined:
         result.accepted += 1
         result.dead += callback_id in letters.callbacks
-        if callback_id not in letters.callbacks and are_letters_kept:
+        if callback_id not in letters.callbacks and are_dead_queues_kept:
             result.lost += 1
-            result.wrong.append(f"callback {callback_id} was answered 200 and lies nowhere")
+            result.wrong.append(f"callback {callback_id} was answered 200 and is in no queue")
     result.duplicates = _duplicates(result, traffic, stack)
-    result.wrong += [f"{event_id} went to {name}, who is not owed it" for event_id, name in found]
+    result.wrong += [f"{event_id} is owed to {name}, which did not ask for it" for event_id, name in found]
     result.wrong += [f"answered {status} {answer}" for status, answer in traffic.other]
     return result
 
@@ -107,7 +112,7 @@ def _told(result: Account, key: tuple[str, str], told: Mapping[tuple[str, str], 
         result.told += 1
     else:
         result.lost += 1
-        result.wrong.append(f"{key[0]} counts as told, but {key[1]} never heard of it")
+        result.wrong.append(f"{key[0]} is recorded as told, but {key[1]} was not told")
 
 
 def _duplicates(result: Account, traffic: Traffic, stack: StackUnderFault) -> int:

@@ -1,4 +1,4 @@
-"""The applications that are told, each with its own manners, and what they know of having been told."""
+"""The applications that are told, each with its own behaviour, and what they were told."""
 
 import asyncio
 import zlib
@@ -8,38 +8,37 @@ from contextlib import asynccontextmanager, suppress
 
 from aiohttp import web
 
-Manner = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Behaviour = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Applications:
-    """One server for all of them; the first part of the path says which one is meant.
+    """One server for all applications; the first part of the path names the application.
 
-    | path | manner |
+    | path | behaviour |
     |---|---|
     | `/steady/…` | answers 200; for one event in six only from the second attempt on |
     | `/moody/…` | answers 200, or always 500 for one event in eight |
     | `/gone/…` | answers 410 |
 
-    `misbehave` gives *steady* other manners for a while.
+    While `misbehaviour` is set, *steady* answers with it.
 
     Attributes:
         told: By event and application: how often a complete 2xx was answered.
-        delivery_ids: By the same: under which ids.
-        asked: Requests that came.
-        answering: What is being answered at this moment.
+        delivery_ids: By event and application: the delivery ids of those answers.
+        answering: By event and application: requests that wait for their answer.
+        seconds: How long each answer takes.
     """
 
     def __init__(self) -> None:
         self.told: Counter[tuple[str, str]] = Counter()
         self.delivery_ids: dict[tuple[str, str], set[str]] = {}
-        self.asked = 0
         self.answering: Counter[tuple[str, str]] = Counter()
-        self.misbehaviour: Manner | None = None
+        self.misbehaviour: Behaviour | None = None
         self.seconds = 0.0
         self.base_url = ""
 
     def url(self, name: str) -> str:
-        """Return where application *name* wants to be told."""
+        """Return the URL of application *name*."""
         return f"{self.base_url}/{name}/hook"
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -47,18 +46,17 @@ class Applications:
         event_id = request.headers["X-Faxhook-Event-Id"]
         attempt = int(request.headers["X-Faxhook-Attempt"])
         key = (event_id, name)
-        self.asked += 1
         self.answering[key] += 1
         try:
             await request.read()
             if self.seconds:
-                await asyncio.sleep(self.seconds)  # an application that takes its time
+                await asyncio.sleep(self.seconds)  # the answer time that the fault asks for
             if name == "steady" and self.misbehaviour is not None:
                 return await self.misbehaviour(request)
             status = status_of(name, event_id, attempt)
             response = web.Response(status=status)
             if status == 200:
-                # Counted before it is sent: what dies on the way may have arrived.
+                # Counted before it is sent: an answer whose connection breaks may have arrived.
                 self.told[key] += 1
                 self.delivery_ids.setdefault(key, set()).add(request.headers["X-Faxhook-Delivery-Id"])
             return response
@@ -67,7 +65,7 @@ class Applications:
 
 
 def status_of(name: str, event_id: str, attempt: int) -> int:
-    """Return what an application answers; the same for the same event, whoever asks and whenever."""
+    """Return what an application answers: always the same for the same event and attempt."""
     dice = zlib.crc32(f"{name} {event_id}".encode())
     if name == "gone":
         return 410
@@ -77,25 +75,25 @@ def status_of(name: str, event_id: str, attempt: int) -> int:
 
 
 async def hang(_request: web.Request) -> web.StreamResponse:
-    """Accept, and say nothing."""
-    await asyncio.sleep(30)  # longer than anybody waits
+    """Accept the connection and do not answer."""
+    await asyncio.sleep(30)  # longer than every timeout
     return web.Response(status=500)
 
 
 async def drip(request: web.Request) -> web.StreamResponse:
-    """Answer 200, a byte at a time, for longer than anybody waits."""
+    """Answer 200, a byte at a time, for longer than every timeout."""
     response = web.StreamResponse(status=200)
     response.content_length = 100
     with suppress(OSError):
         await response.prepare(request)
         for _ in range(100):
             await response.write(b".")
-            await asyncio.sleep(0.5)  # how it drips
+            await asyncio.sleep(0.5)  # the pause between two bytes
     return response
 
 
 async def flood(request: web.Request) -> web.StreamResponse:
-    """Answer 500 with a body of a gigabyte; nobody shall read all of it."""
+    """Answer 500 with a body of a gigabyte, which a client must not read whole."""
     response = web.StreamResponse(status=500)
     chunk = b"x" * 1024 * 1024
     with suppress(OSError):
@@ -113,13 +111,13 @@ async def close_early(request: web.Request) -> web.StreamResponse:
 
 
 async def redirect(request: web.Request) -> web.StreamResponse:
-    """Point elsewhere: to an application that would take it."""
+    """Redirect to an application that would answer 200."""
     return web.Response(status=307, headers={"Location": str(request.url.with_path("/elsewhere/hook"))})
 
 
 @asynccontextmanager
 async def serving_applications() -> AsyncIterator[Applications]:
-    """Run them on a free loopback port."""
+    """Run the applications on a free loopback port until the body ends."""
     applications = Applications()
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_route("*", "/{tail:.*}", applications.handle)

@@ -1,4 +1,4 @@
-"""What a fault is: what is done to a stack under traffic, and mended; a seed decides what is left to chance."""
+"""What a fault is: something that breaks a stack under traffic and is then undone; a seed decides what is random."""
 
 import asyncio
 import random
@@ -16,11 +16,12 @@ class Fault:
     """One row of the table.
 
     Attributes:
-        plans: What is planned for which process: (`ingress` or `dispatcher`, 0 or 1).
-        repeats: A process is killed that may have told without recording it; only then may anything be told twice.
-        after_traffic: It strikes when all is accepted and taken into the ledger.
-        are_letters_kept: False if it takes the dead-letter queues away.
-        may_refuse: What an ingress may rightly answer beside 200 and 503.
+        act: Breaks the stack, waits, and undoes it.
+        plans: The plan of each process, by (`ingress` or `dispatcher`, 0 or 1).
+        repeats: It kills a process that may have told without recording it; only then may a delivery be repeated.
+        after_traffic: It strikes when all is accepted and in the ledger.
+        are_dead_queues_kept: False if it deletes the dead queues.
+        may_refuse: Error codes that an ingress may answer beside 200 and 503.
     """
 
     name: str
@@ -28,10 +29,10 @@ class Fault:
     plans: dict[tuple[str, int], Plan] = field(default_factory=dict)
     repeats: bool = False
     after_traffic: bool = False
-    are_letters_kept: bool = True
+    are_dead_queues_kept: bool = True
     may_refuse: frozenset[str] = frozenset()
 
 
 async def it_lasts(seconds: float) -> None:
-    """Let a fault strike for so long: its length is part of it, and there is nothing else to wait for."""
-    await asyncio.sleep(seconds)
+    """Wait while a fault lasts."""
+    await asyncio.sleep(seconds)  # the length is part of the fault: there is no condition to wait for

@@ -8,7 +8,6 @@ from typing import Final
 
 import applications
 from fault import Fault, it_lasts
-from stack_under_fault import StackUnderFault
 from process_faults import (
     DISPATCHER_POINTS,
     INGRESS_POINTS,
@@ -21,10 +20,11 @@ from process_faults import (
     kill_sweeping,
     stop_one,
 )
+from stack_under_fault import StackUnderFault
 from store_faults import (
     ALL_QUEUES,
     NO_HELP,
-    SOON_ANEW,
+    SHORT_SILENCE,
     broker_hangs,
     broker_out_of_memory,
     close_all_connections,
@@ -35,15 +35,15 @@ from store_faults import (
     media_away,
     media_full,
     proxy_fault,
-    put_deliveries_anew,
     repeat_messages,
+    replace_work_deliveries,
     store_ends,
 )
 
 
-def application(manner: applications.Manner, name: str) -> Fault:
+def application(behaviour: applications.Behaviour, name: str) -> Fault:
     async def act(stack: StackUnderFault, _dice: random.Random) -> None:
-        stack.applications.misbehaviour = manner
+        stack.applications.misbehaviour = behaviour
         await it_lasts(4.0)
         stack.applications.misbehaviour = None
 
@@ -51,7 +51,7 @@ def application(manner: applications.Manner, name: str) -> Fault:
 
 
 def every_fault() -> list[Fault]:
-    """Return all rows of the table."""
+    """Return every fault, one for each row of the table."""
     return [
         *(kill_at(("ingress", 0, point)) for point in INGRESS_POINTS),
         *(kill_at(("dispatcher", 0, point)) for point in DISPATCHER_POINTS),
@@ -62,7 +62,7 @@ def every_fault() -> list[Fault]:
 
 
 def other_faults() -> list[Fault]:
-    """Return those that are not a kill at a point."""
+    """Return the faults that are not a kill at a point."""
     return [
         kill_at_random("ingress"),
         kill_at_random("dispatcher"),
@@ -79,7 +79,7 @@ def other_faults() -> list[Fault]:
         Fault("broker out of memory", broker_out_of_memory),
         delete_queues("work.events", when_taken=True),
         delete_queues("work.deliveries"),
-        Fault("work.deliveries deleted and declared at once", put_deliveries_anew, SOON_ANEW),
+        Fault("work.deliveries deleted and declared at once", replace_work_deliveries, SHORT_SILENCE),
         delete_queues("retry.1s"),
         delete_queues(*ALL_QUEUES, when_taken=True),
         Fault("messages repeated, stale and early", repeat_messages),
@@ -105,14 +105,14 @@ def other_faults() -> list[Fault]:
 
 
 def short_set() -> list[Fault]:
-    """Return what every test run does: every point of both services, several in one run, and the gravest of the rest."""
+    """Return what every test run does: every point of both services, several in one run, and the worst of the rest."""
     half = (len(DISPATCHER_POINTS) + 1) // 2
     kills = []
     for number in range(half):
         victims = [("dispatcher", index, point) for index, point in enumerate(DISPATCHER_POINTS[number::half])]
         victims += [("ingress", 0, point) for point in INGRESS_POINTS[number : number + 1]]
         kills.append(kill_at(*victims))
-    grave = (
+    worst = (
         "dispatcher stopped by SIGTERM",
         "broker's connections lead into a black hole",
         "broker killed and started",
@@ -121,7 +121,7 @@ def short_set() -> list[Fault]:
         "database killed and started",
         "an application hangs",
     )
-    return [*kills, *(fault for fault in other_faults() if fault.name in grave)]
+    return [*kills, *(fault for fault in other_faults() if fault.name in worst)]
 
 
 PRECAUTIONS: Final = {
@@ -131,4 +131,4 @@ PRECAUTIONS: Final = {
     "sweeper": "dispatcher killed at attempt.before",
     "retry confirm": "attempts fail while the broker's connections lead into a black hole",
 }
-"""What keeps things from being lost or told twice, and the fault that shows it when it is left out."""
+"""What prevents losses and repetitions, and the fault that shows it when the precaution is left out."""

@@ -1,18 +1,18 @@
-"""What is to happen to one process of a fault test."""
+"""What happens to one process in a fault test."""
 
 import msgspec
 
 
 class Plan(msgspec.Struct, kw_only=True):
-    """What is to happen to one process.
+    """What happens to one process.
 
     Attributes:
-        kill_at: The point at which it ends itself by SIGKILL; empty: nowhere.
-        passing: At the how-manieth passing, from 1.
-        without: A precaution to leave out, to see that somebody notices.
+        kill_at: The point at which it kills itself with SIGKILL; empty: nowhere.
+        passing: The passing of that point at which it does so, from 1.
+        without: A precaution to leave out, to see that the account shows it.
         clock_seconds: How far its wall clock jumps when SIGUSR2 comes.
-        lease_margin_seconds, grace_seconds, sweep_seconds: The waits of recovery, made short.
-        anew_seconds: The silence after which a consumer registers anew.
+        lease_margin_seconds, grace_seconds, sweep_seconds: The waits of recovery, scaled down.
+        anew_seconds: The silence after which a consumer registers again.
     """
 
     kill_at: str = ""

@@ -6,7 +6,8 @@ from typing import Final
 
 from fault import Fault, it_lasts
 from plan import Plan
-from stack_under_fault import MOST_AT_ONCE, SupervisedProcess, StackUnderFault
+from stack_under_fault import MOST_AT_ONCE, StackUnderFault
+from supervised_process import SupervisedProcess
 from waiting import until
 
 INGRESS_POINTS: Final = (
@@ -41,10 +42,10 @@ DISPATCHER_POINTS: Final = (
     "dead.confirmed",
 )
 STOPPING_POINTS: Final = ("release.before", "release.after", "work.written", "work.confirmed")
-"""Passed when a dispatcher ends while deliveries wait in its lanes."""
+"""Passed by a dispatcher that stops while deliveries wait in its lanes."""
 
 SWEEPER_POINTS: Final = ("sweep.before", "sweep.after")
-"""Passed by whoever puts back what another left."""
+"""Passed by a dispatcher that puts back what another left."""
 
 
 def _of(stack: StackUnderFault, kind: str, index: int) -> SupervisedProcess:
@@ -69,7 +70,7 @@ def kill_at(*victims: tuple[str, int, str], seed: int = 0) -> Fault:
 
 
 def kill_stopping(point: str) -> Fault:
-    """Kill a dispatcher at a point that it passes while it ends."""
+    """Kill a dispatcher at a point that it passes while it stops."""
 
     async def act(stack: StackUnderFault, _dice: random.Random) -> None:
         victim = stack.dispatchers[0]
@@ -94,10 +95,10 @@ def kill_sweeping(point: str) -> Fault:
 
     async def act(stack: StackUnderFault, _dice: random.Random) -> None:
         first, other = stack.dispatchers
-        # Acked and under way: nobody but a sweeper knows of these.
+        # Acked and under way: only a sweeper can find these deliveries.
         stack.applications.seconds = 1.0
         await until(lambda: stack.applications.answering.total() >= MOST_AT_ONCE - 1, "every lane is full", 30)
-        first.hold()  # whoever is started anew might sweep before the other
+        first.hold()  # a new process might sweep before the other
         try:
             first.send(signal.SIGKILL)
             await until(lambda: first.ends, "a dispatcher dies", 40)
@@ -123,7 +124,7 @@ def kill_at_random(kind: str) -> Fault:
 
 
 def stop_one(kind: str) -> Fault:
-    """SIGTERM in the middle; the platform starts another."""
+    """Stop a process by SIGTERM; another is started."""
 
     async def act(stack: StackUnderFault, dice: random.Random) -> None:
         victim = _of(stack, kind, dice.randint(0, 1))
@@ -136,11 +137,11 @@ def stop_one(kind: str) -> Fault:
 
 def clock_jumps(kind: str, seconds: float) -> Fault:
     async def act(stack: StackUnderFault, _dice: random.Random) -> None:
-        for kept in stack.ingresses if kind == "ingress" else stack.dispatchers:
-            kept.send(signal.SIGUSR2)
+        for process in stack.ingresses if kind == "ingress" else stack.dispatchers:
+            process.send(signal.SIGUSR2)
         await it_lasts(1.0)
 
     plans = {(kind, index): Plan(clock_seconds=seconds) for index in (0, 1)}
-    # With a clock that is an hour wrong, a signed time is an hour old.
+    # To a clock that is an hour wrong, a signed time is an hour old.
     may_refuse = frozenset({"timestamp_expired"}) if kind == "ingress" else frozenset()
     return Fault(f"{kind}'s clock jumps {seconds / 3600:+.0f} h", act, plans, may_refuse=may_refuse)

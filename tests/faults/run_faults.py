@@ -1,15 +1,14 @@
-"""`make faults SEEDS=200`: every fault in turn, each seed once; prints the table, exits 1 if anything was lost.
+"""`make faults SEEDS=200`: every fault in turn, each seed once; prints the table, exits 1 if an account is wrong.
 
     python tests/faults/run_faults.py [--seeds 200] [--stacks 2] [--fault WORDS] [--seed N] [--markdown FILE]
     python tests/faults/run_faults.py --precautions
 
-A run is a fault and a seed, and comes again with `--fault … --seed …`. `--precautions` leaves out one precaution after
-the other, and fails if the account of its fault does not tell.
+A run is a fault and a seed, and is repeated by `--fault … --seed …`. `--precautions` leaves out one precaution after
+the other, and fails if the account of its fault does not show it.
 """
 
 import argparse
 import asyncio
-import contextlib
 import statistics
 import sys
 import tempfile
@@ -22,16 +21,16 @@ sys.path.extend(str((Path(__file__).parent / folder).resolve()) for folder in ("
 from account import Account
 from fault import Fault
 from fault_list import PRECAUTIONS, every_fault
-from stack_under_fault import running_stack_under_fault
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from runner import run_fault
+from stack_under_fault import open_stack
 
 COLUMNS = ("fault", "runs", "accepted", "told", "owed", "dead", "duplicates", "lost", "seconds to recover")
 MOST_SENTENCES = 3
 MOST_TRIES = 4
-"""Runs without a precaution until somebody notices: what is lost may be repeated by its provider, by chance."""
+"""Runs without a precaution until an account shows it: a provider may by chance repeat what was lost."""
 
 console = Console(width=None if sys.stdout.isatty() else 160)
 
@@ -45,7 +44,7 @@ def row(name: str, accounts: Sequence[Account]) -> tuple[str, ...]:
 
 
 async def run_all(runs: Sequence[tuple[Fault, int]], stacks: int, accounts: dict[str, list[Account]]) -> None:
-    """Do all *runs* on so many stacks side by side; put the accounts into *accounts*, by fault."""
+    """Do all *runs* on *stacks* stacks side by side; add the accounts to *accounts*, by fault."""
     waiting = iter(runs)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
@@ -55,17 +54,16 @@ async def run_all(runs: Sequence[tuple[Fault, int]], stacks: int, accounts: dict
             is_done = False
             while not is_done:
                 with tempfile.TemporaryDirectory(prefix=f"faults-{number}-") as folder:
-                    is_done = await _on_one_plant(Path(folder), waiting, accounts, lambda: progress.advance(bar))
+                    is_done = await _run_on_one_stack(Path(folder), waiting, accounts, lambda: progress.advance(bar))
 
         await asyncio.gather(*(work(number) for number in range(stacks)))
 
 
-async def _on_one_plant(
+async def _run_on_one_stack(
     folder: Path, waiting: Iterator[tuple[Fault, int]], accounts: dict[str, list[Account]], done: Callable[[], None]
 ) -> bool:
-    """Do what waits until nothing does; False if the stack broke down, and another is needed."""
-    async with contextlib.AsyncExitStack() as stack:
-        stack = await stack.enter_async_context(running_stack_under_fault(folder))
+    """Do the waiting runs on one stack; return False if it broke down and another is needed."""
+    async with open_stack(folder) as stack:
         for fault, seed in waiting:
             try:
                 account = await run_fault(stack, fault, seed)
@@ -84,39 +82,39 @@ async def _on_one_plant(
 
 
 async def leave_out_precautions() -> int:
-    """Leave out one precaution after the other; return how many were not missed."""
+    """Leave out one precaution after the other; return how many accounts did not show it."""
     unnoticed = 0
     faults = {fault.name: fault for fault in every_fault()}
     for number, (precaution, name) in enumerate(PRECAUTIONS.items(), start=1):
         with tempfile.TemporaryDirectory(prefix="faults-") as folder:
-            async with running_stack_under_fault(Path(folder)) as stack:
+            async with open_stack(Path(folder)) as stack:
                 for seed in range(number * 100, number * 100 + MOST_TRIES):
                     account = await run_fault(stack, faults[name], seed, without=precaution, settle_seconds=25.0)
                     if account.lost or account.duplicates:
                         break
-        told = account.wrong[-1] if account.wrong else "nobody noticed"
+        told = account.wrong[-1] if account.wrong else "the account shows nothing"
         unnoticed += not (account.lost or account.duplicates)
         console.print(f"without {precaution}: {name}: lost {account.lost}, twice {account.duplicates}: {told}")
     return unnoticed
 
 
 def main() -> int:
-    """Run what the command line asks for."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Faults under traffic: accepted = told + owed + dead.")
     parser.add_argument("--seeds", type=int, default=0, help="how many runs; default: one of each fault")
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
-    parser.add_argument("--fault", default="", help="only those whose name holds these words")
+    parser.add_argument("--fault", default="", help="only faults with these words in their name")
     parser.add_argument("--stacks", type=int, default=2, help="side by side")
-    parser.add_argument("--markdown", type=Path, help="write the table there, too")
+    parser.add_argument("--markdown", type=Path, help="also write the table to this file")
     parser.add_argument(
-        "--precautions", action="store_true", help="leave out one after the other: somebody must notice"
+        "--precautions", action="store_true", help="leave out one precaution after the other; each account must show it"
     )
     options = parser.parse_args()
     if options.precautions:
         return 1 if asyncio.run(leave_out_precautions()) else 0
     faults = [fault for fault in every_fault() if options.fault in fault.name]
     if not faults:
-        console.print(f"no fault's name holds `{options.fault}`")
+        console.print(f"no fault has `{options.fault}` in its name")
         return 2
     count = options.seeds or len(faults)
     runs = [(faults[number % len(faults)], options.seed + number) for number in range(count)]
@@ -126,7 +124,7 @@ def main() -> int:
         asyncio.run(run_all(runs, min(options.stacks, count), accounts))
     except KeyboardInterrupt:
         is_whole = False
-        console.print("interrupted: this is what was done so far")
+        console.print("interrupted: the table holds the runs so far")
     rows = [row(fault.name, accounts[fault.name]) for fault in faults if accounts[fault.name]]
     rows.append(row("all", [each for some in accounts.values() for each in some]))
     table = Table(*COLUMNS)

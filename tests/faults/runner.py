@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 
-from account import Account, account, is_settled, take_letters
+from account import Account, draw_up_account, is_settled, take_dead_letters
 from fault import Fault
 from plan import Plan
 from stack_under_fault import GONE_JOBS, StackUnderFault
@@ -14,52 +14,52 @@ from waiting import until
 FAXES = 40
 SETTLE_SECONDS = 60.0
 BACK_SECONDS = 10.0
-"""So soon after its server is back, every service must say that it is ready."""
+"""Within so many seconds after the end of the fault every service must be ready again."""
 
 
 async def run_fault(
     stack: StackUnderFault, fault: Fault, seed: int, *, without: str = "", settle_seconds: float = SETTLE_SECONDS
 ) -> Account:
-    """Do *fault* to *stack* while traffic flows; return what became of it all.
+    """Apply *fault* to *stack* while traffic flows; return the account of the run.
 
     Args:
-        seed: Decides everything that is left to chance; each may be used once on a stack.
-        without: The precaution that every process leaves out, to see whether the account tells.
+        seed: Decides all that is random; a stack takes each seed once.
+        without: The precaution that every process leaves out, to see whether the account shows it.
     """
     dice = random.Random(seed)
     jobs = [f"gone-{seed}-{number}" for number in range(GONE_JOBS)]
     await stack.register(jobs)
     while await _plan(stack, fault, without):
-        # Whoever passes its point in what an earlier run left is started again, and planned for again.
+        # A process that is killed by work of an earlier run is started again, and needs its plan again.
         await stack.ready()
     stack.under_way.clear()
-    for kept in stack.everybody():
-        kept.ends.clear()
+    for process in stack.processes:
+        process.ends.clear()
     traffic = Traffic(stack.urls)
-    asked = make_callbacks(seed, FAXES, jobs)
-    sending = asyncio.create_task(traffic.send_all(asked))
+    planned = make_callbacks(seed, FAXES, jobs)
+    sending = asyncio.create_task(traffic.send_all(planned))
     wrong = []
     try:
         if fault.after_traffic:
             await sending
             await until(lambda: _all_taken(stack, traffic), "all is in the ledger", 30)
         else:
-            await until(lambda: traffic.sent >= len(asked) // 8, "traffic flows", 30)
+            await until(lambda: traffic.sent >= len(planned) // 8, "traffic flows", 30)
         await fault.act(stack, dice)
-        mended = time.monotonic()
+        ended = time.monotonic()
         back_seconds = await stack.ready()
         if back_seconds > BACK_SECONDS:
             wrong.append(f"ready only {back_seconds:.1f} s after the end of the fault")
         await sending
         await until(lambda: is_settled(stack, traffic), "all is settled", settle_seconds)
-    except Exception as error:  # noqa: BLE001 - whatever went wrong belongs into this run's account
+    except Exception as error:  # noqa: BLE001 - every error belongs into the account of this run
         wrong.append(f"{type(error).__name__}: {error}")
     finally:
         sending.cancel()
-    recover_seconds = time.monotonic() - mended if "mended" in locals() else SETTLE_SECONDS
+    recover_seconds = time.monotonic() - ended if "ended" in locals() else SETTLE_SECONDS
     traffic.other = [each for each in traffic.other if each[1].get("error") not in fault.may_refuse]
-    letters = await take_letters(stack)
-    result = await account(stack, traffic, letters, are_letters_kept=fault.are_letters_kept)
+    letters = await take_dead_letters(stack)
+    result = await draw_up_account(stack, traffic, letters, are_dead_queues_kept=fault.are_dead_queues_kept)
     result.recover_seconds = recover_seconds
     result.wrong[:0] = wrong
     if result.duplicates > (len(stack.under_way) if fault.repeats else 0):
@@ -68,14 +68,14 @@ async def run_fault(
 
 
 async def _plan(stack: StackUnderFault, fault: Fault, without: str) -> bool:
-    """Have every process run with what *fault* plans for it; return whether one did not yet."""
+    """Make every process run with its plan of *fault*; return whether one had to be replaced."""
     has_changed = False
     for kind, services in (("ingress", stack.ingresses), ("dispatcher", stack.dispatchers)):
-        for index, kept in enumerate(services):
+        for index, process in enumerate(services):
             plan = fault.plans.get((kind, index), Plan())
             plan.without = without
-            if plan != kept.plan:
-                await kept.replace(plan)
+            if plan != process.plan:
+                await process.replace(plan)
                 has_changed = True
     return has_changed
 

@@ -23,10 +23,10 @@ from shared.backoff import parse_backoff
 from shared.broker import FAX_WORK, WORK_DELIVERIES, WORK_KEY, topology
 
 _LONG_LEASES: Final = {("dispatcher", index): Plan(lease_margin_seconds=30.0) for index in (0, 1)}
-"""Leases outlive the fault, as they do when waits are not scaled."""
+"""Leases outlive the fault, as they do with the waits of production."""
 
 NO_HELP: Final = {("dispatcher", index): Plan(grace_seconds=120.0, lease_margin_seconds=30.0) for index in (0, 1)}
-"""The sweeper shall not help either: nothing is lost that it would have to find."""
+"""The sweeper does not help either: nothing may be lost that only it would find."""
 
 
 def proxy_fault(name: str, which: str, do: Callable[[object], None], seconds: float) -> Fault:
@@ -34,13 +34,13 @@ def proxy_fault(name: str, which: str, do: Callable[[object], None], seconds: fl
         proxy = stack.amqp_proxy if which == "broker" else stack.database_proxy
         do(proxy)
         await it_lasts(seconds)
-        proxy.mend()
+        proxy.restore()
 
     return Fault(f"{which}'s connections {name}", act, _LONG_LEASES)
 
 
 async def fail_into_a_black_hole(stack: StackUnderFault, _dice: random.Random) -> None:
-    """Let attempts fail while nothing gets through to the broker: their retries must not be taken for kept."""
+    """Let attempts fail while nothing gets through to the broker: their retries must not count as published."""
     stack.applications.seconds = 0.5
     await until(lambda: stack.applications.answering.total() >= MOST_AT_ONCE // 2, "applications are asked", 30)
     stack.applications.misbehaviour = applications.close_early
@@ -48,7 +48,7 @@ async def fail_into_a_black_hole(stack: StackUnderFault, _dice: random.Random) -
     await it_lasts(2.0)
     stack.applications.seconds = 0.0
     stack.applications.misbehaviour = None
-    stack.amqp_proxy.mend()
+    stack.amqp_proxy.restore()
 
 
 async def close_all_connections(stack: StackUnderFault, _dice: random.Random) -> None:
@@ -102,12 +102,12 @@ def delete_queues(*names: str, when_taken: bool = False) -> Fault:
         await stack.declare()
 
     what = "every queue" if len(names) > 3 else " and ".join(names)
-    are_letters_kept = "dead.deliveries" not in names
-    return Fault(f"{what} deleted", act, after_traffic=when_taken, are_letters_kept=are_letters_kept)
+    are_dead_queues_kept = "dead.deliveries" not in names
+    return Fault(f"{what} deleted", act, after_traffic=when_taken, are_dead_queues_kept=are_dead_queues_kept)
 
 
-async def put_deliveries_anew(stack: StackUnderFault, _dice: random.Random) -> None:
-    """Delete `work.deliveries` and declare it before the broker has told its consumers, who then get nothing of it."""
+async def replace_work_deliveries(stack: StackUnderFault, _dice: random.Random) -> None:
+    """Delete `work.deliveries` and declare it before the broker has told its consumers, which then get no message of it."""
     (work,) = [queue for queue in topology(parse_backoff(BACKOFF)).queues if queue.name == WORK_DELIVERIES]
     async with await aio_pika.connect(stack.amqp_url, timeout=10) as connection:
         channel = await connection.channel()
@@ -116,7 +116,7 @@ async def put_deliveries_anew(stack: StackUnderFault, _dice: random.Random) -> N
         await declared.bind(work.exchange, work.key)
 
 
-SOON_ANEW: Final = {("dispatcher", index): Plan(anew_seconds=2.0) for index in (0, 1)}
+SHORT_SILENCE: Final = {("dispatcher", index): Plan(anew_seconds=2.0) for index in (0, 1)}
 """A consumer's minute of silence, scaled like the other waits."""
 
 ALL_QUEUES: Final = (
@@ -130,7 +130,7 @@ ALL_QUEUES: Final = (
 
 
 async def repeat_messages(stack: StackUnderFault, _dice: random.Random) -> None:
-    """Publish copies of every delivery's messages, stale and early ones: a message is only a reason to look."""
+    """Publish copies of every delivery's messages, stale and early ones, which the claim must refuse."""
     async with await aio_pika.connect(stack.amqp_url, timeout=10) as connection:
         channel = await connection.channel()
         exchange = await channel.get_exchange(FAX_WORK, ensure=False)
@@ -155,7 +155,7 @@ async def database_hangs(stack: StackUnderFault, _dice: random.Random) -> None:
 
 
 async def database_full(stack: StackUnderFault, _dice: random.Random) -> None:
-    """Take every connection there is, and cut those that the services hold."""
+    """Take every connection that the database has, and end those of the services."""
     taken: list[asyncpg.Connection] = []
     try:
         await stack.pool.fetch(

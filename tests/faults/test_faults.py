@@ -1,4 +1,4 @@
-"""Whatever fails: what was answered 200 is told, owed or dead; what was told is not told again.
+"""Whatever fails, a callback that was answered 200 is told, owed or dead, and is not told again.
 
 The short set. `make faults SEEDS=200` runs every fault many times and prints the table.
 """
@@ -10,9 +10,9 @@ import pytest
 import pytest_asyncio
 from fault import Fault
 from fault_list import every_fault, short_set
-from stack_under_fault import StackUnderFault, running_stack_under_fault
 from process_faults import DISPATCHER_POINTS, INGRESS_POINTS
 from runner import run_fault
+from stack_under_fault import StackUnderFault, open_stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 _seeds = itertools.count(1)
@@ -20,7 +20,7 @@ _seeds = itertools.count(1)
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StackUnderFault]:
-    async with running_stack_under_fault(tmp_path_factory.mktemp("stack")) as running:
+    async with open_stack(tmp_path_factory.mktemp("stack")) as running:
         yield running
 
 
@@ -33,7 +33,7 @@ async def test_accepted_is_told_or_owed_or_dead(stack: StackUnderFault, fault: F
     assert account.accepted > 100
 
 
-async def test_every_point_has_its_row_and_its_name() -> None:
+async def test_every_point_has_a_fault_with_a_name_of_its_own() -> None:
     names = [fault.name for fault in every_fault()]
     assert len(names) == len(set(names))
     assert all(f"ingress killed at {point}" in names for point in INGRESS_POINTS)

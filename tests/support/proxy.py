@@ -1,4 +1,4 @@
-"""A TCP proxy between a service and a store, that can be cut and mended."""
+"""A TCP proxy between a service and a store, that can be cut, stalled and restored."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,15 +9,15 @@ from urllib.parse import urlsplit, urlunsplit
 class Proxy:
     """Passes bytes on while it is open.
 
-    `cut` resets what is connected and refuses what comes; `stall` keeps connections but passes nothing on, in the way
-    back only or both ways, and stops reading, so that buffers fill. `mend` ends both for new connections.
+    `cut` resets what is connected and refuses what comes; `stall` keeps connections but passes nothing on (the
+    answers only, or both ways) and stops reading, so that buffers fill. `restore` ends both for new connections.
     """
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._writers: set[asyncio.StreamWriter] = set()
         self._handling: set[asyncio.Task[None]] = set()
-        """What stalls for ever has nobody else who knows of it, and would be collected, its sockets with it."""
+        """Handlers that stall: without a reference they would be garbage-collected, and their sockets closed."""
         self._is_cut = False
         self._passing = [asyncio.Event(), asyncio.Event()]
         for passing in self._passing:
@@ -35,7 +35,7 @@ class Proxy:
         if both:
             there.clear()
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         self._is_cut = False
         self._passing = [asyncio.Event(), asyncio.Event()]
         for passing in self._passing:

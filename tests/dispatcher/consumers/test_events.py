@@ -180,7 +180,7 @@ async def test_a_ledger_that_goes_away_pauses_everything_and_nothing_is_lost_or_
         proxy.cut()
         await harness.publish(*(an_event(number) for number in range(2, 12)))
         assert len(harness.receiver.received) == 1
-        proxy.mend()
+        proxy.restore()
         deliveries = await harness.settled(11)
     assert {each["state"] for each in deliveries} == {"told"}
     assert len(harness.receiver.received) == 11
@@ -200,7 +200,7 @@ async def test_a_2xx_whose_record_cannot_be_written_is_held_and_recorded_later_n
         await harness.publish(an_event(1))
         await harness.receiver.got(1)
         assert [each["state"] for each in await harness.deliveries()] == ["pending"]
-        proxy.mend()
+        proxy.restore()
         (delivery,) = await harness.settled(1)
     assert (delivery["state"], delivery["attempts"]) == ("told", 1)
     assert len(harness.receiver.received) == 1

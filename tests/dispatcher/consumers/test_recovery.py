@@ -72,7 +72,7 @@ async def test_what_a_dispatcher_cut_off_from_the_ledger_was_pushed_another_one_
         await harness.settled(300, seconds=25)
         assert await is_ready(other_port)
         assert not await is_ready(port)
-        proxy.mend()
+        proxy.restore()
         await back(port)
         await harness.publish(*(an_event(number) for number in range(300, 320)))
         await harness.settled(320)
@@ -90,10 +90,10 @@ async def test_a_ledger_that_comes_back_is_used_again_within_ten_seconds(
         HURTS[hurt](proxy)
         await harness.publish(*(an_event(number) for number in range(50, 60)))
         await away(port)
-        proxy.mend()
-        mended = time.monotonic()
+        proxy.restore()
+        restored = time.monotonic()
         await back(port)
-        await harness.settled(60, BACK_SECONDS - (time.monotonic() - mended))
+        await harness.settled(60, BACK_SECONDS - (time.monotonic() - restored))
     assert len(harness.receiver.received) == 60
 
 
@@ -110,7 +110,7 @@ async def test_a_broker_that_comes_back_is_used_again_within_ten_seconds(
         HURTS[hurt](proxy)
         await away(port, BACK_SECONDS)
         await harness.publish(*(an_event(number) for number in range(10)))
-        proxy.mend()  # for new connections; those that hang go on hanging
+        proxy.restore()  # for new connections; those that hang keep hanging
         await back(port)
         # What the broker pushes into a connection of which it does not know that it hangs, it gives to others when
         # nothing has come over it for two heartbeats.

@@ -82,7 +82,7 @@ async def test_what_waits_to_be_recorded_is_not_attempted_again_by_a_message_tha
         body = b'{"delivery_id":"%s","attempt":1}' % str(delivery["id"]).encode()
         await harness.publisher.publish(FAX_WORK, "delivery", body, {})
         harness.receiver.answer = lambda _received: 200
-        proxy.mend()
+        proxy.restore()
         (settled,) = await harness.settled(1)
     assert settled["state"] == "told"
     assert len(harness.receiver.received) == 1

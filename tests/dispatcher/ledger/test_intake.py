@@ -64,7 +64,7 @@ async def take_twice(intake: Interrupted, proxy: Proxy, at: str, *events: Event)
     with pytest.raises(LEDGER_AWAY):
         await intake.take(events)
     proxy.cut()
-    proxy.mend()
+    proxy.restore()
     return await intake.take(events)
 
 
@@ -97,7 +97,7 @@ async def test_what_another_process_claimed_meanwhile_is_not_handed_over(
     with pytest.raises(LEDGER_AWAY):
         await intake.take([an_event(1), OWED_TO_NOBODY])
     await harness.pool.execute("UPDATE deliveries SET lease_until = now() + interval '77 s'")
-    proxy.mend()
+    proxy.restore()
     assert (await intake.take([an_event(1), OWED_TO_NOBODY])).owed == []
 
 

@@ -47,7 +47,7 @@ async def test_after_a_cut_connection_the_publisher_is_back_by_itself(amqp_url: 
             await until(lambda: not publisher.is_ready, "noticed")
             with pytest.raises(NotKept):
                 await publisher.publish(FAX_IN, "a.b", b"{}", {})
-            proxy.mend()
+            proxy.restore()
             await until(lambda: publisher.is_ready or task.done(), "ready again", seconds=10)
             await publisher.publish(FAX_IN, "a.b", b"{}", {})
 
@@ -68,7 +68,7 @@ async def test_a_peer_that_stops_reading_with_full_buffers_is_given_up_and_repla
                 return not publisher.is_ready
 
             await until(given_up, "given up", seconds=20)
-            proxy.mend()
+            proxy.restore()
             await until(lambda: publisher.is_ready, "ready again", seconds=15)
             await publisher.publish(FAX_IN, "a.b", b"{}", {})
 
@@ -90,5 +90,5 @@ async def test_confirms_that_stop_at_the_limit_in_flight_are_noticed_too(amqp_ur
                 return publisher.unconfirmed == 0
 
             await until(given_up, "given up", seconds=15)
-            proxy.mend()
+            proxy.restore()
             await until(lambda: publisher.is_ready, "ready again", seconds=15)

@@ -64,7 +64,7 @@ async def test_the_same_command_changes_once_and_gets_the_first_answer_tokens_in
     assert (await api.ask("POST", "/v1/endpoints", body))[1]["id"] != answers[0][1]["id"]
 
 
-async def test_a_command_that_was_refused_may_be_sent_again_mended(api: Api, harness: DispatcherHarness) -> None:
+async def test_a_command_that_was_refused_may_be_sent_again_corrected(api: Api, harness: DispatcherHarness) -> None:
     assert (await api.ask("POST", "/v1/endpoints", {"url": "ftp://x/", "command_id": "c1"}))[0] == 422
     assert (await api.ask("POST", "/v1/endpoints", {"url": harness.receiver.url, "command_id": "c1"}))[0] == 201
 
