@@ -11,7 +11,9 @@ from typing import Any, Final, Protocol
 import aiormq
 
 from dispatcher.delivery.deliverer import Deliverer
-from shared.amqp.channel import AmqpChannel, Message, keep_connected
+from shared.amqp.channel import AmqpChannel
+from shared.amqp.connection import keep_connected
+from shared.amqp.frames import Message
 from shared.errors import FaxhookError
 from shared.log import get_logger
 from shared.runtime.watchdog import Look

@@ -33,7 +33,7 @@ from dispatcher.ledger.pool import LEDGER_REFUSES, LEDGER_UNAVAILABLE, Pool
 from dispatcher.messages import DeliveryMessage, Publishing, publish_until_kept
 from dispatcher.metrics import Metrics
 from dispatcher.policy.endpoint import LEASE_MARGIN_SECONDS
-from shared.amqp.channel import Message
+from shared.amqp.frames import Message
 from shared.backoff import DEFER_WAITS_SECONDS
 from shared.broker import DEAD_DELIVERY, DEAD_EVENT, FAX_DEAD, FAX_RETRY, WORK_DELIVERIES, WORK_EVENTS, defer_queue
 from shared.domain import Event, decode_event, encode_event

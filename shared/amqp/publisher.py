@@ -5,13 +5,14 @@ within its timeout. A message that timed out may still be delivered: readers ded
 """
 
 import asyncio
-import struct
 from collections.abc import Mapping
 from typing import Final
 
 import aiormq
 
-from shared.amqp.channel import AmqpChannel, keep_connected
+from shared.amqp.channel import AmqpChannel
+from shared.amqp.connection import keep_connected
+from shared.amqp.frames import encode_publish
 from shared.errors import FaxhookError
 from shared.log import get_logger
 from shared.runtime.watchdog import Look
@@ -20,11 +21,11 @@ CONFIRM_TIMEOUT_SECONDS: Final = 1.5
 """Providers give up after 2 s (Telnyx); the rest is for reading and answering."""
 
 STALLED_AFTER_SECONDS: Final = 5.0
-"""A connection whose oldest message has waited this long for its confirm is given up and made anew: heartbeats would
+"""A connection whose oldest message has waited this long for its confirm is given up and made again: heartbeats would
 notice a black hole only after half a minute."""
 
 MOST_UNCONFIRMED: Final = 2_000
-"""Messages in flight; past it `NotKept` at once, because waiting in line only turns overload into timeouts."""
+"""Messages without a confirm; past it `NotKept` at once, because waiting in line only turns overload into timeouts."""
 
 
 class NotKept(FaxhookError):
@@ -62,17 +63,17 @@ class Publisher:
         self._connects += 1
 
     def connecting(self) -> Look:
-        """Return for the watchdog if a connection is wanted, and how often it was tried."""
+        """Return for the watchdog whether a connection is wanted, and how often one was tried."""
         return int(self._channel is None), self._connects
 
     @property
     def is_ready(self) -> bool:
-        """True if a publish has a chance: the channel is open and the broker does not block us."""
+        """True if a publish can succeed: the channel is open and the broker does not block us."""
         return self._channel is not None and self._channel.is_open and not self._channel.is_blocked
 
     @property
     def unconfirmed(self) -> int:
-        """Messages sent whose confirm has not come, those given up waiting for included."""
+        """How many sent messages have no confirm yet, those that timed out included."""
         return len(self._unconfirmed)
 
     async def publish(self, exchange: str, routing_key: str, body: bytes, headers: Mapping[str, str | int]) -> None:
@@ -87,7 +88,7 @@ class Publisher:
         if channel.is_blocked:
             raise NotKept("the broker takes no messages now: it is out of memory or disk")
         if len(self._unconfirmed) >= self._most_unconfirmed:
-            self._watch()
+            self._check_stalled()
             raise NotKept(f"{self._most_unconfirmed} messages wait for the broker's confirm already")
         loop = asyncio.get_running_loop()
         self._last_tag = tag = self._last_tag + 1
@@ -117,7 +118,7 @@ class Publisher:
         self._last_tag = 0
         self._channel = channel
         asking = asyncio.create_task(channel.keep_asking())
-        asking.add_done_callback(lambda done: done.cancelled() or done.exception())  # the channel knows it, too
+        asking.add_done_callback(lambda done: done.cancelled() or done.exception())  # `closed` raises it, too
         try:
             await channel.closed
         finally:
@@ -153,77 +154,17 @@ class Publisher:
 
     def _give_up(self, confirmed: "asyncio.Future[None]") -> None:
         _fail(confirmed, f"no confirm from the broker within {self._timeout_seconds} s")
-        self._watch()
+        self._check_stalled()
 
-    def _watch(self) -> None:
+    def _check_stalled(self) -> None:
         """Give the connection up if its oldest message has waited too long for its confirm."""
         oldest_sent = next(iter(self._unconfirmed.values()))[1] if self._unconfirmed else None
         age_seconds = 0.0 if oldest_sent is None else asyncio.get_running_loop().time() - oldest_sent
         if self._channel is not None and age_seconds > STALLED_AFTER_SECONDS:
-            get_logger().warning("broker.lost", connection=self._name, reason="no confirms come: connecting anew")
+            get_logger().warning("broker.lost", connection=self._name, reason="no confirms come: connecting again")
             self._channel.abandon("the broker confirms nothing")
 
 
 def _fail(confirmed: "asyncio.Future[None]", why: str) -> None:
     if not confirmed.done():
         confirmed.set_exception(NotKept(why))
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Pure: the frames of one publish, AMQP 0-9-1 sections 2.3.5 and 4.2. Written by hand because it is done for every
-# message; the tests read them back with pamqp.
-
-_FRAME: Final = struct.Struct(">BHI")
-_CONTENT_HEADER: Final = struct.Struct(">HHQH")
-_BASIC: Final = 60
-_PUBLISH: Final = 40
-_MANDATORY: Final = b"\x01"
-_CONTENT_TYPE: Final = b"\x10application/json"
-_PERSISTENT: Final = b"\x02"
-_FLAGS: Final = 0x8000 | 0x2000 | 0x1000 | 0x0400  # content type, headers, delivery mode, correlation id
-_FRAME_END: Final = b"\xce"
-_METHOD, _HEADER, _BODY = 1, 2, 3
-
-
-def encode_publish(
-    channel: int,
-    exchange: str,
-    routing_key: str,
-    body: bytes,
-    headers: Mapping[str, str | int],
-    correlation_id: str,
-    *,
-    body_limit_bytes: int,
-) -> bytes:
-    """Return the frames of a persistent, mandatory publish of JSON.
-
-    `correlation_id` carries our tag, by which a returned message is known; `message_id` stays empty.
-    """
-    method = struct.pack(">HHH", _BASIC, _PUBLISH, 0) + _short(exchange) + _short(routing_key) + _MANDATORY
-    table = b"".join(_short(name) + _value(value) for name, value in headers.items())
-    header = (
-        _CONTENT_HEADER.pack(_BASIC, 0, len(body), _FLAGS)
-        + _CONTENT_TYPE
-        + struct.pack(">I", len(table))
-        + table
-        + _PERSISTENT
-        + _short(correlation_id)
-    )
-    frames = [_FRAME.pack(_METHOD, channel, len(method)), method, _FRAME_END]
-    frames += [_FRAME.pack(_HEADER, channel, len(header)), header, _FRAME_END]
-    for start in range(0, len(body), body_limit_bytes):
-        chunk = body[start : start + body_limit_bytes]
-        frames += [_FRAME.pack(_BODY, channel, len(chunk)), chunk, _FRAME_END]
-    return b"".join(frames)
-
-
-def _short(text: str) -> bytes:
-    encoded = text.encode()
-    return bytes((len(encoded),)) + encoded
-
-
-def _value(value: str | int) -> bytes:
-    if isinstance(value, int):
-        return struct.pack(">cq", b"l", value)
-    encoded = value.encode()
-    return struct.pack(">cI", b"S", len(encoded)) + encoded

@@ -19,7 +19,7 @@ from aiohttp import hdrs, web
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE
 from dispatcher.ops.console.render import Renderer
 from dispatcher.ops.console.session import Expired, Session, Sessions, is_same
-from shared.amqp.channel import ConnectionLost
+from shared.amqp.connection import ConnectionLost
 from shared.log import get_logger
 
 SESSION_COOKIE: Final = "faxhook_session"

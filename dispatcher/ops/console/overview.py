@@ -18,7 +18,7 @@ from dispatcher.ops.dead.letters import DeadGroup
 from dispatcher.ops.dead.refusals import TakenByAnother
 from dispatcher.ops.endpoints.health import EndpointHealth
 from dispatcher.ops.queues.bodies import Queue, Queues
-from shared.amqp.channel import ConnectionLost
+from shared.amqp.connection import ConnectionLost
 
 Number = TypeVar("Number", int, float)
 Problems = Callable[[], list[str]]

@@ -31,7 +31,7 @@ from dispatcher.ops.dead.replays import (
     What,
 )
 from dispatcher.ops.dead.service import DeadLetterService
-from shared.amqp.channel import ConnectionLost
+from shared.amqp.connection import ConnectionLost
 from shared.seal import Seal
 
 INLINE_SECONDS: Final = 2.0

@@ -39,7 +39,7 @@ from dispatcher.ops.dead.showing import print_detail, print_groups, print_job, p
 from dispatcher.ops.exits import EXIT_AWAY, EXIT_BAD_INPUT, EXIT_CRASHED, fail
 from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
 from dispatcher.settings import DeadSettings
-from shared.amqp.channel import ConnectionLost
+from shared.amqp.connection import ConnectionLost
 
 EXIT_SOME_LEFT: Final = 1
 MOST_PER_LIST: Final = 1_000

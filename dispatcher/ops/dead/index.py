@@ -19,7 +19,7 @@ from dispatcher.ops.dead.letters import KINDS, DeadFilter, DeadLetter, Kind
 from dispatcher.ops.dead.queues import DeadQueues
 from dispatcher.ops.dead.reading import QUEUES, Copy, Found, copied_id, fits, read
 from dispatcher.ops.dead.store import DeliveryStatus
-from shared.amqp.channel import Message
+from shared.amqp.frames import Message
 from shared.domain import utc_now
 
 LOOK_SHARE: Final = 10.0

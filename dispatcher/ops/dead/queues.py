@@ -17,7 +17,9 @@ from dispatcher.ledger.pool import COMMAND_TIMEOUT_SECONDS, Pool
 from dispatcher.ops.dead.letters import Kind
 from dispatcher.ops.dead.reading import QUEUES
 from dispatcher.ops.dead.refusals import TakenByAnother
-from shared.amqp.channel import AmqpChannel, Message, connected
+from shared.amqp.channel import AmqpChannel
+from shared.amqp.connection import connected
+from shared.amqp.frames import Message
 
 LOCK_SECONDS: Final = 5.0
 """So long to wait for whoever has the queue; a look takes under a second, a round of a replay two."""

@@ -15,7 +15,7 @@ import msgspec
 from dispatcher.messages import DeadDelivery, DeliveryMessage
 from dispatcher.ops.dead.causes import group_of
 from dispatcher.ops.dead.letters import DeadFilter, DeadLetter, Kind
-from shared.amqp.channel import Message
+from shared.amqp.frames import Message
 from shared.broker import DEAD_CALLBACK, DEAD_EVENT
 from shared.domain import Event, decode_event
 from shared.quarantine import QuarantinedCallback

@@ -21,7 +21,7 @@ from dispatcher.ops.dead.refusals import TakenByAnother, UnknownLetter
 from dispatcher.ops.dead.replays import Job, ReplayPreview, Selection, What
 from dispatcher.ops.dead.selection import Chooser, Plan, uuid_of
 from dispatcher.ops.dead.worker import Progress, Worker
-from shared.amqp.channel import ConnectionLost
+from shared.amqp.connection import ConnectionLost
 from shared.errors import place_of
 from shared.log import get_logger
 from shared.runtime.service import end

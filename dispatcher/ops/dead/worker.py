@@ -33,7 +33,7 @@ from dispatcher.ops.dead.refusals import TakenByAnother
 from dispatcher.ops.dead.replays import Job
 from dispatcher.ops.dead.reprocess import NotReprocessed, Reprocessor
 from dispatcher.ops.dead.store import DeliveryStatus
-from shared.amqp.channel import Message
+from shared.amqp.frames import Message
 from shared.broker import FAX_WORK, WORK_KEY
 from shared.log import get_logger
 

@@ -24,7 +24,7 @@ from dispatcher.delivery import attempts
 from dispatcher.delivery.settler import MOST_CRASHES
 from dispatcher.ledger import intake
 from dispatcher.policy.endpoint import FaxMatch
-from shared.amqp.channel import Message
+from shared.amqp.frames import Message
 from shared.broker import FAX_WORK, WORK_DELIVERIES, WORK_DELIVERY_LIMIT, WORK_EVENTS
 from shared.domain import Provider, encode_event
 from shared.runtime.service import Stop

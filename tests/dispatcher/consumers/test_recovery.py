@@ -19,7 +19,8 @@ from waiting import until
 
 from dispatcher.consumers.consumer import Consumer
 from dispatcher.settings import DispatcherSettings
-from shared.amqp.channel import AmqpChannel, Message
+from shared.amqp.channel import AmqpChannel
+from shared.amqp.frames import Message
 from shared.backoff import parse_backoff
 from shared.broker import WORK_EVENTS, declare, topology, verify
 from shared.runtime.service import Stop

@@ -1,0 +1,122 @@
+"""The connection to the broker: made by aiormq, made again when it is lost, and cut when it cannot be closed.
+
+Two ways in: `keep_connected` holds one connection open for as long as the process lives and hands each new one to its
+user; `connected` is for what is done once, and fails with its connection.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import aiormq
+from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
+from yarl import URL
+
+from shared.errors import FaxhookError
+from shared.log import get_logger
+
+HEARTBEAT_SECONDS: Final = 10
+"""Under 5 s gives false alarms; a dead connection is noticed after about three of them."""
+
+CONNECT_TIMEOUT_SECONDS: Final = 4.0
+CLOSE_TIMEOUT_SECONDS: Final = 1.0
+RECONNECT_SECONDS: Final = (0.2, 2.0)
+"""First and longest wait between two tries to connect; doubled each time, with jitter."""
+
+
+class ConnectionLost(FaxhookError):
+    """The connection or channel to the broker is gone; what was unconfirmed counts as not kept."""
+
+    code = "broker_lost"
+
+
+async def keep_connected(
+    amqp_url: str,
+    name: str,
+    use: Callable[[aiormq.Connection], Awaitable[None]],
+    tries: Callable[[], None] = lambda: None,
+) -> None:
+    """Hold a connection open; hand each new one to *use*, which raises when it is gone and returns when it is done.
+
+    *tries* is called before each try to connect.
+
+    Ends when *use* returns, or by cancellation, which reaches *use* first; the connection is closed afterwards.
+    """
+    url = _named(amqp_url, name)
+    log = get_logger()
+    wait_seconds = RECONNECT_SECONDS[0]
+    while True:
+        tries()
+        transport = _KnownTransport(url.scheme)
+        connection = aiormq.Connection(url, transport_factory=transport)
+        try:
+            await _connect(connection)
+            log.info("broker.connected", connection=name)
+            wait_seconds = RECONNECT_SECONDS[0]
+            await use(connection)
+            return
+        except (ConnectionLost, aiormq.exceptions.AMQPError, OSError) as error:
+            log.warning("broker.lost", connection=name, reason=str(error) or type(error).__name__)
+        finally:
+            await _close(connection, transport)
+        await asyncio.sleep(wait_seconds * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
+        wait_seconds = min(wait_seconds * 2, RECONNECT_SECONDS[1])
+
+
+@asynccontextmanager
+async def connected(amqp_url: str, name: str) -> AsyncIterator[aiormq.Connection]:
+    """Yield one connection, and close it.
+
+    Raises:
+        ConnectionLost: There is no connection in time.
+    """
+    url = _named(amqp_url, name)
+    transport = _KnownTransport(url.scheme)
+    connection = aiormq.Connection(url, transport_factory=transport)
+    try:
+        await _connect(connection)
+        yield connection
+    finally:
+        await _close(connection, transport)
+
+
+def _named(amqp_url: str, name: str) -> URL:
+    url = URL(amqp_url)
+    return url.update_query(name=name, heartbeat=url.query.get("heartbeat", str(HEARTBEAT_SECONDS)))
+
+
+class _KnownTransport(TransportFactory):
+    """aiormq's own transport, remembered, so that a connection that cannot be closed can be cut."""
+
+    def __init__(self, scheme: str) -> None:
+        self._maker = TLSTransportFactory() if scheme == "amqps" else TCPTransportFactory()
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def create(self, url: URL, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect."""
+        reader, self._writer = await self._maker.create(url, **options)
+        return reader, self._writer
+
+    def abort(self) -> None:
+        """Cut the connection: what was not sent is lost."""
+        if self._writer is not None:
+            self._writer.transport.abort()
+
+
+async def _connect(connection: aiormq.Connection) -> None:
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+            await connection.connect()
+    except Exception as error:
+        # A peer that accepts and closes makes aiormq raise errors that are not its own (StopAsyncIteration is one).
+        raise ConnectionLost(f"no connection: {type(error).__name__}") from error
+
+
+async def _close(connection: aiormq.Connection, transport: _KnownTransport) -> None:
+    # Not longer: a peer that does not read would hold the flush, and us, until TCP gives up.
+    closing = asyncio.ensure_future(connection.close())
+    closing.add_done_callback(lambda done: done.cancelled() or done.exception())
+    await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT_SECONDS)
+    transport.abort()
