@@ -39,8 +39,8 @@ from deploy.services import services as local_services
 from deploy.services.processes import LOOPBACK, Interrupted, LocalError, Unavailable
 from dispatcher.ops.listener.listen import Listened, line_of
 from dispatcher.ops.simulator.simulate import SimulateSettings, curl_of, make_sample, send
-from shared.errors import FaxhookError
-from shared.settings import EXIT_BAD_SETTING, load
+from shared.errors import EXIT_BAD_SETTING, FaxhookError
+from shared.settings import load
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
 

@@ -1,25 +1,48 @@
-"""Refusals and troubles, each with a stable `code` that is log field, metric tag and answer at once."""
+"""The root of our errors: each class says how it is answered over HTTP and how it ends a command."""
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+EXIT_BAD_INPUT: Final = 65
+"""`EX_DATAERR`: the request cannot be fulfilled; nothing was changed."""
+
+EXIT_AWAY: Final = 69
+"""`EX_UNAVAILABLE`: what the command needs does not answer, or is in use; the same command may work later."""
+
+EXIT_CRASHED: Final = 70
+"""`EX_SOFTWARE`: our own code failed; the same command fails again until it is fixed."""
+
+EXIT_BAD_SETTING: Final = 78
+"""`EX_CONFIG`: a person must fix settings or stores first."""
 
 
 class FaxhookError(Exception):
-    """The root of our errors. The message is a sentence for a person: what happened, to which thing, what to do."""
+    """The root of our errors. The message is a sentence for a person: what happened, to which thing, what to do.
+
+    Attributes:
+        code: Stable, for programs: log field, metric tag, and `code` of the answer over HTTP.
+        status: HTTP status of the answer. 500: no client is to see this error; it is answered as a crash.
+        exit_code: Of a command that this error ends.
+        field: The field or parameter that is wrong, where it is one.
+    """
 
     code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = EXIT_BAD_INPUT
+    field: str | None = None
 
 
 class Misconfigured(FaxhookError):
-    """Starting again will not help: a person must mend settings or stores. The process ends with exit 78."""
+    """A restart will not help: a person must fix settings or stores."""
 
     code = "misconfigured"
+    exit_code = EXIT_BAD_SETTING
 
 
 class Refused(FaxhookError):
-    """A callback that gets no 200. `status` is the HTTP status of the answer."""
+    """A callback that gets no 200."""
 
-    code: ClassVar[str] = "refused"
-    status: ClassVar[int] = 400
+    code = "refused"
+    status = 400
 
 
 class Malformed(Refused):

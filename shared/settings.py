@@ -14,9 +14,6 @@ import msgspec
 
 from shared.errors import Misconfigured
 
-EXIT_BAD_SETTING = 78
-"""`EX_CONFIG` of sysexits.h: starting again will not help, somebody must mend the settings."""
-
 
 class BadSetting(Misconfigured):
     """A variable is missing or wrong; the message names it."""

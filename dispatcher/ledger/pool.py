@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 import asyncpg.transaction
 
-from shared.errors import FaxhookError, Misconfigured
+from shared.errors import EXIT_AWAY, FaxhookError, Misconfigured
 from shared.sql import REVISION
 
 POOL_SIZE: Final = 5
@@ -59,6 +59,8 @@ class LedgerAway(FaxhookError):
     """No connection to the ledger can be had now."""
 
     code = "ledger_away"
+    status = 503
+    exit_code = EXIT_AWAY
 
 
 LEDGER_AWAY: Final = (LedgerAway, OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TimeoutError)

@@ -35,11 +35,11 @@ from dispatcher.ledger.locks import Lock
 from dispatcher.maintenance import overdue
 from dispatcher.maintenance.overdue import OverdueUpdate
 from dispatcher.messages import Publishing
-from dispatcher.ops.exits import EXIT_AWAY, fail
-from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
+from dispatcher.ops.terminal import Json, console, fail, print_json, run, settings_of
 from dispatcher.settings import StoreSettings
 from shared.amqp.publisher import NotKept
 from shared.broker import FAX_WORK, WORK_DELIVERIES, Topology, topology, verify
+from shared.errors import EXIT_AWAY
 
 MOST_PER_BATCH: Final = 250
 DEFAULT_PER_SECOND: Final = 1000

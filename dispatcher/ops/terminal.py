@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Coroutine
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import aiormq
 import asyncpg
@@ -12,9 +12,9 @@ import msgspec
 import typer
 from rich.console import Console
 
-from dispatcher.ops.exits import EXIT_AWAY, EXIT_BAD_INPUT, fail
-from shared.errors import FaxhookError, Misconfigured
-from shared.settings import EXIT_BAD_SETTING, BadSetting, Settings, load
+from shared.amqp.connection import ConnectionLost
+from shared.errors import EXIT_AWAY, EXIT_BAD_SETTING, FaxhookError
+from shared.settings import BadSetting, Settings, load
 
 console = Console()
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -22,24 +22,30 @@ Value = TypeVar("Value")
 Kind = TypeVar("Kind", bound=Settings)
 
 
+def fail(sentence: str, code: int) -> NoReturn:
+    """Print *sentence* to stderr and end with exit *code*."""
+    sys.stderr.write(f"faxhook: {sentence}\n")
+    raise typer.Exit(code)
+
+
 def settings_of(kind: type[Kind]) -> Kind:
     """Return the command's settings, or end with the sentence that names the variable."""
     try:
         return load(kind, os.environ)
     except BadSetting as error:
-        fail(str(error), EXIT_BAD_SETTING)
+        fail(str(error), error.exit_code)
 
 
 def run(work: Coroutine[Any, Any, Value]) -> Value:
     """Run *work*; what goes wrong becomes a sentence and an exit code."""
     try:
         return asyncio.run(work)
-    except Misconfigured as error:
-        fail(str(error), EXIT_BAD_SETTING)
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
         fail("the ledger is not migrated: run `faxhook migrate` first", EXIT_BAD_SETTING)
+    except ConnectionLost as error:
+        fail(f"the broker does not answer: {error}", error.exit_code)
     except FaxhookError as error:
-        fail(str(error), EXIT_BAD_INPUT)
+        fail(str(error), error.exit_code)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, aiormq.exceptions.AMQPError, TimeoutError) as error:
         fail(f"a store does not answer: {error or type(error).__name__}", EXIT_AWAY)
 

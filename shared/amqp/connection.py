@@ -14,7 +14,7 @@ import aiormq
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
 from yarl import URL
 
-from shared.errors import FaxhookError
+from shared.errors import EXIT_AWAY, FaxhookError
 from shared.log import get_logger
 
 HEARTBEAT_SECONDS: Final = 10
@@ -30,6 +30,8 @@ class ConnectionLost(FaxhookError):
     """The connection or channel to the broker is gone; what was unconfirmed counts as not kept."""
 
     code = "broker_lost"
+    status = 503
+    exit_code = EXIT_AWAY
 
 
 async def keep_connected(

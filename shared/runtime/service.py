@@ -16,9 +16,9 @@ import uvloop
 
 from shared import log
 from shared.broker import verify
-from shared.errors import Misconfigured, place_of
+from shared.errors import EXIT_BAD_SETTING, Misconfigured, place_of
 from shared.runtime.hang_detector import EXIT_FAILED, LastResort
-from shared.settings import EXIT_BAD_SETTING, Settings, load, masked
+from shared.settings import Settings, load, masked
 
 TOPOLOGY_RETRY_SECONDS: Final = 1.0
 CANCEL_AGAIN_SECONDS: Final = 2.0

@@ -22,6 +22,8 @@ class BadCursor(FaxhookError):
     """An `after` that is none of this list's cursors."""
 
     code = "bad_cursor"
+    status = 422
+    field = "after"
 
 
 def write_cursor(key: Sequence[Any]) -> str:

@@ -1,20 +1,15 @@
-"""What every request to the HTTP API goes through: who asks, what may they, and errors as problems (RFC 9457)."""
+"""What every request to the HTTP API goes through: authentication, reading of query and body, errors as problems."""
 
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
-import asyncpg
 import msgspec
 from aiohttp import web
-from msgspec import UNSET, UnsetType
 
-from dispatcher.ledger.pool import LEDGER_UNAVAILABLE
 from dispatcher.ops.api.bad_fields import wrong_field
-from dispatcher.ops.api.cursor import BadCursor
-from dispatcher.ops.api.idempotency import MOST_ID_CHARACTERS, CommandReused
-from dispatcher.ops.endpoints.input import BadEndpoint, NoSuchEndpoint
-from shared.log import get_logger
+from dispatcher.ops.api.idempotency import MOST_ID_CHARACTERS
+from dispatcher.ops.api.problems import CRASHED, Problem, log_crash, problem_of
 
 PREFIX: Final = "/v1/"
 READ_METHODS: Final = frozenset({"GET", "HEAD"})
@@ -22,55 +17,6 @@ WHO: Final = web.RequestKey("who", str)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Query = TypeVar("Query", bound=msgspec.Struct)
-
-
-class ProblemBody(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer that is no success, as RFC 9457 has it.
-
-    Attributes:
-        title: What `code` says, with blanks.
-        code: Stable; for programs.
-        detail: A sentence for people.
-        field: Which field or parameter is wrong, where it is one.
-    """
-
-    type: str = "about:blank"
-    title: str
-    status: int
-    code: str
-    detail: str
-    field: str | UnsetType = UNSET
-
-
-class Problem(Exception):
-    """An answer that is no success. `field` names what is wrong, where it is one field."""
-
-    def __init__(
-        self, status: int, code: str, detail: str, field: str | None = None, headers: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.code = code
-        self.detail = detail
-        self.field = field
-        self.headers = dict(headers or {})
-
-    def response(self) -> web.Response:
-        """Return the problem as RFC 9457 has it; `code` is ours, stable, and says what `title` says."""
-        body = ProblemBody(
-            title=self.code.replace("_", " "),
-            status=self.status,
-            code=self.code,
-            detail=self.detail,
-            field=UNSET if self.field is None else self.field,
-        )
-        asks_for_token = self.status == web.HTTPUnauthorized.status_code
-        return web.Response(
-            status=self.status,
-            body=msgspec.json.encode(body),
-            content_type="application/problem+json",
-            headers={**self.headers, "WWW-Authenticate": "Bearer"} if asks_for_token else self.headers,
-        )
 
 
 def answered(status: int, body: Any) -> web.Response:
@@ -89,37 +35,12 @@ def guard(token: str | None, read_token: str | None) -> Any:
             request[WHO] = _who(request, token, read_token)
             return await handler(request)
         except Exception as error:  # noqa: BLE001 - the outermost edge: every error becomes a problem
-            return _problem_of(request, error).response()
+            problem = problem_of(error, request)
+            if problem.code == CRASHED:
+                log_crash("api.crashed", request, error)
+            return problem.response()
 
     return middleware
-
-
-def _problem_of(request: web.Request, error: Exception) -> Problem:
-    if isinstance(error, Problem):
-        return error
-    if isinstance(error, web.HTTPException):
-        kept = {name: error.headers[name] for name in ("Allow",) if name in error.headers}
-        code = error.reason.lower().replace(" ", "_")
-        return Problem(error.status, code, f"{error.reason}: {request.method} {request.path[:200]}", headers=kept)
-    for kinds, problem in _PROBLEMS:
-        if isinstance(error, kinds):
-            return problem(error)
-    get_logger().error("api.crashed", method=request.method, route=_route(request), exc_info=error)
-    return Problem(500, "crashed", "our own code failed; the log says where")
-
-
-_PROBLEMS: Final[tuple[tuple[Any, Callable[[Any], Problem]], ...]] = (
-    (BadEndpoint, lambda error: Problem(422, error.code, str(error), error.field)),
-    (NoSuchEndpoint, lambda error: Problem(404, error.code, str(error))),
-    (BadCursor, lambda error: Problem(422, error.code, str(error), "after")),
-    (CommandReused, lambda error: Problem(409, error.code, str(error), "command_id")),
-    (asyncpg.DataError, lambda _: Problem(422, "bad_value", "a value that the ledger cannot keep, such as a NUL")),
-    (
-        LEDGER_UNAVAILABLE,
-        lambda _: Problem(503, "unavailable", "the ledger does not answer now, try again"),
-    ),
-)
-"""What errors become, the first that fits; before the ledger's: a driver's refusal of a value is one of its errors."""
 
 
 def read_query(request: web.Request, kind: type[Query]) -> Query:
@@ -216,8 +137,3 @@ def _who(request: web.Request, token: str | None, read_token: str | None) -> str
     if not token:
         raise Problem(401, "unauthorized", "the API is off: OPS_TOKEN is not set")
     raise Problem(401, "unauthorized", "a bearer token is needed: OPS_TOKEN or, to read, OPS_READ_TOKEN")
-
-
-def _route(request: web.Request) -> str:
-    resource = request.match_info.route.resource
-    return resource.canonical if resource is not None else "none"

@@ -31,6 +31,8 @@ class CommandReused(FaxhookError):
     """A `command_id` came again with another request."""
 
     code = "command_id_reused"
+    status = 409
+    field = "command_id"
 
 
 def digest_of(method: str, path: str, body: Any) -> bytes:

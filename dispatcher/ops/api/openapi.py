@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
-from dispatcher.ops.api.http import PREFIX, READ_METHODS, ProblemBody
+from dispatcher.ops.api.http import PREFIX, READ_METHODS
 from dispatcher.ops.api.idempotency import MOST_ID_CHARACTERS, REMEMBERED_SECONDS
 from dispatcher.ops.api.operation import Operation
+from dispatcher.ops.api.problems import ProblemBody
 
 PROBLEM_TYPE: Final = "application/problem+json"
 COMMAND_ID: Final[dict[str, Any]] = {

@@ -8,9 +8,10 @@ import msgspec
 from aiohttp import web
 
 from dispatcher.metrics import Metrics
-from dispatcher.ops.api.http import Problem, answered, guard
+from dispatcher.ops.api.http import answered, guard
 from dispatcher.ops.api.openapi import openapi
 from dispatcher.ops.api.operation import Described, Operation, add_operations
+from dispatcher.ops.api.problems import Problem
 from shared.runtime.http_server import AppRunner
 
 Problems = Callable[[], list[str]]

@@ -12,10 +12,8 @@ from dispatcher.ops.console.door import Trouble, Visit
 from dispatcher.ops.console.needs import group_path
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.dead.letters import KINDS, DeadFilter
-from dispatcher.ops.dead.refusals import status_of
 from dispatcher.ops.dead.replays import Job, Selection, What
 from shared.domain import EventType, Provider
-from shared.errors import FaxhookError
 
 MOST_PER_PAGE: Final = 50
 MOST_REASON_CHARACTERS: Final = 500
@@ -44,7 +42,7 @@ class DeadPages:
     async def groups(self, visit: Visit) -> web.Response:
         """Show dead letters grouped by cause, and what is being replayed."""
         wanted, chosen = read_filter(visit.request.query)
-        groups = (await _asked(self._dead.groups(wanted))).items
+        groups = (await self._dead.groups(wanted)).items
         return visit.page(
             "dead.html",
             groups=groups,
@@ -58,7 +56,7 @@ class DeadPages:
     async def list(self, visit: Visit) -> web.Response:
         """Show dead letters one by one, the latest first."""
         wanted, chosen = read_filter(visit.request.query)
-        page = await _asked(self._dead.page(wanted, visit.request.query.get("after"), MOST_PER_PAGE))
+        page = await self._dead.page(wanted, visit.request.query.get("after"), MOST_PER_PAGE)
         return visit.page(
             "dead_list.html",
             page=page,
@@ -72,7 +70,7 @@ class DeadPages:
 
     async def show(self, visit: Visit) -> web.Response:
         """Show one."""
-        detail = await _asked(self._dead.show(visit.request.match_info["id"]))
+        detail = await self._dead.show(visit.request.match_info["id"])
         message = None if detail.message is None else msgspec.json.format(msgspec.json.encode(detail.message)).decode()
         return visit.page("dead_letter.html", detail=detail, letter=detail.letter, message=message)
 
@@ -82,7 +80,7 @@ class DeadPages:
         change = query.get("do", "replay")
         selection, chosen = _selection(query)
         what = _what(change)
-        preview = await _asked(self._dead.preview(what, selection))
+        preview = await self._dead.preview(what, selection)
         return visit.page(
             "dead_preview.html", preview=preview, change=change, chosen=chosen, sentence=None, reason="",
             most_reason=MOST_REASON_CHARACTERS,
@@ -98,15 +96,15 @@ class DeadPages:
             return visit.page(
                 "dead_preview.html",
                 422,
-                preview=await _asked(self._dead.preview(what, selection)),
+                preview=await self._dead.preview(what, selection),
                 change=change,
                 chosen=chosen,
                 sentence=f"Say why, in at most {MOST_REASON_CHARACTERS} characters: it stays in the audit.",
                 reason=reason,
                 most_reason=MOST_REASON_CHARACTERS,
             )
-        job = await _asked(
-            self._dead.begin(what, selection, who=visit.session.who, reason=reason if what == "dead.discard" else None)
+        job = await self._dead.begin(
+            what, selection, who=visit.session.who, reason=reason if what == "dead.discard" else None
         )
         self._sources.forget()
         return visit.go(f"/dead/jobs/{job.id}")
@@ -126,7 +124,7 @@ class DeadPages:
             raise Trouble(
                 404, "There is no such job", "The address names none. The latest stand under Dead letters."
             ) from None
-        job: Job = await _asked(self._dead.job(job_id))
+        job = await self._dead.job(job_id)
         if job.finished_at is not None:
             self._sources.forget()
         return job
@@ -174,15 +172,6 @@ def _filter_context(chosen: Mapping[str, str]) -> dict[str, Any]:
         "types": list(EventType),
         "ages": {key: label for key, (label, _) in DIED.items()},
     }
-
-
-async def _asked(answer: Any) -> Any:
-    """Return what the dead letters' service answers; what it refuses is a page with its sentence."""
-    try:
-        return await answer
-    except FaxhookError as error:
-        text = str(error)
-        raise Trouble(status_of(error), "That did not work", f"{text[:1].upper()}{text[1:].rstrip('.')}.") from None
 
 
 def _sentence(error: msgspec.ValidationError) -> str:

@@ -12,15 +12,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-import asyncpg
 import msgspec
 from aiohttp import hdrs, web
 
-from dispatcher.ledger.pool import LEDGER_UNAVAILABLE
+from dispatcher.ops.api.problems import CRASHED, Problem, log_crash, problem_of
 from dispatcher.ops.console.render import Renderer
 from dispatcher.ops.console.session import Expired, Session, Sessions, is_same
+from dispatcher.ops.endpoints.input import BadEndpoint
 from shared.amqp.connection import ConnectionLost
-from shared.log import get_logger
 
 SESSION_COOKIE: Final = "faxhook_session"
 NOTICE_COOKIE: Final = "faxhook_notice"
@@ -188,12 +187,9 @@ class Guard:
             return self._trouble(request, error)
 
     def _trouble(self, request: web.Request, error: Exception) -> web.Response:
-        trouble = _trouble_of(error)
-        if trouble is None:
-            resource = request.match_info.route.resource
-            route = "none" if resource is None else resource.canonical
-            get_logger().error("console.crashed", method=request.method, route=route, exc_info=error)
-            trouble = Trouble(500, "Our own code failed", "The log of the dispatcher says where.")
+        trouble = error if isinstance(error, Trouble) else trouble_of(error, problem_of(error, request))
+        if trouble.status == web.HTTPInternalServerError.status_code:
+            log_crash("console.crashed", request, error)
         session = self.session_of(request)
         context = {"title": trouble.title, "sentence": trouble.sentence}
         if isinstance(session, Session):
@@ -201,29 +197,35 @@ class Guard:
         return self.renderer.page("trouble_outside.html", context, trouble.status)
 
 
-def _trouble_of(error: Exception) -> Trouble | None:
-    """Return what to say of an *error*; None of one that nobody foresaw."""
-    match error:
-        case Trouble():
-            return error
-        case web.HTTPRequestEntityTooLarge():
-            return Trouble(413, "Nothing was changed", "The form is too large.")
-    if isinstance(error, asyncpg.DataError):  # before the ledger's: a driver's refusal of a value is one of its errors
-        return Trouble(422, "That cannot be looked for", "It holds something that no id holds, such as a NUL.")
-    if isinstance(error, LEDGER_UNAVAILABLE):
-        return Trouble(
-            503,
-            "The ledger does not answer",
-            "The database is away or overloaded; this page is made from it. Nothing is lost meanwhile. "
-            "Try again in a moment.",
-        )
-    if isinstance(error, ConnectionLost):
-        return Trouble(
-            503,
-            "The broker does not answer",
-            "RabbitMQ is away; dead letters are read from it. Nothing is lost meanwhile. Try again in a moment.",
-        )
-    return None
+PAGES: Final = {
+    "bad_value": ("That cannot be looked for", "It holds something that no id holds, such as a NUL."),
+    "command_id_reused": ("Nothing was changed", "This form was sent before. Reload the page, then try again."),
+    "not_found": ("No such endpoint", "There is none with this id, or it was removed."),
+    "request_entity_too_large": ("Nothing was changed", "The form is too large."),
+    CRASHED: ("Our own code failed", "The log of the dispatcher says where."),
+}
+"""Title and sentence of the page for a problem's code; of other codes the page says the problem's detail."""
+
+LEDGER_AWAY: Final = (
+    "The ledger does not answer",
+    "The database is away or overloaded; this page is made from it. Nothing is lost meanwhile. Try again in a moment.",
+)
+BROKER_AWAY: Final = (
+    "The broker does not answer",
+    "RabbitMQ is away; dead letters are read from it. Nothing is lost meanwhile. Try again in a moment.",
+)
+
+
+def trouble_of(error: Exception, problem: Problem) -> Trouble:
+    """Return the page that says the *problem* that *error* became."""
+    if problem.code == "unavailable":
+        words = BROKER_AWAY if isinstance(error, ConnectionLost) else LEDGER_AWAY
+    elif isinstance(error, BadEndpoint):
+        words = "Nothing was changed", f"{error}."
+    else:
+        detail = f"{problem.detail[:1].upper()}{problem.detail[1:].rstrip('.')}."
+        words = PAGES.get(problem.code, ("That did not work", detail))
+    return Trouble(problem.status, *words)
 
 
 def check_origin(request: web.Request) -> None:

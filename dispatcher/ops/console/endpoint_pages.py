@@ -1,6 +1,6 @@
 """Endpoints and their settings: what a fax provider's page of webhook settings has, for every provider at once."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID, uuid4
@@ -10,13 +10,13 @@ from aiohttp import web
 
 from dispatcher.channels import Channel
 from dispatcher.formats import FORMATS
-from dispatcher.ops.api.idempotency import CommandReused, digest_of
+from dispatcher.ops.api.idempotency import digest_of
 from dispatcher.ops.console.audit import Audit
 from dispatcher.ops.console.door import Trouble, Visit
 from dispatcher.ops.console.endpoint_form import BLANK, fields_of, values_of
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.endpoints.changes import Asked, EndpointChanges
-from dispatcher.ops.endpoints.input import BadEndpoint, NoSuchEndpoint
+from dispatcher.ops.endpoints.input import BadEndpoint
 from dispatcher.ops.endpoints.model import EndpointFields, shown
 from dispatcher.ops.endpoints.sample import SampleOutcome, audit_sample, send_sample
 from dispatcher.ops.faxes.queries import DeliveryQuery
@@ -86,7 +86,7 @@ class EndpointPages:
         values = {**BLANK, "inflight": "", "overtaken": "", **_own_fields(visit.form)}
         try:
             fields = fields_of(visit.form, None)
-            _, answer = await _asked(self._changes.add(self._asked(visit), fields))
+            _, answer = await self._changes.add(self._asked(visit), fields)
         except BadEndpoint as error:
             return self._form(visit, "endpoint_new.html", values, error)
         self._sources.forget()
@@ -104,7 +104,7 @@ class EndpointPages:
         endpoint = await self._existing(visit)
         try:
             fields = fields_of(visit.form, endpoint)
-            await _asked(self._changes.change(self._asked(visit), endpoint.id, fields))
+            await self._changes.change(self._asked(visit), endpoint.id, fields)
         except BadEndpoint as error:
             values = {**values_of(endpoint), "inflight": "", "overtaken": "", **_own_fields(visit.form)}
             return await self._page(visit, endpoint, values, error)
@@ -115,7 +115,7 @@ class EndpointPages:
         """Switch an endpoint on or off."""
         endpoint = await self._existing(visit)
         enabled = visit.form.get("enabled") == "on"
-        await self._refusable(self._changes.change(self._asked(visit), endpoint.id, EndpointFields(enabled=enabled)))
+        await self._changes.change(self._asked(visit), endpoint.id, EndpointFields(enabled=enabled))
         self._sources.forget()
         off = "The endpoint is off: nothing new is owed to it, and what it is owed becomes dead letters when due."
         return visit.go(f"/endpoints/{endpoint.id}", "The endpoint is on." if enabled else off)
@@ -127,8 +127,11 @@ class EndpointPages:
         if rotation not in ROTATED:
             raise Trouble(422, "Nothing was changed", "Tokens can be added, promoted or dropped.")
         token = visit.form.get("token", "").strip() or None
-        _, answer = await self._refusable(
-            self._changes.rotate(self._asked(visit), endpoint.id, rotation, token)  # type: ignore[arg-type]  # seen above to be one of them
+        _, answer = await self._changes.rotate(
+            self._asked(visit),
+            endpoint.id,
+            rotation,  # type: ignore[arg-type]  # seen above to be one of them
+            token,
         )
         self._sources.forget()
         made = answer["token"] if rotation == "add" and token is None else None
@@ -146,7 +149,7 @@ class EndpointPages:
     async def remove(self, visit: Visit) -> web.Response:
         """Remove an endpoint."""
         endpoint = await self._existing(visit)
-        await self._refusable(self._changes.remove(self._asked(visit), endpoint.id))
+        await self._changes.remove(self._asked(visit), endpoint.id)
         self._sources.forget()
         return visit.go("/endpoints", "The endpoint was removed. Its history stays.")
 
@@ -194,8 +197,7 @@ class EndpointPages:
             endpoint_id = UUID(visit.request.match_info["id"])
         except ValueError:
             raise Trouble(404, "No such endpoint", "The address names none.") from None
-        endpoint: Endpoint = await self._refusable(self._changes.existing(self._sources.pool, endpoint_id))
-        return endpoint
+        return await self._changes.existing(self._sources.pool, endpoint_id)
 
     @staticmethod
     def _asked(visit: Visit) -> Asked:
@@ -204,24 +206,6 @@ class EndpointPages:
             command_id=visit.form.get("command_id"),
             digest=digest_of("POST", visit.request.path, dict(visit.form)),
         )
-
-    @staticmethod
-    async def _refusable(answer: Awaitable[Any]) -> Any:
-        try:
-            return await _asked(answer)
-        except BadEndpoint as error:
-            raise Trouble(422, "Nothing was changed", f"{error}.") from None
-
-
-async def _asked(answer: Awaitable[Any]) -> Any:
-    try:
-        return await answer
-    except NoSuchEndpoint:
-        raise Trouble(404, "No such endpoint", "There is none with this id, or it was removed.") from None
-    except CommandReused:
-        raise Trouble(
-            409, "Nothing was changed", "This form was sent before. Reload the page, then try again."
-        ) from None
 
 
 def _own_fields(form: Mapping[str, str]) -> dict[str, str]:

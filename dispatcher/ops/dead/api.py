@@ -8,18 +8,12 @@ import msgspec
 from aiohttp import web
 
 from dispatcher.ledger.pool import Pool
-from dispatcher.ops.api.http import WHO, Problem, answered, read_body, read_query
+from dispatcher.ops.api.http import WHO, answered, read_body, read_query
 from dispatcher.ops.api.idempotency import Answer, digest_of, run_once
 from dispatcher.ops.api.operation import Operation, add_operations
+from dispatcher.ops.api.problems import Problem
 from dispatcher.ops.dead.letters import DeadFilter, DeadGroups, DeadLetterDetail, DeadPage, DeadQuery
-from dispatcher.ops.dead.refusals import (
-    BadSelection,
-    NothingMatches,
-    TakenByAnother,
-    UnknownJob,
-    UnknownLetter,
-    status_of,
-)
+from dispatcher.ops.dead.refusals import UnknownJob
 from dispatcher.ops.dead.replays import (
     DiscardRequest,
     Job,
@@ -31,13 +25,10 @@ from dispatcher.ops.dead.replays import (
     What,
 )
 from dispatcher.ops.dead.service import DeadLetterService
-from shared.amqp.connection import ConnectionLost
 from shared.seal import Seal
 
 INLINE_SECONDS: Final = 2.0
 """A job that is done by then is answered 200 with its counts; a longer one 202, to be followed."""
-
-_OURS: Final = (UnknownLetter, NothingMatches, UnknownJob, TakenByAnother, BadSelection)
 
 
 class DeadLetterApi:
@@ -54,7 +45,7 @@ class DeadLetterApi:
             Operation(
                 method="GET",
                 path="/v1/dead-letters",
-                handler=_with_problems(self.list),
+                handler=self.list,
                 summary="Dead letters, the latest death first",
                 query=DeadQuery,
                 answer=DeadPage,
@@ -63,7 +54,7 @@ class DeadLetterApi:
             Operation(
                 method="GET",
                 path="/v1/dead-letters/groups",
-                handler=_with_problems(self.groups),
+                handler=self.groups,
                 summary="Dead letters grouped by kind and cause",
                 query=DeadFilter,
                 answer=DeadGroups,
@@ -72,7 +63,7 @@ class DeadLetterApi:
             Operation(
                 method="GET",
                 path="/v1/dead-letters/{id}",
-                handler=_with_problems(self.show),
+                handler=self.show,
                 summary="A dead letter, with its attempts or its message",
                 parameters={"id": str},
                 answer=DeadLetterDetail,
@@ -81,7 +72,7 @@ class DeadLetterApi:
             Operation(
                 method="POST",
                 path="/v1/dead-letters/replay",
-                handler=_with_problems(self.replay),
+                handler=self.replay,
                 summary="Replay dead letters, or with dry_run say what would be; a long one is a job to follow",
                 body=ReplayRequest,
                 answer=(ReplayPreview, Job),
@@ -91,7 +82,7 @@ class DeadLetterApi:
             Operation(
                 method="POST",
                 path="/v1/dead-letters/discard",
-                handler=_with_problems(self.discard),
+                handler=self.discard,
                 summary="Discard dead letters for a reason, or with dry_run say what would be",
                 body=DiscardRequest,
                 answer=(ReplayPreview, Job),
@@ -101,7 +92,7 @@ class DeadLetterApi:
             Operation(
                 method="GET",
                 path="/v1/jobs",
-                handler=_with_problems(self.jobs),
+                handler=self.jobs,
                 summary="The latest jobs, the newest first",
                 query=JobQuery,
                 answer=JobPage,
@@ -109,7 +100,7 @@ class DeadLetterApi:
             Operation(
                 method="GET",
                 path="/v1/jobs/{id}",
-                handler=_with_problems(self.job),
+                handler=self.job,
                 summary="A job as it stands",
                 parameters={"id": UUID},
                 answer=Job,
@@ -118,7 +109,7 @@ class DeadLetterApi:
             Operation(
                 method="POST",
                 path="/v1/jobs/{id}/stop",
-                handler=_with_problems(self.stop),
+                handler=self.stop,
                 summary="End a job early: what it has not come to stays dead",
                 parameters={"id": UUID},
                 answer=Job,
@@ -197,21 +188,8 @@ def _answered_job(job: Job) -> web.Response:
     return response
 
 
-def _with_problems(handler: Any) -> Any:
-    async def handle(request: web.Request) -> web.StreamResponse:
-        try:
-            response: web.StreamResponse = await handler(request)
-            return response
-        except _OURS as error:
-            raise Problem(status_of(error), error.code, str(error)) from error
-        except ConnectionLost as error:
-            raise Problem(503, "unavailable", f"the broker does not answer now, try again: {error}") from error
-
-    return handle
-
-
 def _job_id(request: web.Request) -> UUID:
     try:
         return UUID(request.match_info["id"])
     except ValueError:
-        raise Problem(404, "job_not_found", f"there is no job {request.match_info['id'][:60]}") from None
+        raise UnknownJob(f"there is no job {request.match_info['id'][:60]}") from None

@@ -8,8 +8,9 @@ import typer
 
 from dispatcher.ops.dead.letters import KINDS, DeadFilter
 from dispatcher.ops.dead.replays import Selection
-from dispatcher.ops.exits import EXIT_BAD_INPUT, fail
+from dispatcher.ops.terminal import fail
 from shared.domain import Provider
+from shared.errors import EXIT_BAD_INPUT
 
 _UNIT_SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 

@@ -9,9 +9,9 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final, TypeVar
 from uuid import UUID
 
 import structlog
@@ -32,14 +32,12 @@ from dispatcher.ops.dead.asking import (
 )
 from dispatcher.ops.dead.opened import opened
 from dispatcher.ops.dead.pace import RATE
-from dispatcher.ops.dead.refusals import TakenByAnother
 from dispatcher.ops.dead.replays import Job, Selection, What
 from dispatcher.ops.dead.service import DeadLetterService
 from dispatcher.ops.dead.showing import print_detail, print_groups, print_job, print_letters, print_preview, verb
-from dispatcher.ops.exits import EXIT_AWAY, EXIT_BAD_INPUT, EXIT_CRASHED, fail
-from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
+from dispatcher.ops.terminal import Json, console, fail, print_json, run, settings_of
 from dispatcher.settings import DeadSettings
-from shared.amqp.connection import ConnectionLost
+from shared.errors import EXIT_AWAY, EXIT_BAD_INPUT, EXIT_CRASHED
 
 EXIT_SOME_LEFT: Final = 1
 MOST_PER_LIST: Final = 1_000
@@ -236,13 +234,4 @@ def _run(ask: Callable[[DeadLetterService], Awaitable[Value]], rate: float = RAT
         async with opened(settings, "faxhook dead", rate=rate) as dead:
             return await ask(dead)
 
-    return run(_with_exits(work()))
-
-
-async def _with_exits(work: Coroutine[Any, Any, Value]) -> Value:
-    try:
-        return await work
-    except TakenByAnother as error:
-        fail(str(error), EXIT_AWAY)
-    except ConnectionLost as error:
-        fail(f"the broker does not answer: {error}", EXIT_AWAY)
+    return run(work())

@@ -1,50 +1,39 @@
-"""Why what was asked of the dead letters cannot be: sentences, each with its HTTP status."""
+"""Why a request about dead letters is refused."""
 
-from collections.abc import Mapping
-from typing import Final
-
-from shared.errors import FaxhookError
+from shared.errors import EXIT_AWAY, FaxhookError
 
 
 class UnknownLetter(FaxhookError):
-    """There is and was no such dead letter (404)."""
+    """There is no such dead letter, and there was not."""
 
     code = "dead_letter_not_found"
+    status = 404
 
 
 class NothingMatches(FaxhookError):
-    """No dead letter matches (404): nothing was changed."""
+    """No dead letter matches; nothing was changed."""
 
     code = "nothing_matches"
+    status = 404
 
 
 class UnknownJob(FaxhookError):
-    """There is no such job (404)."""
+    """There is no such job."""
 
     code = "job_not_found"
+    status = 404
 
 
 class TakenByAnother(FaxhookError):
-    """Somebody else browses or replays the same at this moment (409): try again."""
+    """Another request browses or replays the same at this moment: try again."""
 
     code = "taken_by_another"
+    status = 409
+    exit_code = EXIT_AWAY
 
 
 class BadSelection(FaxhookError):
-    """The request names neither ids nor a filter, or both, or a cursor that is none (422)."""
+    """The request names neither ids nor a filter, or both, or an invalid cursor."""
 
     code = "bad_selection"
-
-
-def status_of(error: FaxhookError) -> int:
-    """Return the HTTP status that says *error*."""
-    return _STATUS.get(type(error), 422)
-
-
-_STATUS: Final[Mapping[type[FaxhookError], int]] = {
-    UnknownLetter: 404,
-    NothingMatches: 404,
-    UnknownJob: 404,
-    TakenByAnother: 409,
-    BadSelection: 422,
-}
+    status = 422

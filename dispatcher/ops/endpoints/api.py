@@ -14,7 +14,6 @@ from dispatcher.ops.api.cursor import read_cursor, write_cursor
 from dispatcher.ops.api.http import (
     WHO,
     Nothing,
-    Problem,
     answered,
     convert_body,
     read_body,
@@ -24,6 +23,7 @@ from dispatcher.ops.api.http import (
 )
 from dispatcher.ops.api.idempotency import digest_of
 from dispatcher.ops.api.operation import Operation, add_operations
+from dispatcher.ops.api.problems import Problem
 from dispatcher.ops.endpoints.bodies import EndpointPage, EndpointQuery, EndpointWithHealth, Rotation, SampleRequest
 from dispatcher.ops.endpoints.changes import Asked, EndpointChanges
 from dispatcher.ops.endpoints.health import EndpointHealth, EndpointHealthReader

@@ -15,6 +15,8 @@ class BadEndpoint(FaxhookError):
     """A field of an endpoint is wrong; nothing was written."""
 
     code = "bad_endpoint"
+    status = 422
+    field: str
 
     def __init__(self, field: str, sentence: str) -> None:
         super().__init__(f"{field}: {sentence}")
@@ -25,6 +27,7 @@ class NoSuchEndpoint(FaxhookError):
     """There is no such endpoint, or it was removed."""
 
     code = "not_found"
+    status = 404
 
 
 def checked_url(field: str, url: str) -> str:

@@ -5,8 +5,9 @@ from uuid import UUID
 
 from aiohttp import web
 
-from dispatcher.ops.api.http import Problem, answered, read_query
+from dispatcher.ops.api.http import answered, read_query
 from dispatcher.ops.api.operation import Operation, add_operations
+from dispatcher.ops.api.problems import Problem
 from dispatcher.ops.faxes.bodies import (
     DeliveryPage,
     DeliveryWithAttempts,

@@ -13,16 +13,15 @@ from rich.text import Text
 from dispatcher.ledger.pool import open_pool
 from dispatcher.ops.api.bad_fields import wrong_field
 from dispatcher.ops.api.cursor import MOST_PER_PAGE
-from dispatcher.ops.exits import EXIT_BAD_INPUT, fail
 from dispatcher.ops.faxes.bodies import Fax, FaxStory
 from dispatcher.ops.faxes.queries import FaxQuery
 from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.ops.faxes.timeline import Moment, timeline
-from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
+from dispatcher.ops.terminal import Json, console, fail, print_json, run, settings_of
 from dispatcher.ops.words import duration, moment, printable
 from dispatcher.settings import StoreSettings
 from shared.domain import Provider, utc_now
-from shared.errors import FaxhookError
+from shared.errors import EXIT_BAD_INPUT, FaxhookError
 
 app = typer.Typer(no_args_is_help=True, help="Show what became of a fax, and why an application was not told of it.")
 

@@ -13,9 +13,10 @@ import msgspec
 import typer
 
 from dispatcher.formats import DEFAULT_FORMAT
-from dispatcher.ops.exits import EXIT_AWAY, EXIT_BAD_INPUT, fail
 from dispatcher.ops.listener.listen import Listener, Report, Started, Wrong, line_of, listen
 from dispatcher.ops.listener.readers import READERS
+from dispatcher.ops.terminal import fail
+from shared.errors import EXIT_AWAY, EXIT_BAD_INPUT
 
 
 def _reporter(as_json: bool) -> Report:

@@ -11,14 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from dispatcher.ledger.pool import open_pool
-from dispatcher.ops.exits import EXIT_AWAY, fail
 from dispatcher.ops.queues.bodies import Queue, Queues
 from dispatcher.ops.queues.history import QueueHistory
 from dispatcher.ops.queues.reader import QueueReader
-from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
+from dispatcher.ops.terminal import Json, console, fail, print_json, run, settings_of
 from dispatcher.ops.words import counted, duration, moment
 from dispatcher.settings import StoreSettings
-from shared.settings import EXIT_BAD_SETTING
+from shared.errors import EXIT_AWAY, EXIT_BAD_SETTING
 
 SHORTEST_INTERVAL: Final = 1.0
 

@@ -24,7 +24,6 @@ import typer
 
 from dispatcher.egress.client import error_code
 from dispatcher.ops.endpoints.input import BadEndpoint, checked_web_url
-from dispatcher.ops.exits import EXIT_AWAY, EXIT_BAD_INPUT, fail
 from dispatcher.ops.simulator.fields import BadChange, Change, parse_change, paths_of
 from dispatcher.ops.simulator.lives import ENDINGS, life_of, repeat_and_shuffle
 from dispatcher.ops.simulator.samples import (
@@ -49,9 +48,10 @@ from dispatcher.ops.simulator.simulate import (
     read_env_file,
     send,
 )
+from dispatcher.ops.terminal import fail
 from shared.domain import utc_now
-from shared.errors import FaxhookError
-from shared.settings import EXIT_BAD_SETTING, BadSetting, describe, load
+from shared.errors import EXIT_AWAY, EXIT_BAD_INPUT, EXIT_BAD_SETTING, FaxhookError
+from shared.settings import BadSetting, describe, load
 
 CURL_FOLDER: Final = Path(".local") / "simulated"
 EXIT_NOT_ACCEPTED: Final = 1

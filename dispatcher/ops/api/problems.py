@@ -1,0 +1,94 @@
+"""Errors as answers: what an exception becomes over HTTP (RFC 9457), in the API and in the console alike."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import asyncpg
+import msgspec
+from aiohttp import web
+from msgspec import UNSET, UnsetType
+
+from dispatcher.ledger.pool import LEDGER_UNAVAILABLE
+from shared.amqp.connection import ConnectionLost
+from shared.errors import FaxhookError
+from shared.log import get_logger
+
+CRASHED: Final = "crashed"
+
+
+class ProblemBody(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer that is not a success, as RFC 9457 has it.
+
+    Attributes:
+        title: `code` with spaces.
+        code: Stable; for programs.
+        detail: A sentence for people.
+        field: The field or parameter that is wrong, where it is one.
+    """
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    code: str
+    detail: str
+    field: str | UnsetType = UNSET
+
+
+class Problem(Exception):
+    """An answer that is not a success. `field` names the field or parameter that is wrong, where it is one."""
+
+    def __init__(
+        self, status: int, code: str, detail: str, field: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.field = field
+        self.headers = dict(headers or {})
+
+    def response(self) -> web.Response:
+        """Return the answer; a 401 asks for a bearer token."""
+        body = ProblemBody(
+            title=self.code.replace("_", " "),
+            status=self.status,
+            code=self.code,
+            detail=self.detail,
+            field=UNSET if self.field is None else self.field,
+        )
+        asks_for_token = self.status == web.HTTPUnauthorized.status_code
+        return web.Response(
+            status=self.status,
+            body=msgspec.json.encode(body),
+            content_type="application/problem+json",
+            headers={**self.headers, "WWW-Authenticate": "Bearer"} if asks_for_token else self.headers,
+        )
+
+
+def problem_of(error: Exception, request: web.Request) -> Problem:
+    """Return the answer to *request* that *error* becomes; an error that no client is to see becomes `CRASHED`."""
+    match error:
+        case Problem():
+            return error
+        case web.HTTPException(reason=reason):
+            kept = {name: error.headers[name] for name in ("Allow",) if name in error.headers}
+            detail = f"{reason}: {request.method} {request.path[:200]}"
+            return Problem(error.status, reason.lower().replace(" ", "_"), detail, headers=kept)
+        case asyncpg.DataError():  # before the ledger's: a value that the driver refuses is one of its errors
+            status, code, detail = 422, "bad_value", "a value that the ledger cannot keep, such as a NUL"
+        case _ if isinstance(error, LEDGER_UNAVAILABLE):
+            status, code, detail = 503, "unavailable", "the ledger does not answer now, try again"
+        case ConnectionLost():
+            status, code, detail = 503, "unavailable", f"the broker does not answer now, try again: {error}"
+        case FaxhookError() if error.status != FaxhookError.status:
+            return Problem(error.status, error.code, str(error), error.field)
+        case _:
+            status, code, detail = 500, CRASHED, "our own code failed; the log says where"
+    return Problem(status, code, detail)
+
+
+def log_crash(event: str, request: web.Request, error: Exception) -> None:
+    """Log an unexpected *error* as *event*, with the route and without the path, which may hold a number."""
+    resource = request.match_info.route.resource
+    route = "none" if resource is None else resource.canonical
+    get_logger().error(event, method=request.method, route=route, exc_info=error)
