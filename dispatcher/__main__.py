@@ -187,7 +187,7 @@ def _problems(parts: Parts, consumers: Sequence[Consumer], stop: Stop) -> list[s
 
 
 def _watch_by_metrics(parts: Parts, consumers: Sequence[Consumer], problems: Problems) -> None:
-    parts.metrics.watch(
+    parts.metrics.bind_gauges(
         {
             READY.name: lambda: not problems(),
             BROKER_CONNECTED.name: lambda: parts.publisher.is_ready,

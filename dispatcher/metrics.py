@@ -42,27 +42,27 @@ EVENTS: Final = Measure(
     kind="counter",
     meaning="events by fate: taken into the ledger, known already, or unreadable and moved to `dead.events`",
     labels={"fate": ("accepted", "repeated", "dead")},
-    watch="`dead` at all: two versions of us do not understand each other",
+    alert="`dead` at all: two versions of us do not understand each other",
 )
 UNOWED: Final = Measure(
     name="faxhook_unowed_events_total",
     kind="counter",
     meaning="events that nobody is to be told of: no endpoint wants them",
-    watch="all of them, where endpoints are set",
+    alert="all of them, where endpoints are set",
 )
 TAKEN_SECONDS: Final = Measure(
     name="faxhook_taken_seconds",
     kind="histogram",
     meaning="from a callback's receipt until its event is in the ledger",
     buckets=LONG_SECONDS,
-    watch="p99 over 10 s: the dispatchers do not keep up",
+    alert="p99 over 10 s: the dispatchers do not keep up",
 )
 ATTEMPTS: Final = Measure(
     name="faxhook_attempts_total",
     kind="counter",
     meaning="attempts by outcome and error; `not_tried`: our own trouble, nothing was sent or counted",
     labels={"outcome": ("told", "not_told", "not_tried"), "code": ("none", *ENDPOINT_ERRORS, *OUR_ERRORS, OTHER)},
-    watch="no `told` while something is due; `not_tried` at all",
+    alert="no `told` while something is due; `not_tried` at all",
 )
 ATTEMPT_SECONDS: Final = Measure(
     name="faxhook_attempt_seconds",
@@ -76,14 +76,14 @@ TOLD_SECONDS: Final = Measure(
     kind="histogram",
     meaning="from a callback's receipt to its webhook's 2xx, first attempts only",
     buckets=LONG_SECONDS,
-    watch="p99 over 10 s",
+    alert="p99 over 10 s",
 )
 DEAD: Final = Measure(
     name="faxhook_dead_deliveries_total",
     kind="counter",
     meaning="deliveries given up, by cause",
     labels={"cause": CAUSES},
-    watch="any: a person has to look (`faxhook dead list`)",
+    alert="any: a person has to look (`faxhook dead list`)",
 )
 DEFERRED: Final = Measure(
     name="faxhook_deferred_deliveries_total",
@@ -95,44 +95,44 @@ SWEEPS: Final = Measure(
     kind="counter",
     meaning="looks for what is due without a message",
     labels={"result": ("done", "failed")},
-    watch="none done for minutes by any dispatcher",
+    alert="none done for minutes by any dispatcher",
 )
 SWEPT: Final = Measure(
     name="faxhook_swept_deliveries_total",
     kind="counter",
     meaning="deliveries put back by the sweeper: a dispatcher died, or the broker lost messages",
-    watch="a rate that stays",
+    alert="a rate that stays",
 )
 LEASED: Final = Measure(
     name="faxhook_leased_deliveries",
     kind="gauge",
     meaning="deliveries this process holds: waiting, under way or not yet recorded; at 4,000 consuming pauses",
-    watch="at 4,000 for minutes",
+    alert="at 4,000 for minutes",
 )
 UNRECORDED: Final = Measure(
     name="faxhook_unrecorded_outcomes",
     kind="gauge",
     meaning="outcomes of attempts that wait to be written into the ledger",
-    watch="over 1,000: a crash now would tell as many twice",
+    alert="over 1,000: a crash now would tell as many twice",
 )
 OPEN_CIRCUITS: Final = Measure(
     name="faxhook_open_circuits",
     kind="gauge",
     meaning="endpoints that this process leaves alone because they keep timing out",
-    watch="any for an hour",
+    alert="any for an hour",
 )
 CONSUMING: Final = Measure(
     name="faxhook_consuming",
     kind="gauge",
     meaning="1 if the queue is being consumed",
     labels={"queue": (WORK_EVENTS, WORK_DELIVERIES)},
-    watch="0 for a minute",
+    alert="0 for a minute",
 )
 OWED: Final = Measure(
     name="faxhook_owed_deliveries",
     kind="gauge",
     meaning="deliveries in the ledger that are not settled, at most a million; one dispatcher tells it",
-    watch="growing for a day",
+    alert="growing for a day",
 )
 DUE: Final = Measure(
     name="faxhook_due_deliveries",
@@ -143,7 +143,7 @@ OVERDUE_SECONDS: Final = Measure(
     name="faxhook_oldest_overdue_seconds",
     kind="gauge",
     meaning="how long ago the oldest of these became due; one dispatcher tells it",
-    watch="over 5 minutes",
+    alert="over 5 minutes",
 )
 
 MEASURES: Final = (
@@ -249,7 +249,7 @@ class Metrics:
         label = label_of(cause)
         self._dead[label if label in CAUSES else OTHER,].inc(count)
 
-    def watch(self, values: dict[str, Callable[[], float]], consumers: Iterable[Consuming]) -> None:
+    def bind_gauges(self, values: dict[str, Callable[[], float]], consumers: Iterable[Consuming]) -> None:
         """Read these gauges by name, and what *consumers* consume, whenever somebody asks."""
         for name, value in values.items():
             self._gauges[name].set_function(value)

@@ -78,7 +78,7 @@ class IngressApp:
         self._idle = asyncio.Event()
         self._idle.set()
         self.is_draining = False
-        metrics.watch(
+        metrics.bind_gauges(
             {
                 READY.name: lambda: self._problem() is None,
                 BROKER_CONNECTED.name: lambda: publisher.is_ready,

@@ -35,7 +35,7 @@ CALLBACKS: Final = Measure(
         "code": tuple(STATUS_OF),
         "http_status": tuple(map(str, sorted(set(STATUS_OF.values())))),
     },
-    watch="503 over a hundredth: nothing is kept; `quarantined` at all: dead letters; 401 rising: a wrong secret",
+    alert="503 over a hundredth: nothing is kept; `quarantined` at all: dead letters; 401 rising: a wrong secret",
 )
 SECONDS: Final = Measure(
     name="faxhook_callback_seconds",
@@ -43,7 +43,7 @@ SECONDS: Final = Measure(
     meaning="from a request's headers to its answer",
     labels={"provider": _PROVIDERS},
     buckets=SHORT_SECONDS,
-    watch="p99 over 1 s: providers give up after 2",
+    alert="p99 over 1 s: providers give up after 2",
 )
 BYTES: Final = Measure(
     name="faxhook_callback_bytes_total",
@@ -57,17 +57,17 @@ KEPT_SECONDS: Final = Measure(
     meaning="until a store had confirmed: the broker an event, the media store a document",
     labels={"store": ("broker", "media")},
     buckets=SHORT_SECONDS,
-    watch="p99 over 0.5 s: at 1.7 s the answer is 503",
+    alert="p99 over 0.5 s: at 1.7 s the answer is 503",
 )
 MEDIA_MISSING: Final = Measure(
     name="faxhook_media_missing_total",
     kind="counter",
     meaning="events that went out without the document that an Asterisk named",
-    watch="any: the spool folder is not what the Asterisk writes to",
+    alert="any: the spool folder is not what the Asterisk writes to",
 )
 UNDER_WAY: Final = Measure(name="faxhook_requests_under_way", kind="gauge", meaning="requests without their answer")
 ADMITTED: Final = Measure(
-    name="faxhook_admitted_bytes", kind="gauge", meaning="body bytes held at this moment", watch="near the limit"
+    name="faxhook_admitted_bytes", kind="gauge", meaning="body bytes held at this moment", alert="near the limit"
 )
 ADMITTED_LIMIT: Final = Measure(
     name="faxhook_admitted_bytes_limit", kind="gauge", meaning="`MAX_ADMITTED_BYTES`; past it the answer is 503"
@@ -127,8 +127,8 @@ class Metrics:
         """Count a request that is no HTTP."""
         self._answers[NO_PROVIDER, "malformed", "400"].inc()
 
-    def watch(self, values: dict[str, Callable[[], float]]) -> None:
-        """Read these gauges, by name, whenever somebody asks."""
+    def bind_gauges(self, values: dict[str, Callable[[], float]]) -> None:
+        """Read these gauges, by name, at each scrape."""
         for name, value in values.items():
             self._gauges[name].set_function(value)
 

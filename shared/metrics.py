@@ -30,7 +30,7 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         labels: With all values that each can have; empty: this process's version or the like, constant.
-        watch: What to alert on, for people; empty: it is there to look at.
+        alert: What to alert on, for people; empty: it is there to look at.
         buckets: Of a histogram, in its unit.
     """
 
@@ -38,7 +38,7 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["counter", "gauge", "histogram"]
     meaning: str
     labels: dict[str, tuple[str, ...]] = {}
-    watch: str = ""
+    alert: str = ""
     buckets: tuple[float, ...] = ()
 
     def counters(self, registry: CollectorRegistry) -> "Cells[Count]":
@@ -142,25 +142,25 @@ BUILD_INFO: Final = Measure(
     kind="gauge",
     meaning="1; what runs here",
     labels={"service": (), "version": (), "python": ()},
-    watch="two versions at once for longer than a rollout takes",
+    alert="two versions at once for longer than a rollout takes",
 )
 READY: Final = Measure(
     name="faxhook_ready",
     kind="gauge",
     meaning="1 if `/readyz` says 200",
-    watch="0 for minutes",
+    alert="0 for minutes",
 )
 BROKER_CONNECTED: Final = Measure(
     name="faxhook_broker_connected",
     kind="gauge",
     meaning="1 if a publish has a chance: the publisher's channel is open and the broker takes messages",
-    watch="0 for a minute",
+    alert="0 for a minute",
 )
 UNCONFIRMED: Final = Measure(
     name="faxhook_unconfirmed_messages",
     kind="gauge",
     meaning="published messages without the broker's confirm; at 2,000 nothing more is published",
-    watch="in the hundreds for a minute: the broker's disk is slow",
+    alert="in the hundreds for a minute: the broker's disk is slow",
 )
 SHARED: Final = (BUILD_INFO, READY, BROKER_CONNECTED, UNCONFIRMED)
 """Both services have them."""

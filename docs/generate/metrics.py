@@ -57,7 +57,7 @@ def metrics_table() -> str:
         for each in found:
             labels = [_label(each, name, values, long) for name, values in each.labels.items()]
             lines.append(
-                f"| `{each.name}` | {service} | {each.kind} | {'; '.join(labels)} | {each.meaning} | {each.watch} |"
+                f"| `{each.name}` | {service} | {each.kind} | {'; '.join(labels)} | {each.meaning} | {each.alert} |"
             )
     lines.append("| `process_*` | both | | | CPU, memory, file descriptors, start time of the process | |")
     return "\n".join([*lines, "", *long]).rstrip()

@@ -1,1 +1,1 @@
-"""The shape of a service: settings, signals, exit codes, HTTP, and what ends a process that stands still."""
+"""The shape of a service: settings, signals, exit codes, HTTP, and what ends a process that hangs or stalls."""

@@ -1,8 +1,8 @@
-"""Ends the process when nothing in it can any more: the event loop is blocked, or an end that was begun does not come.
+"""Ends a process that hangs: its event loop is blocked, or its shutdown has begun and does not end.
 
-A thread, because what it watches cannot watch itself. It counts its own turns, not the clock's seconds: a process that
-was stopped for a while has not hung. Code that holds the interpreter's lock all the time stops this thread as well;
-against that stands a timer of the interpreter's own, outside of Python, which shows where every thread was.
+It runs in a thread, because a blocked loop cannot check itself. It counts its own turns, not the clock's seconds: a
+process that was suspended for a while has not hung. Code that never releases the interpreter's lock stops this thread
+as well; for that case faulthandler's timer, which needs no lock, prints where every thread is and exits.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ from collections.abc import Callable
 from typing import Final
 
 BLOCKED_SECONDS: Final = 60.0
-"""Nothing of ours holds the loop for more than some tenths of a second."""
+"""Our own code holds the loop for some tenths of a second at most."""
 
 END_SECONDS: Final = 60.0
-"""For a process that ends because a part of it died: longer than closing takes in order."""
+"""For the shutdown after a part of the process died: longer than an orderly one takes."""
 
 LOCKED_SECONDS: Final = 90.0
 
@@ -29,12 +29,12 @@ _TURN_SECONDS: Final = 1.0
 _STDERR: Final = 2
 
 
-class LastResort:
+class HangDetector:
     """Watches one event loop from outside.
 
     Args:
-        service: Whose name begins the last sentence, on stderr.
-        is_failed: True once the process shall end because a part died.
+        service: Its name begins the sentence on stderr.
+        is_failed: True once the process shuts down because a part died.
     """
 
     def __init__(
@@ -55,10 +55,10 @@ class LastResort:
         self._end_seconds = end_seconds
         self._turn_seconds = turn_seconds
         self._turned = True
-        self._thread = threading.Thread(target=self._watch, name="last resort", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="hang detector", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch. To be called in the loop's thread."""
+        """Begin to watch. Call it in the loop's thread."""
         self._thread.start()
 
     def _loop_turned(self) -> None:
@@ -87,6 +87,6 @@ class LastResort:
         return "its end" if frame is None else f"{frame.f_globals.get('__name__')}:{frame.f_lineno}"
 
     def _end(self, sentence: str) -> None:
-        # Neither the log nor stderr's buffer: whoever holds their locks may be who hangs.
+        # Neither the log nor stderr's buffer: the thread that hangs may hold their locks.
         os.write(_STDERR, f"{self._service}: {sentence}\n".encode())
         os._exit(EXIT_FAILED)

@@ -1,4 +1,4 @@
-"""aiohttp's server, answering what is no HTTP in our words: its own would send the garbage back to whoever sent it."""
+"""aiohttp's server with our own answer to what is not HTTP: aiohttp's would quote the garbage back to its sender."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,11 +11,11 @@ BAD_REQUEST: Final = 400
 CRASHED: Final = 500
 
 Refuse = Callable[[str], web.Response]
-"""Returns the answer to what is no HTTP; gets the name of the error, which says nothing of the request."""
+"""Returns the answer to what is not HTTP; its argument is the name of the error, which quotes nothing."""
 
 
 class HttpServer(web.Server):
-    """A server whose connections refuse by *refuse*; *options* are those of aiohttp's connections."""
+    """A server that answers what is not HTTP by *refuse*; *options* are those of aiohttp's connections."""
 
     def __init__(self, handler: Any, refuse: Refuse, *, request_factory: Any = None, **options: Any) -> None:
         super().__init__(handler, request_factory=request_factory)
@@ -23,12 +23,12 @@ class HttpServer(web.Server):
         self._options = options
 
     def __call__(self) -> RequestHandler:
-        """Return what speaks on a new connection."""
+        """Return the handler of a new connection."""
         return _Connection(self, self._refuse, self._options)
 
 
 class AppRunner(web.AppRunner):
-    """aiohttp's runner of an application, on such a server."""
+    """aiohttp's runner of an application, on an `HttpServer`."""
 
     def __init__(self, app: web.Application, refuse: Refuse, **options: Any) -> None:
         super().__init__(app)

@@ -1,7 +1,7 @@
 """The shape that both services share: settings, logs, signals, exit codes.
 
-A service is `serve(settings, stop)`: it opens what it needs in order, works until *stop*, closes in reverse. Its parts
-that run for ever are held by `running`; one that dies ends the process, so that the platform starts it again.
+A service is `serve(settings, stop)`: it opens what it needs in order, works until *stop*, closes in reverse. Background
+parts run under `running`; one that dies ends the process, so that the platform starts it again.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import uvloop
 from shared import log
 from shared.broker import verify
 from shared.errors import EXIT_BAD_SETTING, Misconfigured, place_of
-from shared.runtime.hang_detector import EXIT_FAILED, LastResort
+from shared.runtime.hang_detector import EXIT_FAILED, HangDetector
 from shared.settings import Settings, load, masked
 
 TOPOLOGY_RETRY_SECONDS: Final = 1.0
@@ -27,7 +27,7 @@ Kind = TypeVar("Kind", bound=Settings)
 
 
 class Stop:
-    """The wish to end, and why: None for a signal, an exception for a part that died."""
+    """Set when the service is to end. `failure` says why: None for a signal, else the error of the part that died."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
@@ -41,24 +41,28 @@ class Stop:
 
     @property
     def is_set(self) -> bool:
-        """True once the service shall end."""
+        """True once the service is to end."""
         return self._event.is_set()
 
     async def wait(self) -> None:
-        """Wait until the service shall end."""
+        """Wait until the service is to end."""
         await self._event.wait()
 
 
 async def verified_topology(amqp_url: str, exchanges: Sequence[str], queues: Sequence[str]) -> None:
-    """Check once, as soon as the broker answers, that what the service uses is there; `TopologyError` otherwise."""
+    """Check once, as soon as the broker answers, that what the service uses is there.
+
+    Raises:
+        TopologyError: Something is missing.
+    """
     while True:
         try:
             await verify(amqp_url, exchanges, queues)
             return
         except Misconfigured:
             raise
-        except Exception:  # noqa: BLE001 - aiormq raises what is none of its own; whatever it is, nobody answered
-            # Services may start before their broker; readiness tells meanwhile.
+        except Exception:  # noqa: BLE001 - aiormq also raises errors that are not its own; each means no answer
+            # Services may start before their broker; meanwhile `/readyz` says so.
             await asyncio.sleep(TOPOLOGY_RETRY_SECONDS)
 
 
@@ -81,8 +85,8 @@ async def running(part: Coroutine[Any, Any, None], stop: Stop, name: str) -> Asy
 async def end(tasks: Collection["asyncio.Task[Any]"]) -> None:
     """Cancel *tasks* until all of them have ended, whatever they end with.
 
-    Again and again: a library that fails while it is being cancelled hides the cancellation behind its own error, which
-    a part that tries again takes for trouble like any other.
+    One cancellation is not enough: a library that fails while it is cancelled raises its own error instead, and a part
+    that retries on errors would go on.
     """
     while left := [task for task in tasks if not task.done()]:
         for task in left:
@@ -111,7 +115,7 @@ def run(service: str, kind: type[Kind], serve: Callable[[Kind, Stop], Awaitable[
 async def _serve(service: str, settings: Kind, serve: Callable[[Kind, Stop], Awaitable[None]]) -> BaseException | None:
     stop = Stop()
     loop = asyncio.get_running_loop()
-    LastResort(service, loop, lambda: stop.failure is not None).start()
+    HangDetector(service, loop, lambda: stop.failure is not None).start()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     logger = log.get_logger()

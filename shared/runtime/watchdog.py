@@ -1,8 +1,8 @@
-"""Notices work that stands still, and ends the process for it, so that the platform starts it anew.
+"""Ends the process when a part of it stalls, so that the platform starts it again.
 
-A part that dies ends the process by itself. This is for a part that lives and does nothing: each tells how much waits
-with it and what changes whenever it gets on. A store that is away is not its fault: either it keeps trying, which
-counts as getting on, or it is excused meanwhile.
+A part that dies ends the process by itself. This is for a part that lives and does nothing: each reports how much waits
+for it, and a value that changes whenever it makes progress. An unreachable store is not a stall: a part that keeps
+trying makes progress, or is excused meanwhile.
 """
 
 import asyncio
@@ -16,23 +16,23 @@ from shared.errors import FaxhookError
 LOOK_EVERY_SECONDS: Final = 1.0
 
 Look = tuple[int, Hashable]
-"""How much waits, and something that is another whenever the part got on."""
+"""How much waits, and a value that differs whenever the part made progress."""
 
 
-class StoodStill(FaxhookError):
-    """Work waited, and nothing was done."""
+class Stalled(FaxhookError):
+    """Work waited, and no progress was made."""
 
-    code = "stood_still"
+    code = "stalled"
 
 
 class Watch(msgspec.Struct, frozen=True):
     """A part that is watched.
 
     Attributes:
-        name: What waits there, for the sentence: `3 records have waited …`.
-        most_seconds: It may stand still for so long.
-        look: Returns how it stands.
-        is_excused: True while it cannot get on, through no fault of its own.
+        name: What waits there, for the sentence, e.g. `messages of the work queues`.
+        most_seconds: How long it may make no progress.
+        look: Returns its state.
+        is_excused: True while it cannot make progress for a reason outside of it.
     """
 
     name: str
@@ -41,15 +41,15 @@ class Watch(msgspec.Struct, frozen=True):
     is_excused: Callable[[], bool] = lambda: False
 
 
-class Standstill:
-    """How long one part has stood still. Pure but for what it is told."""
+class StallTimer:
+    """How long one part has made no progress. Pure: it knows only the looks that it is given."""
 
     def __init__(self) -> None:
         self._last: Hashable = None
         self.seconds = 0.0
 
     def step(self, look: Look, passed_seconds: float, *, is_excused: bool = False) -> float:
-        """Take a look, *passed_seconds* after the one before; return for how long nothing was done that waits."""
+        """Take a look, *passed_seconds* after the one before; return for how long waiting work made no progress."""
         waiting, last = look
         self.seconds = 0.0 if not waiting or is_excused or last != self._last else self.seconds + passed_seconds
         self._last = last
@@ -57,20 +57,20 @@ class Standstill:
 
 
 async def watch(watches: Sequence[Watch], every_seconds: float = LOOK_EVERY_SECONDS) -> None:
-    """Look for ever.
+    """Look at every part for ever.
 
-    Looks are counted, not the clock's seconds: a process that was itself stopped for a while has not stood still.
+    Looks are counted, not the clock's seconds: a process that was itself suspended for a while has not stalled.
 
     Raises:
-        StoodStill: Says what, for how long, and how much waits there.
+        Stalled: Names the part, for how long, and how much waits there.
     """
-    standstills = [Standstill() for _ in watches]
+    timers = [StallTimer() for _ in watches]
     while True:
         await asyncio.sleep(every_seconds)
-        for each, standstill in zip(watches, standstills, strict=True):
+        for each, timer in zip(watches, timers, strict=True):
             look = each.look()
-            seconds = standstill.step(look, every_seconds, is_excused=each.is_excused())
+            seconds = timer.step(look, every_seconds, is_excused=each.is_excused())
             if seconds >= each.most_seconds:
-                raise StoodStill(
+                raise Stalled(
                     f"nothing was done for {seconds:.0f} s though there was work: {each.name}, {look[0]} waiting"
                 )

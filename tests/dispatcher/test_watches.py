@@ -16,7 +16,7 @@ from dispatcher import __main__ as main
 from dispatcher.settings import DispatcherSettings
 from shared.broker import WORK_EVENTS
 from shared.runtime.service import Stop
-from shared.runtime.watchdog import StoodStill, Watch
+from shared.runtime.watchdog import Stalled, Watch
 from shared.settings import load
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
@@ -76,7 +76,7 @@ async def test_a_part_that_hangs_ends_the_dispatcher_with_its_name_and_nothing_i
     await harness.publish(an_event(1))
     async with asyncio.timeout(60):
         await serving
-    assert isinstance(stop.failure, StoodStill)
+    assert isinstance(stop.failure, Stalled)
     assert str(stop.failure).endswith(f"though there was work: {HUNG[hung]}")
     known = await harness.pool.fetchval("SELECT count(*) FROM deliveries")
     assert known + await count(harness.amqp_url, WORK_EVENTS) == 1
