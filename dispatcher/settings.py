@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from msgspec import Meta
 
@@ -123,18 +122,13 @@ class EndpointSettings(StoreSettings, frozen=True, kw_only=True):
         """Return the URL of EGRESS_PROXY; None if it is not set.
 
         Raises:
-            BadSetting: It is none of a proxy.
+            BadSetting: It is not the URL of a proxy.
         """
         if self.egress_proxy is None:
             return None
         url = self.egress_proxy.reveal()
-        check_url("EGRESS_PROXY", url, ("http",))
-        try:
-            parts = urlsplit(url)
-            is_complete = bool(parts.hostname and parts.port) and parts.path in {"", "/"}
-        except ValueError:
-            is_complete = False
-        if not is_complete or urlsplit(url).query or urlsplit(url).fragment:
+        parts = check_url("EGRESS_PROXY", url, ("http",))
+        if not (parts.host and parts.port and parts.is_bare):
             raise BadSetting("EGRESS_PROXY is wrong: it must be `http://host:port`, with `user:password@` if it asks")
         return url
 

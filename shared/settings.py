@@ -8,11 +8,11 @@ by `X_FILE`. The README's table is generated from the same structs.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
-from urllib.parse import urlsplit
 
 import msgspec
 
 from shared.errors import Misconfigured
+from shared.urls import Url, parse_url
 
 
 class BadSetting(Misconfigured):
@@ -83,21 +83,21 @@ def load(kind: type[Kind], environ: Mapping[str, str]) -> Kind:
     return settings
 
 
-def check_url(variable: str, url: str, schemes: Sequence[str]) -> None:
-    """Check that *url* has one of *schemes*; it is not shown, because it may hold a password.
+def check_url(variable: str, url: str, schemes: Sequence[str]) -> Url:
+    """Return the parts of *url*, which has one of *schemes*. Errors do not show it: it may hold a password.
 
     Raises:
-        BadSetting: It has not, or is no URL.
+        BadSetting: It is not a URL, or has another scheme.
     """
     try:
-        parts = urlsplit(url)
-        scheme, _port = parts.scheme, parts.port
+        parts = parse_url(url)
     except ValueError:
         raise BadSetting(
             f"{variable} is no URL; a `/`, `@` or `:` in its user or password must be percent-encoded"
         ) from None
-    if scheme not in schemes:
+    if parts.scheme not in schemes:
         raise BadSetting(f"{variable} is wrong: it must begin with {' or '.join(f'{each}://' for each in schemes)}")
+    return parts
 
 
 def describe(kind: type[Settings]) -> list[tuple[str, str, str]]:

@@ -6,9 +6,11 @@ here cannot become a second recipient or a header anywhere else.
 
 import re
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import msgspec
+
+from shared.urls import parse_url
 
 _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -123,24 +125,20 @@ def parse_relay(url: str) -> Relay:
     """
     if not url.isprintable() or " " in url:
         raise ValueError("a URL holds no blanks and no control characters; percent-encode them")
-    try:
-        parts = urlsplit(url)
-        host, port, user, password = parts.hostname, parts.port, parts.username, parts.password
-    except ValueError:
-        raise ValueError("it is no URL; special characters of user and password are percent-encoded") from None
+    parts = parse_url(url)
     if parts.scheme not in DEFAULT_PORTS:
         raise ValueError(f"it must begin with {' or '.join(f'{scheme}://' for scheme in DEFAULT_PORTS)}")
-    if not host:
+    if not parts.host:
         raise ValueError("it names no host")
-    if parts.path not in {"", "/"} or parts.query or parts.fragment:
+    if not parts.is_bare:
         raise ValueError("nothing may follow host and port; special characters of the password are percent-encoded")
-    if bool(user) != bool(password):
+    if bool(parts.user) != bool(parts.password):
         raise ValueError("a user needs a password, and a password a user")
     return Relay(
-        host=host,
-        port=port or DEFAULT_PORTS[parts.scheme],
-        user=unquote(user) if user else None,
-        password=unquote(password) if password else None,
+        host=parts.host,
+        port=parts.port or DEFAULT_PORTS[parts.scheme],
+        user=parts.user or None,
+        password=parts.password or None,
         use_tls=parts.scheme == "smtps",
         starttls={"smtp": None, "smtp+starttls": True, "smtps": False}[parts.scheme],
     )

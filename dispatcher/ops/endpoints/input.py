@@ -1,12 +1,12 @@
 """Checks of what people give as an endpoint. Pure; every refusal names the field and says what would be right."""
 
 from typing import Final
-from urllib.parse import urlsplit
 
 from yarl import URL
 
 from dispatcher.channels.mail.address import address_of
 from shared.errors import FaxhookError
+from shared.urls import parse_url
 
 MOST_URL_CHARACTERS: Final = 2_048
 
@@ -58,8 +58,7 @@ def checked_web_url(field: str, url: str, schemes: str = "http:// or https://") 
     if not url.startswith(("http://", "https://")):
         raise BadEndpoint(field, f"must begin with {schemes}")
     try:
-        parts = urlsplit(url)
-        host, _port = parts.hostname, parts.port
+        host = parse_url(url).host
         target = URL(url, encoded=True)  # as the webhook channel reads it
         _name = target.host  # decodes `xn--…`
     except ValueError:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Final
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 import aio_pika
 import aio_pika.exceptions
@@ -13,6 +13,7 @@ from yarl import URL
 
 from dispatcher.egress.client import public_url
 from shared.errors import FaxhookError
+from shared.urls import parse_url
 
 BROKER_SECONDS: Final = 5.0
 
@@ -99,12 +100,12 @@ async def api_queues(api_url: str, amqp_url: str) -> dict[str, ApiQueue]:
     Raises:
         ApiAway: It does not answer, or not as it should.
     """
-    parts = urlsplit(api_url)
-    vhost = unquote(urlsplit(amqp_url).path[1:]) or "/"
+    parts = parse_url(api_url)
+    vhost = unquote(parse_url(amqp_url).path[1:]) or "/"
     url = f"{public_url(api_url).rstrip('/')}/api/queues/{quote(vhost, safe='')}"
     headers = {}
-    if parts.username is not None:
-        headers["Authorization"] = aiohttp.encode_basic_auth(unquote(parts.username), unquote(parts.password or ""))
+    if parts.user is not None:
+        headers["Authorization"] = aiohttp.encode_basic_auth(parts.user, parts.password or "")
     timeout = aiohttp.ClientTimeout(total=BROKER_SECONDS)
     try:
         async with (

@@ -7,7 +7,6 @@ under the other's scheme.
 
 from collections.abc import Iterator, Sequence
 from typing import Final
-from urllib.parse import urlsplit
 
 from shared.callback import Callback, Parsed, Verified
 from shared.domain import Provider
@@ -16,6 +15,7 @@ from shared.forms import JSON, FilePart, Form, media_type, read_form, sniff_type
 from shared.providers.phaxio.event import ROUTES, compose
 from shared.providers.phaxio.shapes import read_body_report, read_form_report
 from shared.signatures import phaxio_file_digest, phaxio_joined, verify_body, verify_phaxio
+from shared.urls import parse_url
 
 SIGNATURE: Final = "X-Phaxio-Signature"
 SIGNATURE_OF_BODY: Final = "X-Phaxio-Signature-SHA256"  # an undocumented second name of Faxbot 2025's scheme
@@ -46,8 +46,7 @@ class PhaxioAdapter:
         self._public_url = public_url.rstrip("/")
         if not self._callback_tokens and not self._api_secrets:
             raise ValueError("Phaxio needs a callback token or an API secret")
-        parts = urlsplit(public_url)
-        if self._callback_tokens and (not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment):
+        if self._callback_tokens and not _is_signable(public_url):
             raise ValueError("PUBLIC_URL must be scheme and host, without user, query and fragment: Phaxio signs it")
 
     def verify(self, callback: Callback) -> Verified:
@@ -98,6 +97,14 @@ class PhaxioAdapter:
         else:
             report = read_body_report(callback.headers.get("Content-Type"), callback.body)
         return compose(report, callback)
+
+
+def _is_signable(public_url: str) -> bool:
+    try:
+        parts = parse_url(public_url)
+    except ValueError:
+        return False
+    return bool(parts.host) and parts.user is None and not parts.has_more
 
 
 def _readings(form: Form, digests: list[str]) -> Iterator[_Reading]:
