@@ -21,6 +21,14 @@ def uuid7() -> UUID:
     return UUID(int=number)
 
 
+def parse_uuid(text: str) -> UUID | None:
+    """Return the UUID that *text* is; None if it is not one."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
 def command_id(event_id: str, endpoint_id: UUID) -> str:
     """Return the UUID that an application may pass on as `command_id` when it answers this event with a command.
 

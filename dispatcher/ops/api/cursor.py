@@ -1,7 +1,8 @@
-"""Cursors of lists: opaque to whoever follows them, the key of the last item seen to us. Stable under inserts."""
+"""Cursors of lists: the key of a page's last item, opaque to the client. Stable under inserts."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -9,6 +10,9 @@ import msgspec
 from shared.errors import FaxhookError
 
 MOST_PER_PAGE: Final = 200
+
+AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time in a key: what a client made up without a time zone is refused."""
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=MOST_PER_PAGE, description="how many items at most")]
 Cursor = Annotated[
@@ -19,7 +23,7 @@ Key = TypeVar("Key")
 
 
 class BadCursor(FaxhookError):
-    """An `after` that is none of this list's cursors."""
+    """An `after` that is not a cursor of this list."""
 
     code = "bad_cursor"
     status = 422
@@ -32,15 +36,15 @@ def write_cursor(key: Sequence[Any]) -> str:
 
 
 def read_cursor(text: str, kind: type[Key]) -> Key:
-    """Return the key that a cursor stands for, checked to be of *kind*.
+    """Return the key in a cursor, checked to be of *kind*.
 
     Raises:
-        BadCursor: It is none, or another list's.
+        BadCursor: It is not a cursor, or one of another list.
 
     >>> read_cursor(write_cursor(("a", 1)), tuple[str, int])
     ('a', 1)
     """
     try:
         return msgspec.json.decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=kind)
-    except ValueError:  # msgspec's errors and those of base64 are kinds of it
-        raise BadCursor("`after` must be the `next` of a page of this very list") from None
+    except ValueError:  # base64's and msgspec's errors derive from it
+        raise BadCursor("`after` must be the `next` of a page of this list") from None

@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
-from uuid import UUID
 
 import msgspec
 from aiohttp import web
 
+from dispatcher.ops.api.lookups import read_id
 from dispatcher.ops.console.door import Trouble, Visit
 from dispatcher.ops.console.needs import group_path
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.dead.letters import KINDS, DeadFilter
+from dispatcher.ops.dead.refusals import UnknownJob
 from dispatcher.ops.dead.replays import Job, Selection, What
 from shared.domain import EventType, Provider
 
@@ -118,13 +119,7 @@ class DeadPages:
         return visit.part("dead_job_live.html", job=await self._job(visit))
 
     async def _job(self, visit: Visit) -> Job:
-        try:
-            job_id = UUID(visit.request.match_info["id"])
-        except ValueError:
-            raise Trouble(
-                404, "There is no such job", "The address names none. The latest stand under Dead letters."
-            ) from None
-        job = await self._dead.job(job_id)
+        job = await self._dead.job(read_id(visit.request.match_info["id"], "job", UnknownJob))
         if job.finished_at is not None:
             self._sources.forget()
         return job

@@ -200,6 +200,7 @@ class Guard:
 PAGES: Final = {
     "bad_value": ("That cannot be looked for", "It holds something that no id holds, such as a NUL."),
     "command_id_reused": ("Nothing was changed", "This form was sent before. Reload the page, then try again."),
+    "job_not_found": ("There is no such job", "The address names none. The latest stand under Dead letters."),
     "not_found": ("No such endpoint", "There is none with this id, or it was removed."),
     "request_entity_too_large": ("Nothing was changed", "The form is too large."),
     CRASHED: ("Our own code failed", "The log of the dispatcher says where."),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import msgspec
 from aiohttp import web
@@ -11,6 +11,7 @@ from aiohttp import web
 from dispatcher.channels import Channel
 from dispatcher.formats import FORMATS
 from dispatcher.ops.api.idempotency import digest_of
+from dispatcher.ops.api.lookups import read_id
 from dispatcher.ops.console.audit import Audit
 from dispatcher.ops.console.door import Trouble, Visit
 from dispatcher.ops.console.endpoint_form import BLANK, fields_of, values_of
@@ -193,10 +194,7 @@ class EndpointPages:
         )
 
     async def _existing(self, visit: Visit) -> Endpoint:
-        try:
-            endpoint_id = UUID(visit.request.match_info["id"])
-        except ValueError:
-            raise Trouble(404, "No such endpoint", "The address names none.") from None
+        endpoint_id = read_id(visit.request.match_info["id"], "endpoint")
         return await self._changes.existing(self._sources.pool, endpoint_id)
 
     @staticmethod

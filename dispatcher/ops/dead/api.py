@@ -10,6 +10,7 @@ from aiohttp import web
 from dispatcher.ledger.pool import Pool
 from dispatcher.ops.api.http import WHO, answered, read_body, read_query
 from dispatcher.ops.api.idempotency import Answer, digest_of, run_once
+from dispatcher.ops.api.lookups import read_id
 from dispatcher.ops.api.operation import Operation, add_operations
 from dispatcher.ops.api.problems import Problem
 from dispatcher.ops.dead.letters import DeadFilter, DeadGroups, DeadLetterDetail, DeadPage, DeadQuery
@@ -189,7 +190,4 @@ def _answered_job(job: Job) -> web.Response:
 
 
 def _job_id(request: web.Request) -> UUID:
-    try:
-        return UUID(request.match_info["id"])
-    except ValueError:
-        raise UnknownJob(f"there is no job {request.match_info['id'][:60]}") from None
+    return read_id(request.match_info["id"], "job", UnknownJob)

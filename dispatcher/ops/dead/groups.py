@@ -3,7 +3,6 @@
 from datetime import datetime
 from uuid import UUID
 
-from dispatcher.ops.dead import cursors
 from dispatcher.ops.dead.causes import group_of
 from dispatcher.ops.dead.letters import DeadGroup, DeadLetter, Kind
 from dispatcher.ops.dead.store import CodeCount
@@ -29,7 +28,7 @@ class Gathered:
 
     def add_letter(self, letter: DeadLetter) -> None:
         """Add a letter of a queue."""
-        if self.latest is None or cursors.place(letter) > cursors.place(self.latest):
+        if self.latest is None or letter.place > self.latest.place:
             self.latest = letter
         self._add(letter.cause, 1, letter.endpoint_id, letter.died_at, letter.died_at)
 

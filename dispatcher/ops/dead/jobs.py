@@ -145,7 +145,7 @@ async def get(connection: Any, job_id: UUID) -> Job:
     """
     row = await connection.fetchrow("SELECT *, now() AS now FROM jobs WHERE id = $1", job_id)
     if row is None:
-        raise UnknownJob(f"there is no job {job_id}")
+        raise UnknownJob("job", job_id)
     return await _job(connection, row)
 
 

@@ -10,13 +10,13 @@
 Every struct is a body of the HTTP API as it stands here.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 import msgspec
 
-from dispatcher.ops.api.cursor import MOST_PER_PAGE, Cursor, Limit
+from dispatcher.ops.api.cursor import MOST_PER_PAGE, AwareTime, Cursor, Limit
 from shared.domain import Provider
 
 Kind = Literal["callback", "event", "delivery"]
@@ -29,6 +29,13 @@ Cause = Annotated[
     str, msgspec.Meta(min_length=1, max_length=100, pattern=NO_NULL, description="a cause's code, or a group's")
 ]
 Age = Annotated[float, msgspec.Meta(ge=0, le=3_650 * 86_400.0, description="seconds since it died")]
+
+
+NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""Stands for an unknown time of death."""
+
+Text = Annotated[str, msgspec.Meta(pattern=NO_NULL)]
+Place = tuple[AwareTime, Text]
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +64,11 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 0
     died_at: datetime | None = None
     is_message: bool = False
+
+    @property
+    def place(self) -> Place:
+        """Its place in the order of death: a later death is greater, one at an unknown time the least."""
+        return (self.died_at or NEVER, self.id)
 
 
 class DeadAttempt(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """Why a request about dead letters is refused."""
 
+from dispatcher.ops.api.lookups import NoSuch
 from shared.errors import EXIT_AWAY, FaxhookError
 
 
@@ -17,11 +18,10 @@ class NothingMatches(FaxhookError):
     status = 404
 
 
-class UnknownJob(FaxhookError):
+class UnknownJob(NoSuch):
     """There is no such job."""
 
     code = "job_not_found"
-    status = 404
 
 
 class TakenByAnother(FaxhookError):

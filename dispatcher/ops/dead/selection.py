@@ -17,6 +17,7 @@ from dispatcher.ops.dead.letters import DeadLetter, Kind
 from dispatcher.ops.dead.previews import Counts
 from dispatcher.ops.dead.refusals import BadSelection, NothingMatches, TakenByAnother, UnknownLetter
 from dispatcher.ops.dead.replays import ReplayPreview, Selection, What
+from shared.ids import parse_uuid
 
 UNKNOWN_SHOWN: Final = 5
 
@@ -161,10 +162,7 @@ def _item(fate: Fate) -> Item:
 
 def uuid_of(text: str) -> UUID | None:
     """Return the delivery that a letter's id names; None if it names none."""
-    try:
-        found = UUID(text)
-    except ValueError:
-        return None
+    found = parse_uuid(text)
     return found if str(found) == text else None
 
 

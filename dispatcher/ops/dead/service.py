@@ -8,16 +8,26 @@ from uuid import UUID, uuid4
 
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from dispatcher.ops.api.audit import write_audit
-from dispatcher.ops.dead import cursors, jobs
+from dispatcher.ops.api.cursor import AwareTime, BadCursor, read_cursor, write_cursor
+from dispatcher.ops.dead import jobs
 from dispatcher.ops.dead import store as deliveries
 from dispatcher.ops.dead.causes import group_of
 from dispatcher.ops.dead.groups import Gathered
 from dispatcher.ops.dead.index import DeadQueueIndex
 from dispatcher.ops.dead.jobs import Lost
-from dispatcher.ops.dead.letters import DeadFilter, DeadGroups, DeadLetter, DeadLetterDetail, DeadPage, Kind
+from dispatcher.ops.dead.letters import (
+    DeadFilter,
+    DeadGroups,
+    DeadLetter,
+    DeadLetterDetail,
+    DeadPage,
+    Kind,
+    Place,
+    Text,
+)
 from dispatcher.ops.dead.queues import DeadQueues
 from dispatcher.ops.dead.reading import read, shown_message
-from dispatcher.ops.dead.refusals import TakenByAnother, UnknownLetter
+from dispatcher.ops.dead.refusals import BadSelection, TakenByAnother, UnknownLetter
 from dispatcher.ops.dead.replays import Job, ReplayPreview, Selection, What
 from dispatcher.ops.dead.selection import Chooser, Plan, uuid_of
 from dispatcher.ops.dead.worker import Progress, Worker
@@ -47,15 +57,15 @@ class DeadLetterService:
 
     async def page(self, wanted: DeadFilter, after: str | None, most: int) -> DeadPage:
         """Return at most *most* letters, latest death first, after the cursor."""
-        cursor = None if after is None else cursors.read(after)
+        cursor = None if after is None else read_place(after)
         queued, of_ledger = await asyncio.gather(
             self._shelf.matching(wanted), deliveries.page(self._pool, wanted, cursor, most + 1)
         )
-        found = sorted((*of_ledger, *queued), key=cursors.place, reverse=True)
+        found = sorted((*of_ledger, *queued), key=lambda letter: letter.place, reverse=True)
         if cursor is not None:
-            found = [letter for letter in found if cursors.place(letter) < cursor]
+            found = [letter for letter in found if letter.place < cursor]
         items = found[:most]
-        return DeadPage(items=items, next=cursors.write(items[-1]) if len(found) > most else None)
+        return DeadPage(items=items, next=write_cursor(items[-1].place) if len(found) > most else None)
 
     async def groups(self, wanted: DeadFilter) -> DeadGroups:
         """Return the letters grouped by kind and cause, largest group first."""
@@ -211,6 +221,18 @@ class DeadLetterService:
         self._shelf.forget()
         if not task.cancelled():
             task.exception()  # is logged, and in the job
+
+
+def read_place(after: str) -> Place:
+    """Return the place in a cursor.
+
+    Raises:
+        BadSelection: It is not a cursor of this list.
+    """
+    try:
+        return read_cursor(after, tuple[AwareTime, Text])
+    except BadCursor as error:
+        raise BadSelection(str(error)) from None
 
 
 def new_holder() -> UUID:

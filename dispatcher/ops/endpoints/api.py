@@ -22,12 +22,11 @@ from dispatcher.ops.api.http import (
     take_command_id,
 )
 from dispatcher.ops.api.idempotency import digest_of
+from dispatcher.ops.api.lookups import read_id
 from dispatcher.ops.api.operation import Operation, add_operations
-from dispatcher.ops.api.problems import Problem
 from dispatcher.ops.endpoints.bodies import EndpointPage, EndpointQuery, EndpointWithHealth, Rotation, SampleRequest
 from dispatcher.ops.endpoints.changes import Asked, EndpointChanges
 from dispatcher.ops.endpoints.health import EndpointHealth, EndpointHealthReader
-from dispatcher.ops.endpoints.input import NoSuchEndpoint
 from dispatcher.ops.endpoints.model import body_of, read_fields
 from dispatcher.ops.endpoints.operations import endpoint_operations
 from dispatcher.ops.endpoints.sample import audit_sample, send_sample
@@ -129,8 +128,4 @@ async def _asked(request: web.Request) -> tuple[Asked, dict[str, Any]]:
 
 
 def _id_of(request: web.Request) -> UUID:
-    text = request.match_info["id"]
-    try:
-        return UUID(text)
-    except ValueError:
-        raise Problem(404, NoSuchEndpoint.code, f"there is no endpoint `{text[:60]}`") from None
+    return read_id(request.match_info["id"], "endpoint")

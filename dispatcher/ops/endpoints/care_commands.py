@@ -10,12 +10,13 @@ from rich.text import Text
 from dispatcher.channels.by_scheme import open_channels
 from dispatcher.egress.client import EgressClient
 from dispatcher.ops.api.audit import CLI
+from dispatcher.ops.api.lookups import read_id
 from dispatcher.ops.endpoints.bodies import EndpointWithHealth, RotationAction
 from dispatcher.ops.endpoints.commands import Id, what_it_is_told
 from dispatcher.ops.endpoints.health import EndpointHealth, EndpointHealthReader
 from dispatcher.ops.endpoints.input import BadEndpoint
 from dispatcher.ops.endpoints.model import body_of
-from dispatcher.ops.endpoints.opened import BY_CLI, id_of, opened
+from dispatcher.ops.endpoints.opened import BY_CLI, opened
 from dispatcher.ops.endpoints.sample import SampleOutcome, audit_sample, send_sample
 from dispatcher.ops.terminal import Json, console, print_json, run
 from dispatcher.ops.words import printable
@@ -38,7 +39,7 @@ def show_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
 
     async def work() -> tuple[Endpoint, EndpointHealth]:
         async with opened(EndpointSettings) as ledger:
-            endpoint = await ledger.changes.existing(ledger.pool, id_of(endpoint_id))
+            endpoint = await ledger.changes.existing(ledger.pool, read_id(endpoint_id, "endpoint"))
             return endpoint, (await EndpointHealthReader(ledger.pool).of([endpoint.id]))[endpoint.id]
 
     endpoint, health = run(work())
@@ -74,7 +75,7 @@ def send_test(
 
     async def work() -> SampleOutcome:
         async with opened(ChannelSettings) as ledger, AsyncExitStack() as stack:
-            endpoint = await ledger.changes.existing(ledger.pool, id_of(endpoint_id))
+            endpoint = await ledger.changes.existing(ledger.pool, read_id(endpoint_id, "endpoint"))
             way_out = EgressClient(ledger.settings.allowed_networks(), ledger.settings.proxy())
             stack.push_async_callback(way_out.close)
             channels = open_channels(stack, ledger.settings, way_out)
@@ -118,7 +119,7 @@ def rotate_tokens(
         if len(named) != 1:
             raise BadEndpoint("action", "name one of --add, --promote, --drop")
         async with opened(EndpointSettings) as ledger:
-            return (await ledger.changes.rotate(BY_CLI, id_of(endpoint_id), named[0], token))[1]
+            return (await ledger.changes.rotate(BY_CLI, read_id(endpoint_id, "endpoint"), named[0], token))[1]
 
     rotated = run(work())
     if as_json:

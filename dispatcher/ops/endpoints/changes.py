@@ -1,6 +1,6 @@
 """Changes to endpoints, whoever asks: API, console, command line. Each is one transaction with its line in the audit.
 
-Nothing here knows of HTTP: refusals are `BadEndpoint` (it names the field) and `NoSuchEndpoint`.
+Nothing here knows of HTTP: refusals are `BadEndpoint` (it names the field) and `NoSuch`.
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.pool import Pool
 from dispatcher.ops.api.audit import write_audit
 from dispatcher.ops.api.idempotency import Answer, Change, run_once
+from dispatcher.ops.api.lookups import NoSuch
 from dispatcher.ops.endpoints.bodies import RotationAction
-from dispatcher.ops.endpoints.input import NoSuchEndpoint
 from dispatcher.ops.endpoints.model import EndpointFields, apply_fields, new_endpoint, shown
 from dispatcher.ops.endpoints.reachable import check_reachable
 from dispatcher.ops.endpoints.tokens import rotated
@@ -68,7 +68,7 @@ class EndpointChanges:
 
         Raises:
             BadEndpoint: Names the field that is wrong.
-            NoSuchEndpoint: There is none.
+            NoSuch: There is no such endpoint.
         """
         after: list[Endpoint] = []
         given = [name for name in fields.__struct_fields__ if getattr(fields, name) is not msgspec.UNSET]
@@ -87,7 +87,7 @@ class EndpointChanges:
         """Remove an endpoint; its history stays, what it was still owed becomes dead letters when due.
 
         Raises:
-            NoSuchEndpoint: There is none.
+            NoSuch: There is no such endpoint.
         """
 
         async def change(connection: Any) -> Answer:
@@ -103,7 +103,7 @@ class EndpointChanges:
 
         Raises:
             BadEndpoint: *token* cannot sign, or there is none to promote or drop.
-            NoSuchEndpoint: There is none.
+            NoSuch: There is no such endpoint.
         """
 
         async def change(connection: Any) -> Answer:
@@ -118,11 +118,11 @@ class EndpointChanges:
         """Return an endpoint.
 
         Raises:
-            NoSuchEndpoint: There is none.
+            NoSuch: There is no such endpoint.
         """
         endpoint = await self._store.get(connection, endpoint_id, lock=lock)
         if endpoint is None:
-            raise NoSuchEndpoint(f"there is no endpoint {endpoint_id}")
+            raise NoSuch("endpoint", endpoint_id)
         return endpoint
 
     async def _made(self, asked: Asked, change: Change, made: Sequence[Endpoint]) -> Answer:

@@ -9,9 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from dispatcher.formats import DEFAULT_FORMAT, FORMATS
+from dispatcher.ops.api.lookups import read_id
 from dispatcher.ops.endpoints.health import EndpointHealth, EndpointHealthReader
 from dispatcher.ops.endpoints.model import read_fields, shown
-from dispatcher.ops.endpoints.opened import BY_CLI, id_of, opened
+from dispatcher.ops.endpoints.opened import BY_CLI, opened
 from dispatcher.ops.terminal import Json, console, print_json, run
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 from dispatcher.settings import EndpointSettings
@@ -149,7 +150,7 @@ def set_endpoint(
 
     async def work() -> dict[str, Any]:
         async with opened(EndpointSettings) as ledger:
-            return (await ledger.changes.change(BY_CLI, id_of(endpoint_id), read_fields(given)))[1]
+            return (await ledger.changes.change(BY_CLI, read_id(endpoint_id, "endpoint"), read_fields(given)))[1]
 
     changed = run(work())
     if as_json:
@@ -164,7 +165,7 @@ def remove_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
 
     async def work() -> dict[str, Any]:
         async with opened(EndpointSettings) as ledger:
-            return (await ledger.changes.remove(BY_CLI, id_of(endpoint_id)))[1]
+            return (await ledger.changes.remove(BY_CLI, read_id(endpoint_id, "endpoint")))[1]
 
     removed = run(work())
     if as_json:

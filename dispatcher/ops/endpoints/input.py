@@ -23,13 +23,6 @@ class BadEndpoint(FaxhookError):
         self.field = field
 
 
-class NoSuchEndpoint(FaxhookError):
-    """There is no such endpoint, or it was removed."""
-
-    code = "not_found"
-    status = 404
-
-
 def checked_url(field: str, url: str) -> str:
     """Return an endpoint's *url* as it was given: what is signed must be what is posted to, byte for byte.
 

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, Generic, TypeVar
-from uuid import UUID
 
 import msgspec
 
@@ -13,7 +12,6 @@ from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.pool import Pool, open_pool
 from dispatcher.ops.api.audit import CLI
 from dispatcher.ops.endpoints.changes import Asked, EndpointChanges
-from dispatcher.ops.endpoints.input import BadEndpoint
 from dispatcher.ops.terminal import settings_of
 from dispatcher.settings import EndpointSettings
 
@@ -42,15 +40,3 @@ async def opened(kind: type[Kind]) -> AsyncIterator[Opened[Kind]]:
         yield Opened(pool, store, EndpointChanges(pool, store, intake, settings), settings)
     finally:
         await pool.close()
-
-
-def id_of(text: str) -> UUID:
-    """Return the id that *text* is.
-
-    Raises:
-        BadEndpoint: It is none.
-    """
-    try:
-        return UUID(text)
-    except ValueError:
-        raise BadEndpoint("id", f"`{text}` is no id") from None

@@ -6,8 +6,8 @@ from uuid import UUID
 from aiohttp import web
 
 from dispatcher.ops.api.http import answered, read_query
+from dispatcher.ops.api.lookups import NoSuch, read_id
 from dispatcher.ops.api.operation import Operation, add_operations
-from dispatcher.ops.api.problems import Problem
 from dispatcher.ops.faxes.bodies import (
     DeliveryPage,
     DeliveryWithAttempts,
@@ -104,10 +104,10 @@ class FaxApi:
         name, fax_id = request.match_info["provider"], request.match_info["fax_id"]
         provider = next((each for each in Provider if each == name), None)
         if provider is None:
-            raise Problem(404, "not_found", f"there is no provider `{name[:40]}`; there are {', '.join(Provider)}")
+            raise NoSuch("provider", name, f"; there are {', '.join(Provider)}")
         story = await self._reader.story(provider, fax_id) if "\0" not in fax_id else None
         if story is None:
-            raise Problem(404, "not_found", f"nothing is known of a fax `{fax_id[:200]}` of {provider}")
+            raise NoSuch("fax", f"{provider}:{fax_id}")
         return answered(200, story)
 
     async def event(self, request: web.Request) -> web.Response:
@@ -115,16 +115,13 @@ class FaxApi:
         event_id = request.match_info["id"]
         event = await self._reader.event(event_id) if "\0" not in event_id else None
         if event is None:
-            raise Problem(404, "not_found", f"there is no event `{event_id[:200]}`")
+            raise NoSuch("event", event_id)
         return answered(200, event)
 
     async def delivery(self, request: web.Request) -> web.Response:
         """Answer one delivery."""
-        text = request.match_info["id"]
-        try:
-            delivery = await self._reader.delivery(UUID(text))
-        except ValueError:
-            delivery = None
+        delivery_id = read_id(request.match_info["id"], "delivery")
+        delivery = await self._reader.delivery(delivery_id)
         if delivery is None:
-            raise Problem(404, "not_found", f"there is no delivery `{text[:60]}`")
+            raise NoSuch("delivery", delivery_id)
         return answered(200, delivery)

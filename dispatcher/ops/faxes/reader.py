@@ -3,14 +3,14 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
 from dispatcher.ledger.endpoints import COLUMNS, endpoint_of
 from dispatcher.ledger.pool import Pool
-from dispatcher.ops.api.cursor import read_cursor
+from dispatcher.ops.api.cursor import AwareTime, read_cursor
 from dispatcher.ops.endpoints.model import masked_url
 from dispatcher.ops.faxes.bodies import (
     Attempt,
@@ -36,13 +36,13 @@ from dispatcher.ops.faxes.rows import (
 )
 from dispatcher.ops.faxes.walk import WALKED_AT_MOST, Values, Walk, behind
 from shared.domain import Event, Provider, utc_now
+from shared.ids import parse_uuid
 
 FAX_KEY: Final = ("first_received_at", "provider", "fax_id")
 EVENT_KEY: Final = ("recorded_at", "id")
 DELIVERY_KEY: Final = ("id",)
 """Delivery ids are version 7: the time comes first."""
 
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 MOST_EVENTS: Final = 500
 MOST_DELIVERIES: Final = 500
@@ -102,7 +102,7 @@ class FaxReader:
         if query.number is not None:
             number = ask(query.number)
             matching.append(f"coalesce(from_number = {number}, false) OR coalesce(to_number = {number}, false)")
-        rows, cursor = await self._page("faxes", FAX_KEY, tuple[Moment, str, str], [], matching, ask, query)
+        rows, cursor = await self._page("faxes", FAX_KEY, tuple[AwareTime, str, str], [], matching, ask, query)
         return FaxPage(items=tuple(fax_of(row) for row in rows), next=cursor)
 
     async def events(self, query: EventQuery) -> EventPage:
@@ -116,7 +116,7 @@ class FaxReader:
             matching.append(f"provider = {ask(query.provider)}")
         if query.type is not None:
             matching.append(f"type = {ask(query.type)}")
-        rows, cursor = await self._page("events", EVENT_KEY, tuple[Moment, str], within, matching, ask, query)
+        rows, cursor = await self._page("events", EVENT_KEY, tuple[AwareTime, str], within, matching, ask, query)
         detailed = await self._pool.fetch(
             f"""
             SELECT e.id, e.provider, e.fax_id, e.type, e.occurred_at, e.received_at, e.recorded_at, faxes.rank,
@@ -255,15 +255,8 @@ class FaxReader:
         """Return the faxes that *text* may mean: `provider:fax_id`, or the bare id of a fax, event, delivery or job."""
         provider, separator, rest = text.partition(":" if ":" in text else "/")
         is_named = bool(separator) and provider in _ALL_PROVIDERS
-        rows = await self._pool.fetch(MEANT_BY, text, _ALL_PROVIDERS, text, _uuid(text))
+        rows = await self._pool.fetch(MEANT_BY, text, _ALL_PROVIDERS, text, parse_uuid(text))
         if is_named:
             rows += await self._pool.fetch(MEANT_BY, text, [provider], rest, None)
         rows = rows or await self._pool.fetch(MEANT_BY_JOB, text)
         return sorted({(Provider(row["provider"]), row["fax_id"]) for row in rows})
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

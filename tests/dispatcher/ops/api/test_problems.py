@@ -8,9 +8,10 @@ from aiohttp.test_utils import make_mocked_request
 from dispatcher.ledger.pool import LedgerAway
 from dispatcher.ops.api.cursor import BadCursor
 from dispatcher.ops.api.idempotency import CommandReused
+from dispatcher.ops.api.lookups import NoSuch
 from dispatcher.ops.api.problems import CRASHED, Problem, problem_of
 from dispatcher.ops.dead.refusals import BadSelection, NothingMatches, TakenByAnother, UnknownJob, UnknownLetter
-from dispatcher.ops.endpoints.input import BadEndpoint, NoSuchEndpoint
+from dispatcher.ops.endpoints.input import BadEndpoint
 from shared.amqp.connection import ConnectionLost
 from shared.errors import FaxhookError
 from shared.media import MediaUnavailable
@@ -19,12 +20,12 @@ REQUEST = make_mocked_request("GET", "/v1/endpoints")
 
 ANSWERS: list[tuple[Exception, int, str, str | None]] = [
     (BadEndpoint("url", "names no host"), 422, "bad_endpoint", "url"),
-    (NoSuchEndpoint("x"), 404, "not_found", None),
+    (NoSuch("fax", "phaxio:1"), 404, "not_found", None),
     (BadCursor("x"), 422, "bad_cursor", "after"),
     (CommandReused("x"), 409, "command_id_reused", "command_id"),
     (UnknownLetter("x"), 404, "dead_letter_not_found", None),
     (NothingMatches("x"), 404, "nothing_matches", None),
-    (UnknownJob("x"), 404, "job_not_found", None),
+    (UnknownJob("job", "7"), 404, "job_not_found", None),
     (TakenByAnother("x"), 409, "taken_by_another", None),
     (BadSelection("x"), 422, "bad_selection", None),
     (asyncpg.DataError("x"), 422, "bad_value", None),

@@ -102,7 +102,7 @@ async def test_bad_input_gets_a_sentence_and_a_right_status(visitor: Visitor) ->
         ("/dead/preview?do=burn", 404, "replayed or discarded"),
         ("/dead/jobs/7", 404, "The address names none"),
         ("/dead/jobs/00000000-0000-0000-0000-000000000000", 404, ""),
-        ("/endpoints/7", 404, "The address names none"),
+        ("/endpoints/7", 404, "There is none with this id"),
         ("/endpoints/00000000-0000-0000-0000-000000000000", 404, "There is none with this id"),
         ("/audit?before=-1", 404, "Follow the links"),
         ("/audit?before=99999999999999999999", 404, "Follow the links"),

@@ -6,8 +6,8 @@ from dispatchers import SECRETS_KEY, STORE
 
 from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.intake import Intake
+from dispatcher.ops.api.lookups import NoSuch
 from dispatcher.ops.endpoints.changes import Asked, EndpointChanges
-from dispatcher.ops.endpoints.input import NoSuchEndpoint
 from dispatcher.ops.endpoints.model import EndpointFields
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 from dispatcher.settings import EndpointSettings
@@ -60,11 +60,11 @@ async def test_what_there_is_not_is_neither_changed_nor_audited(
     changes: EndpointChanges, intake: WatchedIntake, pool: asyncpg.Pool
 ) -> None:
     asked = Asked(who="operator")
-    with pytest.raises(NoSuchEndpoint):
+    with pytest.raises(NoSuch):
         await changes.change(asked, uuid7(), EndpointFields(enabled=False))
-    with pytest.raises(NoSuchEndpoint):
+    with pytest.raises(NoSuch):
         await changes.rotate(asked, uuid7(), "add")
-    with pytest.raises(NoSuchEndpoint):
+    with pytest.raises(NoSuch):
         await changes.remove(asked, uuid7())
     assert intake.registered == []
     assert await pool.fetchval("SELECT count(*) FROM audit") == 0

@@ -74,8 +74,8 @@ async def test_a_mail_address_gets_no_token(environment: dict[str, str]) -> None
         (("add", "http://127.0.0.1/", "--number", "5551234"), "match: "),
         (("add", "http://127.0.0.1/", "--fax", "phaxio"), "match: "),
         (("add", "http://127.0.0.1/", "--format", "telnyx-v2", "--token", "short"), "tokens: "),
-        (("set", "nonsense", "--disable"), "id: `nonsense` is no id"),
-        (("remove", "01a202c2-ec88-7d71-b7ab-9004d99a8e15"), "there is no endpoint 01a202c2-ec88"),
+        (("set", "nonsense", "--disable"), "there is no endpoint `nonsense`"),
+        (("remove", "01a202c2-ec88-7d71-b7ab-9004d99a8e15"), "there is no endpoint `01a202c2-ec88"),
     ],
 )
 async def test_what_is_wrong_is_refused_with_exit_65_naming_what_and_nothing_is_written(

@@ -1,0 +1,30 @@
+"""Things named by an id, by API, console and command line: the one place that decides that there is no such thing."""
+
+from uuid import UUID
+
+from shared.errors import FaxhookError
+from shared.ids import parse_uuid
+
+MOST_NAME_CHARACTERS = 200
+
+
+class NoSuch(FaxhookError):
+    """The ledger does not hold the thing, or no longer."""
+
+    code = "not_found"
+    status = 404
+
+    def __init__(self, what: str, name: object, hint: str = "") -> None:
+        super().__init__(f"there is no {what} `{str(name)[:MOST_NAME_CHARACTERS]}`{hint}")
+
+
+def read_id(text: str, what: str, error: type[NoSuch] = NoSuch) -> UUID:
+    """Return the id of a *what* as a client gave it.
+
+    Raises:
+        NoSuch: *text* is not a UUID; of class *error*.
+    """
+    found = parse_uuid(text)
+    if found is None:
+        raise error(what, text)
+    return found

@@ -1,0 +1,34 @@
+"""A list goes on where its cursor says; a text that is not a cursor of that list is refused."""
+
+import json
+from base64 import urlsafe_b64encode
+from datetime import UTC, datetime
+
+import pytest
+
+from dispatcher.ops.api.cursor import AwareTime, BadCursor, read_cursor, write_cursor
+
+KEY = (datetime(2026, 3, 1, tzinfo=UTC), "phaxio", "1/2 é")
+
+
+def test_a_cursor_is_read_as_the_key_that_it_was_written_of() -> None:
+    assert read_cursor(write_cursor(KEY), tuple[AwareTime, str, str]) == KEY
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "nowhere",
+        "é",
+        "A" * 2_000,
+        write_cursor(KEY[:2]),
+        write_cursor([*KEY, 1]),
+        write_cursor([datetime(2026, 3, 1), "a", "b"]),  # noqa: DTZ001 - what a client makes up
+        urlsafe_b64encode(json.dumps([[] for _ in range(3)]).encode()).decode(),
+        urlsafe_b64encode(b"[" * 1_500).decode(),
+    ],
+)
+def test_a_text_that_is_not_a_cursor_of_this_list_is_refused(text: str) -> None:
+    with pytest.raises(BadCursor, match="`next` of a page of this list"):
+        read_cursor(text, tuple[AwareTime, str, str])
