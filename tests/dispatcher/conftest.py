@@ -1,4 +1,4 @@
-"""A fresh ledger, and a dispatcher in this process."""
+"""Fixtures: an empty ledger, a dispatcher in the process of the test, and documents."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -17,7 +17,7 @@ from waiting import until
 import dispatcher.maintenance.sweeper
 from dispatcher.ledger.pool import open_pool
 from dispatcher.maintenance.retention import Retention
-from dispatcher.settings import DispatcherSettings
+from dispatcher.maintenance.sweeper import Sweeper
 from shared.amqp.publisher import Publisher
 from shared.media import MediaStore
 from shared.runtime.service import Stop, end
@@ -58,8 +58,8 @@ async def harness(
 
 @pytest.fixture
 def dispatching(harness: DispatcherHarness, unused_tcp_port: int) -> Dispatching:
-    """Call it for a dispatcher that runs while its body does."""
-    return lambda **environment: harness.dispatching(DispatcherSettings, unused_tcp_port, **environment)
+    """Call it to run a dispatcher in this process until the body ends."""
+    return lambda **environment: harness.dispatching(unused_tcp_port, **environment)
 
 
 @pytest.fixture(autouse=True)
@@ -68,14 +68,20 @@ def _the_first_sweep_comes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def quick_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sweep twenty times a second instead of every five seconds."""
+    monkeypatch.setitem(Sweeper.__init__.__kwdefaults__, "every_seconds", 0.05)
+
+
+@pytest.fixture
 def store(tmp_path: Path) -> MediaStore:
-    """Documents of this test's own."""
+    """A media store for this test alone."""
     return MediaStore((tmp_path / "media").as_uri())
 
 
 @pytest.fixture
 async def storage() -> AsyncIterator[Receiver]:
-    """The provider's storage: it gives `PDF` unless a test says otherwise."""
+    """The provider's storage: it answers with `PDF` unless a test says otherwise."""
     async with receiving() as running:
         running.answer = lambda _received: web.Response(body=PDF, content_type="application/pdf")
         yield running
@@ -83,5 +89,5 @@ async def storage() -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 def retention(harness: DispatcherHarness, store: MediaStore) -> Retention:
-    """Prunes what is older than 30 days; no message waits that the ledger does not know."""
+    """Prunes what is older than 30 days; no queue holds a message that the ledger does not know."""
     return Retention(harness.pool, store, yes, 30, look_every_seconds=0.05)

@@ -13,8 +13,8 @@ from waiting import until
 from dispatcher.messages import DeadDelivery
 from shared.backoff import parse_backoff
 
-SCALED = "0.2s,0.4s,0.6s,0.8s,1s*12"
-"""The fax table with 5 distinct waits and 16 retries, shortened; 14 s in all."""
+SCALED = "0.2s,0.4s,0.6s,0.8s,0.5s*12"
+"""The fax table's 5 distinct waits and 16 retries, shortened; 8 s in all."""
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 import asyncio
 
 import callbacks
+import pytest
+from dispatchers import dispatching
 from processes import running, start
 from running_stack import RunningStack
 from stores import count
@@ -91,8 +93,11 @@ async def test_events_that_came_while_no_dispatcher_ran_are_told_by_the_next(run
     assert len(running_stack.receiver.received) == 20
 
 
-async def test_a_dispatcher_killed_before_an_answer_is_survived_by_its_deliveries(running_stack: RunningStack) -> None:
-    await running_stack.endpoint(timeout_seconds=0.5)  # a short timeout is a short lease
+async def test_a_dispatcher_killed_before_an_answer_is_survived_by_its_deliveries(
+    running_stack: RunningStack, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dispatcher.maintenance.sweeper.SETTLING_SECONDS", 0.1)
+    endpoint = await running_stack.endpoint(timeout_seconds=0.5)
     hanging = asyncio.Event()
 
     async def first_hangs(received: object) -> int:
@@ -108,8 +113,12 @@ async def test_a_dispatcher_killed_before_an_answer_is_survived_by_its_deliverie
         dispatcher.kill()
         await dispatcher.ended()
         assert await running_stack.count_of("pending") == 1
-        async with running("dispatcher", running_stack.dispatcher):
-            await until(lambda: running_stack.count_of("told"), "told after the lease ran out", seconds=40)
+        lease_seconds = "SELECT extract(epoch FROM lease_until - now())::float FROM deliveries"
+        assert 0 < await running_stack.pool.fetchval(lease_seconds) <= endpoint.lease_seconds
+        # As if that time had passed: a lease is as long as its endpoint may take, and half a minute more.
+        await running_stack.pool.execute("UPDATE deliveries SET lease_until = now() - interval '1 s'")
+        async with dispatching(running_stack.dispatcher | {"OPS_PORT": str(unused_tcp_port)}):
+            await until(lambda: running_stack.count_of("told"), "told after the lease ran out")
     one, other = running_stack.receiver.received
     assert (one.delivery_id, one.attempt) == (other.delivery_id, other.attempt)
 

@@ -1,8 +1,8 @@
 """A dispatcher in the process of the test, on real stores, and what a test does with it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +17,7 @@ from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.intake import Intake, Taken
 from dispatcher.policy.endpoint import Endpoint
+from dispatcher.settings import DispatcherSettings
 from shared.amqp.publisher import Publisher
 from shared.broker import FAX_IN
 from shared.domain import Direction, Event, EventType, Provider, encode_event
@@ -31,7 +32,7 @@ RECEIVED_AT = datetime(2026, 10, 3, 8, 0, tzinfo=UTC)
 
 
 def an_event(number: int, event_type: EventType = EventType.DELIVERED, **fields: Any) -> Event:
-    """Return an event of fax *number*, one for each type."""
+    """Return an event of fax *number*, always the same for a number and a type unless *fields* say otherwise."""
     is_received = event_type in {EventType.RECEIVED, EventType.RECEIVE_FAILED, EventType.RECEIVING}
     fixed = {
         "id": f"phaxio:{number}-{event_type}",
@@ -61,7 +62,7 @@ class DispatcherHarness:
         return endpoint
 
     async def take(self, *events: Event) -> Taken:
-        """Take *events* into the ledger as a dispatcher does that goes no further."""
+        """Take *events* into the ledger without attempting what they owe."""
         book = EndpointCache(self.pool, STORE)
         await book.refresh()
         return await Intake(self.pool, STORE, book).take(events)
@@ -74,7 +75,7 @@ class DispatcherHarness:
         return await self.pool.fetch("SELECT * FROM deliveries ORDER BY event_id, endpoint_id")
 
     async def settled(self, count: int, seconds: float = 30.0) -> list[asyncpg.Record]:
-        """Wait until *count* deliveries are settled and return all."""
+        """Wait until *count* deliveries are settled; return all deliveries."""
 
         async def enough() -> bool:
             return await self.pool.fetchval("SELECT count(*) FROM deliveries WHERE settled_at IS NOT NULL") >= count
@@ -90,27 +91,31 @@ class DispatcherHarness:
 
         await until(enough, f"{count} events")
 
-    @asynccontextmanager
-    async def dispatching(self, kind: Callable[..., Any], port: int, **environment: str) -> AsyncIterator[Stop]:
-        """Run a dispatcher with settings of *kind* until the body ends; it must end well."""
-        stop = Stop()
-        settings = load(kind, {**self.environment, "OPS_PORT": str(port), **environment})
-        serving = asyncio.create_task(serve(settings, stop))
-        async with aiohttp.ClientSession() as http:
+    def dispatching(self, port: int, **environment: str) -> AbstractAsyncContextManager[Stop]:
+        """Run a dispatcher on these stores until the body ends; its operations listen on *port*."""
+        return dispatching({**self.environment, "OPS_PORT": str(port), **environment})
 
-            async def is_ready() -> bool:
-                if serving.done():
-                    serving.result()
-                try:
-                    async with http.get(f"http://127.0.0.1:{port}/readyz") as response:
-                        return response.status == 200
-                except aiohttp.ClientConnectorError:
-                    return False
 
-            await until(is_ready, "dispatcher ready")
+@asynccontextmanager
+async def dispatching(environment: dict[str, str]) -> AsyncIterator[Stop]:
+    """Run a dispatcher in this process until the body ends; `OPS_PORT` must name a port. It must end without an error."""
+    stop = Stop()
+    serving = asyncio.create_task(serve(load(DispatcherSettings, environment), stop))
+    async with aiohttp.ClientSession() as http:
+
+        async def is_ready() -> bool:
+            if serving.done():
+                serving.result()
             try:
-                yield stop
-            finally:
-                stop.set()
-                await serving
-        assert stop.failure is None
+                async with http.get(f"http://127.0.0.1:{environment['OPS_PORT']}/readyz") as response:
+                    return response.status == 200
+            except aiohttp.ClientConnectorError:
+                return False
+
+        await until(is_ready, "dispatcher ready")
+        try:
+            yield stop
+        finally:
+            stop.set()
+            await serving
+    assert stop.failure is None

@@ -18,7 +18,6 @@ from stores import count
 from waiting import until
 
 from dispatcher.consumers.consumer import Consumer
-from dispatcher.settings import DispatcherSettings
 from shared.amqp.channel import AmqpChannel
 from shared.amqp.frames import Message
 from shared.backoff import parse_backoff
@@ -66,7 +65,7 @@ async def test_what_a_dispatcher_cut_off_from_the_ledger_was_pushed_another_one_
     async with (
         proxied(harness.environment["DATABASE_URL"]) as (proxy, through),
         dispatching(DATABASE_URL=through),
-        harness.dispatching(DispatcherSettings, other_port),
+        harness.dispatching(other_port),
     ):
         HURTS[hurt](proxy)
         await harness.publish(*(an_event(number) for number in range(300)))

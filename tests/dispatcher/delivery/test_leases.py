@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
+import pytest
 from dispatchers import DispatcherHarness, an_event
 from prometheus_client import Gauge
 from proxy import proxied
@@ -33,7 +34,8 @@ async def test_a_lease_is_renewed_and_released_only_by_who_knows_its_end(harness
     assert await ledger.release(harness.pool, [Lease(owed.delivery_id, renewed[owed.delivery_id], 0.0)])
 
 
-async def test_a_lane_that_takes_longer_than_its_leases_tells_everybody_once(
+@pytest.mark.usefixtures("quick_sweeps")
+async def test_a_lane_that_takes_longer_than_its_leases_tells_each_once(
     harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
     await harness.endpoint(timeout_seconds=0.5, max_concurrent=1)

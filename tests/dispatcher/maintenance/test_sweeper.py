@@ -184,6 +184,7 @@ async def test_two_dispatchers_together_put_back_no_faster_than_the_rate_and_not
     assert len(await take_all(harness.amqp_url, WORK_DELIVERIES)) == 2 * MOST_PER_SWEEP
 
 
+@pytest.mark.usefixtures("quick_sweeps")
 async def test_a_backlog_that_is_being_worked_off_is_not_put_back_and_what_lost_its_message_among_it_is_in_the_end(
     harness: DispatcherHarness, dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,7 +197,6 @@ async def test_a_backlog_that_is_being_worked_off_is_not_put_back_and_what_lost_
     # A process that holds few: the others wait in the queue, long past their due time and the plain grace.
     monkeypatch.setattr(lanes, "MOST_LEASED", 2)
     monkeypatch.setattr("dispatcher.consumers.events.DELIVERIES_PER_BATCH", 2)
-    monkeypatch.setitem(Sweeper.__init__.__kwdefaults__, "every_seconds", 0.05)
     put_back = []
 
     async def noted(connection: Any, publisher: Any, batch: Any) -> int:
@@ -235,6 +235,7 @@ async def test_what_is_put_back_without_ever_getting_on_becomes_a_dead_letter_st
     assert (delivery["state"], delivery["reason"]) == ("dead", "stuck")
 
 
+@pytest.mark.usefixtures("quick_sweeps")
 async def test_after_every_queue_is_lost_what_was_owed_is_told_and_what_was_told_is_not_told_again(
     harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
@@ -254,6 +255,7 @@ async def test_after_every_queue_is_lost_what_was_owed_is_told_and_what_was_told
     assert sum("phaxio:1-" in each.event_id for each in harness.receiver.received) == 1
 
 
+@pytest.mark.usefixtures("quick_sweeps")
 async def test_a_broker_wiped_under_a_running_dispatcher_is_rebuilt_by_it_alone(
     harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
