@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from aiohttp import web
 
 from dispatcher.channels import Channel
-from dispatcher.ops.console.audit import Audit
-from dispatcher.ops.console.dead_pages import DeadPages
-from dispatcher.ops.console.door import Guard, Trouble
-from dispatcher.ops.console.endpoint_pages import EndpointPages
-from dispatcher.ops.console.fax_pages import FaxPages
-from dispatcher.ops.console.login import Login
-from dispatcher.ops.console.overview import Overview, Problems
+from dispatcher.ops.console.access.guard import Guard, Trouble
+from dispatcher.ops.console.access.login import Login
+from dispatcher.ops.console.access.session import Sessions
+from dispatcher.ops.console.pages.audit import Audit
+from dispatcher.ops.console.pages.dead import DeadPages
+from dispatcher.ops.console.pages.endpoints import EndpointPages
+from dispatcher.ops.console.pages.faxes import FaxPages
+from dispatcher.ops.console.pages.overview import Overview, Problems
 from dispatcher.ops.console.render import ASSETS_PATH, Renderer
-from dispatcher.ops.console.session import Sessions
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.endpoints.changes import EndpointChanges
 from shared.domain import utc_now

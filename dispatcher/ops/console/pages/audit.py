@@ -8,7 +8,7 @@ from aiohttp import web
 
 from dispatcher.ledger.pool import Pool
 from dispatcher.ops.api.audit import write_audit
-from dispatcher.ops.console.door import Trouble, Visit
+from dispatcher.ops.console.access.guard import Trouble, Visit
 
 MOST_PER_PAGE: Final = 50
 MOST_ID: Final = 2**63 - 1

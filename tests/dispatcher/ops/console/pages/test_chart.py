@@ -5,7 +5,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.ops.console.chart import HEIGHT, SPAN_SECONDS, WIDTH, Point, chart, points
+from dispatcher.ops.console.pages.chart import HEIGHT, SPAN_SECONDS, WIDTH, Point, chart, points
 from shared.domain import utc_now
 
 NOW = utc_now()

@@ -7,10 +7,10 @@ from typing import Final
 
 from aiohttp import web
 
-from dispatcher.ops.console.audit import Audit
-from dispatcher.ops.console.door import FORM_TOKEN, SESSION_COOKIE, Guard, check_origin, read_form, set_cookie
-from dispatcher.ops.console.session import SESSION_SECONDS, Session, cleaned_name, is_same, safe_return_path
-from dispatcher.ops.console.throttle import Throttle
+from dispatcher.ops.console.access.guard import FORM_TOKEN, SESSION_COOKIE, Guard, check_origin, read_form, set_cookie
+from dispatcher.ops.console.access.session import SESSION_SECONDS, Session, cleaned_name, is_same, safe_return_path
+from dispatcher.ops.console.access.throttle import Throttle
+from dispatcher.ops.console.pages.audit import Audit
 
 NONCE_COOKIE: Final = "faxhook_login"
 

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from dispatcher.ops.console.endpoint_form import fields_of, values_of
+from dispatcher.ops.console.pages.endpoint_form import fields_of, values_of
 from dispatcher.ops.endpoints.input import BadEndpoint
 from dispatcher.ops.endpoints.model import apply_fields, new_endpoint
 from dispatcher.policy.endpoint import Endpoint, FaxMatch

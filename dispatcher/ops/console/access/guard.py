@@ -16,8 +16,8 @@ import msgspec
 from aiohttp import hdrs, web
 
 from dispatcher.ops.api.problems import CRASHED, Problem, log_crash, problem_of
+from dispatcher.ops.console.access.session import Expired, Session, Sessions, is_same
 from dispatcher.ops.console.render import Renderer
-from dispatcher.ops.console.session import Expired, Session, Sessions, is_same
 from dispatcher.ops.endpoints.input import BadEndpoint
 from shared.amqp.connection import ConnectionLost
 

@@ -8,8 +8,8 @@ import msgspec
 from aiohttp import web
 
 from dispatcher.ops.api.lookups import read_id
-from dispatcher.ops.console.door import Trouble, Visit
-from dispatcher.ops.console.needs import group_path
+from dispatcher.ops.console.access.guard import Trouble, Visit
+from dispatcher.ops.console.pages.needs import group_path
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.dead.letters import KINDS, DeadFilter
 from dispatcher.ops.dead.refusals import UnknownJob

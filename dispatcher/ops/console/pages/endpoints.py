@@ -12,9 +12,9 @@ from dispatcher.channels import Channel
 from dispatcher.formats import FORMATS
 from dispatcher.ops.api.idempotency import digest_of
 from dispatcher.ops.api.lookups import read_id
-from dispatcher.ops.console.audit import Audit
-from dispatcher.ops.console.door import Trouble, Visit
-from dispatcher.ops.console.endpoint_form import BLANK, fields_of, values_of
+from dispatcher.ops.console.access.guard import Trouble, Visit
+from dispatcher.ops.console.pages.audit import Audit
+from dispatcher.ops.console.pages.endpoint_form import BLANK, fields_of, values_of
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.endpoints.changes import Asked, EndpointChanges
 from dispatcher.ops.endpoints.input import BadEndpoint

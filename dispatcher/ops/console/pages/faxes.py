@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
-from dispatcher.ops.console.door import Trouble, Visit
+from dispatcher.ops.console.access.guard import Trouble, Visit
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.faxes.bodies import DeliveryWithAttempts, FaxStory
 from dispatcher.ops.faxes.queries import FaxQuery

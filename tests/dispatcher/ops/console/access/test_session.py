@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.ops.console.session import (
+from dispatcher.ops.console.access.session import (
     SESSION_SECONDS,
     Expired,
     Role,
@@ -14,7 +14,7 @@ from dispatcher.ops.console.session import (
     cleaned_name,
     safe_return_path,
 )
-from dispatcher.ops.console.throttle import (
+from dispatcher.ops.console.access.throttle import (
     FORGOTTEN_SECONDS,
     FREE_TRIES,
     LONGEST_WAIT_SECONDS,

@@ -10,9 +10,9 @@ from aiohttp import web
 
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE
 from dispatcher.ops.console import words
-from dispatcher.ops.console.chart import Chart, chart, points
-from dispatcher.ops.console.door import Visit
-from dispatcher.ops.console.needs import group_path, needs
+from dispatcher.ops.console.access.guard import Visit
+from dispatcher.ops.console.pages.chart import Chart, chart, points
+from dispatcher.ops.console.pages.needs import group_path, needs
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.dead.letters import DeadGroup
 from dispatcher.ops.dead.refusals import TakenByAnother

@@ -11,7 +11,7 @@ from browser_sessions import OPS_TOKEN, READ_TOKEN, TOKENS, Visitor
 from dispatchers import DispatcherHarness
 from yarl import URL
 
-from dispatcher.ops.console.session import SESSION_SECONDS, Role, Sessions
+from dispatcher.ops.console.access.session import SESSION_SECONDS, Role, Sessions
 from shared.runtime.service import Stop
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
