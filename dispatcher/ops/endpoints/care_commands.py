@@ -14,10 +14,10 @@ from dispatcher.ops.api.lookups import read_id
 from dispatcher.ops.endpoints.bodies import EndpointWithHealth, RotationAction
 from dispatcher.ops.endpoints.commands import Id, what_it_is_told
 from dispatcher.ops.endpoints.health import EndpointHealth, EndpointHealthReader
-from dispatcher.ops.endpoints.input import BadEndpoint
 from dispatcher.ops.endpoints.model import body_of
 from dispatcher.ops.endpoints.opened import BY_CLI, opened
 from dispatcher.ops.endpoints.sample import SampleOutcome, audit_sample, send_sample
+from dispatcher.ops.endpoints.urls import BadEndpoint
 from dispatcher.ops.terminal import Json, console, print_json, run
 from dispatcher.ops.words import printable
 from dispatcher.policy.endpoint import Endpoint

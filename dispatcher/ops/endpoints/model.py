@@ -11,7 +11,7 @@ from dispatcher.formats import DEFAULT_FORMAT, FORMATS
 from dispatcher.formats.tokens import check_token, new_token, public_key
 from dispatcher.ops.api.bad_fields import wrong_field
 from dispatcher.ops.endpoints.bodies import EndpointBody
-from dispatcher.ops.endpoints.input import BadEndpoint, checked_url
+from dispatcher.ops.endpoints.urls import BadEndpoint, checked_url, masked_url
 from dispatcher.policy.endpoint import Endpoint, EndpointDirection, FaxMatch, Overtaken, Scope
 from shared.ids import uuid7
 
@@ -106,21 +106,6 @@ def shown(endpoint: Endpoint, *, tokens: bool = False) -> dict[str, Any]:
     """Return the same as plain values."""
     fields: dict[str, Any] = msgspec.to_builtins(body_of(endpoint, tokens=tokens))
     return fields
-
-
-def masked_url(url: str) -> str:
-    """Return *url* with its password as asterisks.
-
-    >>> masked_url("https://user:pass@example.com/hook?a=@")
-    'https://user:***@example.com/hook?a=@'
-    """
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return url
-    end = min((position for mark in "/?#" if (position := rest.find(mark)) >= 0), default=len(rest))
-    user_info, at, host = rest[:end].rpartition("@")
-    user = f"{user_info.partition(':')[0]}:***@" if at else ""
-    return f"{scheme}{separator}{user}{host}{rest[end:]}"
 
 
 def _check(endpoint: Endpoint) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from dispatcher.egress.guard import EgressRefused, Network, check_host, is_allowed
-from dispatcher.ops.endpoints.input import BadEndpoint
+from dispatcher.ops.endpoints.urls import BadEndpoint
 
 RESOLVE_TIMEOUT_SECONDS: Final = 5.0
 

@@ -13,7 +13,7 @@ import msgspec
 from dispatcher.channels import Attempt, Channel
 from dispatcher.channels.outcome import NotTried, Outcome, Told
 from dispatcher.ops.api.audit import write_audit
-from dispatcher.ops.endpoints.input import BadEndpoint
+from dispatcher.ops.endpoints.urls import BadEndpoint
 from dispatcher.ops.words import cause_in_words, duration, printable
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 from dispatcher.policy.routing import has_word

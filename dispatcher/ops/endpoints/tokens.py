@@ -5,8 +5,8 @@ The first token signs (standard-v1 signs with all). So nothing changes for the a
 
 from dispatcher.formats.tokens import new_token
 from dispatcher.ops.endpoints.bodies import RotationAction
-from dispatcher.ops.endpoints.input import BadEndpoint
 from dispatcher.ops.endpoints.model import EndpointFields, apply_fields
+from dispatcher.ops.endpoints.urls import BadEndpoint
 from dispatcher.policy.endpoint import Endpoint
 
 

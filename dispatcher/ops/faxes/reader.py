@@ -11,7 +11,7 @@ import msgspec
 from dispatcher.ledger.endpoints import COLUMNS, endpoint_of
 from dispatcher.ledger.pool import Pool
 from dispatcher.ops.api.cursor import AwareTime, read_cursor
-from dispatcher.ops.endpoints.model import masked_url
+from dispatcher.ops.endpoints.urls import masked_url
 from dispatcher.ops.faxes.bodies import (
     Attempt,
     DeliveryPage,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from dispatcher.ops.endpoints.model import masked_url
+from dispatcher.ops.endpoints.urls import masked_url
 from dispatcher.ops.faxes.bodies import (
     Attempt,
     Delivery,

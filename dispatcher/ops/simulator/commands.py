@@ -23,7 +23,7 @@ import msgspec
 import typer
 
 from dispatcher.egress.client import error_code
-from dispatcher.ops.endpoints.input import BadEndpoint, checked_web_url
+from dispatcher.ops.endpoints.urls import BadEndpoint, checked_web_url
 from dispatcher.ops.simulator.fields import BadChange, Change, parse_change, paths_of
 from dispatcher.ops.simulator.lives import ENDINGS, life_of, repeat_and_shuffle
 from dispatcher.ops.simulator.samples import (

@@ -18,7 +18,7 @@ from aiohttp import hdrs, web
 from dispatcher.ops.api.problems import CRASHED, Problem, log_crash, problem_of
 from dispatcher.ops.console.access.session import Expired, Session, Sessions, is_same
 from dispatcher.ops.console.render import Renderer
-from dispatcher.ops.endpoints.input import BadEndpoint
+from dispatcher.ops.endpoints.urls import BadEndpoint
 from shared.amqp.connection import ConnectionLost
 
 SESSION_COOKIE: Final = "faxhook_session"

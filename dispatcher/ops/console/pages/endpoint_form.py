@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from dispatcher.formats import DEFAULT_FORMAT
-from dispatcher.ops.endpoints.input import BadEndpoint
-from dispatcher.ops.endpoints.model import EndpointFields, masked_url, read_fields
+from dispatcher.ops.endpoints.model import EndpointFields, read_fields
+from dispatcher.ops.endpoints.urls import BadEndpoint, masked_url
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 
 MASK: Final = ":***@"

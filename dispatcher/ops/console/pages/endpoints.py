@@ -17,9 +17,9 @@ from dispatcher.ops.console.pages.audit import Audit
 from dispatcher.ops.console.pages.endpoint_form import BLANK, fields_of, values_of
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.endpoints.changes import Asked, EndpointChanges
-from dispatcher.ops.endpoints.input import BadEndpoint
 from dispatcher.ops.endpoints.model import EndpointFields, shown
 from dispatcher.ops.endpoints.sample import SampleOutcome, audit_sample, send_sample
+from dispatcher.ops.endpoints.urls import BadEndpoint
 from dispatcher.ops.faxes.queries import DeliveryQuery
 from dispatcher.policy.endpoint import Endpoint
 from shared.domain import EventType, Provider

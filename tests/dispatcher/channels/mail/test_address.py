@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatcher.channels.mail.address import Mailbox, address_of, parse_mailbox, parse_relay
-from dispatcher.ops.endpoints.input import BadEndpoint, checked_url
+from dispatcher.ops.endpoints.urls import BadEndpoint, checked_url
 from dispatcher.settings import DispatcherSettings
 from shared.settings import BadSetting, load, masked
 

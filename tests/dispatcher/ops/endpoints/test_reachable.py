@@ -3,8 +3,8 @@
 import pytest
 
 from dispatcher.egress.guard import parse_networks
-from dispatcher.ops.endpoints.input import BadEndpoint
 from dispatcher.ops.endpoints.reachable import check_reachable
+from dispatcher.ops.endpoints.urls import BadEndpoint
 
 ANYWHERE = ("http://no-such-host.invalid/", "https://only.the-proxy.knows/hook")
 INSIDE = (

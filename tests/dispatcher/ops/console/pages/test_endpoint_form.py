@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from dispatcher.ops.console.pages.endpoint_form import fields_of, values_of
-from dispatcher.ops.endpoints.input import BadEndpoint
 from dispatcher.ops.endpoints.model import apply_fields, new_endpoint
+from dispatcher.ops.endpoints.urls import BadEndpoint
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 from shared.domain import Provider
 from shared.ids import uuid7

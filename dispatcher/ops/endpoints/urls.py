@@ -69,6 +69,21 @@ def checked_web_url(field: str, url: str, schemes: str = "http:// or https://") 
     return url
 
 
+def masked_url(url: str) -> str:
+    """Return *url* with its password as asterisks.
+
+    >>> masked_url("https://user:pass@example.com/hook?a=@")
+    'https://user:***@example.com/hook?a=@'
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    end = min((position for mark in "/?#" if (position := rest.find(mark)) >= 0), default=len(rest))
+    user_info, at, host = rest[:end].rpartition("@")
+    user = f"{user_info.partition(':')[0]}:***@" if at else ""
+    return f"{scheme}{separator}{user}{host}{rest[end:]}"
+
+
 def _check_user(field: str, target: URL) -> None:
     """Refuse what Basic cannot carry: it would fail, or be left out, at every attempt."""
     if target.raw_password and not target.raw_user:
