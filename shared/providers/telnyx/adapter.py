@@ -20,7 +20,7 @@ from shared.providers.common import (
     read_time,
     text_of,
 )
-from shared.providers.telnyx.reasons import INBOUND_ONLY, is_permanent
+from shared.providers.telnyx.errors import INBOUND_ONLY, is_permanent
 from shared.signatures import load_telnyx_key, verify_telnyx
 
 _DIRECTIONS: Final = {"outbound": Direction.SENT, "inbound": Direction.RECEIVED}
