@@ -9,7 +9,7 @@ from typing import Any
 
 from shared.errors import Refused, Unreadable
 from shared.forms import JSON, MULTIPART, FilePart, Form, media_type, read_form, sniff_type
-from shared.providers.common import clean_text, read_json
+from shared.providers.common import clean_text, read_json_object
 
 
 def read_body(
@@ -31,10 +31,7 @@ def read_body(
     """
     sniffed = sniff_type(body)
     if sniffed == JSON:
-        content = read_json(body)
-        if not isinstance(content, dict):
-            raise Unreadable("the body is JSON but not an object")
-        return content, ()
+        return read_json_object(body), ()
     try:
         form = read_form(content_type if media_type(content_type) == MULTIPART else sniffed, body)
     except Refused as error:

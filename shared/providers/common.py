@@ -6,13 +6,13 @@ cannot read: one odd value must not cost an application its event. What was sent
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
-from shared.domain import Provider
+from shared.domain import Media, Provider
 from shared.errors import Unreadable
 
 MAX_ID_LENGTH: Final = 200
@@ -59,6 +59,11 @@ def clean(value: Any, depth: int = 0) -> Any:
     return [clean(item, depth + 1) for item in value]
 
 
+def first_of(source: Mapping[str, Any], names: Iterable[str]) -> Any:
+    """Return the first of the named values that is there and not empty; None if there is none."""
+    return next((value for name in names if (value := source.get(name)) is not None and value != ""), None)
+
+
 def read_json(source: str | bytes) -> Any:
     """Read JSON into plain Python values that an event can hold. Bytes that are no UTF-8 become U+FFFD.
 
@@ -77,6 +82,18 @@ def read_json(source: str | bytes) -> Any:
     if "\\u" in text or brackets > MAX_DEPTH:
         return clean(value)
     return value
+
+
+def read_json_object(source: str | bytes) -> dict[str, Any]:
+    """Read a body that is a JSON object, as `read_json` does.
+
+    Raises:
+        Unreadable: Likewise, or it is other JSON than an object.
+    """
+    content = read_json(source)
+    if not isinstance(content, dict):
+        raise Unreadable("the body is JSON but not an object")
+    return content
 
 
 def text_of(value: Any) -> str:
@@ -199,3 +216,8 @@ def document_type(content: bytes, sent: str) -> str:
     if content.startswith((b"II*\0", b"MM\0*")):
         return "image/tiff"
     return sent or "application/pdf"
+
+
+def named_media(url: Any) -> Media | None:
+    """Return the document that a provider only names, if *url* is a web URL."""
+    return Media(url=url) if isinstance(url, str) and url.startswith(("https://", "http://")) else None

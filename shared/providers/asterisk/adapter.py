@@ -6,48 +6,20 @@ The file itself is read by the ingress (`spool`); here its path is looked at as 
 """
 
 import os.path
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from shared.callback import Callback, Parsed, SpoolFile, Verified
-from shared.domain import Direction, Event, EventType, Failure, Provider
+from shared.domain import Provider
 from shared.errors import CredentialsInvalid, Unreadable
+from shared.providers.asterisk.event import compose
 from shared.providers.bodies import read_body
-from shared.providers.common import digest_id, e164, read_count, read_id, read_job_id, text_of
 from shared.signatures import same_secret
 
 SECRET_HEADER: Final = "X-Internal-Secret"  # noqa: S105 - a header's name
 
 _NAMES: Final = frozenset({"tiff_path", "to_number", "from_number", "faxstatus", "faxpages", "uniqueid"})
-
-# Asterisk itself only ever sets SUCCESS and FAILED. RECEIVED is Faxbot's word, FAILURE that of Asterisk's own manual.
-_GOOD: Final = frozenset({"SUCCESS", "RECEIVED", "OK"})
-_BAD: Final = frozenset({"FAILED", "FAILURE", ""})
-
-
-class _Outcome(msgspec.Struct, frozen=True):
-    """What became of the fax.
-
-    Attributes:
-        type: The event's.
-        is_partial: It failed after some of its pages had arrived.
-        has_document: There should be a TIFF: of the whole fax, or of those pages.
-        reason: Ours, where Asterisk itself sees no failure and gives none.
-    """
-
-    type: EventType
-    is_partial: bool = False
-    has_document: bool = False
-    reason: str | None = None
-
-
-_RECEIVED: Final = _Outcome(EventType.RECEIVED, has_document=True)
-_PARTLY_RECEIVED: Final = _Outcome(EventType.RECEIVE_FAILED, is_partial=True, has_document=True)
-_FAILED: Final = _Outcome(EventType.RECEIVE_FAILED)
-_NO_PAGES: Final = _Outcome(EventType.RECEIVE_FAILED, reason="no pages were received")
 
 
 class AsteriskAdapter:
@@ -95,9 +67,8 @@ class AsteriskAdapter:
         report = _by_name(sent)
         path = _text(report, "tiff_path")
         file = self._spool_file(path) if path else None
-        outcome = _outcome(report, path)
-        event = _event(report, path, outcome, callback, sent)
-        return Parsed(event=event, document=file if outcome.has_document else None)
+        event, has_document = compose(report, path, callback, sent)
+        return Parsed(event=event, document=file if has_document else None)
 
     def _spool_file(self, path: str) -> SpoolFile | None:
         if self._spool_dir is None:
@@ -140,80 +111,3 @@ def _text(report: Mapping[str, Any], name: str) -> str:
     if value is not None and not isinstance(value, str):
         raise Unreadable(f"{name} is not a text")
     return value.strip() if value else ""
-
-
-def _outcome(report: Mapping[str, Any], path: str) -> _Outcome:
-    """Decide by the words that Asterisk's res_fax really sets, and guess nothing."""
-    pages = _pages(report)
-    if "faxstatus" not in report:
-        # The report of a file that is there, written by hand. A dialplan in which ReceiveFAX never finished sends an
-        # empty status instead.
-        if path:
-            return _RECEIVED
-        raise Unreadable("there is neither faxstatus nor tiff_path: nobody can tell what became of the fax")
-    status = report["faxstatus"]
-    word = status.strip().upper() if isinstance(status, str) else None
-    if word in _GOOD:
-        return _NO_PAGES if pages == 0 else _RECEIVED
-    if word in _BAD:
-        return _PARTLY_RECEIVED if pages else _FAILED
-    raise Unreadable("faxstatus is none of the words that Asterisk sets")
-
-
-def _pages(report: Mapping[str, Any]) -> int | None:
-    value = report.get("faxpages")
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return None
-    pages = None if isinstance(value, bool | float) else read_count(value)
-    if pages is None:
-        raise Unreadable("faxpages is not a number of pages")
-    return pages
-
-
-def _event(report: Mapping[str, Any], path: str, outcome: _Outcome, callback: Callback, sent: dict[str, Any]) -> Event:
-    to_number = e164(report.get("to_number"))
-    unique_id = _unique_id(report)
-    if not unique_id and not path:
-        raise Unreadable("there is neither uniqueid nor tiff_path: nobody can tell which fax this was")
-    # Two servers may make the same uniqueid, hence the called number. The path comes in as the third kind of part, so
-    # that no uniqueid can be taken for one.
-    same_fax = ("uniqueid", unique_id) if unique_id else ("tiff_path", path)
-    return Event(
-        id=digest_id(Provider.ASTERISK, (*same_fax, to_number or "", outcome.type)),
-        provider=Provider.ASTERISK,
-        type=outcome.type,
-        phase=outcome.type.phase,
-        direction=Direction.RECEIVED,
-        fax_id=unique_id or digest_id(Provider.ASTERISK, ("tiff_path", path, to_number or "")).partition(":")[2],
-        occurred_at=None,  # not reported; the number in uniqueid is when the call began
-        received_at=callback.received_at,
-        from_number=e164(report.get("from_number")),
-        to_number=to_number,
-        pages=_pages(report),
-        status=text_of(report.get("faxstatus")) or None,
-        failure=_failure(report, outcome.reason) if outcome.type is EventType.RECEIVE_FAILED else None,
-        job_id=read_job_id(callback.query.get("job_id")),
-        partial=outcome.is_partial,
-        fields=sent,
-    )
-
-
-def _unique_id(report: Mapping[str, Any]) -> str:
-    value = report.get("uniqueid")
-    if isinstance(value, float):
-        # 1603261234.90, written without quotes, would be the fax of 1603261234.9.
-        raise Unreadable("uniqueid is a number; its last digits may be lost, so it must be a text")
-    return read_id(value)
-
-
-def _failure(report: Mapping[str, Any], reason: str | None) -> Failure | None:
-    if reason:
-        return Failure(message=reason)
-    # Asterisk does not clear FAXERROR on success: it explains a failure, and never decides that there was one.
-    code = _first_text(report, ("faxerror", "fax_error"))
-    message = _first_text(report, ("faxstatusstring", "fax_status_string", "faxstatusstr")) or code
-    return Failure(code=code, message=message) if message else None
-
-
-def _first_text(report: Mapping[str, Any], names: Iterable[str]) -> str | None:
-    return next((text for name in names if (text := text_of(report.get(name)))), None)

@@ -15,6 +15,8 @@ from shared.providers.common import (
     digest_id,
     document_type,
     e164,
+    first_of,
+    named_media,
     read_count,
     read_flag,
     read_id,
@@ -23,7 +25,7 @@ from shared.providers.common import (
     text_of,
 )
 from shared.providers.phaxio.errors import is_permanent
-from shared.providers.phaxio.shapes import ID_NAMES, Report, first_of
+from shared.providers.phaxio.shapes import ID_NAMES, Report
 
 ROUTES: Final = {"/phaxio-callback": Direction.SENT, "/phaxio-inbound": Direction.RECEIVED}
 """Each route and the direction of a fax that does not say its own."""
@@ -274,5 +276,4 @@ def _document(files: Sequence[FilePart]) -> Document | None:
 
 
 def _named_media(report: Report) -> Media | None:
-    url = text_of(report.pick("file_url", "media_url", "pdf_url"))
-    return Media(url=url) if url.startswith(("https://", "http://")) else None
+    return named_media(text_of(report.pick("file_url", "media_url", "pdf_url")))

@@ -5,14 +5,14 @@ Three shapes of a form, as Phaxio's pages and clients have them: a JSON object i
 (Faxbot's documentation).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 
 from shared.errors import Refused, Unreadable
 from shared.forms import JSON, MULTIPART, URLENCODED, FilePart, Form, media_type, read_form, sniff_type
-from shared.providers.common import clean_text, read_id, read_json, text_of
+from shared.providers.common import clean_text, first_of, read_id, read_json, read_json_object, text_of
 
 ID_NAMES: Final = ("id", "fax_id", "faxId")
 
@@ -76,10 +76,7 @@ def read_body_report(content_type: str | None, body: bytes) -> Report:
     kind = media_type(content_type)
     sniffed = sniff_type(body)
     if JSON in (sniffed, kind) or kind.endswith("+json"):
-        content = read_json(body)
-        if not isinstance(content, dict):
-            raise Unreadable("the JSON body is not an object")
-        return _assemble(content.items(), ())
+        return _assemble(read_json_object(body).items(), ())
     try:
         form = read_form(content_type if kind in (MULTIPART, URLENCODED) else sniffed, body)
     except Refused as error:  # too late to refuse: its sender is established
@@ -141,12 +138,3 @@ def _require_agreement(shapes: list[dict[str, Any]]) -> None:
     statuses = {text_of(shape.get("status")).lower() for shape in shapes} - {""}
     if len(statuses) > 1:
         raise Unreadable("two shapes in one callback tell different statuses")
-
-
-def first_of(source: Mapping[str, Any], names: Iterable[str]) -> Any:
-    """Return the first of the named values that is there and not empty; None if there is none."""
-    for name in names:
-        value = source.get(name)
-        if value is not None and value != "":
-            return value
-    return None

@@ -1,46 +1,16 @@
 """Telnyx Programmable Fax: one signed JSON envelope for every event of a fax.
 
-Which reasons of failure are for good stands in `telnyx_reasons`. The rules are those of Telnyx's developer pages and
-SDKs.
+The rules are those of Telnyx's developer pages and SDKs.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
 
 from shared.callback import Callback, Parsed, Verified
-from shared.domain import Direction, Event, EventType, Failure, Media, Provider
+from shared.domain import Provider
 from shared.errors import Unreadable
-from shared.providers.common import (
-    e164,
-    read_count,
-    read_flag,
-    read_id,
-    read_job_id,
-    read_json,
-    read_time,
-    text_of,
-)
-from shared.providers.telnyx.errors import INBOUND_ONLY, is_permanent
+from shared.providers.common import read_json_object
+from shared.providers.telnyx.event import compose
 from shared.signatures import load_telnyx_key, verify_telnyx
-
-_DIRECTIONS: Final = {"outbound": Direction.SENT, "inbound": Direction.RECEIVED}
-_BOTH_MEDIA: Final = {Direction.SENT: EventType.MEDIA_PROCESSED, Direction.RECEIVED: EventType.MEDIA_PROCESSED}
-_BOTH_UNKNOWN: Final = {Direction.SENT: EventType.UNKNOWN, Direction.RECEIVED: EventType.UNKNOWN}
-
-_TYPES: Final[dict[str, dict[Direction, EventType]]] = {
-    "fax.queued": {Direction.SENT: EventType.QUEUED},
-    "fax.media.processed": _BOTH_MEDIA,
-    "fax.sending.started": {Direction.SENT: EventType.SENDING},
-    # One revision of Telnyx's own guide describes a received fax as an inbound fax.delivered.
-    "fax.delivered": {Direction.SENT: EventType.DELIVERED, Direction.RECEIVED: EventType.RECEIVED},
-    "fax.failed": {Direction.SENT: EventType.FAILED, Direction.RECEIVED: EventType.RECEIVE_FAILED},
-    "fax.receiving.started": {Direction.RECEIVED: EventType.RECEIVING},
-    "fax.media.processing.started": dict(reversed(_BOTH_MEDIA.items())),
-    "fax.received": {Direction.RECEIVED: EventType.RECEIVED},
-}
-"""What an event type says of a fax of each direction. Where the payload names no direction the first one is taken."""
-
-_FAILURES: Final = frozenset({EventType.FAILED, EventType.RECEIVE_FAILED})
 
 
 class TelnyxAdapter:
@@ -82,9 +52,7 @@ class TelnyxAdapter:
             Unreadable: It is no JSON object, or lacks one of what Telnyx always sends: the ids of event and fax, the
                 event's type.
         """
-        sent = read_json(callback.body)
-        if not isinstance(sent, dict):
-            raise Unreadable("the body is JSON but not an object")
+        sent = read_json_object(callback.body)
         data = sent.get("data")
         if isinstance(data, dict):
             # What stands beside `data` is kept beside what stands in it: `meta`, and nothing else so far.
@@ -92,71 +60,4 @@ class TelnyxAdapter:
         payload = sent.get("payload")
         if not isinstance(payload, dict):
             raise Unreadable("there is no payload object")
-        return Parsed(event=_event(callback, sent, payload))
-
-
-def _event(callback: Callback, sent: dict[str, Any], payload: Mapping[str, Any]) -> Event:
-    word = text_of(sent.get("event_type"))
-    if not word:
-        raise Unreadable("there is no event_type")
-    event_id = _required(sent, "id", "id of the event")
-    # Not `payload.id`: one published tester puts the fax's id there and sends no `fax_id`.
-    fax_id = _required(payload, "fax_id", "fax_id")
-    direction = _direction(word, payload)
-    event_type = _TYPES.get(word, _BOTH_UNKNOWN)[direction]
-    is_received = event_type is EventType.RECEIVED
-    meta = sent.get("meta")
-    return Event(
-        id=f"{Provider.TELNYX}:{event_id}",
-        provider=Provider.TELNYX,
-        type=event_type,
-        phase=event_type.phase,
-        direction=direction,
-        fax_id=fax_id,
-        occurred_at=read_time(sent.get("occurred_at")),
-        received_at=callback.received_at,
-        from_number=e164(payload.get("from")),
-        to_number=e164(payload.get("to")),
-        pages=read_count(payload.get("page_count")),
-        status=text_of(payload.get("status")) or None,
-        failure=_failure(payload) if event_type in _FAILURES else None,
-        job_id=read_job_id(callback.query.get("job_id")),
-        client_state=_text_or_none(payload.get("client_state")),
-        media=_media(payload.get("media_url")) if is_received else None,
-        # Samples print it with other events too; it means something where a document arrived.
-        partial=is_received and bool(read_flag(payload.get("partial_content"))),
-        attempt=(read_count(meta.get("attempt")) or None) if isinstance(meta, dict) else None,
-        fields=sent,
-    )
-
-
-def _required(source: Mapping[str, Any], name: str, shown: str) -> str:
-    value = read_id(source.get(name))
-    if not value:
-        raise Unreadable(f"there is no {shown}")
-    return value
-
-
-def _direction(word: str, payload: Mapping[str, Any]) -> Direction:
-    possible = _TYPES.get(word, _BOTH_UNKNOWN)
-    direction = _DIRECTIONS.get(text_of(payload.get("direction")).lower())
-    # Only received faxes have a caller_id, and only they fail for the sender's reasons.
-    if direction is None and ("caller_id" in payload or text_of(payload.get("failure_reason")) in INBOUND_ONLY):
-        direction = Direction.RECEIVED
-    return direction if direction in possible else next(iter(possible))
-
-
-def _failure(payload: Mapping[str, Any]) -> Failure | None:
-    reason = text_of(payload.get("failure_reason")) or None
-    finer = text_of(payload.get("internal_failure_reason")) or None
-    if reason is None and finer is None:
-        return None
-    return Failure(code=reason, message=finer or reason, permanent=is_permanent(reason))
-
-
-def _media(url: Any) -> Media | None:
-    return Media(url=url) if isinstance(url, str) and url.startswith(("https://", "http://")) else None
-
-
-def _text_or_none(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+        return Parsed(event=compose(callback, sent, payload))
