@@ -10,7 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from dispatcher.channels.base import Attempt
-from dispatcher.channels.mail.phrases import Tone, advice, headline, number, own_words, plain, reason
+from dispatcher.channels.mail.phrases import advice, number, own_words, plain, reason
+from dispatcher.channels.phrases import Tone, phrase_of
 from shared.domain import Direction, Event, EventType, Failure, Phase
 
 MOST_ATTACHED_BYTES: Final = 10 * 1024 * 1024
@@ -87,20 +88,20 @@ def attachment(event: Event, document: bytes | None) -> Attachment | None:
 def tell(attempt: Attempt, attached: Attachment | None) -> Story:
     """Return the story of *attempt*'s event."""
     event = attempt.event
-    head = headline(event)
+    phrase = phrase_of(event)
     why = reason(event.failure)
     listed = _listed(event)
     other = event.from_number if event.direction is Direction.RECEIVED else event.to_number
     whom = f"{len(listed)} recipients" if listed and not other else number(other)
-    subject = head.subject.format(number=whom)
-    if event.pages and event.phase is Phase.POSTFLIGHT and head.tone != "bad":
+    subject = phrase.subject.format(number=whom)
+    if event.pages and event.phase is Phase.POSTFLIGHT and phrase.tone != "bad":
         subject += f" ({_count(event.pages, 'page')})"
-    if why and head.tone != "good":
+    if why and phrase.tone != "good":
         subject += f": {why}"
     return Story(
         subject=plain(f"[Test] {subject}" if event.is_test else subject, 200),
-        tone=head.tone,
-        title=head.title,
+        tone=phrase.tone,
+        title=phrase.title,
         is_test=event.is_test,
         lead=_lead(event, len(listed)),
         rows=_rows(event, why),

@@ -1,42 +1,12 @@
-"""What happened, in plain words: headlines for every event, and reasons for the providers' most common codes. Pure.
+"""Why a fax failed, in plain English: reasons for the providers' most common codes. Pure.
 
-A code that no table has is shown as the provider wrote it.
+A code that is not in a table is shown as the provider wrote it.
 """
 
 import unicodedata
-from typing import Final, Literal
+from typing import Final
 
-import msgspec
-
-from shared.domain import Direction, Event, EventType, Failure
-
-Tone = Literal["good", "partly", "bad", "underway"]
-
-
-class Headline(msgspec.Struct, frozen=True):
-    """What happened at a glance. *subject* has a place for the number that matters."""
-
-    tone: Tone
-    title: str
-    subject: str
-
-
-HEADLINES: Final[dict[EventType, Headline]] = {
-    EventType.RECEIVED: Headline("good", "Fax received", "Fax received from {number}"),
-    EventType.RECEIVE_FAILED: Headline("bad", "Fax not received", "Fax from {number} not received"),
-    EventType.DELIVERED: Headline("good", "Fax sent", "Fax sent to {number}"),
-    EventType.PARTIALLY_DELIVERED: Headline("partly", "Fax partially delivered", "Fax to {number} partially delivered"),
-    EventType.FAILED: Headline("bad", "Fax failed", "Fax to {number} failed"),
-    EventType.QUEUED: Headline("underway", "Fax queued", "Fax to {number} queued"),
-    EventType.MEDIA_PROCESSED: Headline("underway", "Fax ready to be sent", "Fax to {number} ready to be sent"),
-    EventType.SENDING: Headline("underway", "Fax is being sent", "Fax to {number} is being sent"),
-    EventType.PAGE_SENT: Headline("underway", "A page of the fax was sent", "Fax to {number}: a page was sent"),
-    EventType.RETRY_SCHEDULED: Headline("underway", "Fax will be tried again", "Fax to {number} will be tried again"),
-    EventType.RECEIVING: Headline("underway", "Fax is being received", "Fax from {number} is being received"),
-    EventType.UNKNOWN: Headline("underway", "News of a fax", "News of a fax: {number}"),
-}
-
-PARTLY_RECEIVED: Final = Headline("partly", "Fax received in part", "Fax received in part from {number}")
+from shared.domain import Failure
 
 # Phaxio's lineError and Sinch's CALL_ERROR are the same numbers; so are their document and fax errors.
 _CALL: Final = {
@@ -141,13 +111,6 @@ def plain(text: str, most_characters: int = 300) -> str:
         text = "".join(" " if unicodedata.category(letter) in _UNWRITABLE else letter for letter in text)
     text = " ".join(text.split())
     return text if len(text) <= most_characters else text[: most_characters - 1] + "…"
-
-
-def headline(event: Event) -> Headline:
-    """Return what happened."""
-    if event.partial and event.direction is Direction.RECEIVED:
-        return PARTLY_RECEIVED
-    return HEADLINES[event.type]
 
 
 def reason(failure: Failure | None) -> str | None:

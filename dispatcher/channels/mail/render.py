@@ -15,7 +15,8 @@ from typing import Final
 from dispatcher.channels.base import Attempt
 from dispatcher.channels.mail.address import Mailbox, address_of
 from dispatcher.channels.mail.content import Attachment, Story, attachment, tell
-from dispatcher.channels.mail.phrases import Tone, plain
+from dispatcher.channels.mail.phrases import plain
+from dispatcher.channels.phrases import Tone
 from shared.domain import Event, EventType
 
 _BAR: Final[dict[Tone, str]] = {"good": "#1a7f37", "partly": "#9a6700", "bad": "#c62828", "underway": "#0b66c3"}

@@ -13,6 +13,8 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from dispatcher.channels.phrases import in_short
+from shared.domain import EventType
 from shared.errors import CredentialsInvalid, Refused, SignatureInvalid, SignatureMissing
 from shared.forms import Form, read_form
 from shared.signatures import (
@@ -93,7 +95,7 @@ def _phaxio_told(form: Form) -> WebhookSummary:
     if event_type == "transmitting_page":
         what = f"page {fields.get('page', '?')} is being sent"
     elif event_type == "retry_scheduled":
-        what = "will be tried again"
+        what = in_short(EventType.RETRY_SCHEDULED)
     elif event_type == "fax_completed":
         why = _text(fax.get("error_message")) or _text(fax.get("error_code"))
         what = _ending(direction, _PHAXIO_ENDINGS.get(word, word), why)
@@ -117,7 +119,7 @@ def read_telnyx(posted: Posted, tokens: Sequence[str]) -> WebhookSummary:
     direction = "received" if payload.get("direction") == "inbound" else _SENT
     ending = {"fax.delivered": "success", "fax.received": "success", "fax.failed": "failure"}.get(kind)
     told = WebhookSummary(
-        what=_ending(direction, ending, _text(payload.get("failure_reason"))) if ending else _plain(kind),
+        what=_ending(direction, ending, _text(payload.get("failure_reason"))) if ending else _what(kind),
         fax_id=_text(payload.get("fax_id")),
         pages=_count(payload.get("page_count")),
         from_number=_text(payload.get("from")),
@@ -133,7 +135,7 @@ def read_standard(posted: Posted, tokens: Sequence[str]) -> WebhookSummary:
     data = _object(message.get("data"))
     why = _text(_object(data.get("failure")).get("message"))
     told = WebhookSummary(
-        what=_plain(str(message.get("type") or "")) + (f" ({why})" if why else ""),
+        what=_what(str(message.get("type") or "")) + (f" ({why})" if why else ""),
         fax_id=_text(data.get("fax_id")),
         pages=_count(data.get("pages")),
         from_number=_text(data.get("from_number")),
@@ -193,38 +195,27 @@ def user_info_of(url: str) -> str:
 
 _PHAXIO_ENDINGS: Final = {"partialsuccess": "partial"}
 _ENDINGS: Final = {
-    (_SENT, "success"): "sent",
-    (_SENT, "partial"): "sent in part only",
-    (_SENT, "failure"): "NOT sent",
-    ("received", "success"): "received",
-    ("received", "failure"): "NOT received",
+    (_SENT, "success"): EventType.DELIVERED,
+    (_SENT, "partial"): EventType.PARTIALLY_DELIVERED,
+    (_SENT, "failure"): EventType.FAILED,
+    ("received", "success"): EventType.RECEIVED,
+    ("received", "failure"): EventType.RECEIVE_FAILED,
 }
-_PLAIN: Final = {
-    "fax.queued": "is queued",
-    "fax.media.processed": "document is ready",
-    "fax.media.processing.started": "document is being prepared",
-    "fax.media_processed": "document is ready",
-    "fax.sending": "is being sent",
-    "fax.sending.started": "is being sent",
-    "fax.page_sent": "a page is sent",
-    "fax.retry_scheduled": "will be tried again",
-    "fax.receiving": "is being received",
-    "fax.receiving.started": "is being received",
-    "fax.delivered": "sent",
-    "fax.partially_delivered": "sent in part only",
-    "fax.failed": "NOT sent",
-    "fax.received": "received",
-    "fax.receive_failed": "NOT received",
+_TELNYX_TYPES: Final = {
+    "fax.media.processed": EventType.MEDIA_PROCESSED,
+    "fax.media.processing.started": "document being prepared",
+    "fax.sending.started": EventType.SENDING,
+    "fax.receiving.started": EventType.RECEIVING,
 }
 
 
 def _ending(direction: str, ending: str | None, why: str | None) -> str:
-    words = _ENDINGS.get((direction, ending or ""), ending or "an event without a type")
-    return f"{words} ({why})" if why and ending != "success" else words
+    what = _what(_ENDINGS.get((direction, ending or ""), ending or ""))
+    return f"{what} ({why})" if why and ending != "success" else what
 
 
-def _plain(event_type: str) -> str:
-    return _PLAIN.get(event_type, event_type or "an event without a type")
+def _what(event_type: str) -> str:
+    return in_short(_TELNYX_TYPES.get(event_type, event_type)) or "an event without a type"
 
 
 def _verified(told: WebhookSummary, verify: Callable[[], None]) -> WebhookSummary:

@@ -74,9 +74,11 @@ async def test_a_webhook_as_the_dispatcher_signs_it_is_verified_and_answered_200
         assert await app.post(rendered(app.url)) == 200
     (heard,) = app.reported
     assert heard.verified
-    assert (heard.fax_id, heard.what, heard.pages, heard.attempt) == ("fax-1", "sent", 2, 1)
+    assert (heard.fax_id, heard.what, heard.pages, heard.attempt) == ("fax-1", "delivered", 2, 1)
     line = line_of(heard)
-    assert line.startswith("verified ✓    fax fax-1 sent, 2 pages, +15550100101 → +15550100102, attempt 1, delivery …")
+    assert line.startswith(
+        "verified ✓    fax fax-1 delivered, 2 pages, +15550100101 → +15550100102, attempt 1, delivery …"
+    )
 
 
 async def test_a_received_fax_shows_the_size_of_its_file():
@@ -173,9 +175,9 @@ async def test_what_is_not_verified_never_goes_wrong_on_purpose():
 @pytest.mark.parametrize(
     ("told", "what"),
     [
-        (event(EventType.FAILED, failure=Failure(message="Busy")), "NOT sent (Busy)"),
-        (event(EventType.PARTIALLY_DELIVERED), "sent in part only"),
-        (event(EventType.RECEIVE_FAILED, Direction.RECEIVED), "NOT received"),
+        (event(EventType.FAILED, failure=Failure(message="Busy")), "failed (Busy)"),
+        (event(EventType.PARTIALLY_DELIVERED), "partially delivered"),
+        (event(EventType.RECEIVE_FAILED, Direction.RECEIVED), "not received"),
         (event(EventType.PAGE_SENT, fields={"page": 2}), "page 2 is being sent"),
         (event(EventType.RETRY_SCHEDULED), "will be tried again"),
     ],
@@ -220,7 +222,7 @@ async def test_telnyx_v2_is_verified_with_the_public_key_of_the_endpoint_s_seed(
     async with application("telnyx-v2", (SEED,)) as app:
         assert await app.post({"data": body, "headers": headers}) == 200
         assert await app.post({"data": body + b" ", "headers": headers}) == 401
-    assert (app.reported[0].what, app.reported[0].pages) == ("NOT sent (user_busy)", 3)
+    assert (app.reported[0].what, app.reported[0].pages) == ("failed (user_busy)", 3)
 
 
 async def test_standard_v1_is_verified_over_id_time_and_body():
