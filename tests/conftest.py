@@ -1,4 +1,4 @@
-"""Fixtures: real stores, fresh for every test."""
+"""Fixtures: real stores, empty for every test; and the order in which the files are run."""
 
 import itertools
 import os
@@ -14,10 +14,10 @@ from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.broker import topology
 from shared.log import refuse_unlisted
 
-# `make fuzz`: chosen by --hypothesis-profile=long; tests that name a number of their own take the larger one.
+# `make fuzz` chooses it by --hypothesis-profile=long; a test that names a number of examples takes the larger one.
 settings.register_profile("long", max_examples=10_000, deadline=None)
 
-# Tests say how wide their terminal is; the one from which we are started is none of theirs.
+# Tests set the width of their terminal; that of the terminal which runs pytest must not count.
 os.environ.pop("COLUMNS", None)
 os.environ.pop("LINES", None)
 
@@ -25,26 +25,49 @@ _numbers = itertools.count(1)
 
 
 WORKERS = 3
-"""Tests wait more than they compute: one more at once than the cores of a small machine."""
+"""Tests wait more than they compute: one worker more than the cores of a small machine."""
+
+LONGEST_FIRST = (
+    "tests/faults/",
+    "tests/dispatcher/consumers/test_recovery.py",
+    "tests/end_to_end/",
+    "tests/deploy/",
+    "tests/dispatcher/ops/console/",
+    "tests/dispatcher/ops/dead/",
+)
+"""Files that take half a minute and more. They are started first, so that no worker is left alone with one at the end."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep xdist from starting the files with the most tests first: those with the fewest take longest here."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Return how many work with `-n auto`: each has a vhost of its own, but for stores that are given."""
+    """Return the number of workers for `-n auto`. Each needs a vhost of its own, which given stores do not have."""
     return 0 if os.environ.get("AMQP_URL") else WORKERS
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Start the stores once for all workers, none of which could know when the others need them no more."""
+    """Start the stores once for all workers: a worker cannot know when the others no longer need them."""
     if session.config.getoption("numprocesses", None) and not hasattr(session.config, "workerinput"):
         session.config.add_cleanup(stores_up())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs services, so that `-m "not services"` runs the rest in seconds."""
+    """Put the longest files first, and mark what needs services: `-m "not services"` runs the rest in seconds."""
+    items.sort(key=_place_in_order)
     for item in items:
         if "service_stores" in getattr(item, "fixturenames", ()):
             item.add_marker("services")
+
+
+def _place_in_order(item: pytest.Item) -> int:
+    """Return the place of an item's file in `LONGEST_FIRST`; the others keep their order after them."""
+    places = (place for place, start in enumerate(LONGEST_FIRST) if item.nodeid.startswith(start))
+    return next(places, len(LONGEST_FIRST))
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -66,7 +89,7 @@ def database_template(service_stores: Stores) -> Iterator[str]:
 
 @pytest.fixture
 async def database_url(service_stores: Stores, database_template: str) -> AsyncIterator[str]:
-    """A migrated, empty ledger of this test's own."""
+    """A migrated, empty ledger for this test alone."""
     name = f"faxhook_test_{os.getpid()}_{next(_numbers)}"
     yield await clone(service_stores.database_url, database_template, name)
     await drop(service_stores.database_url, name)

@@ -1,8 +1,8 @@
-"""Real RabbitMQ and PostgreSQL for the tests: given by URL, in containers, or brought up by deploy/local.py."""
+"""Real RabbitMQ and PostgreSQL for the tests: given by URL, in containers, or started by deploy/local.py."""
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
@@ -12,13 +12,13 @@ import asyncpg
 
 from deploy.services import services as local_services
 from deploy.services.container import has_engine
-from shared.broker import Topology, declare
+from shared.broker import Queue, Topology, declare
 from shared.sql.migrate import migrate
 
 
 @dataclass(frozen=True)
 class Stores:
-    """Where the stores of this test run are. *amqp_url* is a vhost that belongs to the tests."""
+    """Where the stores of this test run are. *amqp_url* names a vhost that belongs to the tests."""
 
     amqp_url: str
     database_url: str
@@ -26,13 +26,13 @@ class Stores:
 
 
 def are_given() -> bool:
-    """Has the environment stores for us?"""
+    """Return whether the environment names both stores."""
     return bool(os.environ.get("AMQP_URL") and os.environ.get("DATABASE_URL"))
 
 
 @contextmanager
 def stores() -> Iterator[Stores]:
-    """Yield stores in the order of the contract: given, containers, private ones."""
+    """Yield the given stores, else containers where Docker is, else private ones."""
     if are_given():
         api_url = os.environ.get("RABBITMQ_API_URL") or None
         yield Stores(os.environ["AMQP_URL"], os.environ["DATABASE_URL"], api_url)
@@ -42,7 +42,7 @@ def stores() -> Iterator[Stores]:
 
 
 def stores_up() -> Callable[[], None]:
-    """Start the private stores, if they are what `stores` yields and not up yet; return what ends them then."""
+    """Start the private stores if `stores` will yield them and they do not run; return what stops those it started."""
     if are_given() or has_engine() or any(status.condition == "running" for status in local_services.status()):
         return lambda: None
     local_services.up()
@@ -79,16 +79,23 @@ def _in_containers() -> Iterator[Stores]:
 
 
 async def fresh_topology(amqp_url: str, wanted: Topology) -> None:
-    """Declare *wanted* with empty queues: what an earlier test left is deleted."""
+    """Declare *wanted* with empty queues: those of an earlier test are deleted.
+
+    Each queue on a channel of its own, all at once: it takes half the time, and half the suite begins with this.
+    """
     async with await aio_pika.connect(amqp_url, timeout=10) as connection:
-        channel = await connection.channel()
-        for queue in wanted.queues:
+
+        async def renew(queue: Queue) -> None:
+            channel = await connection.channel()
             await channel.queue_delete(queue.name)
+            await channel.declare_queue(queue.name, durable=True, arguments=queue.all_arguments())
+
+        await asyncio.gather(*(renew(queue) for queue in wanted.queues))
     await declare(amqp_url, wanted)
 
 
 async def count(amqp_url: str, queue: str) -> int:
-    """Return how many messages are ready in *queue*."""
+    """Return the number of ready messages in *queue*."""
     async with await aio_pika.connect(amqp_url, timeout=10) as connection:
         channel = await connection.channel()
         declared = await channel.declare_queue(queue, passive=True)
@@ -96,7 +103,7 @@ async def count(amqp_url: str, queue: str) -> int:
 
 
 async def take_all(amqp_url: str, queue: str) -> list[aio_pika.abc.AbstractIncomingMessage]:
-    """Return and remove what is ready in *queue*."""
+    """Remove and return the ready messages of *queue*."""
     taken = []
     async with await aio_pika.connect(amqp_url, timeout=10) as connection:
         channel = await connection.channel()
@@ -107,13 +114,13 @@ async def take_all(amqp_url: str, queue: str) -> list[aio_pika.abc.AbstractIncom
 
 
 def with_database(database_url: str, name: str) -> str:
-    """Return *database_url* leading to another database of the same server."""
+    """Return the URL of another database of the same server."""
     return urlunsplit(urlsplit(database_url)._replace(path=f"/{name}"))
 
 
 @contextmanager
 def migrated_template(database_url: str) -> Iterator[str]:
-    """Yield the name of a migrated database, to be cloned by each test: tens of milliseconds instead of a migration."""
+    """Yield the name of a migrated database, which each test clones: tens of milliseconds instead of a migration."""
     name = f"faxhook_template_{os.getpid()}"
     asyncio.run(_admin(database_url, f'DROP DATABASE IF EXISTS "{name}"', f'CREATE DATABASE "{name}"'))
     asyncio.run(migrate(with_database(database_url, name)))
@@ -130,7 +137,7 @@ async def clone(database_url: str, template: str, name: str) -> str:
 
 
 async def drop(database_url: str, name: str) -> None:
-    """Remove a database, whoever is still connected."""
+    """Remove a database, and end its connections."""
     await _admin(database_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
@@ -141,15 +148,3 @@ async def _admin(database_url: str, *statements: str) -> None:
             await connection.execute(statement)
     finally:
         await connection.close()
-
-
-__all__: Sequence[str] = [
-    "Stores",
-    "clone",
-    "count",
-    "drop",
-    "fresh_topology",
-    "migrated_template",
-    "stores",
-    "take_all",
-]
