@@ -1,4 +1,7 @@
-"""One module for each provider: verify a callback, make an event of it. Pure; `shared.callback` is the interface.
+"""One package for each provider: verify a callback, make an event of it. Pure; `shared.callback` is the interface.
+
+In each: `adapter` verifies and reads, `shapes` makes one report of every shape that a callback may have, `event` says
+what its words mean, `errors` which failures are permanent.
 
 To add a provider: an adapter, its secrets in `settings`, and two lines here. It is done when
 tests/shared/providers/test_every_adapter.py passes with it.
@@ -37,17 +40,17 @@ def make_adapters(settings: ProviderSettings) -> dict[str, Adapter]:
 def make_parsers(spool_dir: Path | None) -> dict[Provider, Adapter]:
     """Return every provider's adapter for its `parse` alone: for callbacks that were verified when they came.
 
-    Parsing needs no secrets. The adapters do, so each gets one that nobody knows: nothing verifies by them.
+    Parsing needs no secrets. The adapters do, so each gets a random one: nothing verifies by them.
 
     Raises:
         ValueError: The spool folder's path is not absolute.
     """
-    nobodys = (secrets.token_hex(32),)
+    unknown = (secrets.token_hex(32),)
     adapters: tuple[Adapter, ...] = (
-        PhaxioAdapter(callback_tokens=(), api_secrets=nobodys, public_url=""),
+        PhaxioAdapter(callback_tokens=(), api_secrets=unknown, public_url=""),
         TelnyxAdapter(public_keys=()),
-        SinchAdapter(users=(), passwords=(), hmac_secrets=nobodys, allow_unverified=False),
-        AsteriskAdapter(secrets=nobodys, spool_dir=spool_dir),
+        SinchAdapter(users=(), passwords=(), hmac_secrets=unknown, allow_unverified=False),
+        AsteriskAdapter(secrets=unknown, spool_dir=spool_dir),
     )
     return {adapter.provider: adapter for adapter in adapters}
 

@@ -1,7 +1,7 @@
-"""A body whose sender is established, as plain names and values: JSON or a form, told apart by what it is.
+"""A verified body as plain names and values: JSON or a form, told apart by its content.
 
-For providers whose signatures cover the raw body, or nothing of it: the Content-Type may be wrong or missing, and
-refusing comes too late. Phaxio, whose signature covers a form's fields, reads its bodies in `phaxio_read`.
+For providers whose signatures cover the raw body, or nothing of it: the Content-Type may be wrong or missing, and it is
+too late to refuse. Phaxio, whose signature covers a form's fields, reads its bodies in `phaxio.shapes`.
 """
 
 from collections.abc import Collection
@@ -23,8 +23,8 @@ def read_body(
     Args:
         content_type: As sent; None if it was not.
         body: As it came.
-        once: Names that decide what happened. A form that gives one of them two values is not read: the choice would
-            be ours. The values of other repeated names come as a list.
+        once: Names that decide what happened. A form that gives one of them two values is unreadable: there is no right
+            choice. The values of other repeated names come as a list.
 
     Raises:
         Unreadable: It is neither a JSON object nor a form, or says two things at once.

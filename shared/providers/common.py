@@ -1,7 +1,7 @@
-"""What several providers' adapters need: storable text, JSON, ids, numbers, times. Pure, and on the hot path.
+"""What several adapters need: storable text, JSON, ids, numbers, times, documents. Pure, and on the hot path.
 
-Each of the readers takes what JSON or a form may hold (text, integer, null, nonsense) and returns None for what it
-cannot read: one odd value must not cost an application its event. What was sent stays in the event's `fields`.
+Each reader takes what JSON or a form may hold (text, integer, null, nonsense) and returns None for what it cannot read:
+one odd value must not cost an application its event. What was sent stays in the event's `fields`.
 """
 
 import hashlib
@@ -65,10 +65,10 @@ def first_of(source: Mapping[str, Any], names: Iterable[str]) -> Any:
 
 
 def read_json(source: str | bytes) -> Any:
-    """Read JSON into plain Python values that an event can hold. Bytes that are no UTF-8 become U+FFFD.
+    """Read JSON into plain Python values that an event can hold. Bytes that are not UTF-8 become U+FFFD.
 
     Raises:
-        Unreadable: It is no JSON, nested too deep, or of too many parts. The sentence does not quote it.
+        Unreadable: It is not JSON, is nested too deep, or has too many parts. The sentence does not quote it.
     """
     text = clean_text(source if isinstance(source, str) else source.decode("utf-8", "replace"))
     brackets = text.count("{") + text.count("[")
@@ -78,7 +78,7 @@ def read_json(source: str | bytes) -> Any:
         value = _decode_json(text)
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"the JSON cannot be read: {error}") from error
-    # Now only an escape can still make a NUL, and few brackets cannot be nested deep: mostly no second pass.
+    # Only an escape can still make a NUL, and few brackets cannot be nested deep: most JSON needs no second pass.
     if "\\u" in text or brackets > MAX_DEPTH:
         return clean(value)
     return value
@@ -97,7 +97,7 @@ def read_json_object(source: str | bytes) -> dict[str, Any]:
 
 
 def text_of(value: Any) -> str:
-    """Return a scalar as trimmed text, as ids and digests need it; empty for null, and for what is no scalar.
+    """Return a scalar as trimmed text, as ids and digests need it; empty for null, and for what is not a scalar.
 
     >>> [text_of(value) for value in (" 7 ", 7, 7.0, True, None, [7])]
     ['7', '7', '7', 'true', '', '']
@@ -141,9 +141,9 @@ def digest_id(provider: Provider, parts: Iterable[str]) -> str:
 
 
 def e164(value: Any, *, ten_digits: str | None = None) -> str | None:
-    """Return a telephone number in E.164, or the text as it is where it is no number (a SIP URI, a short extension).
+    """Return a telephone number in E.164, or the text as it is where it is not one (a SIP URI, a short extension).
 
-    A plus that was lost is put back: form decoding makes a blank of it, and some senders leave it out.
+    A lost plus is restored: form decoding makes a blank of it, and some senders leave it out.
 
     Args:
         value: Text or integer; None for all else.
@@ -166,14 +166,14 @@ def e164(value: Any, *, ten_digits: str | None = None) -> str | None:
         return text
     if ten_digits and not had_plus and len(digits) == 10:  # noqa: PLR2004 - ten digits are ten
         return ten_digits + digits
-    # Without any trace of a plus fewer than 11 are as likely national or an extension.
+    # Without any trace of a plus, fewer than 11 digits may as well be a national number or an extension.
     return "+" + digits if (7 if had_plus else 11) <= len(digits) <= 15 else text  # noqa: PLR2004 - digits of E.164
 
 
 def read_time(value: Any) -> datetime | None:
     """Return an instant as aware UTC, from RFC 3339 with an offset or unix seconds (number or digits).
 
-    None for everything else, a time without an offset included: whose clock it is cannot be known.
+    None for everything else, a time without an offset included: its time zone is not known.
     """
     try:
         if isinstance(value, str):
@@ -209,7 +209,7 @@ _FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
 def document_type(content: bytes, sent: str) -> str:
     """Return the media type of a fax's document.
 
-    Its first bytes decide where they are known: they are signed, the type that was sent beside them is not.
+    Known first bytes decide: they are signed, the type that was sent with them is not.
     """
     if content.startswith(b"%PDF-"):
         return "application/pdf"

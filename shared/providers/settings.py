@@ -1,6 +1,6 @@
-"""What the adapters are made from. The ingress fills it from its environment, tests and `faxhook simulate` from values.
+"""What the adapters are made from: the ingress takes it from its environment, tests and `faxhook simulate` from values.
 
-Plain texts: what keeps secrets out of logs is the settings layer, which reveals them only here.
+Secrets are plain texts here; `IngressSettings`, which hides them, reveals them only for this.
 """
 
 from pathlib import Path
@@ -12,10 +12,10 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Every provider's secrets; each tuple may hold several, all valid (rotation). Empty: the provider is off.
 
     Attributes:
-        public_url: What stands before path and query in the URLs that Phaxio was given.
-        sinch_users: Each goes with the password at the same position.
-        sinch_allow_unverified: Take Sinch's callbacks unproven, if neither credentials nor secrets are set.
-        asterisk_spool_dir: Where the Asterisk's TIFFs lie; None: paths are kept as text and no file is read.
+        public_url: The part before path and query of the URLs that Phaxio was given.
+        sinch_users: Paired with the passwords by position.
+        sinch_allow_unverified: Take Sinch's callbacks unverified, if neither credentials nor secrets are set.
+        asterisk_spool_dir: The folder of Asterisk's TIFFs; None: paths are kept as text and no file is read.
     """
 
     phaxio_callback_tokens: tuple[str, ...] = ()

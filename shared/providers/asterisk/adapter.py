@@ -1,8 +1,8 @@
 """Asterisk: what the operator's own dialplan reports of a received fax.
 
-There is no provider here, so the mistakes to expect are a dialplan's: a variable that was not substituted, a status
-that was never set, a path to somewhere else. What cannot be told for certain makes no event; it is kept as unreadable.
-The file itself is read by the ingress (`spool`); here its path is looked at as text.
+The mistakes to expect are a dialplan's: a variable that was not substituted, a status that was never set, a path to
+somewhere else. A report that is not certain makes no event; it is kept as unreadable. The file itself is read by the
+ingress (`spool`); here its path is only checked as text.
 """
 
 import os.path
@@ -23,7 +23,7 @@ _NAMES: Final = frozenset({"tiff_path", "to_number", "from_number", "faxstatus",
 
 
 class AsteriskAdapter:
-    """The own Asterisk's side of the ingress.
+    """The operator's own Asterisk.
 
     Args:
         secrets: Of `X-Internal-Secret`; several are all valid (rotation).
@@ -74,14 +74,14 @@ class AsteriskAdapter:
         if self._spool_dir is None:
             return None
         normal = _normal(path)
-        # U+FFFD: something stood there that is no text. The file system would take the path for another one.
+        # U+FFFD replaced what is not text; with it the path names another file.
         if "\ufffd" in path or not normal.startswith(self._spool_dir.rstrip("/") + "/"):
             raise Unreadable("tiff_path does not lie in the spool folder")
         return SpoolFile(path=Path(normal))
 
 
 def _normal(path: str) -> str:
-    """Return *path* without `.`, `..` and doubled slashes, the two leading ones too, which POSIX lets stand."""
+    """Return *path* without `.`, `..` and doubled slashes, the two leading ones included, which `normpath` keeps."""
     normal = os.path.normpath(path)
     return normal[1:] if normal.startswith("//") else normal
 
@@ -106,7 +106,11 @@ def _by_name(sent: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(report: Mapping[str, Any], name: str) -> str:
-    """Return a trimmed text; empty if it is missing, null or blank. Nothing else is guessed to be one."""
+    """Return a trimmed text; empty if it is missing, null or blank.
+
+    Raises:
+        Unreadable: It is something else.
+    """
     value = report.get(name)
     if value is not None and not isinstance(value, str):
         raise Unreadable(f"{name} is not a text")

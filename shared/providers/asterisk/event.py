@@ -47,9 +47,9 @@ def compose(report: Mapping[str, Any], path: str, callback: Callback, sent: dict
     to_number = e164(report.get("to_number"))
     unique_id = _unique_id(report)
     if not unique_id and not path:
-        raise Unreadable("there is neither uniqueid nor tiff_path: nobody can tell which fax this was")
-    # Two servers may make the same uniqueid, hence the called number. The path comes in as the third kind of part, so
-    # that no uniqueid can be taken for one.
+        raise Unreadable("there is neither uniqueid nor tiff_path: it cannot be told which fax this was")
+    # Two servers may make the same uniqueid, hence the called number. The field's name is a part of its own, so that no
+    # uniqueid can be taken for a path.
     same_fax = ("uniqueid", unique_id) if unique_id else ("tiff_path", path)
     event = Event(
         id=digest_id(Provider.ASTERISK, (*same_fax, to_number or "", outcome.type)),
@@ -94,21 +94,21 @@ def _first_text(report: Mapping[str, Any], names: Iterable[str]) -> str | None:
 
 
 def _outcome(report: Mapping[str, Any], path: str) -> _Outcome:
-    """Decide by the words that Asterisk's res_fax really sets, and guess nothing."""
+    """Decide by faxstatus and the number of pages."""
     pages = _pages(report)
     if "faxstatus" not in report:
-        # The report of a file that is there, written by hand. A dialplan in which ReceiveFAX never finished sends an
-        # empty status instead.
+        # A report written by hand, of a file that is there. If ReceiveFAX never finished, a dialplan sends an empty
+        # status instead.
         if path:
             return _RECEIVED
-        raise Unreadable("there is neither faxstatus nor tiff_path: nobody can tell what became of the fax")
+        raise Unreadable("there is neither faxstatus nor tiff_path: it cannot be told what became of the fax")
     status = report["faxstatus"]
     word = status.strip().upper() if isinstance(status, str) else None
     if word in _GOOD:
         return _NO_PAGES if pages == 0 else _RECEIVED
     if word in _BAD:
         return _PARTLY_RECEIVED if pages else _FAILED
-    raise Unreadable("faxstatus is none of the words that Asterisk sets")
+    raise Unreadable("faxstatus is not a word that Asterisk sets")
 
 
 def _pages(report: Mapping[str, Any]) -> int | None:

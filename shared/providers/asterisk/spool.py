@@ -1,7 +1,7 @@
 """Reading a fax's TIFF from the spool folder that we share with the Asterisk.
 
-The one part of the providers that does I/O, and it blocks: the ingress calls it off its event loop. The adapter has
-checked the path as text already; here the symlinks are resolved, because only the file system knows them.
+The only module of the providers that does I/O, and it blocks: the ingress calls it in a thread. The adapter has checked
+the path as text already; here the symlinks are resolved, which only the file system knows.
 """
 
 import os
@@ -26,7 +26,7 @@ def read_spool_file(path: Path, spool_dir: Path, limit_bytes: int) -> Document |
         Unreadable: Symlinks lead out of *spool_dir*: no event may come of it.
     """
     try:
-        # Not strict: a link to something missing outside must not be told apart from one to something that is there.
+        # Not strict: the answer must not tell whether a link's target outside of the spool exists.
         folder, real = spool_dir.resolve(), path.resolve()
     except (OSError, RuntimeError, ValueError):  # links in a circle, a name too long, no permission
         return "unreadable"
@@ -41,7 +41,7 @@ def read_spool_file(path: Path, spool_dir: Path, limit_bytes: int) -> Document |
 
 
 def _read_tiff(real: Path, limit_bytes: int) -> Document | NoDocument:
-    # Looked at first, because merely opening a FIFO wakes its writer; and again below, in case it was exchanged since.
+    # Before the opening, because opening a FIFO wakes its writer; and again after it, in case the file was exchanged.
     if unfit := _unfit(real.lstat(), limit_bytes):
         return unfit
     # O_NOFOLLOW: the path is resolved, so a link here was put in since. O_NONBLOCK: a FIFO would wait for a writer.

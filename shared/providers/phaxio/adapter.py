@@ -1,8 +1,7 @@
-"""Phaxio: who may report on a fax. What the report means stands in `phaxio_event`.
+"""Phaxio: verifies its callbacks, by two signature schemes that share a header.
 
-Two signature schemes share a header. Phaxio's own covers the URL and the form's names and values; Faxbot's covers the
-raw body and not the URL. One never stands in for the other, and a secret is never tried
-under the other's scheme.
+Phaxio's own covers the URL and the form's names and values; Faxbot's covers the raw body and not the URL. Neither
+replaces the other, and a secret is never tried under the other's scheme.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,15 +25,15 @@ _Reading = tuple[Sequence[tuple[str, str]], Sequence[tuple[FilePart, str]]]  # f
 
 
 class PhaxioAdapter:
-    """Phaxio's side of the ingress.
+    """Phaxio's callbacks of sent and received faxes.
 
     Args:
         callback_tokens: Of Phaxio's own scheme; several are all valid (rotation).
         api_secrets: Of Faxbot's scheme.
-        public_url: What stands before path and query in the URL that Phaxio was given: scheme, host, maybe a path.
+        public_url: The part before path and query of the URL that Phaxio was given: scheme, host, maybe a path.
 
     Raises:
-        ValueError: There is no secret at all, or the public URL is one that nobody can have signed.
+        ValueError: There is no secret at all, or Phaxio cannot have signed the public URL.
     """
 
     provider: Provider = Provider.PHAXIO
@@ -56,7 +55,7 @@ class PhaxioAdapter:
             SignatureMissing: No signature.
             SignatureInvalid: A wrong one, one of no known length, or Phaxio's own over a JSON body.
             Malformed: Phaxio's own scheme, and the form's framing cannot be read.
-            UnsupportedMediaType: Phaxio's own scheme, and the body is no form.
+            UnsupportedMediaType: Phaxio's own scheme, and the body is not a form.
         """
         given = callback.headers.get(SIGNATURE)
         if given is None and self._api_secrets:
@@ -74,8 +73,8 @@ class PhaxioAdapter:
         content_type = callback.headers.get("Content-Type") or sniff_type(callback.body)
         kind = media_type(content_type)
         if kind == JSON or kind.endswith("+json"):
-            # The scheme covers a form's fields. Over JSON it would cover the URL alone, and the signature of one empty
-            # form would then pass any JSON.
+            # The scheme covers a form's fields. Over JSON it would cover the URL alone: the signature of an empty form
+            # would verify any JSON.
             raise SignatureInvalid("Phaxio's own signature does not cover a JSON body")
         form = read_form(content_type, callback.body)
         url = self._public_url + callback.target
@@ -108,16 +107,18 @@ def _is_signable(public_url: str) -> bool:
 
 
 def _readings(form: Form, digests: list[str]) -> Iterator[_Reading]:
-    """Yield the ways in which implementations read repeated names: all kept; the last wins; the first wins.
+    """Yield the ways in which implementations read repeated names; Phaxio's page does not say which it signs.
 
-    Phaxio's page does not say which it signs. What a reading leaves out is left out of the event too, or
-    a captured callback could be altered by adding a field to it. Without repeated names there is but one reading.
+    What a reading leaves out is left out of the event too, or a captured callback could be altered by adding a field.
     """
+    # All values are kept. Without repeated names this is the only reading.
     files = list(zip(form.files, digests, strict=True))
     yield form.fields, files
+    # The last value wins.
     last_fields, last_files = dict(form.fields), {part.name: (part, digest) for part, digest in files}
     if len(last_fields) == len(form.fields) and len(last_files) == len(files):
         return
     yield tuple(last_fields.items()), tuple(last_files.values())
+    # The first value wins.
     first_files = {part.name: (part, digest) for part, digest in reversed(files)}
     yield tuple(dict(reversed(form.fields)).items()), tuple(first_files.values())

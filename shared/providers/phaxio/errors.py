@@ -1,4 +1,4 @@
-"""Phaxio's error tables: is trying the same fax again of any use?
+"""Phaxio's error tables: is a failure permanent?
 
 Keyed on type and id together: id 133 is a PDF that cannot be read under one type and a forbidden number under another.
 """
@@ -42,7 +42,9 @@ _PERMANENT: Final[dict[str, bool]] = {
 
 
 def is_permanent(error_type: str | None, error_id: str | None) -> bool | None:
-    """Tell whether the same fax would fail again; None for what no table has (all of fatalError and generalError).
+    """Return True if the same fax fails again, False if another try may help, None for what no table has.
+
+    No table has an id of fatalError or generalError.
 
     >>> [is_permanent("faxError", "133"), is_permanent("lineError", "17"), is_permanent("fatalError", "1")]
     [True, False, None]

@@ -35,8 +35,8 @@ _PAGE: Final = "transmitting_page"
 _RETRY: Final = "retry_scheduled"
 _NAMED: Final = {_PAGE: EventType.PAGE_SENT, _RETRY: EventType.RETRY_SCHEDULED}
 
-# Phaxio's documented statuses, and Faxbot's words for the same (the second line of two). Recipients' words say as much
-# of the fax.
+# Phaxio's documented statuses, and Faxbot's words for the same (the second line of two). A recipient's status may also
+# be given for the fax.
 _SENT: Final = {
     **dict.fromkeys(("queued", "pendingbatch"), EventType.QUEUED),
     **dict.fromkeys(("inprogress", "ringing", "callactive", "willretry"), EventType.SENDING),
@@ -187,7 +187,7 @@ def _identity(
 
 
 def _redials(report: Report, recipient: str | None) -> str:
-    """Return how often the recipient was called again: else a redial's page 1 would be the first call's page 1."""
+    """Return how often the recipient was called again, which tells a redial's page 1 from the first call's."""
     recipients = _recipients(report.fax)
     for item in recipients:
         if recipient is None or _recipient_number(item) == recipient:
@@ -213,8 +213,8 @@ def _numbers(
 ) -> tuple[str | None, str | None]:
     """Return the calling and the called number.
 
-    A sent fax shows its `caller_id`, and is called at its recipients: the one that the event is about, or the only one.
-    Of several none is *the* number; they are all in the event's fields.
+    A sent fax has a `caller_id` and recipients. The called number is the recipient that the event is about, or the only
+    one; of several there is none, and all are in the event's fields.
     """
     from_number = _number(report.pick("from_number", "from"))
     to_number = _number(report.pick("to_number", "to"))
@@ -259,10 +259,10 @@ def _error(source: dict[str, Any]) -> tuple[str | None, str | None, str | None]:
 def _document(files: Sequence[FilePart]) -> Document | None:
     """Return the fax's document: the part named `file` (v2.1) or `filename` (v1), or the only one.
 
-    An empty part is none.
+    An empty part does not count.
 
     Raises:
-        Unreadable: Several qualify. One of them would be lost, and nothing says which.
+        Unreadable: Several qualify, and an event carries one.
     """
     filled = [part for part in files if part.content]
     if len(filled) > 1:

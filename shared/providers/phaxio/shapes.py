@@ -22,7 +22,7 @@ CALLBACK_NAMES: Final = frozenset(
 )
 """Fields of the callback itself; in the flat shape everything else is the fax's."""
 
-# Twice with two values would leave the choice of the event to us: nothing that decides what happened is chosen.
+# Fields that decide what happened. One of them with two values is unreadable: there is no right choice.
 _DECIDING: Final = CALLBACK_NAMES | {*ID_NAMES, "status", "completed_at"}
 _FAX_MARKS: Final = frozenset({*ID_NAMES, "status"})
 
@@ -33,7 +33,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         fax: The fax object with the keys that were sent. In the flat shape the same mapping as `form`.
         form: Every field beside it; the values of a repeated name as a list.
-        flat: The fax's fields stand at top level.
+        flat: The fax's fields are at top level.
     """
 
     fax: dict[str, Any]
@@ -62,7 +62,7 @@ def read_form_report(form: Form) -> Report:
     """Read a form that was verified as such.
 
     Raises:
-        Unreadable: The fax is no JSON object, or the shapes or repeated names contradict each other.
+        Unreadable: The fax is not a JSON object, or the shapes or repeated names contradict each other.
     """
     return _assemble(((clean_text(name), value) for name, value in form.fields), form.files)
 
@@ -79,7 +79,7 @@ def read_body_report(content_type: str | None, body: bytes) -> Report:
         return _assemble(read_json_object(body).items(), ())
     try:
         form = read_form(content_type if kind in (MULTIPART, URLENCODED) else sniffed, body)
-    except Refused as error:  # too late to refuse: its sender is established
+    except Refused as error:  # too late to refuse: it is verified
         raise Unreadable(str(error)) from error
     return read_form_report(form)
 

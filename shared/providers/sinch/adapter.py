@@ -1,6 +1,6 @@
 """Sinch Fax v3: `INCOMING_FAX` and `FAX_COMPLETED`, as JSON or as a form, and Faxbot's flat shape of the former.
 
-Sinch signs nothing; what stands in for a signature is configured.
+Sinch signs nothing; the operator configures what a callback must prove instead.
 """
 
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ _DECIDING: Final = frozenset({"event", "fax", "id", "fax_id", "status"})
 
 
 class SinchAdapter:
-    """Sinch's side of the ingress.
+    """Sinch's callbacks.
 
     Args:
-        users: Of Basic credentials in the callback URL; each goes with the password at the same position.
+        users: Of Basic credentials in the callback URL; paired with the passwords by position.
         passwords: As many as users.
-        hmac_secrets: Of `X-Sinch-Signature`, for those who sign behind a proxy of their own.
+        hmac_secrets: Of `X-Sinch-Signature`, where the operator's own proxy signs.
         allow_unverified: Take everything, if neither of the above is configured.
 
     Raises:
@@ -59,14 +59,14 @@ class SinchAdapter:
         self._by = "sinch-" + "+".join(schemes) if schemes else UNVERIFIED
 
     def verify(self, callback: Callback) -> Verified:
-        """Let pass what satisfies everything that is configured.
+        """Check everything that is configured.
 
         Raises:
             CredentialsInvalid: Basic credentials are configured, and missing or wrong here.
             SignatureMissing: A secret is configured, and there is no signature.
             SignatureInvalid: There is a wrong one.
         """
-        # Both are always computed: which of them was wrong is told by the code, and by nothing before it.
+        # Both are always computed: the time must not tell which of them was wrong.
         known = not self._credentials or verify_basic(self._credentials, callback.headers.get("Authorization"))
         given = (callback.headers.get(SIGNATURE) or "").strip()
         signed = not self._secrets or verify_body(self._secrets, given, callback.body)

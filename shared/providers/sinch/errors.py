@@ -1,7 +1,7 @@
-"""Sinch's error codes: may trying again help?
+"""Sinch's error codes: is a failure permanent?
 
-Keyed on the pair of type and code, because 133 means two things. A code that the tables do not hold, or a type that
-they do not know (texts such as `NO_ANSWER` occur), is judged by nobody: None.
+Keyed on type and code together, because 133 means two things. Other codes and types occur (texts such as `NO_ANSWER`);
+they are not judged: None.
 """
 
 from typing import Final
@@ -34,7 +34,7 @@ PERMANENT: Final[dict[tuple[str, str], bool]] = {
 
 
 def is_permanent(error_type: str | None, code: str | None) -> bool | None:
-    """Return True if the same fax fails again, False if another try may help, None if nobody knows.
+    """Return True if the same fax fails again, False if another try may help, None if that is not known.
 
     >>> [is_permanent(*pair) for pair in (("FAX_ERROR", "133"), ("CALL_ERROR", "17"), ("CALL_ERROR", "133"))]
     [True, False, None]

@@ -89,8 +89,8 @@ def _event_type(report: Report, name: str, direction: Direction) -> EventType:
         return _STATUSES[status][direction]
     if report.has_error:
         return _BAD[direction]
-    # Everything but the id is optional in practice, and both events are sent of finished faxes. A word that nobody
-    # knows is something else: it may say anything.
+    # Everything but the id is optional in practice, and both events report finished faxes. An unknown status is
+    # different: it may mean anything.
     return EventType.UNKNOWN if status else _GOOD[direction]
 
 

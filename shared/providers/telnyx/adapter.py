@@ -14,13 +14,13 @@ from shared.signatures import load_telnyx_key, verify_telnyx
 
 
 class TelnyxAdapter:
-    """Telnyx's side of the ingress.
+    """Telnyx's callbacks.
 
     Args:
         public_keys: Base64 of the raw 32 bytes, from the portal's keys page; each of them is valid.
 
     Raises:
-        ValueError: One of them is no such key.
+        ValueError: One of them is not such a key.
     """
 
     provider: Provider = Provider.TELNYX
@@ -30,7 +30,7 @@ class TelnyxAdapter:
         self._public_keys = tuple(public_keys)
         try:
             for public_key in self._public_keys:
-                load_telnyx_key(public_key)  # a wrong key shall stop the start, not every callback
+                load_telnyx_key(public_key)  # a wrong key must stop the start, not every callback
         except ValueError as error:
             raise ValueError(f"TELNYX_PUBLIC_KEY is wrong: {error}") from None
 
@@ -49,13 +49,13 @@ class TelnyxAdapter:
         """Read the event, in its envelope or (as some of Telnyx's own samples print it) bare.
 
         Raises:
-            Unreadable: It is no JSON object, or lacks one of what Telnyx always sends: the ids of event and fax, the
+            Unreadable: It is not a JSON object, or lacks what Telnyx always sends: the ids of event and fax, the
                 event's type.
         """
         sent = read_json_object(callback.body)
         data = sent.get("data")
         if isinstance(data, dict):
-            # What stands beside `data` is kept beside what stands in it: `meta`, and nothing else so far.
+            # The members of `data`, and what is beside it (only `meta` so far), become the event's fields.
             sent = {name: value for name, value in sent.items() if name != "data"} | data
         payload = sent.get("payload")
         if not isinstance(payload, dict):

@@ -1,8 +1,8 @@
-"""Telnyx's `failure_reason`: may trying again help?
+"""Telnyx's `failure_reason`: is a failure permanent?
 
-The set is open (a plain text in Telnyx's API types). A reason that is not here, or of which nobody knows whether
-another try helps, is neither permanent nor passing: None. What is printed as a reason of failures (`success`,
-`received`) is never an outcome; that is read from the event type alone.
+The set is open (a plain text in Telnyx's API types). A reason that is not here, or of which it is not known whether
+another try helps, is neither permanent nor passing: None. A reason never decides the outcome, although samples print
+`success` and `received`: the event type alone does.
 """
 
 from typing import Final
@@ -54,7 +54,7 @@ INBOUND_ONLY: Final = frozenset(
 
 
 def is_permanent(reason: str | None) -> bool | None:
-    """Return True if the same fax fails again, False if another try may help, None if nobody knows.
+    """Return True if the same fax fails again, False if another try may help, None if that is not known.
 
     >>> [is_permanent(reason) for reason in ("receiver_decline", "user_busy", "destination_unreachable", None)]
     [True, False, None, None]
