@@ -1,4 +1,4 @@
-"""Plain words for codes, durations and answers, the same in terminal, API and console. Pure."""
+"""Codes, durations, times and counts as people read them: the same in terminal, API and console. Pure."""
 
 import math
 from datetime import datetime
@@ -28,10 +28,19 @@ CAUSES: Final[dict[str, str]] = {
 """Why an attempt failed, or a delivery was given up; `http_…` and `smtp_…` are said by their number."""
 
 SKIPPED: Final[dict[str, str]] = {
-    "overtaken": "a later event of the fax had overtaken it",
-    "no_equivalent": "the endpoint's format has no word for it",
+    "overtaken": "a later event of the fax was known already",
+    "no_equivalent": "the endpoint's format has no such event",
 }
 """Why an event was recorded for an endpoint but not sent."""
+
+STATES: Final[dict[str, str]] = {
+    "pending": "pending",
+    "retrying": "retrying",
+    "told": "delivered",
+    "dead": "dead",
+    "skipped": "skipped",
+}
+"""The states of a delivery, as people call them."""
 
 _MINUTE: Final = 60
 _HOUR: Final = 3_600
@@ -45,7 +54,7 @@ def cause_in_words(code: str | None) -> str:
     'it answered 503'
     """
     if code is None:
-        return "nobody wrote down why"
+        return "no reason was recorded"
     protocol, _, number = code.partition("_")
     if protocol in {"http", "smtp"} and number.isdigit():
         return f"it answered {number}"
@@ -76,13 +85,15 @@ def duration(seconds: float) -> str:
 
 
 def moment(at: datetime, now: datetime) -> str:
-    """Return when something is or was, seen from *now*: `in 5 min`, `12.3 s ago`."""
-    seconds = (at - now).total_seconds()
-    return f"in {duration(seconds)}" if seconds >= 0 else f"{duration(seconds)} ago"
+    """Return when something is or was, seen from *now*, in whole seconds: `in 5 min`, `12 s ago`."""
+    seconds = round((at - now).total_seconds())
+    if seconds == 0:
+        return "now" if at > now else "just now"
+    return f"in {duration(seconds)}" if seconds > 0 else f"{duration(seconds)} ago"
 
 
 def printable(content: bytes | str) -> str:
-    r"""Return what somebody else wrote so that it can be shown: control characters and the like escaped.
+    r"""Return text from outside so that it can be shown: control characters and the like escaped.
 
     >>> printable(b"caf\xc3\xa9 \x1b[31m\xff\r\nsecond line\t!")
     'café \\x1b[31m\ufffd\nsecond line\t!'
@@ -97,7 +108,9 @@ def printable(content: bytes | str) -> str:
 def counted(number: int, one: str, many: str | None = None) -> str:
     """Return a number with its noun.
 
-    >>> counted(1, "attempt"), counted(3, "attempt"), counted(2, "delivery", "deliveries")
-    ('1 attempt', '3 attempts', '2 deliveries')
+    >>> counted(1, "attempt"), counted(3000, "attempt"), counted(2, "delivery"), counted(2, "fax")
+    ('1 attempt', '3,000 attempts', '2 deliveries', '2 faxes')
     """
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+    ending = "es" if one.endswith("x") else "s"
+    regular = one[:-1] + "ies" if one.endswith("y") else one + ending
+    return f"{number:,} {one if number == 1 else many or regular}"

@@ -179,7 +179,7 @@ def sentence_of(verdict: Verdict, row: Any, circuit: CircuitState | None, now: d
         facts += [cause_in_words(row["last_error"])] if row["last_error"] else []
         facts += [last_told]
     facts += ["left alone but for a probe now and then"] if circuit == "open" else []
-    facts += [counted(row["owed"], "delivery", "deliveries") + " owed"] if row["owed"] else []
+    facts += [counted(row["owed"], "delivery") + " owed"] if row["owed"] else []
     facts += [f"the next due {moment(row['next_due_at'], now)}"] if row["next_due_at"] else []
     facts += [counted(row["dead"], "dead letter")] if row["dead"] else []
     return ", ".join(fact for fact in facts if fact)

@@ -1,13 +1,15 @@
-"""`/v1/faxes`, `/v1/events`, `/v1/deliveries`: what happened, over HTTP. Nothing is changed here."""
+"""`/v1/faxes`, `/v1/events`, `/v1/deliveries` over HTTP: read-only."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 from uuid import UUID
 
+import msgspec
 from aiohttp import web
 
 from dispatcher.ops.api.http import answered, read_query
 from dispatcher.ops.api.lookups import NoSuch, read_id
-from dispatcher.ops.api.operation import Operation, add_operations
+from dispatcher.ops.api.operation import Handler, Operation, add_operations
 from dispatcher.ops.faxes.bodies import (
     DeliveryPage,
     DeliveryWithAttempts,
@@ -20,6 +22,8 @@ from dispatcher.ops.faxes.queries import DeliveryQuery, EventQuery, FaxQuery
 from dispatcher.ops.faxes.reader import FaxReader
 from shared.domain import Provider
 
+Read = Callable[[Any], Awaitable[Any]]
+
 
 class FaxApi:
     """The handlers."""
@@ -29,75 +33,52 @@ class FaxApi:
 
     def operations(self) -> Sequence[Operation]:
         """Return what is offered."""
+        read = self._reader
+        lists: tuple[tuple[str, type[msgspec.Struct], type[msgspec.Struct], Read], ...] = (
+            ("faxes", FaxQuery, FaxPage, read.faxes),
+            ("events", EventQuery, EventPage, read.events),
+            ("deliveries", DeliveryQuery, DeliveryPage, read.deliveries),
+        )
+        things: tuple[tuple[str, str, dict[str, Any], type[msgspec.Struct], Handler], ...] = (
+            (
+                "faxes/{provider}/{fax_id:.+}",
+                "The story of a fax: its events, deliveries and attempts, and who was told",
+                {"provider": Provider, "fax_id": str},
+                FaxStory,
+                self.story,
+            ),
+            ("events/{id:.+}", "An event with its content", {"id": str}, EventWithContent, self.event),
+            ("deliveries/{id}", "A delivery with its attempts", {"id": UUID}, DeliveryWithAttempts, self.delivery),
+        )
         return (
-            Operation(
-                method="GET",
-                path="/v1/faxes",
-                handler=self.faxes,
-                summary="Faxes, the newest first",
-                query=FaxQuery,
-                answer=FaxPage,
+            *(
+                Operation(
+                    method="GET",
+                    path=f"/v1/{name}",
+                    handler=_list(query, page),
+                    summary=f"{name.capitalize()}, the newest first",
+                    query=query,
+                    answer=body,
+                )
+                for name, query, body, page in lists
             ),
-            Operation(
-                method="GET",
-                path="/v1/faxes/{provider}/{fax_id:.+}",
-                handler=self.story,
-                summary="The story of a fax: its events, deliveries and attempts, and who was told",
-                parameters={"provider": Provider, "fax_id": str},
-                answer=FaxStory,
-                problems=(404,),
-            ),
-            Operation(
-                method="GET",
-                path="/v1/events",
-                handler=self.events,
-                summary="Events, the newest first",
-                query=EventQuery,
-                answer=EventPage,
-            ),
-            Operation(
-                method="GET",
-                path="/v1/events/{id:.+}",
-                handler=self.event,
-                summary="An event with its content",
-                parameters={"id": str},
-                answer=EventWithContent,
-                problems=(404,),
-            ),
-            Operation(
-                method="GET",
-                path="/v1/deliveries",
-                handler=self.deliveries,
-                summary="Deliveries, the newest first",
-                query=DeliveryQuery,
-                answer=DeliveryPage,
-            ),
-            Operation(
-                method="GET",
-                path="/v1/deliveries/{id}",
-                handler=self.delivery,
-                summary="A delivery with its attempts",
-                parameters={"id": UUID},
-                answer=DeliveryWithAttempts,
-                problems=(404,),
+            *(
+                Operation(
+                    method="GET",
+                    path=f"/v1/{path}",
+                    handler=handler,
+                    summary=summary,
+                    parameters=parameters,
+                    answer=answer,
+                    problems=(404,),
+                )
+                for path, summary, parameters, answer, handler in things
             ),
         )
 
     def add_to(self, app: web.Application) -> None:
         """Register the routes."""
         add_operations(app, self.operations())
-
-    async def faxes(self, request: web.Request) -> web.Response:
-        """Answer a page of faxes."""
-        return answered(200, await self._reader.faxes(read_query(request, FaxQuery)))
-
-    async def events(self, request: web.Request) -> web.Response:
-        """Answer a page of events."""
-        return answered(200, await self._reader.events(read_query(request, EventQuery)))
-
-    async def deliveries(self, request: web.Request) -> web.Response:
-        """Answer a page of deliveries."""
-        return answered(200, await self._reader.deliveries(read_query(request, DeliveryQuery)))
 
     async def story(self, request: web.Request) -> web.Response:
         """Answer the story of a fax."""
@@ -125,3 +106,10 @@ class FaxApi:
         if delivery is None:
             raise NoSuch("delivery", delivery_id)
         return answered(200, delivery)
+
+
+def _list(kind: type[msgspec.Struct], read: Read) -> Handler:
+    async def answer_list(request: web.Request) -> web.Response:
+        return answered(200, await read(read_query(request, kind)))
+
+    return answer_list

@@ -1,4 +1,4 @@
-"""`faxhook faxes`: what became of a fax, and why an application was not told of it."""
+"""`faxhook faxes`: what happened to a fax, and why an endpoint did not get its events."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,20 +18,20 @@ from dispatcher.ops.faxes.queries import FaxQuery
 from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.ops.faxes.timeline import Moment, timeline
 from dispatcher.ops.terminal import Json, console, fail, print_json, run, settings_of
-from dispatcher.ops.words import duration, moment, printable
+from dispatcher.ops.words import counted, duration, moment, printable
 from dispatcher.settings import StoreSettings
 from shared.domain import Provider, utc_now
 from shared.errors import EXIT_BAD_INPUT, FaxhookError
 
-app = typer.Typer(no_args_is_help=True, help="Show what became of a fax, and why an application was not told of it.")
+app = typer.Typer(no_args_is_help=True, help="Show what happened to a fax, and why an endpoint did not get its events.")
 
 STYLES: Final = {"plain": "", "good": "green", "bad": "red", "waiting": "yellow", "faint": "dim"}
 DETAIL_LINES: Final = 5
-"""Of what a receiver answered; `--json` has all that was kept."""
+"""Shown of a receiver's answer; `--json` has all that was kept."""
 
 
 class NotFound(FaxhookError):
-    """What was asked for is not in the ledger, or may mean several things."""
+    """An id that the ledger does not hold, or that several faxes have."""
 
     code = "not_found"
 
@@ -43,7 +43,7 @@ def show_fax(
     ],
     as_json: Json = False,
 ) -> None:
-    """Show a fax's whole story: every event, delivery and attempt in time order, and who was not told, and why."""
+    """Show a fax's story: every event, delivery and attempt in time order; which endpoints got nothing, and why."""
 
     async def work() -> FaxStory:
         async with _opened() as reader:
@@ -65,13 +65,13 @@ def list_faxes(
     provider: Annotated[str | None, typer.Option(help=f"One of {', '.join(Provider)}.")] = None,
     direction: Annotated[str | None, typer.Option(help="One of sent, received.")] = None,
     state: Annotated[
-        str | None, typer.Option(help="How it stands: the type of its decisive event, like fax.failed.")
+        str | None, typer.Option(help="Its state: the type of its decisive event, e.g. fax.failed.")
     ] = None,
     number: Annotated[str | None, typer.Option(help="Either side's number (E.164).")] = None,
     conflicting: Annotated[
         bool | None,
         typer.Option(
-            "--conflicting/--agreeing", help="Only those whose events tell of different endings, or none of these."
+            "--conflicting/--agreeing", help="Only those whose events report different endings, or only the others."
         ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 20,
@@ -138,7 +138,7 @@ async def _the_fax(reader: FaxReader, text: str) -> tuple[Provider, str]:
     found = await reader.find(text.strip()) if "\0" not in text else []
     if not found:
         raise NotFound(
-            f"`{printable(text)}` is no fax, event, delivery or job in the ledger; a fax is named PROVIDER:FAX_ID, "
+            f"there is no fax, event, delivery or job `{printable(text)}` in the ledger; a fax is PROVIDER:FAX_ID, "
             "and `faxhook faxes list` shows the newest"
         )
     if len(found) > 1:
@@ -153,7 +153,7 @@ def _print_story(story: FaxStory) -> None:
     console.print(Text(printable(f"{story.provider}:{story.fax_id}"), style="bold"), soft_wrap=True)
     console.print(Text(printable(story.summary)), soft_wrap=True)
     numbers = " → ".join(each or "?" for each in (story.from_number, story.to_number))
-    facts = [story.direction, numbers, "" if story.pages is None else f"{story.pages} pages"]
+    facts = [story.direction, numbers, "" if story.pages is None else counted(story.pages, "page")]
     facts += [f"job {story.job_id}"] if story.job_id else []
     console.print(Text(printable(", ".join(each for each in facts if each))), soft_wrap=True)
     console.print()
@@ -169,12 +169,12 @@ def _print_story(story: FaxStory) -> None:
         table.add_row(f"{each.at:%H:%M:%S}.{each.at.microsecond // 1000:03}", f"+{duration(each.seconds)}", _line(each))
     console.print(table)
     if story.untold:
-        console.print("\nowed nothing of it:")
+        console.print("\nendpoints that are owed nothing of it:")
         for untold in story.untold:
             line = Text(printable(untold.endpoint_url), style="bold")
             console.print(Padding(line.append(f"  {untold.why}", style="not bold"), (0, 0, 0, 2)))
     if story.is_cut:
-        console.print("\nthere is more than is shown here: GET /v1/events and /v1/deliveries have all")
+        console.print("\nnot everything is shown: GET /v1/events and /v1/deliveries have the rest")
 
 
 def _line(each: Moment) -> Text:

@@ -1,4 +1,4 @@
-"""A fax's story as one list in time order: what happened when, to whom, with what outcome, in plain words. Pure."""
+"""A fax's story as one list in time order: what happened when, at which endpoint, with what outcome. Pure."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -22,7 +22,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         seconds: Since the fax's first event was received.
-        what: In plain words.
+        what: In plain English.
         to: The endpoint's URL, if it is about one.
         detail: What the event said or the receiver answered; may be empty, may hold several lines.
         tone: How it should look.
@@ -63,13 +63,13 @@ def _event(event: EventWithContent) -> Moment:
     if event.occurred_at is not None and (late := (event.received_at - event.occurred_at).total_seconds()):
         notes += [f"{duration(late)} after it happened"] if late >= WORTH_SAYING_SECONDS else []
     if (waited := (event.recorded_at - event.received_at).total_seconds()) >= WORTH_SAYING_SECONDS:
-        notes.append(f"taken into the ledger {duration(waited)} later")
-    notes.append(f"owed to {counted(event.owed, 'endpoint')}" if event.owed else "owed to nobody")
+        notes.append(f"recorded {duration(waited)} later")
+    notes.append(f"owed to {counted(event.owed, 'endpoint')}" if event.owed else "owed to no endpoint")
     return Moment(
         at=event.received_at,
         seconds=0.0,
         kind="event",
-        what=f"{event.provider} said {event.type}",
+        what=f"{event.provider} reported {event.type}",
         event_id=event.id,
         detail=", ".join(notes),
         tone="faint" if event.is_overtaken else "plain",
@@ -82,7 +82,7 @@ def _content(event: Event) -> list[str]:
     notes += [counted(event.pages, "page")] if event.pages is not None else []
     if event.failure is not None:
         said = event.failure.message or event.failure.code or event.failure.type
-        notes += [f"because: {said}"] if said else []
+        notes += [f"reason: {said}"] if said else []
     return notes
 
 
@@ -124,7 +124,7 @@ def _delivery(delivery: DeliveryWithAttempts, event_type: str, now: datetime) ->
 def _attempt(about: Moment, attempt: Attempt, event_type: str) -> Moment:
     is_told = attempt.outcome == "told"
     status = f"{attempt.http_status} " if attempt.http_status is not None else ""
-    outcome = f"told: {status}after" if is_told else f"failed: {cause_in_words(attempt.error)}, after"
+    outcome = f"delivered: {status}after" if is_told else f"failed: {cause_in_words(attempt.error)}, after"
     return msgspec.structs.replace(
         about,
         at=attempt.started_at,

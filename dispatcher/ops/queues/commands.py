@@ -79,9 +79,7 @@ def page(found: Queues) -> Group:
     table.add_column("next due", no_wrap=True)
     for queue in found.items:
         table.add_row(*_row(queue, found), style="" if queue.messages or queue.standing != "present" else "dim")
-    owed = (
-        "the ledger does not answer" if found.owed is None else f"{counted(found.owed, 'delivery', 'deliveries')} owed"
-    )
+    owed = "the ledger does not answer" if found.owed is None else f"{counted(found.owed, 'delivery')} owed"
     overdue = f", {found.overdue:,} of them due and held by nobody" if found.overdue else ""
     return Group(table, Text(f"\n{owed}{overdue}"), *(Text(trouble, style="red") for trouble in found.troubles))
 

@@ -71,7 +71,7 @@ async def test_a_fax_tells_its_events_deliveries_and_attempts_in_order_with_what
         assert attempt["answer"] == "thank you \\x1b[31m\ufffd"
         assert attempt["seconds"] > 0
         assert {each["endpoint_id"] for each in story["deliveries"]} == {str(endpoint.id)}
-        assert story["summary"] == "fax.delivered, 3 events, 3 deliveries: 2 told, 1 not sent"
+        assert story["summary"] == "fax.delivered, 3 events, 3 deliveries: 2 delivered, 1 skipped"
         assert story["events"][1]["content"]["pages"] == 2
         assert story["is_cut"] is False
 
@@ -124,12 +124,12 @@ async def test_a_fax_whose_content_is_pruned_still_tells_its_story(
         (event,) = story["events"]
         assert (event["is_pruned"], event["content"], event["type"]) == (True, None, "fax.delivered")
         assert story["deliveries"][0]["attempts"] == []
-        assert story["deliveries"][0]["explanation"] == "told at attempt 1"
+        assert story["deliveries"][0]["explanation"] == "delivered at attempt 1"
         assert (await ask(f"/v1/events/{event['id']}"))["content"] is None
         assert (await ask("/v1/events"))["items"][0]["is_pruned"] is True
 
 
-async def test_why_nobody_or_somebody_was_not_told_is_said_of_every_endpoint_that_could_be_meant(
+async def test_a_story_says_why_each_endpoint_that_could_apply_is_owed_nothing(
     ask: Ask, harness: DispatcherHarness
 ) -> None:
     disabled = await harness.endpoint(enabled=False)
@@ -143,14 +143,14 @@ async def test_why_nobody_or_somebody_was_not_told_is_said_of_every_endpoint_tha
         added_later.id,
     )
     story = await ask("/v1/faxes/phaxio/1")
-    assert story["summary"] == "fax.delivered, 1 event, nobody was to be told"
+    assert story["summary"] == "fax.delivered, 1 event, no endpoint applied"
     why = {each["endpoint_id"]: each["why"] for each in story["untold"]}
     assert why[str(disabled.id)] == "it is disabled"
     assert why[str(received_only.id)] == "it is for received faxes only, and this one was sent"
     assert why[str(added_later.id)].startswith("it was added later, ")
 
 
-async def test_a_delivery_that_is_not_told_yet_says_why_and_when_it_is_due(
+async def test_a_delivery_that_is_still_owed_says_why_and_when_it_is_due(
     harness: DispatcherHarness, dispatching: Dispatching, unused_tcp_port: int
 ) -> None:
     await harness.endpoint()
@@ -167,7 +167,7 @@ async def test_a_delivery_that_is_not_told_yet_says_why_and_when_it_is_due(
             return "1 attempt failed" in await explanation()
 
         await until(is_retrying, "the failure is recorded")
-        assert (await explanation()).startswith("not told yet: 1 attempt failed; attempt 2 is due in ")
+        assert (await explanation()).startswith("not delivered yet: 1 attempt failed; attempt 2 is due in ")
         (delivery,) = (await ask("/v1/deliveries?state=retrying"))["items"]
         assert delivery["due_at"] is not None
         shown = await ask(f"/v1/deliveries/{delivery['id']}")

@@ -1,4 +1,4 @@
-"""`faxhook faxes`: why an application was not told stands on the page; what cannot be found is a sentence."""
+"""`faxhook faxes`: the page says why an endpoint did not get its events; what cannot be found is a sentence, exit 65."""
 
 import asyncio
 import re
@@ -55,11 +55,11 @@ async def test_the_page_says_what_the_receiver_answered_and_when_the_next_attemp
     await a_failed_attempt(pool)
     code, page, _ = await faxhook(environment, "show", "phaxio:1")
     assert code == 0
-    assert "fax.delivered, 1 event, 1 delivery: 1 not told yet" in page
+    assert "fax.delivered, 1 event, 1 delivery: 1 retrying" in page
     assert "attempt 1 failed: it answered 503, after 0.25 s" in page
     assert "Down for maintenance" in page
     assert "\x1b[2J" not in page
-    assert re.search(rf"not told yet: 1 attempt failed; attempt 2 is due in {IN_FIVE_MINUTES}", page)
+    assert re.search(rf"not delivered yet: 1 attempt failed; attempt 2 is due in {IN_FIVE_MINUTES}", page)
     assert "http://127.0.0.1:1/hook" in page
 
 
@@ -67,8 +67,8 @@ async def test_the_page_says_why_an_endpoint_is_owed_nothing(environment: dict[s
     await endpoint(pool, enabled=False)
     await take(pool, an_event(1, EventType.FAILED, failure=Failure(message="Line is busy")))
     _, page, _ = await faxhook(environment, "show", "1")
-    assert "nobody was to be told" in page
-    assert "because: Line is busy" in page
+    assert "no endpoint applied" in page
+    assert "reason: Line is busy" in page
     assert "it is disabled" in page
 
 
@@ -90,10 +90,10 @@ async def test_after_a_replay_the_attempts_since_are_counted_and_those_before_ar
         "lease_until = NULL, due_at = now() + interval '5 min'"
     )
     _, page, _ = await faxhook(environment, "show", "1")
-    assert "not told yet: replayed after 3 attempts; held back" in page
+    assert "not delivered yet: replayed after 3 attempts; deferred" in page
     await a_failed_attempt(pool, attempt=4)
     _, page, _ = await faxhook(environment, "show", "1")
-    expected = rf"not told yet: replayed after 3 attempts; 1 attempt failed; attempt 5 is due in {IN_FIVE_MINUTES}"
+    expected = rf"not delivered yet: replayed after 3 attempts; 1 attempt failed; attempt 5 is due in {IN_FIVE_MINUTES}"
     assert re.search(expected, page)
     await a_failed_attempt(pool, attempt=5, state="dead", reason="http_503")
     _, page, _ = await faxhook(environment, "show", "1")
