@@ -224,14 +224,14 @@ class Metrics:
         self.sample: LedgerSample | None = None
         self.registry.register(_LedgerCollector(self))
 
-    def accepted(self, seconds: float, *, is_owed: bool) -> None:
+    def count_accepted(self, seconds: float, *, is_owed: bool) -> None:
         """Count an event that was taken in *seconds* after its callback's receipt."""
         self.events_accepted.inc()
         self.taken_seconds.observe(max(0.0, seconds))
         if not is_owed:
             self.unowed.inc()
 
-    def attempted(self, outcome: Outcome, seconds: float) -> None:
+    def count_attempt(self, outcome: Outcome, seconds: float) -> None:
         """Count one attempt."""
         match outcome:
             case Told():
@@ -244,10 +244,10 @@ class Metrics:
                 self._attempts["not_tried", label_of(error)].inc()
                 self._not_tried_seconds.observe(seconds)
 
-    def died(self, cause: str, count: int = 1) -> None:
-        """Count deliveries given up."""
+    def count_dead(self, cause: str) -> None:
+        """Count a delivery that was given up."""
         label = label_of(cause)
-        self._dead[label if label in CAUSES else OTHER,].inc(count)
+        self._dead[label if label in CAUSES else OTHER,].inc()
 
     def bind_gauges(self, values: dict[str, Callable[[], float]], consumers: Iterable[Consuming]) -> None:
         """Read these gauges by name, and what *consumers* consume, whenever somebody asks."""

@@ -47,7 +47,6 @@ EVENTS: Final[dict[str, str]] = {
     "delivery.deferred": "put back for some seconds without an attempt: a full lane, an open circuit, our own trouble",
     "delivery.dead": "given up; lies in dead.deliveries until a person decides",
     "delivery.dropped": "a message about a delivery that is settled or leased: nothing to do",
-    "delivery.early": "a retry whose message came before the record of the attempt before it: looked at again later",
     "record.delayed": "an outcome could not be written; it is held and written later, nothing is sent again",
     "publish.delayed": "a retry or dead letter could not be published; it is held and published later",
     "sweep.done": "the sweeper put back what was due without a message",
@@ -61,7 +60,7 @@ EVENTS: Final[dict[str, str]] = {
     "job.crashed": "our own code failed in a job; it is tried again a few times, then given up",
     "endpoint.gone": "an endpoint answered 410 and is switched off",
     "endpoints.refreshed": "the endpoints were read anew",
-    "endpoints.stale": "the endpoints could not be read; the last known ones are used",
+    "ledger.away": "the ledger does not answer; batches wait, and the endpoints that were read last stay in use",
 }
 
 
@@ -83,8 +82,8 @@ FIELDS: Final[dict[str, str]] = {
     "type": "of the event",
     "format": "the endpoint's",
     "attempt": "number of the attempt, from 1",
-    "outcome": "`Told`, `NotTold` (the endpoint failed us) or `NotTried` (our own trouble)",
-    "verdict": "what follows: `Settle`, `RetryAfter`, `Bury` or `PutBack`",
+    "outcome": "`told`, `not_told` (the endpoint failed) or `not_tried` (our own trouble)",
+    "verdict": "what becomes of the delivery: `told`, `retrying`, `dead`, `skipped` or `requeued`",
     "wait_seconds": "until the next attempt",
     "code": "what went wrong, as a stable word: of a callback the answer's `error`, of an attempt its error",
     "cause": "why something is dead, as a stable word",

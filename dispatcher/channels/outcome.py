@@ -1,28 +1,31 @@
-"""Outcomes: what a channel reports of an attempt. Pure data."""
+"""Outcomes: what a channel reports of an attempt. `word` is what API, SQL, metrics and log call it. Pure data."""
 
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
 ANSWER_KEPT_BYTES: Final = 2 * 1024
-"""Of what the application answered, for the person who looks later."""
+"""Of what the application answered; shown in the story of its fax."""
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """The application has it."""
 
+    word: ClassVar[str] = "told"
+    error: ClassVar[None] = None
     url: str | None = None
     http_status: int | None = None
     answer: bytes = b""
 
 
 class NotTold(msgspec.Struct, frozen=True, kw_only=True):
-    """The endpoint failed us; this spends its budget.
+    """The endpoint failed; this spends the delivery's budget.
 
     Attributes:
         error: A stable code: `timeout`, `refused`, `tls`, `host_not_found`, `http_503`, …
     """
 
+    word: ClassVar[str] = "not_told"
     error: str
     url: str | None = None
     http_status: int | None = None
@@ -38,6 +41,10 @@ class NotTold(msgspec.Struct, frozen=True, kw_only=True):
 class NotTried(msgspec.Struct, frozen=True, kw_only=True):
     """Our own trouble: nothing reached the endpoint, and nothing is counted."""
 
+    word: ClassVar[str] = "not_tried"
+    url: ClassVar[None] = None
+    http_status: ClassVar[None] = None
+    answer: ClassVar[bytes] = b""
     error: str
 
 

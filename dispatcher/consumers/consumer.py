@@ -1,4 +1,4 @@
-"""A connection that consumes one queue in batches: acked when they are handled, left to others while we are cut off."""
+"""Consumes one queue in batches: acked when they are handled, left to other dispatchers while we are cut off."""
 
 import asyncio
 import itertools
@@ -10,27 +10,31 @@ from typing import Any, Final, Protocol
 
 import aiormq
 
-from dispatcher.delivery.deliverer import Deliverer
+from dispatcher.ledger.health import CutOff, LedgerHealth
 from shared.amqp.channel import AmqpChannel
 from shared.amqp.connection import keep_connected
 from shared.amqp.frames import Message
-from shared.errors import FaxhookError
 from shared.log import get_logger
 from shared.runtime.watchdog import Look
 
-ANEW_SECONDS: Final = 60.0
-"""A consumer that was pushed nothing for so long registers anew, over another channel.
+SILENCE_SECONDS: Final = 60.0
+"""A consumer that was pushed nothing for so long registers again, over another channel.
 
-A quorum queue that is deleted and declared again within about 0.1 s keeps its consumers without telling them, and gives
-them messages of which none ever arrives, however many there are (RabbitMQ 3.10): neither we nor the broker would
-notice. It gives those to others as soon as the old channel is closed.
+A quorum queue that is deleted and declared again within about 0.1 s keeps its consumers without telling them, and
+pushes them messages that never arrive, however many there are (RabbitMQ 3.10): neither side notices. It gives those
+messages to others as soon as the old channel is closed.
 """
 
 
-class CutOff(FaxhookError):
-    """The ledger has been away for so long that the messages are better off with another dispatcher."""
+class Capacity(Protocol):
+    """How much this process may still hold."""
 
-    code = "cut_off"
+    @property
+    def has_capacity(self) -> bool:
+        """May it hold more?"""
+
+    async def capacity(self) -> None:
+        """Wait until it may hold more."""
 
 
 class Handler(Protocol):
@@ -40,28 +44,31 @@ class Handler(Protocol):
     def tries(self) -> int:
         """Counts up whenever something is tried."""
 
-    async def ready(self) -> None:
-        """Wait until it makes sense to take messages."""
-
-    async def unready(self) -> None:
-        """Wait until it makes sense no more."""
-
     async def __call__(self, batch: Sequence[Message]) -> None:
-        """Do it; nothing of the batch is acked if it raises. `CutOff` waits for `ready`, all else ends the process."""
+        """Do it; nothing of the batch is acked if it raises. All but `CutOff` ends the process."""
 
 
 class Consumer:
     """Consumes one queue in batches over a connection of its own."""
 
     def __init__(
-        self, amqp_url: str, queue: str, handler: Handler, *, prefetch: int, batch: int, deliverer: Deliverer
+        self,
+        amqp_url: str,
+        queue: str,
+        handler: Handler,
+        health: LedgerHealth,
+        capacity: Capacity,
+        *,
+        prefetch: int,
+        batch: int,
     ) -> None:
         self._amqp_url = amqp_url
         self.queue = queue
         self._handler = handler
+        self._health = health
+        self._capacity = capacity
         self._prefetch = prefetch
         self._batch = batch
-        self._deliverer = deliverer
         self._stopping = asyncio.Event()
         self._channel: AmqpChannel | None = None
         self._in_hand = 0
@@ -76,11 +83,11 @@ class Consumer:
         return self._channel is not None and self._channel.is_open
 
     def unhandled(self) -> Look:
-        """Return for the watchdog what was pushed and is not acked, and what was done; nothing while there is no room.
+        """Return for the watchdog what was pushed and is not acked, and what was done.
 
-        What takes the room is watched where it is.
+        Nothing while there is no capacity: what uses it up is watched as held deliveries.
         """
-        received = len(self._channel.received) if self._channel is not None and self._deliverer.has_room else 0
+        received = len(self._channel.received) if self._channel is not None and self._capacity.has_capacity else 0
         return self._in_hand + received, (self._handled, self._handler.tries)
 
     def connecting(self) -> Look:
@@ -89,12 +96,12 @@ class Consumer:
 
     @property
     def idle_seconds(self) -> float:
-        """For how long there has been room here and no message there; 0 while there is work, or no connection."""
+        """For how long there has been capacity here and no message there; 0 while there is work, or no connection."""
         return 0.0 if self._idle_since is None else time.monotonic() - self._idle_since
 
     async def run(self) -> None:
-        """Consume until `stop`, connecting anew as often as needed."""
-        while await self._unless_stopping(self._handler.ready()):
+        """Consume until `stop`, connecting again as often as needed."""
+        while await self._unless_stopping(self._health.answering()):
             self._wants_connection = True
             try:
                 await keep_connected(self._amqp_url, f"dispatcher {self.queue}", self._use, self._tried)
@@ -130,7 +137,7 @@ class Consumer:
         asking = asyncio.create_task(channel.keep_asking())
         asking.add_done_callback(lambda done: done.cancelled() or done.exception())  # the channel knows it, too
         try:
-            while await self._unless_stopping(self._some(channel)):
+            while await self._unless_stopping(self._next(channel)):
                 if not channel.received:
                     return True
                 await self._handle(channel, channel.take(self._batch))
@@ -166,48 +173,48 @@ class Consumer:
             stopping.cancel()
             working.cancel()
 
-    async def _some(self, channel: AmqpChannel) -> None:
-        """Wait for room and for a message, or for long enough.
+    async def _next(self, channel: AmqpChannel) -> None:
+        """Wait for capacity and for a message, or until it has been silent for too long.
 
         Raises:
-            CutOff: It makes no sense to wait any longer.
+            CutOff: The ledger is away.
             ConnectionLost: The channel is gone, and with it what came over it.
         """
-        if channel.received and self._deliverer.has_room and channel.is_open:
+        if channel.received and self._capacity.has_capacity and channel.is_open:
             return
-        unready = asyncio.ensure_future(self._handler.unready())
-        waiting = asyncio.ensure_future(self._room_and_message(channel))
+        cut_off = asyncio.ensure_future(self._health.cut_off())
+        waiting = asyncio.ensure_future(self._capacity_and_message(channel))
         try:
-            await asyncio.wait({unready, waiting, channel.closed}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({cut_off, waiting, channel.closed}, return_when=asyncio.FIRST_COMPLETED)
             if channel.closed.done():
                 channel.closed.result()
             if not waiting.done():
                 raise CutOff("the ledger is away")
         finally:
-            unready.cancel()
+            cut_off.cancel()
             waiting.cancel()
 
-    async def _room_and_message(self, channel: AmqpChannel) -> None:
-        await self._deliverer.room()
+    async def _capacity_and_message(self, channel: AmqpChannel) -> None:
+        await self._capacity.capacity()
         self._idle_since = time.monotonic()
         try:
             with suppress(TimeoutError):
-                async with asyncio.timeout(ANEW_SECONDS):
+                async with asyncio.timeout(SILENCE_SECONDS):
                     await channel.wait()
         finally:
             self._idle_since = None
 
 
 SUSPECT_FROM: Final = 3
-"""Deliveries of one message without an ack. A restart or two happen to everybody."""
+"""Deliveries of one message without an ack. A restart or two happen to every message."""
 
 
 def groups(batch: Sequence[Message]) -> list[list[Message]]:
     """Return *batch* in the parts to be handled one after the other.
 
     A message that kills the process takes with it, each time, all that was pushed along with it, and the broker gives
-    up on every one of them after the same number of times. So what has come often comes last and alone, in an order
-    that differs each time: the innocent get away one after the other.
+    up on all of them after the same number of times. So what has come often comes last and alone, in a random order:
+    one after the other, the messages that are not to blame get through.
     """
     suspects = [[each] for each in batch if _is_suspect(each)]
     if not suspects:

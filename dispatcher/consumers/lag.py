@@ -1,13 +1,13 @@
-"""How far behind the dispatchers are, and so how long what is due may still wait for its message.
+"""How far behind the dispatchers are, and so for how long what is due is still left to its message.
 
 A delivery that is due and has no lease either waits in `work.deliveries` behind others, or has lost its message. The
 ledger shows no difference, and a count of what is due says little: it shrinks while the age of the last one grows. But
-the queue is first in, first out. As long as somebody is claiming what was due at ten, whatever was due later than ten
-may still have its message; only what was due well before has been passed by.
+the queue is first in, first out. As long as what was due at ten is being claimed, whatever was due later than ten may
+still have its message; only what was due well before has been passed by.
 
-So each process notes how long overdue its claims are. That costs nothing, and holds for all: RabbitMQ hands a queue out
-to its consumers in turns, so each of them sees the same lag. A process that can say nothing leaves the judgement to
-another: one that neither claimed lately nor waits at an empty queue is paused, cut off, or has only just started.
+So each process notes how long overdue its claims are. That costs nothing, and holds for all: RabbitMQ hands a queue
+out to its consumers in turns, so each of them sees the same lag. A process that neither claimed lately nor waits at an
+empty queue is paused, cut off, or has only just started: it leaves the judgement to the others.
 """
 
 import time
@@ -26,13 +26,13 @@ IDLE_SECONDS: Final = 2.0
 
 
 class ConsumerLag:
-    """What this process saw of the lag."""
+    """The lag as this process saw it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._claims: deque[tuple[float, float]] = deque()
 
-    def claimed(self, overdue_seconds: Sequence[float]) -> None:
+    def note_claims(self, overdue_seconds: Sequence[float]) -> None:
         """Note a batch of claims: how long after its due time each came."""
         if overdue_seconds:
             now = self._clock()

@@ -1,6 +1,6 @@
 """Single attempts: the document if the format carries one, the endpoint's URL, its failover if that fails.
 
-An attempt ends, whatever its parts forget to bound.
+Every attempt ends: a bound over all of it catches what its parts forget to bound.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ from dispatcher.delivery.document_budget import Reservation
 from dispatcher.delivery.documents import LEASE_SECONDS as FETCH_LEASE_SECONDS
 from dispatcher.delivery.documents import MOST_BYTES as MOST_DOCUMENT_BYTES
 from dispatcher.delivery.documents import may_need_fetch
-from dispatcher.delivery.lanes import Leased
 from dispatcher.egress.client import ProxyAway
 from dispatcher.formats import FORMATS
+from dispatcher.policy.delivery import LeasedDelivery
 from dispatcher.policy.routing import has_word
 from shared.domain import Event
 from shared.errors import FaxhookError
@@ -47,54 +47,54 @@ class Attempts:
         self._documents = documents
         self._under_way: dict[UUID, int] = {}
 
-    def under_way(self) -> Look:
-        """Return for the watchdog the attempts under way, and which is the oldest."""
+    def progress(self) -> Look:
+        """Return for the watchdog how many attempts are under way, and which is the oldest."""
         return len(self._under_way), next(iter(self._under_way.items()), None)
 
-    def lease_seconds(self, leased: Leased) -> float:
+    def lease_seconds(self, delivery: LeasedDelivery) -> float:
         """Return how long a lease must last for an attempt to end within it, a document to fetch included."""
-        fetches = may_need_fetch(leased.event) and self._wants_document(leased)
-        return leased.endpoint.lease_seconds + (FETCH_LEASE_SECONDS if fetches else 0.0)
+        fetches = may_need_fetch(delivery.event) and self._wants_document(delivery)
+        return delivery.endpoint.lease_seconds + (FETCH_LEASE_SECONDS if fetches else 0.0)
 
-    def document_bytes(self, leased: Leased) -> int:
+    def document_bytes(self, delivery: LeasedDelivery) -> int:
         """Return how large the document of an attempt may be."""
-        media = leased.event.media
-        if media is None or not self._wants_document(leased):
+        media = delivery.event.media
+        if media is None or not self._wants_document(delivery):
             return 0
         return (media.bytes or MOST_DOCUMENT_BYTES) if media.key is not None else MOST_DOCUMENT_BYTES
 
-    async def make(self, leased: Leased, now: datetime, room: Reservation) -> Outcome:
-        """Make one at *now*, the document in *room*.
+    async def make(self, delivery: LeasedDelivery, now: datetime, reservation: Reservation) -> Outcome:
+        """Make one at *now*, the document within *reservation*.
 
         Raises:
             AttemptHung: Our own code forgot to bound a wait.
         """
-        most_seconds = leased.endpoint.lease_seconds + FETCH_LEASE_SECONDS
-        self._under_way[leased.delivery_id] = leased.attempt
+        most_seconds = delivery.endpoint.lease_seconds + FETCH_LEASE_SECONDS
+        self._under_way[delivery.delivery_id] = delivery.attempt
         try:
             async with asyncio.timeout(most_seconds) as bound:
-                return await self._attempt(leased, now, room)
+                return await self._attempt(delivery, now, reservation)
         except TimeoutError:
             if not bound.expired():
                 raise
             raise AttemptHung(f"an attempt had not ended after {most_seconds:.0f} s") from None
         finally:
-            del self._under_way[leased.delivery_id]
+            del self._under_way[delivery.delivery_id]
 
-    async def _attempt(self, leased: Leased, now: datetime, room: Reservation) -> Outcome:
-        endpoint = leased.endpoint
+    async def _attempt(self, delivery: LeasedDelivery, now: datetime, reservation: Reservation) -> Outcome:
+        endpoint = delivery.endpoint
         if endpoint.format not in FORMATS:
-            # Set by a newer version of ours, which will know what to say; this one puts it back.
+            # Set by a newer version of ours, which knows what to send; this one requeues it.
             return NotTried(error="unknown_format")
         try:
-            outcome = await self._try_url(leased, endpoint.url, now, room)
+            outcome = await self._try_url(delivery, endpoint.url, now, reservation)
             failover_url = endpoint.failover_url
             if (
                 isinstance(outcome, NotTold)
                 and failover_url is not None
-                and has_word(failover_url, endpoint.format, leased.event)
+                and has_word(failover_url, endpoint.format, delivery.event)
             ):
-                failover = await self._try_url(leased, failover_url, now, room)
+                failover = await self._try_url(delivery, failover_url, now, reservation)
                 # Our own trouble on the way to the failover does not undo that the endpoint itself failed us; nor does
                 # a failure there undo that the endpoint wants to be told no more.
                 if isinstance(failover, Told) or not (isinstance(failover, NotTried) or outcome.is_gone):
@@ -103,13 +103,13 @@ class Attempts:
             return NotTried(error=error.code)
         return outcome
 
-    async def _try_url(self, leased: Leased, url: str, now: datetime, room: Reservation) -> Outcome:
-        endpoint, event = leased.endpoint, leased.event
+    async def _try_url(self, delivery: LeasedDelivery, url: str, now: datetime, reservation: Reservation) -> Outcome:
+        endpoint, event = delivery.endpoint, delivery.event
         channel = self._channel(url)
         document = None
         if event.media is not None and channel.wants_document(event, endpoint.format):
-            event, document = await self._documents.of(event, leased.attempt)
-            room.shrink(len(document or b""))
+            event, document = await self._documents.of(event, delivery.attempt)
+            reservation.shrink(len(document or b""))
         return await channel.attempt(
             Attempt(
                 event=event,
@@ -118,18 +118,18 @@ class Attempts:
                 format=endpoint.format,
                 tokens=endpoint.tokens,
                 timeout_seconds=endpoint.timeout_seconds,
-                delivery_id=leased.delivery_id,
+                delivery_id=delivery.delivery_id,
                 command_id=command_id(event.id, endpoint.id),
-                number=leased.attempt,
+                number=delivery.attempt,
                 now=now,
             )
         )
 
-    def _wants_document(self, leased: Leased) -> bool:
-        urls = (leased.endpoint.url, leased.endpoint.failover_url)
-        if leased.endpoint.format not in FORMATS:
+    def _wants_document(self, delivery: LeasedDelivery) -> bool:
+        urls = (delivery.endpoint.url, delivery.endpoint.failover_url)
+        if delivery.endpoint.format not in FORMATS:
             return False
-        return any(url and self._channel(url).wants_document(leased.event, leased.endpoint.format) for url in urls)
+        return any(url and self._channel(url).wants_document(delivery.event, delivery.endpoint.format) for url in urls)
 
     def _channel(self, url: str) -> Channel:
         return self._channels[url.partition(":")[0]]

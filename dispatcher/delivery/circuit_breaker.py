@@ -1,8 +1,8 @@
-"""Circuits: an endpoint that keeps timing out is left alone, but for one probe at a time. Pure but for the clock given.
+"""Circuits: an endpoint that keeps timing out gets one probe at a time. Pure but for the clock given.
 
 A closed circuit lets everything through. After `TIMEOUTS_TO_OPEN` timeouts without an answer in between it opens: what
 is owed is deferred, not counted, for waits that grow; one delivery at a time goes through as a probe, which counts. Any
-answer at all, a refusal too, closes it: only an endpoint that holds our places for its whole timeout is kept out.
+answer, a refusal too, closes it: only an endpoint that uses our capacity for its whole timeout is kept out.
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ from dispatcher.channels.outcome import NotTold, Outcome, Told
 from shared.backoff import DEFER_WAITS_SECONDS
 
 TIMEOUTS_TO_OPEN: Final = 5
-"""In a row. Fewer would open on a receiver's restart; more would let its lane hang for minutes."""
+"""In a row. Fewer would open on an application's restart; more would let its lane hang for minutes."""
 
 
 class Admitted(msgspec.Struct, frozen=True):
@@ -32,7 +32,7 @@ class Circuit:
 
     @property
     def is_open(self) -> bool:
-        """Is the endpoint left alone now?"""
+        """Does the endpoint get no attempts now but probes?"""
         return self._timeouts >= TIMEOUTS_TO_OPEN
 
     @property

@@ -23,7 +23,7 @@ import aiohttp
 import msgspec
 
 from dispatcher.egress.client import FAILURES, EgressClient, error_code, public_url
-from dispatcher.ledger import deliveries as ledger
+from dispatcher.ledger import deliveries
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from shared.domain import Event, Media
 from shared.log import get_logger
@@ -66,10 +66,10 @@ class NotFetched(Exception):
 class Documents:
     """Gives each event its document. One for each process: endpoints of one event share one fetch."""
 
-    def __init__(self, pool: Pool, store: MediaStore, way_out: EgressClient) -> None:
+    def __init__(self, pool: Pool, store: MediaStore, client: EgressClient) -> None:
         self._pool = pool
         self._store = store
-        self._way_out = way_out
+        self._client = client
         self._turns = asyncio.Semaphore(MOST_AT_ONCE)
         self._under_way: dict[str, asyncio.Task[tuple[Media, bytes] | None]] = {}
         self._failed_at: OrderedDict[str, int] = OrderedDict()
@@ -99,13 +99,13 @@ class Documents:
             task = asyncio.create_task(self._find(event, attempt))
             self._under_way[event.id] = task
             task.add_done_callback(lambda _: self._under_way.pop(event.id, None))
-        return await asyncio.shield(task)  # one that gives up waiting takes nothing from the others
+        return await asyncio.shield(task)  # one that stops waiting does not end the fetch for the others
 
     async def _find(self, event: Event, attempt: int) -> tuple[Media, bytes] | None:
-        """Return the copy that somebody kept, or fetch it."""
+        """Return the copy that is kept, or fetch the document."""
         try:
             async with asyncio.timeout(LOOK_SECONDS):
-                kept = await ledger.media_of(self._pool, event.id)
+                kept = await deliveries.media_of(self._pool, event.id)
         except LEDGER_UNAVAILABLE:
             kept = None  # fetched once too often rather than not at all
         if kept is not None:
@@ -142,7 +142,7 @@ class Documents:
         """
         headers = {"Accept-Encoding": "identity"}
         try:
-            async with self._way_out.request("GET", public_url(url), headers) as response:
+            async with self._client.request("GET", public_url(url), headers) as response:
                 content = await _read(response)
                 return content, _content_type(response.headers.get("Content-Type", ""), content)
         except FAILURES as error:
@@ -154,7 +154,7 @@ class Documents:
             async with asyncio.timeout(KEEP_SECONDS):
                 stored = await self._store.put(content, content_type, KEEP_SECONDS)
                 media = msgspec.structs.replace(stored, url=url)
-                await ledger.keep_media(self._pool, event_id, media)
+                await deliveries.keep_media(self._pool, event_id, media)
                 return media
         except (MediaUnavailable, *LEDGER_UNAVAILABLE) as error:
             self._log.warning("media.unkept", event_id=event_id, reason=type(error).__name__)

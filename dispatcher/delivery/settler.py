@@ -4,63 +4,50 @@
 |---|---|
 | told | recorded |
 | retry | next attempt published to its delay queue and confirmed, then recorded |
-| given up | dead letter published and confirmed, then recorded; an endpoint that answered 410 is switched off |
-| put back | the lease given back, a message left for whoever comes next; nothing is counted |
-| crashed: our own code broke | counted in the ledger, put back; after `MOST_CRASHES` given up as above |
+| given up | dead letter published and confirmed, then recorded; an endpoint that answered 410 is disabled |
+| skipped | recorded |
+| requeued | the lease released, a message left for the process that comes next; nothing is counted |
+| crashed: our own code failed | counted in the ledger, requeued; after `MOST_CRASHES` given up as above |
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol, assert_never
+from typing import Final, assert_never
 from uuid import UUID
 
 import msgspec
 
-from dispatcher.delivery.lanes import Leased
+from dispatcher.channels.outcome import Outcome
+from dispatcher.delivery.held import HeldDeliveries
 from dispatcher.delivery.recorder import Recorder
-from dispatcher.ledger import deliveries as ledger
-from dispatcher.ledger.deliveries import Claim, Record
+from dispatcher.ledger import deliveries
+from dispatcher.ledger.deliveries import Record
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
-from dispatcher.messages import DeadDelivery, DeliveryMessage, Publishing, publish_until_kept
+from dispatcher.messages import DeadDelivery, PersistentPublisher, Publishing, publish_dead, publish_delivery
 from dispatcher.metrics import Metrics
-from dispatcher.policy.verdict import GONE, GiveUp, Requeue, RetryAfter, Settle, Verdict
+from dispatcher.policy.delivery import Lease
+from dispatcher.policy.verdict import GONE, GiveUp, Requeue, RetryAfter, Settle, Skip, Verdict
 from shared.backoff import DEFER_WAITS_SECONDS
-from shared.broker import DEAD_DELIVERY, FAX_DEAD, FAX_RETRY, FAX_WORK, WORK_KEY, defer_queue, retry_queue
+from shared.broker import FAX_RETRY, FAX_WORK, WORK_KEY, defer_queue, retry_queue
 from shared.errors import place_of
 from shared.log import get_logger
 
 MOST_CRASHES: Final = 3
-"""Tries at a delivery that breaks our own code; what is not its own fault has passed by then, or hits everybody."""
+"""Tries at a delivery at which our own code fails; what is not the delivery's fault has passed by then."""
 
 
-class Held(Protocol):
-    """A delivery whose lease is ours, however much more is known of it."""
+class MadeAttempt(msgspec.Struct, frozen=True):
+    """An attempt that was made: its outcome, when it began, and how long it took."""
 
-    @property
-    def delivery_id(self) -> UUID:
-        """Its id."""
-
-    @property
-    def event_id(self) -> str:
-        """Of which event."""
-
-    @property
-    def endpoint_id(self) -> UUID:
-        """Owed to which endpoint."""
-
-    @property
-    def attempt(self) -> int:
-        """The number of the attempt to make, or made."""
-
-    @property
-    def lease_until(self) -> datetime:
-        """By the ledger's clock: proves that the lease is ours."""
+    outcome: Outcome
+    started_at: datetime
+    seconds: float
 
 
 class Settler:
-    """Sees to it that each delivery has a next step. *free* tells that the process holds one no longer."""
+    """Gives each held delivery its next step, and has it recorded."""
 
     def __init__(
         self,
@@ -68,158 +55,146 @@ class Settler:
         store: EndpointStore,
         publisher: Publishing,
         recorder: Recorder,
+        held: HeldDeliveries,
         metrics: Metrics,
-        free: Callable[[UUID], None],
     ) -> None:
         self._pool = pool
         self._store = store
-        self._publisher = publisher
+        self._publisher = PersistentPublisher(publisher)
         self._recorder = recorder
+        self._held = held
         self._metrics = metrics
-        self._free = free
-        self._background: set[asyncio.Task[None]] = set()
         self._log = get_logger()
 
-    async def settle(self, leased: Leased, verdict: Verdict, record: Record) -> None:
-        """Do what *verdict* says; *record* is the attempt as a told one would be written."""
+    async def settle(self, lease: Lease, verdict: Verdict, made: MadeAttempt | None = None) -> None:
+        """Do what *verdict* says, and have it recorded with the attempt that was *made*, if one was."""
+        record = Record(delivery_id=lease.delivery_id, attempt=lease.attempt, state="told")
         match verdict:
             case Settle():
                 pass
-            case RetryAfter(wait):
-                await self._publish_attempt(FAX_RETRY, retry_queue(wait), leased.delivery_id, leased.attempt + 1)
-                record = msgspec.structs.replace(record, state="retrying", wait_seconds=wait)
-            case GiveUp(cause):
-                reason = "it answered 410" if cause == GONE else f"the last of {leased.attempt} attempts failed"
-                await self._publish_dead(leased, cause, reason)
+            case RetryAfter(wait_seconds):
+                queue = retry_queue(wait_seconds)
+                await publish_delivery(self._publisher, FAX_RETRY, queue, lease.delivery_id, lease.attempt + 1)
+                record = msgspec.structs.replace(record, state="retrying", wait_seconds=wait_seconds)
+            case GiveUp(cause, reason):
+                await publish_dead(self._publisher, self._metrics, _dead(lease, cause, reason))
                 record = msgspec.structs.replace(record, state="dead", reason=cause)
-                if cause == GONE:
-                    await self._switch_off(leased.endpoint.id)
-            case Requeue():
-                await self.put_back(leased, 0.0)
+                if cause == GONE and made is not None:
+                    await self._disable(lease.endpoint_id)
+            case Skip(reason):
+                record = msgspec.structs.replace(record, state="skipped", reason=reason)
+            case Requeue(wait_seconds):
+                await self.requeue([lease], wait_seconds)
                 return
             case _:
                 assert_never(verdict)
-        self.record(record)
+        self._recorder.record(record if made is None else _with_attempt(record, made))
 
-    def record(self, record: Record) -> None:
-        """Have an outcome written; the delivery is held until it is."""
-
-        def written() -> None:
-            self._free(record.delivery_id)
-
-        self._recorder.record(record, written)
-
-    async def bury(self, leased: Held, cause: str, reason: str) -> None:
-        """Give a delivery up without an attempt."""
-        await self._publish_dead(leased, cause, reason)
-        self.record(Record(delivery_id=leased.delivery_id, attempt=leased.attempt, state="dead", reason=cause))
-
-    async def put_back(self, leased: Held, wait_seconds: float) -> None:
-        """Give the lease back without an attempt and leave a message: at once, or for after one of the defer waits."""
+    async def requeue(self, leases: Sequence[Lease], wait_seconds: float) -> None:
+        """Release leases without an attempt and leave a message for each, to come now or after a defer wait."""
         exchange, key = (FAX_RETRY, defer_queue(wait_seconds)) if wait_seconds else (FAX_WORK, WORK_KEY)
-        # The lease goes first: a message that finds a live lease is dropped. Should we die between the two, the
+        if wait_seconds:
+            self._report_deferred(leases, wait_seconds)
+        # The lease goes first: a message that finds a live lease is dropped. If this process dies between the two, the
         # delivery is due without a message, which is what the sweeper looks for.
         try:
-            if await self._release(leased, wait_seconds):
-                self._free(leased.delivery_id)
-                await self._publish_attempt(exchange, key, leased.delivery_id, leased.attempt)
+            released = await self._release(leases, wait_seconds)
         except LEDGER_UNAVAILABLE as error:
-            # The lease runs out by itself.
-            self._log.warning("record.delayed", count=1, reason=type(error).__name__)
+            # The leases run out by themselves.
+            self._log.warning("record.delayed", count=len(leases), reason=type(error).__name__)
+            released = []
         finally:
-            self._free(leased.delivery_id)
+            for lease in leases:
+                self._held.free(lease.delivery_id)
+        async with asyncio.TaskGroup() as publishing:
+            for lease in released:
+                publishing.create_task(
+                    publish_delivery(self._publisher, exchange, key, lease.delivery_id, lease.attempt)
+                )
 
-    async def _release(self, leased: Held, wait_seconds: float) -> bool:
-        """Give the lease back; again, if it was renewed in the same moment. False if it is no longer ours."""
-        while True:
-            until = leased.lease_until
-            if await ledger.release(self._pool, [ledger.Lease(leased.delivery_id, until, wait_seconds)]):
-                return True
-            if leased.lease_until == until:
-                return False
-
-    async def crashed(self, leased: Held, error: BaseException) -> None:
-        """Our own code broke on a delivery: try again a little later, and give it up after a few times."""
+    async def crashed(self, lease: Lease, error: BaseException) -> None:
+        """Our own code failed on a delivery: try again a little later, and give it up after a few times."""
         place = place_of(error)
         self._log.error(
             "attempt.crashed",
-            delivery_id=str(leased.delivery_id),
-            event_id=leased.event_id,
-            attempt=leased.attempt,
+            delivery_id=str(lease.delivery_id),
+            event_id=lease.event_id,
+            attempt=lease.attempt,
             reason=place,
         )
         try:
-            crashes = await ledger.crashed(self._pool, leased.delivery_id, leased.lease_until, place)
+            crashes = await deliveries.count_crash(self._pool, lease, place)
         except LEDGER_UNAVAILABLE as trouble:
             # The lease runs out by itself.
             self._log.warning("record.delayed", count=1, reason=type(trouble).__name__)
             crashes = None
         if crashes is None:
-            self._free(leased.delivery_id)
+            self._held.free(lease.delivery_id)
         elif crashes < MOST_CRASHES:
-            await self.put_back(leased, DEFER_WAITS_SECONDS[min(crashes, len(DEFER_WAITS_SECONDS)) - 1])
+            await self.requeue([lease], DEFER_WAITS_SECONDS[min(crashes, len(DEFER_WAITS_SECONDS)) - 1])
         else:
-            await self.bury(leased, "crashed", place)
+            await self.settle(lease, GiveUp("crashed", place))
 
-    def in_background(self, delivery_id: UUID, work: Coroutine[Any, Any, None]) -> None:
-        """Do something for a held delivery that nobody waits for, but `drained` does."""
+    def drop(self, lease: Lease) -> None:
+        """Let go of a delivery whose lease is another process's by now."""
+        self._log.info("delivery.dropped", delivery_id=str(lease.delivery_id), attempt=lease.attempt)
+        self._held.free(lease.delivery_id)
 
-        def done(task: "asyncio.Task[None]") -> None:
-            self._background.discard(task)
-            if not task.cancelled() and (error := task.exception()) is not None:
-                # The lease runs out by itself.
-                self._log.error("attempt.crashed", delivery_id=str(delivery_id), reason=place_of(error))
-                self._free(delivery_id)
+    async def _release(self, leases: Sequence[Lease], wait_seconds: float) -> list[Lease]:
+        """Release leases, again those that were renewed in the same moment; return those that were ours."""
+        released: list[Lease] = []
+        while leases:
+            until = {lease.delivery_id: lease.lease_until for lease in leases}
+            ours = await deliveries.release(self._pool, leases, wait_seconds)
+            released += [lease for lease in leases if lease.delivery_id in ours]
+            leases = [
+                lease
+                for lease in leases
+                if lease.delivery_id not in ours and lease.lease_until != until[lease.delivery_id]
+            ]
+        return released
 
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(done)
-
-    async def drained(self) -> None:
-        """Wait until all is published and recorded."""
-        while self._background:
-            await asyncio.wait(self._background)
-        await self._recorder.drained()
-
-    async def _switch_off(self, endpoint_id: UUID) -> None:
+    async def _disable(self, endpoint_id: UUID) -> None:
         try:
             if await self._store.gone(self._pool, endpoint_id):
                 self._log.warning("endpoint.gone", endpoint_id=str(endpoint_id))
         except LEDGER_UNAVAILABLE as error:
-            # Its next 410 will do it.
+            # Its next 410 disables it.
             self._log.warning("record.delayed", count=1, reason=type(error).__name__)
 
-    async def _publish_attempt(self, exchange: str, key: str, delivery_id: UUID, attempt: int) -> None:
-        body = msgspec.json.encode(DeliveryMessage(delivery_id, attempt))
-        await publish_until_kept(self._publisher, exchange, key, body, {"attempt": attempt})
-
-    async def _publish_dead(self, leased: Held, cause: str, reason: str) -> None:
-        dead = DeadDelivery(
-            delivery_id=leased.delivery_id,
-            attempt=leased.attempt,
-            event_id=leased.event_id,
-            endpoint_id=leased.endpoint_id,
-            cause=cause,
-            reason=reason,
-            died_at=datetime.now(UTC),
-        )
-        body = msgspec.json.encode(dead)
-        await publish_until_kept(self._publisher, FAX_DEAD, DEAD_DELIVERY, body, {"cause": cause})
-        self._metrics.died(cause)
-        self._log.warning(
-            "delivery.dead",
-            delivery_id=str(leased.delivery_id),
-            event_id=leased.event_id,
-            endpoint_id=str(leased.endpoint_id),
-            attempt=leased.attempt,
-            cause=cause,
-        )
+    def _report_deferred(self, leases: Sequence[Lease], wait_seconds: float) -> None:
+        self._metrics.deferred.inc(len(leases))
+        for lease in leases:
+            self._log.info(
+                "delivery.deferred",
+                event_id=lease.event_id,
+                delivery_id=str(lease.delivery_id),
+                endpoint_id=str(lease.endpoint_id),
+                attempt=lease.attempt,
+                seconds=wait_seconds,
+            )
 
 
-def why_not_taken(claim: Claim) -> str | None:
-    """Return the cause of the dead letter that a claim becomes whose endpoint takes no more; None if it does."""
-    if claim.is_removed:
-        return "endpoint_removed"
-    if claim.endpoint.enabled:
-        return None
-    return GONE if claim.is_gone else "endpoint_disabled"
+def _dead(lease: Lease, cause: str, reason: str) -> DeadDelivery:
+    return DeadDelivery(
+        delivery_id=lease.delivery_id,
+        attempt=lease.attempt,
+        event_id=lease.event_id,
+        endpoint_id=lease.endpoint_id,
+        cause=cause,
+        reason=reason,
+        died_at=datetime.now(UTC),
+    )
+
+
+def _with_attempt(record: Record, made: MadeAttempt) -> Record:
+    return msgspec.structs.replace(
+        record,
+        started_at=made.started_at,
+        seconds=made.seconds,
+        outcome=made.outcome.word,
+        url=made.outcome.url,
+        http_status=made.outcome.http_status,
+        error=made.outcome.error,
+        answer=made.outcome.answer,
+    )

@@ -1,7 +1,7 @@
-"""Deliveries in the ledger: claimed, recorded, given back; one function for each statement.
+"""Deliveries in the ledger: claimed, recorded, released; one function for each statement.
 
 All writes come in batches (`unnest`) with sorted keys, because two batches with the same keys in opposite order
-deadlock. Nothing here decides anything: what is owed, overtaken, told or dead is said by pure functions.
+deadlock. Nothing is decided here: what is owed, overtaken, told or dead is decided by `policy`.
 """
 
 from collections.abc import Sequence
@@ -13,45 +13,8 @@ import msgspec
 
 from dispatcher.ledger.endpoints import COLUMNS, EndpointStore
 from dispatcher.ledger.pool import Pool
-from dispatcher.policy.endpoint import Endpoint
-from shared.domain import Event, Media, decode_event
-
-
-class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery that this process may attempt now, until its lease ends.
-
-    Attributes:
-        attempt: The number of the attempt to make, from 1.
-        spent: Attempts before the last replay, which spend none of the budget.
-        owed_since: Its last replay, else when it came to be owed.
-        is_removed: The endpoint was removed after the delivery was owed.
-        is_gone: The endpoint is disabled because it answered 410.
-        lease_until: By the ledger's clock; whoever renews or releases the lease must name it.
-        overdue_seconds: How long after its due time the claim came; below 0 for what was put back early.
-    """
-
-    delivery_id: UUID
-    event: Event
-    endpoint: Endpoint
-    is_removed: bool
-    is_gone: bool
-    attempt: int
-    spent: int
-    owed_since: datetime
-    lease_until: datetime
-    overdue_seconds: float
-    fax_rank: int
-
-
-class BrokenClaim(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery that was leased like others, but whose row our own code could not read: *error* says why."""
-
-    delivery_id: UUID
-    event_id: str
-    endpoint_id: UUID
-    attempt: int
-    lease_until: datetime
-    error: Exception
+from dispatcher.policy.delivery import Lease, LeasedDelivery, UnreadableDelivery
+from shared.domain import Media, decode_event
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,56 +66,35 @@ RETURNING d.id, d.event_id, d.attempts, d.budget_from, coalesce(d.replayed_at, d
 
 async def claim(
     pool: Pool, store: EndpointStore, wanted: Sequence[tuple[UUID, int]], margin_seconds: float
-) -> list[Claim | BrokenClaim]:
+) -> list[LeasedDelivery | UnreadableDelivery]:
     """Lease the deliveries of *wanted* (id, attempt) that may be attempted now; the others are stale or taken."""
     pairs = sorted(set(wanted))
     rows = await pool.fetch(CLAIM, [pair[0] for pair in pairs], [pair[1] for pair in pairs], margin_seconds)
-    return [_claim_of(row, store) for row in rows]
+    return [_claimed(row, store) for row in rows]
 
 
-def _claim_of(row: Any, store: EndpointStore) -> Claim | BrokenClaim:
+def _claimed(row: Any, store: EndpointStore) -> LeasedDelivery | UnreadableDelivery:
+    lease = {
+        "delivery_id": row["id"],
+        "event_id": row["event_id"],
+        "endpoint_id": row["endpoint_id"],
+        "attempt": row["attempts"] + 1,
+        "lease_until": row["lease_until"],
+    }
     try:
-        return Claim(
-            delivery_id=row["id"],
+        return LeasedDelivery(
+            **lease,
             event=decode_event(row["body"]),
             endpoint=store.from_row(row),
+            owed_since=row["owed_since"],
+            spent=row["budget_from"],
+            fax_rank=row["rank"],
             is_removed=row["removed_at"] is not None,
             is_gone=row["is_gone"],
-            owed_since=row["owed_since"],
-            attempt=row["attempts"] + 1,
-            spent=row["budget_from"],
-            lease_until=row["lease_until"],
             overdue_seconds=row["overdue_seconds"],
-            fax_rank=row["rank"],
         )
     except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the other rows
-        return BrokenClaim(
-            delivery_id=row["id"],
-            event_id=row["event_id"],
-            endpoint_id=row["endpoint_id"],
-            attempt=row["attempts"] + 1,
-            lease_until=row["lease_until"],
-            error=error,
-        )
-
-
-EARLY: Final = """
-SELECT d.id, message.attempt
-FROM deliveries d
-JOIN unnest($1::uuid[], $2::integer[]) AS message (id, attempt) ON message.id = d.id
-JOIN events ON events.id = d.event_id AND events.body IS NOT NULL
-WHERE d.state IN ('pending', 'retrying')
-  AND CASE WHEN d.lease_until >= now() THEN d.attempts < message.attempt - 1 ELSE d.attempts = message.attempt - 1 END
-"""
-
-
-async def early(pool: Pool, wanted: Sequence[tuple[UUID, int]]) -> set[tuple[UUID, int]]:
-    """Return which of *wanted* (id, attempt), none of them claimed just now, are too early rather than stale.
-
-    The attempt before is held, and its record is yet to be written; or it was when the claim looked, and is no more.
-    """
-    rows = await pool.fetch(EARLY, [pair[0] for pair in wanted], [pair[1] for pair in wanted])
-    return {(row["id"], row["attempt"]) for row in rows}
+        return UnreadableDelivery(**lease, error=error)
 
 
 MEDIA_OF: Final = "SELECT media FROM events WHERE id = $1"
@@ -168,19 +110,11 @@ KEEP_MEDIA: Final = "UPDATE events SET media = $2 WHERE id = $1 AND media IS NUL
 
 
 async def keep_media(pool: Pool, event_id: str, media: Media) -> None:
-    """Write down where it is kept. The first one to do so wins; who comes later has kept the same, or a copy."""
+    """Record where it is kept. The first record wins; a later one names the same document, or a copy of it."""
     await pool.execute(KEEP_MEDIA, event_id, msgspec.json.encode(media).decode())
 
 
 _decode_media: Final = msgspec.json.Decoder(Media).decode
-
-
-class Lease(msgspec.Struct, frozen=True):
-    """A lease that this process believes to hold; `seconds` until it shall end, or until due after its release."""
-
-    delivery_id: UUID
-    until: datetime
-    seconds: float
 
 
 RENEW: Final = """
@@ -191,8 +125,11 @@ RETURNING d.id, d.lease_until
 """
 
 
-async def renew(pool: Pool, leases: Sequence[Lease]) -> dict[UUID, datetime]:
-    """Prolong leases; return when each ends now. One that is missing is no longer ours, and must not be attempted."""
+async def renew(pool: Pool, leases: Sequence[tuple[Lease, float]]) -> dict[UUID, datetime]:
+    """Prolong each lease to its seconds from now; return when it ends, by the ledger's clock.
+
+    A lease that is missing from the answer is no longer ours: its delivery must not be attempted.
+    """
     rows = await pool.fetch(RENEW, *_columns(leases))
     return {row["id"]: row["lease_until"] for row in rows}
 
@@ -205,9 +142,10 @@ RETURNING d.id
 """
 
 
-async def release(pool: Pool, leases: Sequence[Lease]) -> frozenset[UUID]:
-    """Give leases back without an attempt, due after their seconds; return those that were ours to give."""
-    return frozenset(row["id"] for row in await pool.fetch(RELEASE, *_columns(leases)))
+async def release(pool: Pool, leases: Sequence[Lease], wait_seconds: float) -> frozenset[UUID]:
+    """Give leases back without an attempt, due after *wait_seconds*; return those that were ours to give."""
+    rows = await pool.fetch(RELEASE, *_columns([(lease, wait_seconds) for lease in leases]))
+    return frozenset(row["id"] for row in rows)
 
 
 CRASHED: Final = """
@@ -217,15 +155,19 @@ RETURNING crashes
 """
 
 
-async def crashed(pool: Pool, delivery_id: UUID, lease_until: datetime, place: str) -> int | None:
+async def count_crash(pool: Pool, lease: Lease, place: str) -> int | None:
     """Count that a delivery broke our code at *place*; return how often it has, None if the lease is no longer ours."""
-    crashes: int | None = await pool.fetchval(CRASHED, delivery_id, lease_until, place)
+    crashes: int | None = await pool.fetchval(CRASHED, lease.delivery_id, lease.lease_until, place)
     return crashes
 
 
-def _columns(leases: Sequence[Lease]) -> tuple[list[UUID], list[datetime], list[float]]:
-    ordered = sorted(leases, key=lambda lease: lease.delivery_id)
-    return [each.delivery_id for each in ordered], [each.until for each in ordered], [each.seconds for each in ordered]
+def _columns(leases: Sequence[tuple[Lease, float]]) -> tuple[list[UUID], list[datetime], list[float]]:
+    ordered = sorted(leases, key=lambda each: each[0].delivery_id)
+    return (
+        [lease.delivery_id for lease, _ in ordered],
+        [lease.lease_until for lease, _ in ordered],
+        [seconds for _, seconds in ordered],
+    )
 
 
 RECORD: Final = """
@@ -251,13 +193,13 @@ SET state       = batch.state,
 FROM batch
 WHERE d.id = batch.id
   AND (d.state IN ('pending', 'retrying') AND d.attempts = batch.attempt - 1
-       -- An application that was told stays told, even if another process took the lease over meanwhile.
+       -- An application that was told stays told, even if another process has taken the lease over meanwhile.
        OR batch.state = 'told' AND d.state <> 'told')
 """
 
 
 async def record(pool: Pool, records: Sequence[Record]) -> None:
-    """Write what became of attempts. Writing the same twice is writing it once."""
+    """Record what became of attempts. Recording the same twice changes nothing."""
     latest = {(each.delivery_id, each.attempt): each for each in records}
     batch = [latest[key] for key in sorted(latest)]
     await pool.execute(

@@ -1,16 +1,16 @@
-"""The standing endpoints (global and number), as every dispatcher process knows them: read anew every second.
+"""The cached endpoints (scopes global and number), as every dispatcher process has them: read again every second.
 
-Polling once a second, not once an event, is what makes a change reach every process within two seconds without a
-notification that could be missed. Endpoints of single faxes are looked up when their fax's events come.
+Reading once a second, not once an event, is what makes a change reach every process within two seconds without a
+notification that could be missed. Endpoints of scope `fax` are looked up when their fax's events come.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 from dispatcher.ledger.endpoints import EndpointStore
-from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool, verified_schema
+from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from dispatcher.policy.endpoint import Endpoint
 from shared.domain import Event
 from shared.log import get_logger
@@ -18,112 +18,55 @@ from shared.runtime.watchdog import Look
 
 REFRESH_SECONDS: Final = 1.0
 
-SLOW_SECONDS: Final = 2.0
-"""A ledger that takes longer to give a few rows counts as away."""
-
-CUT_OFF_AFTER_SECONDS: Final = 5.0
-"""Without a ledger for so long, this process leaves the broker's messages to others, who may have one."""
-
 
 class EndpointCache:
-    """The last known standing endpoints."""
+    """The cached endpoints as they were last read."""
 
     def __init__(self, pool: Pool, store: EndpointStore) -> None:
         self._pool = pool
         self._store = store
-        self._standing: list[Endpoint] = []
+        self._cached: list[Endpoint] = []
         self._global: list[Endpoint] = []
         self._of_number: dict[str, list[Endpoint]] = {}
-        self._known = asyncio.Event()
-        self._fresh = asyncio.Event()
-        self._cut_off = asyncio.Event()
-        self._looks = 0
+        self._read = asyncio.Event()
+        self._refreshes = 0
 
-    @property
-    def is_fresh(self) -> bool:
-        """Did the ledger answer when it was last asked?"""
-        return self._fresh.is_set()
-
-    @property
-    def is_cut_off(self) -> bool:
-        """Has the ledger not answered for longer than a hiccup takes?"""
-        return self._cut_off.is_set()
-
-    async def fresh(self) -> None:
-        """Wait until the ledger answers."""
-        await self._fresh.wait()
-
-    async def cut_off(self) -> None:
-        """Wait until it has not answered for longer than a hiccup takes."""
-        await self._cut_off.wait()
-
-    def looks(self) -> Look:
-        """Return for the watchdog that there is always work, and how often it was tried."""
-        return int(self._known.is_set()), self._looks
+    def progress(self) -> Look:
+        """Return for the watchdog that there is always work, and how often the endpoints were asked for."""
+        return int(self._read.is_set()), self._refreshes
 
     def candidates(self, event: Event) -> list[Endpoint]:
-        """Return the standing endpoints that could apply to *event*, the oldest first."""
+        """Return the cached endpoints that could apply to *event*, the oldest first."""
         if event.to_number in self._of_number:
             return [*self._of_number[event.to_number], *self._global]
         return self._global
 
-    async def known(self) -> None:
-        """Wait until the endpoints were read once. Before that nothing may be routed: it would be owed to nobody."""
-        await self._known.wait()
+    async def loaded(self) -> None:
+        """Wait until the endpoints were read once. Nothing may be routed before: it would be owed to no endpoint."""
+        await self._read.wait()
 
     async def refresh(self) -> None:
         """Read the endpoints now."""
-        standing = await self._store.standing(self._pool)
-        if standing != self._standing or not self._known.is_set():
-            get_logger().info("endpoints.refreshed", count=len(standing))
-            self._standing = standing
-            self._global = [endpoint for endpoint in standing if endpoint.scope == "global"]
+        cached = await self._store.cached(self._pool)
+        if cached != self._cached or not self._read.is_set():
+            get_logger().info("endpoints.refreshed", count=len(cached))
+            self._cached = cached
+            self._global = [endpoint for endpoint in cached if endpoint.scope == "global"]
             self._of_number = {}
-            for endpoint in standing:
+            for endpoint in cached:
                 if isinstance(endpoint.match, str):
                     self._of_number.setdefault(endpoint.match, []).append(endpoint)
-        self._known.set()
-        self._fresh.set()
-        self._cut_off.clear()
+        self._read.set()
 
-    async def run(self) -> None:
-        """Refresh for ever; a ledger that is away leaves the last known endpoints in use.
+    async def run(self, schema_verified: Callable[[], Awaitable[None]]) -> None:
+        """Refresh for ever, once the schema is verified. What was read last stays in use while the ledger is away.
 
         Raises:
-            SchemaMissing: The ledger is not migrated. Whatever else reads the ledger waits for `known`.
             Unsealable: SECRETS_KEY does not fit the tokens in the ledger.
         """
-        await verified_schema(self._pool)
-        loop = asyncio.get_running_loop()
-        last_answer = loop.time()
+        await schema_verified()
         while True:
-            self._looks += 1
-            refreshed = asyncio.create_task(self.refresh())
-            async with _ended(refreshed):
-                # Not cut off: that, too, would wait for the ledger. The command's own timeout does it.
-                await asyncio.wait({refreshed}, timeout=SLOW_SECONDS)
-                if not refreshed.done():
-                    self._not_answered("slow", loop.time() - last_answer)
-                try:
-                    await refreshed
-                    last_answer = loop.time()
-                except LEDGER_UNAVAILABLE as error:
-                    self._not_answered(type(error).__name__, loop.time() - last_answer)
+            self._refreshes += 1
+            with suppress(*LEDGER_UNAVAILABLE):  # `health` says in the log that the ledger is away
+                await self.refresh()
             await asyncio.sleep(REFRESH_SECONDS)
-
-    def _not_answered(self, reason: str, seconds: float) -> None:
-        if self.is_fresh:
-            get_logger().warning("endpoints.stale", reason=reason)
-        self._fresh.clear()
-        if seconds >= CUT_OFF_AFTER_SECONDS:
-            self._cut_off.set()
-
-
-@asynccontextmanager
-async def _ended(task: "asyncio.Task[None]") -> AsyncIterator[None]:
-    """See to it that *task* does not outlive the body."""
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})

@@ -19,7 +19,7 @@ endpoints.max_concurrent, endpoints.removed_at, endpoints.is_gone
 
 _SELECT: Final = f"SELECT {COLUMNS} FROM endpoints WHERE removed_at IS NULL"  # noqa: S608 - a constant
 
-STANDING: Final = f"{_SELECT} AND scope <> 'fax' ORDER BY created_at, id"
+CACHED: Final = f"{_SELECT} AND scope <> 'fax' ORDER BY created_at, id"
 ALL: Final = f"{_SELECT} ORDER BY created_at, id"
 ONE: Final = f"{_SELECT} AND id = $1"
 OF_FAXES: Final = f"""
@@ -53,9 +53,9 @@ class EndpointStore:
     def __init__(self, seal: Seal) -> None:
         self._seal = seal
 
-    async def standing(self, pool: Pool) -> list[Endpoint]:
-        """Return the global and number endpoints, the oldest first: what every process keeps in memory."""
-        return [self.from_row(row) for row in await pool.fetch(STANDING)]
+    async def cached(self, pool: Pool) -> list[Endpoint]:
+        """Return the endpoints of scopes global and number, the oldest first: what every process caches."""
+        return [self.from_row(row) for row in await pool.fetch(CACHED)]
 
     async def everything(self, pool: Pool) -> list[Endpoint]:
         """Return every endpoint, the oldest first."""

@@ -5,26 +5,25 @@ deadlock. What is owed is said by `routing`; the endpoints of single faxes, too 
 inside the transaction.
 
 An endpoint of a fax may be registered while the fax's first events are being taken in. Neither transaction need see
-the other, so both look again after their own commit for events that nobody is owed: one of them sees both.
+the other, so both sides look again after their own commit for events that were owed to no endpoint (`owe_unowed`): one
+of them sees both.
 
-A ledger that goes away in the middle leaves it open whether a batch was committed. The batch comes again, and what it
-had written the first time is handed over then, where the ledger says that its leases are still ours.
+If the ledger goes away during a commit, it is open whether the batch was committed. The batch comes again; what it had
+owed the first time waits until its leases run out, for the sweeper.
 
-The body of an old event is pruned (`retention`). Nothing is owed for such an event any more, and its id goes on
-answering that it was known.
+The body of an old event is pruned (`retention`). Nothing is owed for such an event any more; its id stays known.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
-from uuid import UUID
 
 import msgspec
 
-from dispatcher.ledger import deliveries as ledger
 from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.pool import Pool, transaction
+from dispatcher.policy.delivery import LeasedDelivery
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 from dispatcher.policy.lifecycle import FaxState, fold
 from dispatcher.policy.routing import Owed, route, skip_overtaken
@@ -102,51 +101,62 @@ RETURNING id, lease_until
 """
 
 
-class OwedDelivery(msgspec.Struct, frozen=True):
-    """A delivery as it was written. `lease_until` is ours, by the ledger's clock; None for what is skipped."""
-
-    delivery_id: UUID
-    owed: Owed
-    lease_until: datetime | None
-
-
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a batch: the ids seen for the first time, and what is owed (skipped ones included), leased to us."""
+    """What came of a batch.
 
-    fresh: frozenset[str]
-    owed: list[OwedDelivery]
+    Attributes:
+        fresh: Ids of the events that were not known before.
+        deliveries: What is owed for them, leased to this process.
+        recorded_only: Ids of the events of which at least one delivery was recorded as skipped.
+    """
+
+    fresh: frozenset[str] = frozenset()
+    deliveries: list[LeasedDelivery]
+    recorded_only: frozenset[str] = frozenset()
 
 
 class Intake:
     """Takes events in. One for each process."""
 
-    def __init__(self, pool: Pool, store: EndpointStore, book: EndpointCache) -> None:
+    def __init__(self, pool: Pool, store: EndpointStore, endpoints: EndpointCache) -> None:
         self._pool = pool
         self._store = store
-        self._book = book
-        self._in_doubt: dict[str, list[OwedDelivery]] = {}
-        """By event, what a `take` wrote that did not return: of one batch, which is taken again until it is in."""
+        self._endpoints = endpoints
 
     async def take(self, events: Sequence[Event]) -> Taken:
-        """Take a batch that holds each id once. What was known before owes nothing again.
-
-        To be called again with the same events after an error that is no row's fault: whatever had been committed
-        until then is handed over by the call that returns.
-        """
-        self._in_doubt = {each.id: self._in_doubt[each.id] for each in events if each.id in self._in_doubt}
+        """Take a batch that holds each id once. An event that was known before owes nothing again."""
         async with transaction(self._pool) as connection:
-            taken = await self._take(connection, events)
-            self._doubt(taken)
-        ours = await self._still_ours([event.id for event in events if event.id not in taken.fresh])
-        owed_ids = {each.owed.event.id for each in (*taken.owed, *ours.owed)}
-        late = await self.owe_unowed([event.id for event in events if event.id not in owed_ids], leased=True)
-        self._in_doubt = {}
-        return Taken(fresh=taken.fresh | ours.fresh, owed=[*taken.owed, *ours.owed, *late])
+            # 1. Which events are new? The key decides, so that repetitions may come at any number of processes at once.
+            rows = await connection.fetch(
+                INSERT_EVENTS,
+                [event.id for event in events],
+                [event.provider for event in events],
+                [event.fax_id for event in events],
+                [event.type for event in events],
+                [event.occurred_at for event in events],
+                [event.received_at for event in events],
+                [encode_event(event) for event in events],
+            )
+            fresh = frozenset(row["id"] for row in rows)
+            if not fresh:
+                return Taken(deliveries=[])
+            new = [event for event in events if event.id in fresh]
+            # 2. How far has each fax come? This locks its row, so that no concurrent batch is missed.
+            ranks = await _fold_faxes(connection, fold(new))
+            # 3. What is owed to whom?
+            of_faxes = await self._store.of_faxes(connection, new)
+            owed = [each for event in new for each in route(event, (*of_faxes, *self._endpoints.candidates(event)))]
+            owed = skip_overtaken(owed, ranks)
+            return Taken(
+                fresh=fresh,
+                deliveries=await _insert_deliveries(connection, owed, leased=True),
+                recorded_only=frozenset(each.event.id for each in owed if each.skipped is not None),
+            )
 
-    async def owe_unowed(self, event_ids: Sequence[str], *, leased: bool) -> list[OwedDelivery]:
-        """Owe those of the events that nobody is owed to the endpoints of their own fax, if there are any now.
+    async def owe_unowed(self, event_ids: Sequence[str], *, leased: bool) -> list[LeasedDelivery]:
+        """Owe those of the events that were owed to no endpoint to the endpoints of their own fax, if it has any now.
 
-        *leased* to this process, or else for the sweeper to find at once.
+        They are *leased* to this process, or else left to the sweeper, which finds them at once.
         """
         if not event_ids:
             return []
@@ -160,67 +170,19 @@ class Intake:
                 (event.provider, event.fax_id): row["rank"] for event, row in zip(events, rows, strict=True)
             }
             owed = skip_overtaken([each for event in events for each in route(event, of_faxes)], ranks)
-            deliveries = await _insert_deliveries(connection, owed, leased=leased)
-            if leased:
-                self._doubt(Taken(fresh=frozenset(), owed=deliveries))
-            return deliveries
+            return await _insert_deliveries(connection, owed, leased=leased)
 
     async def owe_registered(self, endpoint: Endpoint) -> int:
-        """Owe a fax's endpoint, committed just now, what its fax's events were owed to nobody; return how many."""
-        match endpoint.match:
-            case FaxMatch(provider=provider, fax_id=fax_id, job_id=job_id):
-                rows = await self._pool.fetch(UNOWED_OF_FAX, provider, fax_id, job_id)
-                return len(await self.owe_unowed([row["id"] for row in rows], leased=False))
-            case _:
-                return 0
-
-    def _doubt(self, taken: Taken) -> None:
-        """Remember what is being committed, or was leased anew, instead of what was known of its fresh events."""
-        for event_id in taken.fresh:
-            self._in_doubt[event_id] = []
-        for each in taken.owed:
-            self._in_doubt.setdefault(each.owed.event.id, []).append(each)
-
-    async def _still_ours(self, known_ids: Sequence[str]) -> Taken:
-        """Return what an earlier `take` wrote of these events and nobody has been at since, leased anew."""
-        fresh = frozenset(event_id for event_id in known_ids if event_id in self._in_doubt)
-        written = [each for event_id in fresh for each in self._in_doubt[event_id]]
-        leases = [
-            ledger.Lease(each.delivery_id, each.lease_until, each.owed.endpoint.lease_seconds)
-            for each in written
-            if each.lease_until is not None
-        ]
-        renewed = await ledger.renew(self._pool, leases) if leases else {}
-        ours = [
-            OwedDelivery(each.delivery_id, each.owed, renewed.get(each.delivery_id))
-            for each in written
-            if each.lease_until is None or each.delivery_id in renewed
-        ]
-        self._doubt(Taken(fresh=fresh, owed=ours))
-        return Taken(fresh=fresh, owed=ours)
-
-    async def _take(self, connection: Any, events: Sequence[Event]) -> Taken:
-        rows = await connection.fetch(
-            INSERT_EVENTS,
-            [event.id for event in events],
-            [event.provider for event in events],
-            [event.fax_id for event in events],
-            [event.type for event in events],
-            [event.occurred_at for event in events],
-            [event.received_at for event in events],
-            [encode_event(event) for event in events],
-        )
-        fresh = frozenset(row["id"] for row in rows)
-        if not fresh:
-            return Taken(fresh=fresh, owed=[])
-        new = [event for event in events if event.id in fresh]
-        ranks = await _fold_faxes(connection, fold(new))
-        of_faxes = await self._store.of_faxes(connection, new)
-        owed = [each for event in new for each in route(event, (*of_faxes, *self._book.candidates(event)))]
-        return Taken(fresh=fresh, owed=await _insert_deliveries(connection, skip_overtaken(owed, ranks), leased=True))
+        """Owe an endpoint, just committed, the events of its own fax that were owed to no endpoint; return how many."""
+        if not isinstance(endpoint.match, FaxMatch):
+            return 0
+        fax = endpoint.match
+        rows = await self._pool.fetch(UNOWED_OF_FAX, fax.provider, fax.fax_id, fax.job_id)
+        return len(await self.owe_unowed([row["id"] for row in rows], leased=False))
 
 
-async def _insert_deliveries(connection: Any, owed: Sequence[Owed], *, leased: bool) -> list[OwedDelivery]:
+async def _insert_deliveries(connection: Any, owed: Sequence[Owed], *, leased: bool) -> list[LeasedDelivery]:
+    """Write what is owed; return what is leased to this process, in the order of *owed*."""
     identified = [(uuid7(), each) for each in owed]
     if not identified:
         return []
@@ -232,9 +194,19 @@ async def _insert_deliveries(connection: Any, owed: Sequence[Owed], *, leased: b
         [each.skipped for _, each in identified],
         [each.endpoint.lease_seconds if leased else 0.0 for _, each in identified],
     )
-    leases = {row["id"]: row["lease_until"] for row in rows}
+    leases = {row["id"]: row["lease_until"] for row in rows if row["lease_until"] is not None}
+    now = datetime.now(UTC)
     return [
-        OwedDelivery(delivery_id, each, leases[delivery_id])
+        LeasedDelivery(
+            delivery_id=delivery_id,
+            event_id=each.event.id,
+            endpoint_id=each.endpoint.id,
+            attempt=1,
+            lease_until=leases[delivery_id],
+            event=each.event,
+            endpoint=each.endpoint,
+            owed_since=now,
+        )
         for delivery_id, each in identified
         if delivery_id in leases
     ]

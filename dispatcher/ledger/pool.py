@@ -1,4 +1,4 @@
-"""The pool of connections to the ledger, what can be wrong with it, and whether its schema is ours."""
+"""The pool of connections to the ledger, and what can be wrong with it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 import asyncpg.transaction
 
-from shared.errors import EXIT_AWAY, FaxhookError, Misconfigured
-from shared.sql import REVISION
+from shared.errors import EXIT_AWAY, FaxhookError
 
-POOL_SIZE: Final = 5
-"""As many as batches in flight (events, deliveries, records), one for the sweeper and one for retention, which hold
-theirs while they are at it; not as messages."""
+POOL_SIZE: Final = 6
+"""One for each batch under way (events, deliveries, records), one for the sweeper and one for retention, which hold
+theirs for as long as they work, and one for the health check; not one for each message."""
 
 COMMAND_TIMEOUT_SECONDS: Final = 5.0
 """A ledger that does not answer by then is away; its own statements take milliseconds. Whatever hangs when it comes
@@ -22,7 +21,7 @@ back is over after this, and done anew on another connection."""
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 
 IDLE_SECONDS: Final = 30.0
-"""Connections that nobody used for so long are closed, before the server would do it."""
+"""A connection that was not used for so long is closed, before the server does it."""
 
 MAX_QUERIES: Final = 50_000
 """After so many a connection is replaced, whatever its session has gathered in the server by then."""
@@ -182,31 +181,3 @@ async def close_pool(pool: Pool) -> None:
             await pool.close()
     except TimeoutError:
         pool.terminate()
-
-
-class SchemaMissing(Misconfigured):
-    """The ledger's schema is not what this version of the code wants."""
-
-    code = "schema"
-
-
-async def verified_schema(pool: Pool) -> None:
-    """Check once, as soon as the ledger answers, that it is migrated.
-
-    Raises:
-        SchemaMissing: Says what to do.
-    """
-    while True:
-        try:
-            found = await pool.fetchval("SELECT version_num FROM alembic_version")
-        except LEDGER_UNAVAILABLE:
-            await asyncio.sleep(1.0)
-            continue
-        except asyncpg.UndefinedTableError:
-            found = None
-        if found == REVISION:
-            return
-        raise SchemaMissing(
-            f"DATABASE_URL leads to a ledger at revision {found}, this version needs {REVISION}: "
-            "run `faxhook migrate` first"
-        )

@@ -1,4 +1,4 @@
-"""What is owed and has nobody looking, put back into `work.deliveries`: for the sweeper and for `faxhook reconcile`.
+"""Overdue deliveries, put back into `work.deliveries`: for the sweeper and for `faxhook reconcile`.
 
 | step | a crash after it |
 |---|---|
@@ -6,8 +6,8 @@
 | published, confirmed | repeats the message some time, which the claim drops |
 | moved on: without lease, to be looked at again later | leaves a delivery like any other |
 
-No transaction is open while a message is published, and no row locked: a broker that does not answer holds up nobody.
-Whoever claims a delivery between two steps has changed its lease, and it is not moved on.
+No transaction is open and no row locked while a message is published: a broker that does not answer blocks no other
+process. A delivery that is claimed between two steps has another lease by then, and is not moved on.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ from uuid import UUID
 
 import msgspec
 
-from dispatcher.messages import DeliveryMessage, Publishing
+from dispatcher.messages import Publishing, publish_delivery
 from shared.broker import FAX_WORK, WORK_KEY
 
 
 class Overdue(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery that somebody should look at, as it was read.
+    """A delivery that is overdue, as it was read.
 
     Attributes:
         attempt: The one to make.
@@ -86,7 +86,7 @@ WITH batch AS (
     FOR UPDATE OF d
 )
 """
-"""Those that nobody has been at since they were read, locked in the order of their ids."""
+"""Those that have not changed since they were read, locked in the order of their ids."""
 
 MOVE_ON: Final = f"""
 {_AS_READ}
@@ -95,7 +95,7 @@ SET sweeps = batch.sweeps, lease_until = NULL, due_at = now() + make_interval(se
 FROM batch WHERE d.id = batch.id
 """  # noqa: S608 - the inserted text is the constant above
 
-BURY: Final = f"""
+GIVE_UP: Final = f"""
 {_AS_READ}
 UPDATE deliveries d
 SET state = 'dead', reason = 'stuck', lease_until = NULL, settled_at = now()
@@ -117,7 +117,13 @@ async def put_back(connection: Any, publisher: Publishing, batch: Sequence[Overd
     Raises:
         NotKept: The broker did not take them all. Those that it took are moved on.
     """
-    answers = await asyncio.gather(*(_publish(publisher, each.overdue) for each in batch), return_exceptions=True)
+    answers = await asyncio.gather(
+        *(
+            publish_delivery(publisher, FAX_WORK, WORK_KEY, each.overdue.delivery_id, each.overdue.attempt)
+            for each in batch
+        ),
+        return_exceptions=True,
+    )
     kept = [each for each, answer in zip(batch, answers, strict=True) if answer is None]
     if kept:
         await connection.execute(
@@ -132,9 +138,9 @@ async def put_back(connection: Any, publisher: Publishing, batch: Sequence[Overd
     return len(kept)
 
 
-async def bury(connection: Any, stuck: Sequence[Overdue]) -> None:
+async def give_up(connection: Any, stuck: Sequence[Overdue]) -> None:
     """Give up on deliveries whose dead letters are published."""
-    await connection.execute(BURY, *_as_read(stuck), [each.sweeps for each in stuck], [0.0] * len(stuck))
+    await connection.execute(GIVE_UP, *_as_read(stuck), [each.sweeps for each in stuck], [0.0] * len(stuck))
 
 
 def _as_read(batch: Sequence[Overdue]) -> tuple[list[UUID], list[datetime], list[datetime | None]]:
@@ -143,8 +149,3 @@ def _as_read(batch: Sequence[Overdue]) -> tuple[list[UUID], list[datetime], list
         [each.due_at for each in batch],
         [each.lease_until for each in batch],
     )
-
-
-async def _publish(publisher: Publishing, overdue: Overdue) -> None:
-    body = msgspec.json.encode(DeliveryMessage(overdue.delivery_id, overdue.attempt))
-    await publisher.publish(FAX_WORK, WORK_KEY, body, {"attempt": overdue.attempt})

@@ -33,7 +33,7 @@ from typing import Any, Final, Protocol
 import aio_pika
 import msgspec
 
-from dispatcher.ledger import pruning as prunable
+from dispatcher.ledger import pruning
 from dispatcher.ledger.locks import Lock, leader
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from shared.broker import WORK_EVENTS
@@ -99,9 +99,9 @@ class Retention:
         self._look_every_seconds = look_every_seconds
         self._log = get_logger()
 
-    async def run(self, ledger_known: Callable[[], Awaitable[None]]) -> None:
-        """Once the ledger is known to be there, prune for ever; stores that are away are tried again."""
-        await ledger_known()
+    async def run(self, schema_verified: Callable[[], Awaitable[None]]) -> None:
+        """Prune for ever, once the schema is verified; stores that are away are tried again."""
+        await schema_verified()
         next_pass = time.monotonic()
         while True:
             await asyncio.sleep(self._look_every_seconds)
@@ -133,11 +133,11 @@ class Retention:
         """Prune what was over before *before*; return the documents that the payloads that stay name."""
         needed: set[str] = set()
         after = (datetime(1, 1, 1, tzinfo=UTC), "")
-        while old := await prunable.old_events(connection, before, after, EVENTS_PER_STEP):
+        while old := await pruning.old_events(connection, before, after, EVENTS_PER_STEP):
             started = time.monotonic()
-            some = prunable.few(old, ATTEMPTS_PER_STEP)
-            step = await prunable.prune(connection, [each.event_id for each in some if each.is_over], before)
-            needed |= await prunable.documents_of(connection, {each.event_id for each in some} - step.event_ids)
+            some = pruning.few(old, ATTEMPTS_PER_STEP)
+            step = await pruning.prune(connection, [each.event_id for each in some if each.is_over], before)
+            needed |= await pruning.documents_of(connection, {each.event_id for each in some} - step.event_ids)
             after = (some[-1].received_at, some[-1].event_id)
             pruned.events += len(step.event_ids)
             pruned.attempts += step.attempts
@@ -163,7 +163,7 @@ class Retention:
 
 async def _prune_jobs(connection: Any, before: datetime) -> None:
     started = time.monotonic()
-    while await prunable.prune_jobs(connection, before, ITEMS_PER_STEP):
+    while await pruning.prune_jobs(connection, before, ITEMS_PER_STEP):
         await _pause(started)
         started = time.monotonic()
 

@@ -37,16 +37,16 @@ async def sample(connection: Any) -> LedgerSample:
 
 
 class Sampler:
-    """Samples while it is the one. *pool* has one connection, kept as long as that."""
+    """Samples while it is the leader. *pool* has one connection, kept for as long."""
 
     def __init__(self, pool: Pool, metrics: Metrics, *, every_seconds: float = SAMPLE_EVERY_SECONDS) -> None:
         self._pool = pool
         self._metrics = metrics
         self._every_seconds = every_seconds
 
-    async def run(self, ledger_known: Callable[[], Awaitable[None]]) -> None:
-        """Once the ledger is known to be there, sample for ever; nothing is told while it is away."""
-        await ledger_known()
+    async def run(self, schema_verified: Callable[[], Awaitable[None]]) -> None:
+        """Sample for ever, once the schema is verified; there is no sample while the ledger is away."""
+        await schema_verified()
         while True:
             with suppress(*LEDGER_UNAVAILABLE):  # `/readyz` and the log say that the ledger is away
                 async with leader(self._pool, Lock.SAMPLE) as connection:

@@ -1,8 +1,8 @@
-"""Puts back what is owed and has nobody looking: a dead process's leases, and what is due without a message.
+"""Puts back what is owed and has neither a live lease nor a message: what a dead process held, and what is overdue.
 
 One dispatcher at a time sweeps, and no faster than `MOST_PER_SECOND`, however much is owed: the advisory lock is held
-for as long as a batch may take at that rate. Each delivery put back is looked at later each time; one that never gets
-on is dead-lettered as `stuck` rather than going round for ever.
+for as long as a batch may take at that rate. Each time that a delivery is put back it is looked at later; one that is
+never attempted is dead-lettered as `stuck` rather than going round for ever.
 """
 
 import asyncio
@@ -11,23 +11,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import msgspec
-
 from dispatcher.ledger.locks import Lock, leader
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from dispatcher.maintenance import overdue
 from dispatcher.maintenance.overdue import Overdue, OverdueUpdate
-from dispatcher.messages import DeadDelivery, Publishing
+from dispatcher.messages import DeadDelivery, Publishing, publish_dead
 from dispatcher.metrics import Metrics
 from shared.amqp.publisher import NotKept
-from shared.broker import DEAD_DELIVERY, FAX_DEAD
 from shared.log import get_logger
 
 SWEEP_EVERY_SECONDS: Final = 5.0
 
 SETTLING_SECONDS: Final = 15.0
-"""After the ledger was away, and at the start: those who were told meanwhile are recorded first. A lease that ran out
-while nobody could renew it says nothing about its process."""
+"""After the ledger was away, and at the start: what was told meanwhile is recorded first. A lease that ran out while no
+process could renew it says nothing about its process."""
 
 MOST_PER_SECOND: Final = 500.0
 """A fraction of what one dispatcher works off, so that a sweep never adds more than its part to what is due anyway;
@@ -39,7 +36,7 @@ FIRST_LOOK_SECONDS: Final = 60.0
 LONGEST_LOOK_SECONDS: Final = 3_600.0
 
 MOST_SWEEPS: Final = 10
-"""Put back so often without a single attempt: something is wrong that time does not mend."""
+"""Put back so often without a single attempt: something is wrong that does not pass by itself."""
 
 
 def next_look_seconds(sweeps: int) -> float:
@@ -52,7 +49,7 @@ def next_look_seconds(sweeps: int) -> float:
 
 
 class Sweeper:
-    """Sweeps every few seconds while it is the one.
+    """Sweeps every few seconds, if no other dispatcher does.
 
     *grace_seconds* says how long what is due is left to its message; None while that cannot be told.
     """
@@ -75,9 +72,9 @@ class Sweeper:
         self._most_per_second = most_per_second
         self._log = get_logger()
 
-    async def run(self, ledger_known: Callable[[], Awaitable[None]]) -> None:
-        """Once the ledger is known to be there, sweep for ever; stores that are away are tried again."""
-        await ledger_known()
+    async def run(self, schema_verified: Callable[[], Awaitable[None]]) -> None:
+        """Sweep for ever, once the schema is verified; stores that are away are tried again."""
+        await schema_verified()
         wait_seconds = SETTLING_SECONDS
         while True:
             await asyncio.sleep(wait_seconds)
@@ -112,7 +109,7 @@ class Sweeper:
             if live:
                 await overdue.put_back(connection, self._publisher, live)
             if stuck:
-                await self._bury(connection, stuck)
+                await self._give_up(connection, stuck)
             if found:
                 self._metrics.swept.inc(len(live))
                 self._log.warning("sweep.done", put_back=len(live), stuck=len(stuck))
@@ -120,10 +117,9 @@ class Sweeper:
             await asyncio.sleep(len(found) / self._most_per_second - (time.monotonic() - started))
         return len(found)
 
-    async def _bury(self, connection: Any, stuck: Sequence[Overdue]) -> None:
+    async def _give_up(self, connection: Any, stuck: Sequence[Overdue]) -> None:
         """Publish dead letters, then say so in the ledger: never the other way round, as everywhere."""
-        now = datetime.now(UTC)
-        dead = [
+        letters = [
             DeadDelivery(
                 delivery_id=each.delivery_id,
                 attempt=each.attempt - 1,
@@ -131,13 +127,9 @@ class Sweeper:
                 endpoint_id=each.endpoint_id,
                 cause="stuck",
                 reason=f"put back {MOST_SWEEPS} times without an attempt",
-                died_at=now,
+                died_at=datetime.now(UTC),
             )
             for each in stuck
         ]
-        letters = (msgspec.json.encode(each) for each in dead)
-        await asyncio.gather(
-            *(self._publisher.publish(FAX_DEAD, DEAD_DELIVERY, letter, {"cause": "stuck"}) for letter in letters)
-        )
-        await overdue.bury(connection, stuck)
-        self._metrics.died("stuck", len(dead))
+        await asyncio.gather(*(publish_dead(self._publisher, self._metrics, letter) for letter in letters))
+        await overdue.give_up(connection, stuck)

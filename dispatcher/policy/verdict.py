@@ -1,47 +1,82 @@
-"""Verdicts: what becomes of a delivery after an attempt's outcome. Pure."""
+"""Verdicts: what becomes of a delivery, before an attempt or by the outcome of one. Pure."""
 
 from collections.abc import Sequence
-from typing import Final, assert_never
+from typing import ClassVar, Final, assert_never
 
 import msgspec
 
 from dispatcher.channels.outcome import NotTold, NotTried, Outcome, Told
-from shared.backoff import wait_seconds
+from dispatcher.policy.delivery import LeasedDelivery
+from dispatcher.policy.lifecycle import is_overtaken
+from shared.backoff import DEFER_WAITS_SECONDS, wait_seconds
 
 GONE: Final = "gone"
-"""The cause of a dead letter whose endpoint answered 410: it asks never to be told again."""
+"""The cause of a dead letter whose endpoint answered 410: it asks for no further webhooks."""
 
 
 class Settle(msgspec.Struct, frozen=True):
-    """Told: nothing more to do."""
+    """The application was told: nothing more to do."""
+
+    word: ClassVar[str] = "told"
 
 
 class RetryAfter(msgspec.Struct, frozen=True):
     """Try again after so many seconds; a wait of the table."""
 
+    word: ClassVar[str] = "retrying"
     wait_seconds: float
 
 
 class GiveUp(msgspec.Struct, frozen=True):
-    """Given up: a dead letter with this cause."""
+    """No further attempt: a dead letter with this cause. *reason* is a sentence for people."""
 
+    word: ClassVar[str] = "dead"
     cause: str
+    reason: str
+
+
+class Skip(msgspec.Struct, frozen=True):
+    """Recorded, not told: *reason* is the ledger's word for why."""
+
+    word: ClassVar[str] = "skipped"
+    reason: str
 
 
 class Requeue(msgspec.Struct, frozen=True):
-    """Nothing happened; somebody tries the same attempt again."""
+    """Nothing was sent and nothing is counted: the same attempt again, now or after one of the defer waits."""
+
+    word: ClassVar[str] = "requeued"
+    wait_seconds: float = DEFER_WAITS_SECONDS[0]
 
 
-Verdict = Settle | RetryAfter | GiveUp | Requeue
+Verdict = Settle | RetryAfter | GiveUp | Skip | Requeue
 
 
-def judge(outcome: Outcome, attempt: int, backoff: Sequence[float]) -> Verdict:
-    """Return what becomes of a delivery after the *attempt* (from 1, by its budget) with this outcome.
+def refuse(delivery: LeasedDelivery) -> GiveUp | Skip | None:
+    """Return why no attempt is made at a delivery; None if one is.
+
+    A removed or disabled endpoint wants nothing more, and an event that was overtaken meanwhile is old news.
+    """
+    if delivery.is_removed:
+        return GiveUp("endpoint_removed", "the endpoint was removed")
+    if not delivery.endpoint.enabled:
+        if delivery.is_gone:
+            return GiveUp(GONE, "the endpoint answered 410 before")
+        return GiveUp("endpoint_disabled", "the endpoint is disabled")
+    if delivery.endpoint.overtaken == "skip" and is_overtaken(delivery.event.type, delivery.fax_rank):
+        return Skip("overtaken")
+    return None
+
+
+def judge(outcome: Outcome, attempt: int, backoff: Sequence[float], *, spent: int = 0) -> Verdict:
+    """Return what becomes of a delivery after its *attempt* (from 1), of which *spent* spend none of the budget.
 
     >>> judge(NotTold(error="timeout"), 1, [300.0])
     RetryAfter(wait_seconds=300.0)
     >>> judge(NotTold(error="timeout"), 2, [300.0])
-    GiveUp(cause='timeout')
+    GiveUp(cause='timeout', reason='the last of 2 attempts failed')
+    >>> judge(NotTold(error="timeout"), 2, [300.0], spent=1)
+    RetryAfter(wait_seconds=300.0)
     """
     match outcome:
         case Told():
@@ -49,9 +84,11 @@ def judge(outcome: Outcome, attempt: int, backoff: Sequence[float]) -> Verdict:
         case NotTried():
             return Requeue()
         case NotTold() if outcome.is_gone:
-            return GiveUp(GONE)
+            return GiveUp(GONE, "it answered 410")
         case NotTold():
-            wait = wait_seconds(backoff, attempt, outcome.retry_after_seconds)
-            return GiveUp(outcome.error) if wait is None else RetryAfter(wait)
+            wait = wait_seconds(backoff, attempt - spent, outcome.retry_after_seconds)
+            if wait is None:
+                return GiveUp(outcome.error, f"the last of {attempt} attempts failed")
+            return RetryAfter(wait)
         case _:
             assert_never(outcome)

@@ -25,6 +25,7 @@ HUNG = {
     "shared.amqp.publisher.keep_connected": "connection to publish, 1 waiting",
     "dispatcher.consumers.consumer.keep_connected": "connection to consume, 1 waiting",
     "dispatcher.ledger.intake.Intake.take": "messages of the work queues, 1 waiting",
+    "dispatcher.ledger.health.LedgerHealth._ask": "answers of the ledger, 1 waiting",
     "dispatcher.ledger.endpoint_cache.EndpointCache.refresh": "endpoints to be read, 1 waiting",
     "dispatcher.ledger.deliveries.record": "outcomes to be recorded, 1 waiting",
     "dispatcher.delivery.attempts.Attempts._attempt": "attempts under way, 1 waiting",

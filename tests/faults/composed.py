@@ -35,8 +35,8 @@ shared.backoff.DEFER_WAITS_SECONDS = (1.0, 2.0, 3.0, 4.0)
 import dispatcher.__main__ as dispatcher_root
 import dispatcher.channels.by_scheme
 import dispatcher.consumers.consumer
-import dispatcher.consumers.events
-import dispatcher.delivery.deliverer
+import dispatcher.consumers.deliveries
+import dispatcher.delivery.leases
 import dispatcher.maintenance.sweeper
 import dispatcher.policy.endpoint
 import ingress.__main__ as ingress_root
@@ -198,9 +198,9 @@ def _let_the_clock_jump() -> None:
 def compose() -> None:
     """Replace what the composition roots compose."""
     dispatcher.policy.endpoint.LEASE_MARGIN_SECONDS = PLAN.lease_margin_seconds
-    dispatcher.consumers.events.LEASE_MARGIN_SECONDS = PLAN.lease_margin_seconds
-    dispatcher.consumers.consumer.ANEW_SECONDS = PLAN.anew_seconds
-    dispatcher.delivery.deliverer.RENEW_EVERY_SECONDS = 0.5
+    dispatcher.consumers.deliveries.LEASE_MARGIN_SECONDS = PLAN.lease_margin_seconds
+    dispatcher.consumers.consumer.SILENCE_SECONDS = PLAN.anew_seconds
+    dispatcher.delivery.leases.RENEW_EVERY_SECONDS = 0.5
     for root in (ingress_root, dispatcher_root):
         root.Publisher = PointedPublisher
         root.MediaStore = PointedMedia
@@ -210,7 +210,7 @@ def compose() -> None:
     dispatcher_root.Sweeper = QuickSweeper
     for name in ("claim", "record", "release"):
         setattr(ledger, name, _pointed(name, getattr(ledger, name)))
-    overdue._publish = _pointed("sweep", overdue._publish)
+    overdue.publish_delivery = _pointed("sweep", overdue.publish_delivery)
     dispatcher.maintenance.sweeper.SETTLING_SECONDS = 2.0
     dispatcher.maintenance.sweeper.FIRST_LOOK_SECONDS = PLAN.grace_seconds
     if PLAN.without == "claim":

@@ -63,9 +63,12 @@ class DispatcherHarness:
 
     async def take(self, *events: Event) -> Taken:
         """Take *events* into the ledger without attempting what they owe."""
-        book = EndpointCache(self.pool, STORE)
-        await book.refresh()
-        return await Intake(self.pool, STORE, book).take(events)
+        endpoints = EndpointCache(self.pool, STORE)
+        await endpoints.refresh()
+        intake = Intake(self.pool, STORE, endpoints)
+        taken = await intake.take(events)
+        taken.deliveries.extend(await intake.owe_unowed([event.id for event in events], leased=True))
+        return taken
 
     async def publish(self, *events: Event) -> None:
         for event in events:

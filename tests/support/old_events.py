@@ -28,7 +28,7 @@ async def in_state(
     harness: DispatcherHarness, event: Event, state: str, *, settled: timedelta | None = AGE, tried: int = 1
 ) -> UUID:
     """Take *event* in as long ago as it was received, with one delivery in *state* and *tried* attempts."""
-    (owed,) = (await harness.take(event)).owed
+    (owed,) = (await harness.take(event)).deliveries
     age = datetime.now(UTC) - event.received_at
     await harness.pool.execute("UPDATE events SET recorded_at = now() - $2::interval WHERE id = $1", event.id, age)
     await harness.pool.execute(

@@ -69,7 +69,7 @@ class Sources:
         return found
 
     async def _endpoints(self) -> list[Endpoint]:
-        return await self.store.standing(self.pool)
+        return await self.store.cached(self.pool)
 
     async def _healths(self) -> dict[UUID, EndpointHealth]:
         of_faxes = await self.store.latest_of_faxes(self.pool, MOST_LOOKED_UP)

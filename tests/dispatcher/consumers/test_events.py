@@ -75,25 +75,11 @@ async def test_a_message_about_a_delivery_that_is_settled_or_unknown_is_dropped(
     assert await count(harness.amqp_url, WORK_DELIVERIES) == 0
 
 
-async def test_a_retry_whose_message_overtakes_the_record_of_the_attempt_before_is_looked_at_again(
-    harness: DispatcherHarness, dispatching: Dispatching
-) -> None:
-    await harness.endpoint()
-    (owed,) = (await harness.take(an_event(1))).owed  # leased, by a process that has yet to record attempt 1
-    body = json.dumps({"delivery_id": str(owed.delivery_id), "attempt": 2}).encode()
-    await harness.publisher.publish(FAX_WORK, "delivery", body, {})
-    async with dispatching():
-        await until(lambda: count(harness.amqp_url, "defer.15s"), "put off")
-    (put_off,) = await take_all(harness.amqp_url, "defer.15s")
-    assert json.loads(put_off.body) == {"delivery_id": str(owed.delivery_id), "attempt": 2}
-    assert harness.receiver.received == []
-
-
 async def test_of_several_messages_of_one_delivery_the_stale_one_does_not_hide_the_one_that_is_due(
     harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
     await harness.endpoint()
-    (owed,) = (await harness.take(an_event(1))).owed
+    (owed,) = (await harness.take(an_event(1))).deliveries
     await harness.pool.execute("UPDATE deliveries SET state = 'retrying', attempts = 1, lease_until = NULL")
     for attempt in (2, 1):
         body = json.dumps({"delivery_id": str(owed.delivery_id), "attempt": attempt}).encode()

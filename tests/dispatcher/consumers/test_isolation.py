@@ -5,11 +5,11 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 import pytest
+from consumers import AnsweringLedger, UnusedCapacity
 from dispatchers import DispatcherHarness, an_event
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +23,7 @@ from dispatcher.consumers.isolation import MOST_TRIES, bisect_batch
 from dispatcher.delivery import attempts
 from dispatcher.delivery.settler import MOST_CRASHES
 from dispatcher.ledger import intake
+from dispatcher.ledger.health import CutOff
 from dispatcher.policy.endpoint import FaxMatch
 from shared.amqp.frames import Message
 from shared.broker import FAX_WORK, WORK_DELIVERIES, WORK_DELIVERY_LIMIT, WORK_EVENTS
@@ -140,7 +141,7 @@ async def test_a_row_that_a_claim_cannot_read_stops_no_other(
     await harness.endpoint()
     await harness.endpoint(scope="fax", match=_fax("5"))
     poison = an_event(5).id
-    owed = (await harness.take(*(an_event(number) for number in range(10)))).owed
+    owed = (await harness.take(*(an_event(number) for number in range(10)))).deliveries
     await harness.pool.execute("UPDATE deliveries SET lease_until = NULL")
     await harness.pool.execute(spoil, poison)
     for each in owed:
@@ -217,13 +218,13 @@ async def test_a_culprit_is_tried_a_few_times_before_it_is_given_up(
 
 async def test_what_no_item_is_to_blame_for_is_raised() -> None:
     async def work(_items: Sequence[int]) -> None:
-        raise ConnectionError
+        raise CutOff
 
     async def give_up(_item: int, _error: Exception) -> None:
         raise AssertionError
 
-    with pytest.raises(ConnectionError):
-        await bisect_batch([1, 2], work, give_up, (ConnectionError,))
+    with pytest.raises(CutOff):
+        await bisect_batch([1, 2], work, give_up)
 
 
 def test_a_message_that_came_often_comes_last_and_alone() -> None:
@@ -249,11 +250,6 @@ async def test_a_message_that_kills_the_process_takes_no_other_with_it(harness: 
 
         tries = 0
 
-        async def ready(self) -> None: ...
-
-        async def unready(self) -> None:
-            await asyncio.get_running_loop().create_future()
-
         async def __call__(self, batch: Sequence[Message]) -> None:
             ids = [str(each.headers["event_id"]) for each in batch]
             seen.update(ids)
@@ -261,17 +257,15 @@ async def test_a_message_that_kills_the_process_takes_no_other_with_it(harness: 
             if poison in ids:
                 raise SystemError
 
-    async def room() -> None: ...
-
     deaths = 0
     while await count(harness.amqp_url, WORK_EVENTS) > 1:
         consumer = Consumer(
             harness.amqp_url,
             WORK_EVENTS,
             Dying(),
+            *(AnsweringLedger(), UnusedCapacity()),
             prefetch=100,
             batch=50,
-            deliverer=SimpleNamespace(room=room, has_room=True),
         )
         with pytest.raises(SystemError):
             await consumer.run()

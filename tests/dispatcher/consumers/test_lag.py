@@ -36,10 +36,10 @@ def test_a_process_that_saw_nothing_cannot_tell_until_its_queue_has_been_empty_f
 def test_the_grace_reaches_back_to_the_oldest_that_was_claimed_lately_and_grows_while_nothing_comes(
     backlog: ConsumerLag, clock: Clock
 ) -> None:
-    backlog.claimed([3.0, 600.0, -50.0])
+    backlog.note_claims([3.0, 600.0, -50.0])
     assert backlog.grace_seconds(0.0) == GRACE_SECONDS + 600.0
     clock.now += 10.0
-    backlog.claimed([1.0])
+    backlog.note_claims([1.0])
     assert backlog.grace_seconds(0.0) == GRACE_SECONDS + 610.0
     clock.now += SEEN_SECONDS - 5.0
     assert backlog.grace_seconds(0.0) == GRACE_SECONDS + 1.0 + SEEN_SECONDS - 5.0
@@ -48,9 +48,9 @@ def test_the_grace_reaches_back_to_the_oldest_that_was_claimed_lately_and_grows_
 
 
 def test_what_was_put_back_before_its_time_is_no_lag(backlog: ConsumerLag) -> None:
-    backlog.claimed([-59.0])
+    backlog.note_claims([-59.0])
     assert backlog.grace_seconds(0.0) == GRACE_SECONDS
-    backlog.claimed([])
+    backlog.note_claims([])
     assert backlog.grace_seconds(0.0) == GRACE_SECONDS
 
 
@@ -66,7 +66,7 @@ def test_a_backlog_of_100000_due_at_once_is_never_taken_for_lost_while_it_is_wor
     while left > 0:
         clock.now += 100 / per_second
         left -= 100
-        turns[0].claimed([clock.now - due_at] * 100)
+        turns[0].note_claims([clock.now - due_at] * 100)
         turns.rotate()
         for backlog in seen:
             # Asked at the worst moment: just before the next batch comes.

@@ -4,14 +4,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from types import SimpleNamespace
 from typing import Any
-from unittest.mock import AsyncMock
 from urllib.parse import urlsplit, urlunsplit
 
 import aio_pika
 import aiohttp
 import pytest
+from consumers import AnsweringLedger, UnusedCapacity
 from dispatchers import DispatcherHarness, an_event
 from proxy import Proxy, proxied
 from stores import count
@@ -205,7 +204,7 @@ async def test_a_consumer_that_the_broker_cancelled_comes_back_with_its_queue(
 async def test_a_queue_that_is_there_again_before_its_consumers_are_told_is_consumed_within_a_minute(
     harness: DispatcherHarness, dispatching: Dispatching, backoff: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dispatcher.consumers.consumer.ANEW_SECONDS", 2.0)  # the minute
+    monkeypatch.setattr("dispatcher.consumers.consumer.SILENCE_SECONDS", 2.0)  # the minute
     await harness.endpoint()
     (work,) = [queue for queue in topology(parse_backoff(backoff)).queues if queue.name == WORK_EVENTS]
     async with dispatching(), await aio_pika.connect(harness.amqp_url) as connection:
@@ -226,12 +225,6 @@ class Collecting:
         self.event_ids: list[str] = []
         self.tries = 0
 
-    async def ready(self) -> None:
-        """At once."""
-
-    async def unready(self) -> None:
-        await asyncio.get_running_loop().create_future()
-
     async def __call__(self, batch: Sequence[Message]) -> None:
         self.event_ids += [str(each.headers["event_id"]) for each in batch]
 
@@ -239,9 +232,9 @@ class Collecting:
 async def test_a_channel_that_the_broker_closed_is_opened_anew_also_while_there_is_no_room(
     harness: DispatcherHarness,
 ) -> None:
-    handler, room = Collecting(), asyncio.Event()
-    deliverer: Any = SimpleNamespace(room=room.wait, has_room=False)
-    consumer = Consumer(harness.amqp_url, WORK_EVENTS, handler, prefetch=10, batch=10, deliverer=deliverer)
+    handler, capacity = Collecting(), UnusedCapacity()
+    capacity.event.clear()
+    consumer = Consumer(harness.amqp_url, WORK_EVENTS, handler, AnsweringLedger(), capacity, prefetch=10, batch=10)
     running = asyncio.create_task(consumer.run())
     try:
         await harness.publish(*(an_event(number) for number in range(5)))
@@ -249,8 +242,7 @@ async def test_a_channel_that_the_broker_closed_is_opened_anew_also_while_there_
         first = consumer._channel
         first.ack(4711)  # unknown: the broker closes the channel, as it does for an ack that took too long
         await until(lambda: consumer.is_consuming and consumer._channel is not first, "a new channel", BACK_SECONDS)
-        deliverer.has_room = True
-        room.set()
+        capacity.event.set()
         await until(lambda: len(handler.event_ids) >= 5, "handled")
 
         async def is_empty() -> bool:
@@ -266,10 +258,11 @@ async def test_a_channel_that_the_broker_closed_is_opened_anew_also_while_there_
 async def test_an_idle_consumer_goes_from_channel_to_channel_of_one_connection_and_is_never_away(
     harness: DispatcherHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dispatcher.consumers.consumer.ANEW_SECONDS", 0.2)
+    monkeypatch.setattr("dispatcher.consumers.consumer.SILENCE_SECONDS", 0.2)
     handler = Collecting()
-    deliverer: Any = SimpleNamespace(room=AsyncMock(), has_room=True)
-    consumer = Consumer(harness.amqp_url, WORK_EVENTS, handler, prefetch=10, batch=10, deliverer=deliverer)
+    consumer = Consumer(
+        harness.amqp_url, WORK_EVENTS, handler, AnsweringLedger(), UnusedCapacity(), prefetch=10, batch=10
+    )
     running = asyncio.create_task(consumer.run())
     try:
         await until(lambda: consumer.is_consuming, "it consumes")

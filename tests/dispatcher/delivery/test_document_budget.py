@@ -24,11 +24,11 @@ Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 ONE, OTHER, THIRD = uuid7(), uuid7(), uuid7()
 
 
-async def entering(room: DocumentBudget, endpoint_id: UUID, count: int) -> "asyncio.Task[None]":
-    """Ask for room, in a task that holds it until it is cancelled."""
+async def entering(budget: DocumentBudget, endpoint_id: UUID, count: int) -> "asyncio.Task[None]":
+    """Ask for budget, in a task that holds it until it is cancelled."""
 
     async def hold() -> None:
-        async with room.held(endpoint_id, count):
+        async with budget.reserve(endpoint_id, count):
             has_it.set()
             await asyncio.get_running_loop().create_future()
 
@@ -46,21 +46,21 @@ async def left(task: "asyncio.Task[None]") -> None:
 
 
 async def test_one_endpoint_takes_no_more_than_its_share_and_the_others_go_on() -> None:
-    room = DocumentBudget(100, 50)
-    first, second = await entering(room, ONE, 50), await entering(room, ONE, 1)
-    other = await entering(room, OTHER, 50)
+    budget = DocumentBudget(100, 50)
+    first, second = await entering(budget, ONE, 50), await entering(budget, ONE, 1)
+    other = await entering(budget, OTHER, 50)
     assert [each.has_it.is_set() for each in (first, second, other)] == [True, False, True]
     await left(first)
     assert second.has_it.is_set()
     await left(second)
     await left(other)
-    assert room.held_bytes == 0
+    assert budget.held_bytes == 0
 
 
 async def test_a_large_one_is_not_overtaken_for_ever_by_small_ones() -> None:
-    room = DocumentBudget(100, 100)
-    first = await entering(room, ONE, 60)
-    large, small = await entering(room, OTHER, 50), await entering(room, THIRD, 10)
+    budget = DocumentBudget(100, 100)
+    first = await entering(budget, ONE, 60)
+    large, small = await entering(budget, OTHER, 50), await entering(budget, THIRD, 10)
     assert not large.has_it.is_set()
     assert not small.has_it.is_set()
     await left(first)
@@ -71,45 +71,45 @@ async def test_a_large_one_is_not_overtaken_for_ever_by_small_ones() -> None:
 
 
 async def test_who_turns_out_to_need_less_gives_back_the_rest_and_who_stops_waiting_takes_nothing() -> None:
-    room = DocumentBudget(100, 100)
-    async with room.held(ONE, 1000) as held:
-        waiting, stopping = await entering(room, OTHER, 40), await entering(room, THIRD, 60)
+    budget = DocumentBudget(100, 100)
+    async with budget.reserve(ONE, 1000) as held:
+        waiting, stopping = await entering(budget, OTHER, 40), await entering(budget, THIRD, 60)
         await left(stopping)
         held.shrink(60)
         await asyncio.sleep(0)
         assert waiting.has_it.is_set()
-        assert room.held_bytes == 100
+        assert budget.held_bytes == 100
         held.shrink(90)
-        assert room.held_bytes == 100, "it only shrinks"
+        assert budget.held_bytes == 100, "it only shrinks"
     await left(waiting)
-    assert room.held_bytes == 0
+    assert budget.held_bytes == 0
 
 
 async def test_who_stops_waiting_holds_up_nobody_behind() -> None:
-    room = DocumentBudget(100, 100)
-    first = await entering(room, ONE, 60)
-    large, small = await entering(room, OTHER, 50), await entering(room, THIRD, 10)
+    budget = DocumentBudget(100, 100)
+    first = await entering(budget, ONE, 60)
+    large, small = await entering(budget, OTHER, 50), await entering(budget, THIRD, 10)
     await left(large)
     assert small.has_it.is_set()
     await left(first)
     await left(small)
-    assert room.held_bytes == 0
+    assert budget.held_bytes == 0
 
 
-async def test_who_is_cancelled_in_the_moment_of_being_given_room_gives_it_back() -> None:
-    room = DocumentBudget(100, 100)
-    first = await entering(room, ONE, 100)
-    waiting = await entering(room, OTHER, 100)
+async def test_who_is_cancelled_in_the_moment_of_being_given_budget_gives_it_back() -> None:
+    budget = DocumentBudget(100, 100)
+    first = await entering(budget, ONE, 100)
+    waiting = await entering(budget, OTHER, 100)
     first.cancel()
-    while not room._held[OTHER]:
+    while not budget._held[OTHER]:
         await asyncio.sleep(0)  # the loop's next turn, in which it is given
     assert not waiting.has_it.is_set(), "and does not know yet"
     waiting.cancel()
     await asyncio.wait({first, waiting})
-    assert room.held_bytes == 0
+    assert budget.held_bytes == 0
 
 
-async def test_a_dispatcher_reads_no_more_documents_than_there_is_room_for(
+async def test_a_dispatcher_reads_no_more_documents_than_there_is_budget_for(
     harness: DispatcherHarness, dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = 50_000
@@ -140,14 +140,14 @@ async def test_a_dispatcher_reads_no_more_documents_than_there_is_room_for(
 
 @given(st.lists(st.tuples(st.sampled_from([ONE, OTHER, THIRD]), st.integers(0, 70)), max_size=30), st.randoms())
 async def test_the_bounds_hold_and_everybody_is_served(asked: list[tuple[UUID, int]], random) -> None:
-    room, served, most = DocumentBudget(100, 50), 0, 0
+    budget, served, most = DocumentBudget(100, 50), 0, 0
 
     async def use(endpoint_id: UUID, count: int) -> None:
         nonlocal served, most
-        async with room.held(endpoint_id, count):
-            most = max(most, room.held_bytes)
-            assert sum(each for each in room._held.values()) == room.held_bytes
-            assert all(each <= 50 for each in room._held.values())
+        async with budget.reserve(endpoint_id, count):
+            most = max(most, budget.held_bytes)
+            assert sum(each for each in budget._held.values()) == budget.held_bytes
+            assert all(each <= 50 for each in budget._held.values())
             for _ in range(random.randint(0, 3)):
                 await asyncio.sleep(0)
             served += 1
@@ -156,4 +156,4 @@ async def test_the_bounds_hold_and_everybody_is_served(asked: list[tuple[UUID, i
         await asyncio.gather(*(use(*each) for each in asked))
     assert served == len(asked)
     assert most <= 100
-    assert room.held_bytes == 0
+    assert budget.held_bytes == 0

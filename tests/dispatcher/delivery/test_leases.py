@@ -7,14 +7,10 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 from dispatchers import DispatcherHarness, an_event
-from prometheus_client import Gauge
 from proxy import proxied
 from waiting import until
 
-from dispatcher.delivery.lanes import Lanes, Leased
-from dispatcher.ledger import deliveries as ledger
-from dispatcher.ledger.deliveries import Lease
-from dispatcher.policy.endpoint import Endpoint
+from dispatcher.ledger import deliveries
 from shared.broker import FAX_IN, FAX_WORK
 from shared.ids import uuid7
 from shared.runtime.service import Stop
@@ -24,14 +20,13 @@ Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 
 async def test_a_lease_is_renewed_and_released_only_by_who_knows_its_end(harness: DispatcherHarness) -> None:
     await harness.endpoint()
-    (owed,) = (await harness.take(an_event(1))).owed
-    assert owed.lease_until is not None
-    mine = Lease(owed.delivery_id, owed.lease_until, 30.0)
-    renewed = await ledger.renew(harness.pool, [mine])
+    (owed,) = (await harness.take(an_event(1))).deliveries
+    renewed = await deliveries.renew(harness.pool, [(owed, 30.0)])
     assert set(renewed) == {owed.delivery_id}
-    assert await ledger.renew(harness.pool, [mine]) == {}, "the old end proves nothing any more"
-    assert await ledger.release(harness.pool, [mine]) == frozenset()
-    assert await ledger.release(harness.pool, [Lease(owed.delivery_id, renewed[owed.delivery_id], 0.0)])
+    assert await deliveries.renew(harness.pool, [(owed, 30.0)]) == {}, "the old end proves nothing any more"
+    assert await deliveries.release(harness.pool, [owed], 0.0) == frozenset()
+    owed.lease_for(30.0, renewed[owed.delivery_id])
+    assert await deliveries.release(harness.pool, [owed], 0.0) == {owed.delivery_id}
 
 
 @pytest.mark.usefixtures("quick_sweeps")
@@ -61,8 +56,8 @@ async def test_a_lane_that_takes_longer_than_its_leases_tells_each_once(
             return await _put_back(harness) or len(harness.receiver.received) >= 30
 
         await until(expire, "the sweeper looked", seconds=20)
-        deliveries = await harness.settled(30, seconds=40)
-    assert {each["state"] for each in deliveries} == {"told"}
+        settled = await harness.settled(30, seconds=40)
+    assert {each["state"] for each in settled} == {"told"}
     assert set(Counter(each.event_id for each in harness.receiver.received).values()) == {1}
 
 
@@ -88,39 +83,6 @@ async def test_what_waits_to_be_recorded_is_not_attempted_again_by_a_message_tha
         (settled,) = await harness.settled(1)
     assert settled["state"] == "told"
     assert len(harness.receiver.received) == 1
-
-
-async def test_a_delivery_that_enters_as_the_last_worker_leaves_is_worked_on() -> None:
-    worked: list[int] = []
-    endpoint = Endpoint(id=uuid7(), url="http://a.example/", max_concurrent=1)
-    second_entered = asyncio.Event()
-
-    def leased(number: int) -> Leased:
-        event = an_event(number)
-        return Leased(
-            delivery_id=uuid7(),
-            event=event,
-            endpoint=endpoint,
-            attempt=1,
-            owed_since=event.received_at,
-            lease_until=event.received_at,
-            lease_ends=0.0,
-        )
-
-    async def work(each: Leased) -> None:
-        worked.append(int(each.event.fax_id))
-        if each.event.fax_id == "1":
-            # The turn after this one: the worker has found its lane empty and returned, and nobody has cleaned up.
-            asyncio.get_running_loop().call_soon(enter_second)
-
-    def enter_second() -> None:
-        lanes.enter(leased(2))
-        second_entered.set()
-
-    lanes = Lanes(work, Gauge("held", "held", registry=None))
-    lanes.enter(leased(1))
-    await second_entered.wait()
-    await until(lambda: worked == [1, 2], "both worked on", seconds=2)
 
 
 async def test_bodies_that_break_the_reader_are_parked_and_the_others_go_on(

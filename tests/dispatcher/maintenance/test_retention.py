@@ -11,7 +11,7 @@ from old_events import AGE, Dispatching, an_old_event, in_state, in_state_of_one
 from waiting import until
 
 from dispatcher.ledger import deliveries as ledger
-from dispatcher.ledger import pruning as prunable
+from dispatcher.ledger import pruning
 from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.locks import Lock
@@ -77,9 +77,9 @@ async def test_a_pruned_event_that_is_repeated_is_known_and_owed_to_nobody_again
 
 async def test_a_delivery_whose_payload_is_gone_is_never_claimed(harness: DispatcherHarness) -> None:
     await harness.endpoint()
-    first, second = (await harness.take(an_event(1), an_event(2))).owed
+    first, second = (await harness.take(an_event(1), an_event(2))).deliveries
     await harness.pool.execute("UPDATE deliveries SET lease_until = NULL")
-    await harness.pool.execute("UPDATE events SET body = NULL WHERE id = $1", first.owed.event.id)
+    await harness.pool.execute("UPDATE events SET body = NULL WHERE id = $1", first.event.id)
     wanted = [(first.delivery_id, 1), (second.delivery_id, 1)]
     claims = await ledger.claim(harness.pool, STORE, wanted, 30.0)
     assert [claim.delivery_id for claim in claims] == [second.delivery_id]
@@ -92,7 +92,7 @@ async def test_an_event_that_is_owed_late_while_it_is_being_pruned_keeps_its_pay
     await harness.take(event)
     await harness.pool.execute("UPDATE events SET recorded_at = now() - interval '31 days'")
     endpoint = await harness.endpoint(scope="fax", match=FaxMatch(provider=event.provider, fax_id=event.fax_id))
-    find = prunable.old_events
+    find = pruning.old_events
 
     async def found_then_owed(*arguments: Any) -> Any:
         found = await find(*arguments)
@@ -100,7 +100,7 @@ async def test_an_event_that_is_owed_late_while_it_is_being_pruned_keeps_its_pay
             await Intake(harness.pool, STORE, EndpointCache(harness.pool, STORE)).owe_registered(endpoint)
         return found
 
-    monkeypatch.setattr(prunable, "old_events", found_then_owed)
+    monkeypatch.setattr(pruning, "old_events", found_then_owed)
     assert (await retention.prune()).events == 0
     (delivery,) = await harness.deliveries()
     assert delivery["state"] == "pending"
@@ -112,11 +112,11 @@ async def test_intake_claims_and_records_do_not_wait_for_pruning(harness: Dispat
     old = [an_old_event(number) for number in range(1, 11)]
     for event in old:
         await in_state(harness, event, "told")
-    (owed,) = (await harness.take(an_event(20))).owed
+    (owed,) = (await harness.take(an_event(20))).deliveries
     await harness.pool.execute("UPDATE deliveries SET lease_until = NULL WHERE id = $1", owed.delivery_id)
-    async with harness.pool.acquire() as pruning, pruning.transaction():
-        await pruning.fetch(prunable.LOCK, [event.id for event in old])
-        await pruning.execute(prunable.PRUNE_ATTEMPTS, [event.id for event in old])
+    async with harness.pool.acquire() as connection, connection.transaction():
+        await connection.fetch(pruning.LOCK, [event.id for event in old])
+        await connection.execute(pruning.PRUNE_ATTEMPTS, [event.id for event in old])
         async with asyncio.timeout(5.0):
             taken = await harness.take(an_event(21), *old)
             (claim,) = await ledger.claim(harness.pool, STORE, [(owed.delivery_id, 1)], 30.0)
@@ -142,14 +142,14 @@ async def test_a_long_backlog_goes_in_small_steps_and_is_not_read_again_from_the
     endpoint = await harness.endpoint()
     await many_old(harness, endpoint.id, 2_000, attempts=10)
     steps: list[tuple[int, int]] = []
-    original = prunable.prune
+    original = pruning.prune
 
-    async def measured(*arguments: Any) -> prunable.Step:
+    async def measured(*arguments: Any) -> pruning.Step:
         step = await original(*arguments)
         steps.append((len(step.event_ids), step.attempts))
         return step
 
-    monkeypatch.setattr(prunable, "prune", measured)
+    monkeypatch.setattr(pruning, "prune", measured)
     monkeypatch.setattr("dispatcher.maintenance.retention.PAUSE_SECONDS", 0.0)
     pruned = await retention.prune()
     # One of ten is dead and stays.
@@ -174,7 +174,7 @@ async def test_a_crash_in_the_middle_of_a_step_leaves_all_of_an_event_or_nothing
 ) -> None:
     await harness.endpoint()
     await in_state(harness, an_old_event(1), "told")
-    monkeypatch.setattr(prunable, "PRUNE_EVENTS", "SELECT 1 / 0, $1::text[]")
+    monkeypatch.setattr(pruning, "PRUNE_EVENTS", "SELECT 1 / 0, $1::text[]")
     with pytest.raises(Exception, match="division by zero"):
         await retention.prune()
     assert (await payloads(harness), await tried(harness)) == ({"1"}, {"1"})

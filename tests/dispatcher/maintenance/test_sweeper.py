@@ -14,7 +14,7 @@ from dispatchers import STORE, DispatcherHarness, an_event
 from stores import fresh_topology, take_all
 from waiting import until
 
-from dispatcher.delivery import lanes
+from dispatcher.delivery import held
 from dispatcher.ledger import deliveries as ledger
 from dispatcher.ledger.locks import Lock
 from dispatcher.maintenance import overdue
@@ -37,7 +37,7 @@ async def owed(harness: DispatcherHarness, count: int = 1) -> list[UUID]:
     """Take *count* events as a dispatcher does that dies before its first attempt."""
     await harness.endpoint()
     taken = await harness.take(*(an_event(number) for number in range(count)))
-    return [each.delivery_id for each in taken.owed]
+    return [each.delivery_id for each in taken.deliveries]
 
 
 async def expire_leases(pool: asyncpg.Pool) -> None:
@@ -195,8 +195,8 @@ async def test_a_backlog_that_is_being_worked_off_is_not_put_back_and_what_lost_
         body = b'{"delivery_id":"%s","attempt":1}' % str(delivery_id).encode()
         await harness.publisher.publish(FAX_WORK, WORK_KEY, body, {})
     # A process that holds few: the others wait in the queue, long past their due time and the plain grace.
-    monkeypatch.setattr(lanes, "MOST_LEASED", 2)
-    monkeypatch.setattr("dispatcher.consumers.events.DELIVERIES_PER_BATCH", 2)
+    monkeypatch.setattr(held, "MOST_HELD", 2)
+    monkeypatch.setattr("dispatcher.__main__.DELIVERIES_PER_BATCH", 2)
     put_back = []
 
     async def noted(connection: Any, publisher: Any, batch: Any) -> int:

@@ -61,7 +61,7 @@ async def owed(harness: DispatcherHarness, number: int, **columns: str) -> list[
     """Owe *number* deliveries more, with *columns* set to SQL expressions."""
     first = await harness.pool.fetchval("SELECT count(*) FROM events")
     taken = await harness.take(*(an_event(each) for each in range(first, first + number)))
-    ids = [each.delivery_id for each in taken.owed]
+    ids = [each.delivery_id for each in taken.deliveries]
     values = {"lease_until": "NULL", **columns}
     assignments = ", ".join(f"{name} = {value}" for name, value in values.items())
     await harness.pool.execute(f"UPDATE deliveries SET {assignments} WHERE id = ANY($1)", ids)  # noqa: S608 - what is inserted is ours

@@ -3,19 +3,22 @@
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from itertools import permutations
+from typing import Any
 
 import msgspec
-from dispatchers import STORE, DispatcherHarness, an_event
+from dispatchers import SECRETS_KEY, STORE, DispatcherHarness, an_event
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatcher.ledger.endpoint_cache import EndpointCache
+from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.intake import Intake
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 from dispatcher.policy.routing import route
 from shared.domain import Direction, Event, EventType, Provider
 from shared.ids import uuid7
 from shared.runtime.service import Stop
+from shared.seal import Seal
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 
@@ -128,19 +131,24 @@ async def test_an_endpoint_registered_while_the_first_events_are_taken_in_is_fou
 ) -> None:
     event = an_event(1, job_id="j1")
 
-    class RegisteredMeanwhile(Intake):
-        """Takes events in; another transaction registers the endpoint after this one looked for it."""
+    class RegisteredMeanwhile(EndpointStore):
+        """Another transaction registers the endpoint after this one has looked for it."""
 
-        async def _take(self, connection: object, events: object) -> object:
-            taken = await super()._take(connection, events)
-            self.late = await harness.endpoint(scope="fax", match=FaxMatch(job_id="j1"))
-            assert await intake(harness).owe_registered(self.late) == 0, "the event is not committed yet"
-            return taken
+        registered = False
 
-    taken = await RegisteredMeanwhile(harness.pool, STORE, EndpointCache(harness.pool, STORE)).take([event])
-    (owed,) = taken.owed
-    assert owed.owed.event.id == event.id
-    assert owed.lease_until is not None, "leased to the process that took it in"
+        async def of_faxes(self, connection: Any, events: Any) -> list[Endpoint]:
+            found = await super().of_faxes(connection, events)
+            if not self.registered:
+                self.registered = True
+                late = await harness.endpoint(scope="fax", match=FaxMatch(job_id="j1"))
+                assert await intake(harness).owe_registered(late) == 0, "the event is not committed yet"
+            return found
+
+    store = RegisteredMeanwhile(Seal([SECRETS_KEY]))
+    taking = Intake(harness.pool, store, EndpointCache(harness.pool, store))
+    assert (await taking.take([event])).deliveries == []
+    (owed,) = await taking.owe_unowed([event.id], leased=True)
+    assert (owed.event.id, owed.attempt) == (event.id, 1)
 
 
 async def test_events_that_came_again_after_a_crash_are_owed_to_an_endpoint_registered_in_between(
@@ -149,7 +157,7 @@ async def test_events_that_came_again_after_a_crash_are_owed_to_an_endpoint_regi
     event = an_event(1, job_id="j1")
     await harness.take(event)
     await harness.endpoint(scope="fax", match=FaxMatch(job_id="j1"))
-    assert len((await harness.take(event)).owed) == 1
+    assert len((await harness.take(event)).deliveries) == 1
 
 
 def intake(harness: DispatcherHarness) -> Intake:

@@ -54,7 +54,7 @@ class EndpointPages:
 
     async def list(self, visit: Visit) -> web.Response:
         """Show the standing endpoints by what they are told of, and some of those of single faxes."""
-        standing = await self._sources.store.standing(self._sources.pool)
+        standing = await self._sources.store.cached(self._sources.pool)
         of_faxes = await self._sources.store.latest_of_faxes(self._sources.pool, MOST_OF_FAXES + 1)
         ids = [endpoint.id for endpoint in (*standing, *of_faxes)]
         return visit.page(

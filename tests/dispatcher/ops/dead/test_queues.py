@@ -150,7 +150,7 @@ async def test_what_the_broker_gave_up_while_the_ledger_has_it_owed_is_shown_and
     harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
     await harness.endpoint()
-    (owed,) = (await harness.take(an_event(1))).owed
+    (owed,) = (await harness.take(an_event(1))).deliveries
     await rejected(harness, msgspec.json.encode(DeliveryMessage(owed.delivery_id, 1)))
     (letter,) = (await dead.page(DeadFilter(), None, 10)).items
     assert letter.is_message
@@ -168,7 +168,7 @@ async def test_what_the_broker_gave_up_is_discarded_with_its_delivery_but_not_wh
     harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
     await harness.endpoint()
-    (owed,) = (await harness.take(an_event(1))).owed
+    (owed,) = (await harness.take(an_event(1))).deliveries
     await rejected(harness, msgspec.json.encode(DeliveryMessage(owed.delivery_id, 1)))
     (letter_id,) = await listed(dead)
     leased = await done(dead, "dead.discard", letter_id, reason="no more")

@@ -235,10 +235,10 @@ async def test_a_replay_waits_behind_what_is_not_attempted_yet(
 async def test_events_of_a_living_fax_are_untouched(harness: DispatcherHarness, dead: DeadLetterService) -> None:
     await bury(harness, [await harness.endpoint()], 1)
     taken = await harness.take(an_event(9_999))
-    assert len(taken.owed) == 1
+    assert len(taken.deliveries) == 1
     await replayed(dead, Selection(filter=DeadFilter()))
     states = {row["id"]: row["state"] for row in await harness.deliveries()}
-    assert states[taken.owed[0].delivery_id] == "pending"
+    assert states[taken.deliveries[0].delivery_id] == "pending"
 
 
 async def test_a_job_that_our_code_fails_at_is_given_up_after_a_few_tries_and_says_where(

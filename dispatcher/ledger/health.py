@@ -1,0 +1,117 @@
+"""Is the ledger there, and for how long has it not been? One task asks; every part of the process looks here."""
+
+import asyncio
+from typing import Final
+
+import asyncpg
+
+from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
+from shared.errors import FaxhookError, Misconfigured
+from shared.log import get_logger
+from shared.runtime.watchdog import Look
+from shared.sql import REVISION
+
+ASK_EVERY_SECONDS: Final = 1.0
+
+SLOW_SECONDS: Final = 2.0
+"""A ledger that takes longer to say its revision counts as away."""
+
+CUT_OFF_AFTER_SECONDS: Final = 5.0
+"""After so long without a ledger, this process leaves the broker's messages to others, which may have one."""
+
+ASK: Final = "SELECT version_num FROM alembic_version"
+
+
+class SchemaMissing(Misconfigured):
+    """The ledger's schema is not what this version of the code wants."""
+
+    code = "schema"
+
+
+class CutOff(FaxhookError):
+    """The ledger has been away for so long that the broker's messages are better left to another dispatcher."""
+
+    code = "cut_off"
+
+
+class LedgerHealth:
+    """Whether the ledger answers, by its last answer to a small question."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._schema_verified = asyncio.Event()
+        self._answering = asyncio.Event()
+        self._cut_off = asyncio.Event()
+        self._answered_at = asyncio.get_running_loop().time()
+        self._asked = 0
+
+    @property
+    def is_answering(self) -> bool:
+        """Did the ledger answer when it was last asked?"""
+        return self._answering.is_set()
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Has the ledger not answered for `CUT_OFF_AFTER_SECONDS`?"""
+        return self._cut_off.is_set()
+
+    async def schema_verified(self) -> None:
+        """Wait until the ledger has been found to have this version's schema. Nothing may use it before."""
+        await self._schema_verified.wait()
+
+    async def answering(self) -> None:
+        """Wait until the ledger answers, with this version's schema."""
+        await self._answering.wait()
+
+    async def cut_off(self) -> None:
+        """Wait until the ledger has not answered for `CUT_OFF_AFTER_SECONDS`."""
+        await self._cut_off.wait()
+
+    def progress(self) -> Look:
+        """Return for the watchdog that there is always work, and how often the ledger was asked."""
+        return 1, self._asked
+
+    async def run(self) -> None:
+        """Ask for ever.
+
+        Raises:
+            SchemaMissing: The ledger is not migrated. The message says what to do.
+        """
+        while True:
+            self._asked += 1
+            asking = asyncio.create_task(self._ask())
+            try:
+                # It is not cancelled when it is slow: a cancelled command waits for the ledger as well. Its own timeout
+                # ends it.
+                await asyncio.wait({asking}, timeout=SLOW_SECONDS)
+                if not asking.done():
+                    self._note_silence("slow")
+                await asking
+            except LEDGER_UNAVAILABLE as error:
+                self._note_silence(type(error).__name__)
+            finally:
+                asking.cancel()
+                await asyncio.wait({asking})
+            await asyncio.sleep(ASK_EVERY_SECONDS)
+
+    async def _ask(self) -> None:
+        try:
+            found = await self._pool.fetchval(ASK)
+        except asyncpg.UndefinedTableError:
+            found = None
+        if not self._schema_verified.is_set() and found != REVISION:
+            raise SchemaMissing(
+                f"DATABASE_URL leads to a ledger at revision {found}, this version needs {REVISION}: "
+                "run `faxhook migrate` first"
+            )
+        self._answered_at = asyncio.get_running_loop().time()
+        self._schema_verified.set()
+        self._answering.set()
+        self._cut_off.clear()
+
+    def _note_silence(self, reason: str) -> None:
+        if self.is_answering:
+            get_logger().warning("ledger.away", reason=reason)
+        self._answering.clear()
+        if asyncio.get_running_loop().time() - self._answered_at >= CUT_OFF_AFTER_SECONDS:
+            self._cut_off.set()

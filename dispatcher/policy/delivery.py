@@ -1,0 +1,67 @@
+"""A delivery in hand: what this process knows of a delivery that it holds by lease. Pure data."""
+
+import time
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from dispatcher.policy.endpoint import Endpoint
+from shared.domain import Event
+
+
+class Lease(msgspec.Struct, kw_only=True):
+    """A delivery that this process holds, whether or not the rest of its row can be read.
+
+    Attributes:
+        attempt: The number of the attempt to make, from 1.
+        lease_until: By the ledger's clock. It proves that the lease is ours: a statement that renews or releases the
+            lease names it.
+    """
+
+    delivery_id: UUID
+    event_id: str
+    endpoint_id: UUID
+    attempt: int
+    lease_until: datetime
+
+
+class LeasedDelivery(Lease, kw_only=True):
+    """A delivery from its lease to its record; the only struct that carries it on its way.
+
+    Attributes:
+        owed_since: Its last replay, else when it came to be owed.
+        spent: Attempts before the last replay, which spend none of the budget.
+        fax_rank: How far its fax had come when the lease was taken.
+        is_removed: The endpoint was removed after the delivery was owed.
+        is_gone: The endpoint is disabled because it answered 410.
+        overdue_seconds: How long after its due time it was leased; below 0 for what was put back early.
+        lease_ends: `lease_until` at the earliest on our monotonic clock, in seconds.
+        is_lost: The lease turned out to be another process's; nothing is attempted.
+    """
+
+    event: Event
+    endpoint: Endpoint
+    owed_since: datetime
+    spent: int = 0
+    fax_rank: int = 0
+    is_removed: bool = False
+    is_gone: bool = False
+    overdue_seconds: float = 0.0
+    lease_ends: float = 0.0
+    is_lost: bool = False
+
+    def __post_init__(self) -> None:
+        self.lease_for(self.endpoint.lease_seconds)
+
+    def lease_for(self, seconds: float, until: datetime | None = None) -> None:
+        """Note that the lease lasts *seconds* from now on, which is *until* by the ledger's clock."""
+        self.lease_until = until or self.lease_until
+        self.lease_ends = time.monotonic() + seconds
+        self.is_lost = False
+
+
+class UnreadableDelivery(Lease, kw_only=True):
+    """A delivery that was leased like others, but whose row our own code could not read: *error* says why."""
+
+    error: Exception
