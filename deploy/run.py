@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 import aiohttp
-import aiormq
 import asyncpg
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script
@@ -148,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FaxhookError as error:  # a bad setting, or a queue by our name that is none of ours
         print(error, file=sys.stderr)
         return EXIT_BAD_SETTING
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, aiormq.exceptions.AMQPError) as error:
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         print(f"What is needed does not answer: {error or type(error).__name__}", file=sys.stderr)
         return Unavailable.exit_code
     except KeyboardInterrupt:

@@ -7,10 +7,11 @@ run with least privilege, and `verify` tells them at start if something is missi
 from collections.abc import Sequence
 from typing import Any, Final
 
-import aio_pika
-import aio_pika.exceptions
 import msgspec
+from pamqp import commands
 
+from shared.amqp.channel import ChannelClosed
+from shared.amqp.session import PRECONDITION_FAILED, broker_session
 from shared.backoff import DEFER_WAITS_SECONDS, wait_name
 from shared.errors import Misconfigured
 
@@ -34,6 +35,8 @@ WORK_DELIVERY_LIMIT: Final = 50
 
 DEAD_DELIVERY_LIMIT: Final = 1_000_000
 """Browsing a dead-letter queue returns every message; the default of 20 (RabbitMQ 4) would delete them."""
+
+CONNECT_SECONDS: Final = 10.0
 
 
 class Exchange(msgspec.Struct, frozen=True):
@@ -138,23 +141,25 @@ async def declare(amqp_url: str, wanted: Topology) -> None:
 
     Raises:
         TopologyError: Something exists with other arguments. Nothing is changed then; a changed table makes queues
-            of other names, so this means that somebody declared by hand.
+            of other names, so this means that a queue was declared by hand.
+        ConnectionLost: The broker is away, or refuses.
     """
-    async with await aio_pika.connect(amqp_url, timeout=10) as connection:
-        channel = await connection.channel()
+    async with broker_session(amqp_url, "faxhook topology", connect_seconds=CONNECT_SECONDS) as broker:
         try:
-            exchanges: dict[str, Any] = {}
             for exchange in wanted.exchanges:
-                exchanges[exchange.name] = await channel.declare_exchange(
-                    exchange.name, aio_pika.ExchangeType(exchange.kind), durable=True
+                await broker.call(
+                    commands.Exchange.Declare(exchange=exchange.name, exchange_type=exchange.kind, durable=True)
                 )
             for queue in wanted.queues:
                 arguments: Any = queue.all_arguments()
-                declared = await channel.declare_queue(queue.name, durable=True, arguments=arguments)
-                await declared.bind(exchanges[queue.exchange], queue.key)
-        except aio_pika.exceptions.ChannelPreconditionFailed as error:
+                await broker.call(commands.Queue.Declare(queue=queue.name, durable=True, arguments=arguments))
+                await broker.call(commands.Queue.Bind(queue=queue.name, exchange=queue.exchange, routing_key=queue.key))
+        except ChannelClosed as error:
+            if error.reply_code != PRECONDITION_FAILED:
+                raise
             raise TopologyError(
-                f"the broker holds it with other arguments: {error}. Move its messages, delete it, declare again"
+                f"the broker holds it with other arguments: {error.reply_text}. Move its messages, delete it, "
+                "declare again"
             ) from error
 
 
@@ -163,16 +168,12 @@ async def verify(amqp_url: str, exchanges: Sequence[str], queues: Sequence[str])
 
     Raises:
         TopologyError: Names what is missing and says what to do.
+        ConnectionLost: The broker is away.
     """
-    async with await aio_pika.connect(amqp_url, timeout=10) as connection:
-        for kind, names in (("exchange", exchanges), ("queue", queues)):
-            for name in names:
-                channel = await connection.channel()
-                try:
-                    if kind == "exchange":
-                        await channel.declare_exchange(name, passive=True)
-                    else:
-                        await channel.declare_queue(name, passive=True)
-                except aio_pika.exceptions.ChannelNotFoundEntity as error:
-                    raise TopologyError(f"the broker has no {kind} `{name}`: run `faxhook topology` first") from error
-                await channel.close()
+    async with broker_session(amqp_url, "faxhook topology", connect_seconds=CONNECT_SECONDS) as broker:
+        for exchange in exchanges:
+            if not await broker.has_exchange(exchange):
+                raise TopologyError(f"the broker has no exchange `{exchange}`: run `faxhook topology` first")
+        for queue in queues:
+            if await broker.depth(queue) is None:
+                raise TopologyError(f"the broker has no queue `{queue}`: run `faxhook topology` first")

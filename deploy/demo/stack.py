@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import aiohttp
-import aiormq
 import asyncpg
 import msgspec
 
@@ -23,6 +22,7 @@ from dispatcher.ledger.pool import open_pool
 from dispatcher.ops.listener.listen import Listened, Started
 from dispatcher.policy.endpoint import Endpoint
 from dispatcher.settings import EndpointSettings
+from shared.amqp.connection import ConnectionLost
 from shared.broker import declare, topology
 from shared.ids import uuid7
 from shared.settings import load
@@ -116,7 +116,7 @@ async def running_stack(
 async def _answered(variable: str, work: Awaitable[object]) -> None:
     try:
         await work
-    except (OSError, asyncpg.PostgresError, aiormq.exceptions.AMQPError) as error:
+    except (OSError, asyncpg.PostgresError, ConnectionLost) as error:
         raise Unavailable(f"What {variable} names does not answer: {error or type(error).__name__}") from error
 
 

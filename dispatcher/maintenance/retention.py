@@ -30,12 +30,13 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
-import aio_pika
 import msgspec
 
 from dispatcher.ledger import pruning
 from dispatcher.ledger.locks import Lock, leader
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
+from shared.amqp.connection import ConnectionLost
+from shared.amqp.session import broker_session
 from shared.broker import WORK_EVENTS
 from shared.log import get_logger
 from shared.media import MediaUnavailable
@@ -179,16 +180,15 @@ BROKER_SECONDS: Final = 10.0
 async def nothing_waits(amqp_url: str) -> bool:
     """Is there no message anywhere that could name a document, and of which the ledger knows nothing?
 
-    A broker that does not say so is a no. Who browses a queue holds its messages unacked, where this does not see them;
-    which is why it is asked twice.
+    The answer is no if the broker is away or lacks a queue. A process that browses a queue holds its messages unacked,
+    where this does not see them; that is why it is asked twice.
     """
     try:
-        async with await aio_pika.connect(amqp_url, timeout=BROKER_SECONDS) as connection:
-            channel = await connection.channel()
-            for name in UNKNOWN_EVENTS:
-                queue = await channel.declare_queue(name, passive=True, timeout=BROKER_SECONDS)
-                if queue.declaration_result.message_count:
+        async with broker_session(amqp_url, "faxhook retention", connect_seconds=BROKER_SECONDS) as broker:
+            for queue in UNKNOWN_EVENTS:
+                depth = await broker.depth(queue)
+                if depth is None or depth.messages:
                     return False
             return True
-    except Exception:  # noqa: BLE001 - aiormq raises what is none of its own; whatever it is, nobody said that it is empty
+    except ConnectionLost:
         return False

@@ -16,14 +16,12 @@ twice.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-import aio_pika
-import aiormq
 import asyncpg
 import msgspec
 import typer
@@ -37,7 +35,8 @@ from dispatcher.maintenance.overdue import OverdueUpdate
 from dispatcher.messages import Publishing
 from dispatcher.ops.terminal import Json, console, fail, print_json, run, settings_of
 from dispatcher.settings import StoreSettings
-from shared.amqp.publisher import NotKept
+from shared.amqp.publisher import NotKept, Publisher
+from shared.amqp.session import broker_session
 from shared.broker import FAX_WORK, WORK_DELIVERIES, Topology, topology, verify
 from shared.errors import EXIT_AWAY
 
@@ -141,18 +140,14 @@ async def put_back_due(
 
 async def waiting_messages(amqp_url: str, wanted: Topology) -> Waiting:
     """Count the messages that are ready in the work and delay queues; a queue that is missing holds none."""
-    work = delayed = 0
-    async with await aio_pika.connect(amqp_url, timeout=STORE_SECONDS) as connection:
-        for queue in wanted.queues:
-            if queue.name != WORK_DELIVERIES and "x-message-ttl" not in queue.arguments:
-                continue
-            channel = await connection.channel()
-            with suppress(aio_pika.exceptions.ChannelNotFoundEntity):
-                declared = await channel.declare_queue(queue.name, passive=True)
-                count = declared.declaration_result.message_count or 0
-                work, delayed = (work + count, delayed) if queue.name == WORK_DELIVERIES else (work, delayed + count)
-                await channel.close()
-    return Waiting(work=work, delayed=delayed)
+    delay_queues = {queue.name for queue in wanted.queues if "x-message-ttl" in queue.arguments}
+    messages: dict[str, int] = {}
+    async with broker_session(amqp_url, "faxhook reconcile", connect_seconds=STORE_SECONDS) as broker:
+        for queue in (WORK_DELIVERIES, *delay_queues):
+            depth = await broker.depth(queue)
+            messages[queue] = 0 if depth is None else depth.messages
+    work = messages.pop(WORK_DELIVERIES)
+    return Waiting(work=work, delayed=sum(messages.values()))
 
 
 def reconcile_command(
@@ -181,7 +176,8 @@ async def _reconcile(settings: StoreSettings, *, dry_run: bool, per_second: int)
         if dry_run:
             return await look(connection, messages, await connection.fetchval("SELECT now()"))
         await verify(amqp_url, [FAX_WORK], [WORK_DELIVERIES])
-        async with _turn(connection), _publisher(amqp_url) as publisher:
+        publisher = Publisher(amqp_url, "faxhook reconcile", confirm_timeout_seconds=CONFIRM_SECONDS)
+        async with _turn(connection), publisher.connected_once():
             # From here on, so that it ends however much falls due meanwhile.
             now = await connection.fetchval("SELECT now()")
             report = await look(connection, messages, now)
@@ -202,38 +198,6 @@ async def _turn(connection: Any) -> AsyncIterator[None]:
     except TimeoutError:
         fail(f"somebody else has been putting back for {TURN_SECONDS:.0f} s: wait for it, or stop it", EXIT_AWAY)
     yield
-
-
-class _Publisher:
-    """Publishes with confirms over a connection for this command alone."""
-
-    def __init__(self, exchange: aio_pika.abc.AbstractExchange) -> None:
-        self._exchange = exchange
-
-    async def publish(self, _exchange: str, routing_key: str, body: bytes, headers: Mapping[str, str | int]) -> None:
-        """Return once a queue holds the message; raise `NotKept` otherwise."""
-        message = aio_pika.Message(
-            body,
-            content_type="application/json",
-            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-            headers=dict(headers),
-        )
-        try:
-            await self._exchange.publish(message, routing_key, timeout=CONFIRM_SECONDS)
-        except (
-            aiormq.exceptions.AMQPError,
-            aiormq.exceptions.ChannelInvalidStateError,
-            OSError,
-            TimeoutError,
-        ) as error:
-            raise NotKept(str(error) or type(error).__name__) from error
-
-
-@asynccontextmanager
-async def _publisher(amqp_url: str) -> AsyncIterator[_Publisher]:
-    async with await aio_pika.connect(amqp_url, timeout=STORE_SECONDS) as connection:
-        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-        yield _Publisher(await channel.get_exchange(FAX_WORK, ensure=False))
 
 
 @contextmanager

@@ -1,14 +1,15 @@
 """What every command of the CLI shares: settings, stores that may be away, output for people and for programs."""
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Coroutine
 from typing import Annotated, Any, NoReturn, TypeVar
 
-import aiormq
 import asyncpg
 import msgspec
+import structlog
 import typer
 from rich.console import Console
 
@@ -38,6 +39,12 @@ def settings_of(kind: type[Kind]) -> Kind:
 
 def run(work: Coroutine[Any, Any, Value]) -> Value:
     """Run *work*; what goes wrong becomes a sentence and an exit code."""
+    if not structlog.is_configured():
+        # The code of the services logs, too: only its errors, and not to stdout, which is for the command's output.
+        structlog.configure(
+            wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+            logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        )
     try:
         return asyncio.run(work)
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
@@ -46,7 +53,7 @@ def run(work: Coroutine[Any, Any, Value]) -> Value:
         fail(f"the broker does not answer: {error}", error.exit_code)
     except FaxhookError as error:
         fail(str(error), error.exit_code)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, aiormq.exceptions.AMQPError, TimeoutError) as error:
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
         fail(f"a store does not answer: {error or type(error).__name__}", EXIT_AWAY)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import aiormq
+import msgspec
 from aiormq.abc import ChannelFrame
 from pamqp import commands, frame
 from pamqp.body import ContentBody
@@ -26,6 +27,27 @@ ALIVE_TIMEOUT_SECONDS: Final = 4.0
 """A broker that leaves a question unanswered for so long is gone; its heartbeats would tell after half a minute."""
 
 _FRAME_OVERHEAD_BYTES: Final = 8
+
+
+class ChannelClosed(ConnectionLost):
+    """The broker closed the channel and says why: `reply_code` (404: not found, 406: other arguments), `reply_text`."""
+
+    def __init__(self, reply_code: int, reply_text: str) -> None:
+        super().__init__(f"the broker closed the channel: {reply_code} {reply_text}")
+        self.reply_code = reply_code
+        self.reply_text = reply_text
+
+
+class QueueDepth(msgspec.Struct, frozen=True):
+    """What AMQP says of a queue: messages that are ready, and consumers."""
+
+    messages: int
+    consumers: int
+
+    @classmethod
+    def of(cls, reply: commands.Queue.DeclareOk) -> "QueueDepth":
+        """Return the depth that the reply to a (passive) declaration states."""
+        return cls(int(reply.message_count or 0), int(reply.consumer_count or 0))
 
 
 class AmqpChannel:
@@ -148,10 +170,9 @@ class AmqpChannel:
         """Return everything that was pushed and not acknowledged to its queue."""
         self.write(frame.marshal(commands.Basic.Nack(delivery_tag=0, multiple=True, requeue=True), self.number))
 
-    async def ready_in(self, queue: str) -> tuple[int, int]:
-        """Return how many messages of the queue are ready, and how many consumers it has."""
-        reply = await self.call(commands.Queue.Declare(queue=queue, passive=True))
-        return int(reply.message_count), int(reply.consumer_count)
+    async def depth(self, queue: str) -> QueueDepth:
+        """Return how much a queue holds; the channel is closed if the queue does not exist."""
+        return QueueDepth.of(await self.call(commands.Queue.Declare(queue=queue, passive=True)))
 
     async def prefetch(self, count: int) -> None:
         """Set how many messages, 1 to 65,535, a consumer that begins after this may have unacknowledged."""
@@ -178,11 +199,11 @@ class AmqpChannel:
         self._out += payload
         self._out_ready.set()
 
-    def abandon(self, why: str) -> None:
+    def abandon(self, why: str | ConnectionLost) -> None:
         """Treat the channel as gone: everything that waits for it raises `ConnectionLost` with this sentence."""
         self._writer.cancel()
         if not self.closed.done():
-            self.closed.set_exception(ConnectionLost(why))
+            self.closed.set_exception(ConnectionLost(why) if isinstance(why, str) else why)
             self.closed.exception()  # no one needs to wait for it
         self.received_some.set()
 
@@ -243,7 +264,7 @@ class AmqpChannel:
 
     def _on_close(self, received: Any) -> None:
         self.write(frame.marshal(commands.Channel.CloseOk(), self.number))
-        self.abandon(f"the broker closed the channel: {received.reply_code} {received.reply_text}")
+        self.abandon(ChannelClosed(received.reply_code, received.reply_text))
 
     def _connection_closed(self, closing: "asyncio.Future[Any]") -> None:
         error = None if closing.cancelled() else closing.exception()

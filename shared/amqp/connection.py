@@ -54,7 +54,7 @@ async def keep_connected(
         transport = _KnownTransport(url.scheme)
         connection = aiormq.Connection(url, transport_factory=transport)
         try:
-            await _connect(connection)
+            await _connect(connection, CONNECT_TIMEOUT_SECONDS)
             log.info("broker.connected", connection=name)
             wait_seconds = RECONNECT_SECONDS[0]
             await use(connection)
@@ -68,17 +68,19 @@ async def keep_connected(
 
 
 @asynccontextmanager
-async def connected(amqp_url: str, name: str) -> AsyncIterator[aiormq.Connection]:
+async def connected(
+    amqp_url: str, name: str, timeout_seconds: float = CONNECT_TIMEOUT_SECONDS
+) -> AsyncIterator[aiormq.Connection]:
     """Yield one connection, and close it.
 
     Raises:
-        ConnectionLost: There is no connection in time.
+        ConnectionLost: There is no connection within *timeout_seconds*.
     """
     url = _named(amqp_url, name)
     transport = _KnownTransport(url.scheme)
     connection = aiormq.Connection(url, transport_factory=transport)
     try:
-        await _connect(connection)
+        await _connect(connection, timeout_seconds)
         yield connection
     finally:
         await _close(connection, transport)
@@ -107,12 +109,17 @@ class _KnownTransport(TransportFactory):
             self._writer.transport.abort()
 
 
-async def _connect(connection: aiormq.Connection) -> None:
+async def _connect(connection: aiormq.Connection, timeout_seconds: float) -> None:
+    # In a task of its own: aiormq may swallow the cancellation of a caller that waits for a new connection.
+    connecting = asyncio.create_task(connection.connect())
+    connecting.add_done_callback(lambda done: done.cancelled() or done.exception())
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-            await connection.connect()
-    except Exception as error:
-        # A peer that accepts and closes makes aiormq raise errors that are not its own (StopAsyncIteration is one).
+        await asyncio.wait({connecting}, timeout=timeout_seconds)
+    finally:
+        connecting.cancel()
+    # A peer that accepts and closes makes aiormq raise errors that are not its own (StopAsyncIteration is one).
+    error = connecting.exception() if connecting.done() else TimeoutError()
+    if error is not None:
         raise ConnectionLost(f"no connection: {type(error).__name__}") from error
 
 

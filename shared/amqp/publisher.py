@@ -5,13 +5,14 @@ within its timeout. A message that timed out may still be delivered: readers ded
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Final
 
 import aiormq
 
 from shared.amqp.channel import AmqpChannel
-from shared.amqp.connection import keep_connected
+from shared.amqp.connection import connected, keep_connected
 from shared.amqp.frames import encode_publish
 from shared.errors import FaxhookError
 from shared.log import get_logger
@@ -111,7 +112,22 @@ class Publisher:
         finally:
             timer.cancel()
 
+    @asynccontextmanager
+    async def connected_once(self) -> AsyncIterator[None]:
+        """Publish over one connection while the body runs, instead of `run`; it is not made again when it is lost.
+
+        Raises:
+            ConnectionLost: There is no connection in time.
+        """
+        async with connected(self._amqp_url, self._name) as connection, self._channel_on(connection):
+            yield
+
     async def _use(self, connection: aiormq.Connection) -> None:
+        async with self._channel_on(connection) as channel:
+            await channel.closed
+
+    @asynccontextmanager
+    async def _channel_on(self, connection: aiormq.Connection) -> AsyncIterator[AmqpChannel]:
         channel = await AmqpChannel.open(connection, confirms=True)
         channel.on_confirm = self._on_confirm
         channel.on_return = self._on_return
@@ -120,7 +136,7 @@ class Publisher:
         asking = asyncio.create_task(channel.keep_asking())
         asking.add_done_callback(lambda done: done.cancelled() or done.exception())  # `closed` raises it, too
         try:
-            await channel.closed
+            yield channel
         finally:
             asking.cancel()
             self._channel = None

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 import uvloop
 
 from shared import log
+from shared.amqp.connection import ConnectionLost
 from shared.broker import verify
 from shared.errors import EXIT_BAD_SETTING, Misconfigured, place_of
 from shared.runtime.hang_detector import EXIT_FAILED, HangDetector
@@ -59,9 +60,7 @@ async def verified_topology(amqp_url: str, exchanges: Sequence[str], queues: Seq
         try:
             await verify(amqp_url, exchanges, queues)
             return
-        except Misconfigured:
-            raise
-        except Exception:  # noqa: BLE001 - aiormq also raises errors that are not its own; each means no answer
+        except ConnectionLost:
             # Services may start before their broker; meanwhile `/readyz` says so.
             await asyncio.sleep(TOPOLOGY_RETRY_SECONDS)
 

@@ -6,7 +6,6 @@ code failed, the sentence says where.
 """
 
 import asyncio
-import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -14,7 +13,6 @@ from contextlib import suppress
 from typing import Annotated, Final, TypeVar
 from uuid import UUID
 
-import structlog
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -223,12 +221,6 @@ async def _stop(dead: DeadLetterService, job_id: UUID) -> Job:
 
 def _run(ask: Callable[[DeadLetterService], Awaitable[Value]], rate: float = RATE) -> Value:
     settings = settings_of(DeadSettings)
-    if not structlog.is_configured():
-        # What the services' code under us logs must not stand between the lines for people.
-        structlog.configure(
-            wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
-            logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        )
 
     async def work() -> Value:
         async with opened(settings, "faxhook dead", rate=rate) as dead:

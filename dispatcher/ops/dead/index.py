@@ -131,7 +131,7 @@ class DeadQueueIndex:
 
     async def _fingerprint(self, kind: Kind) -> tuple[int, int]:
         """Return how many messages the queue holds, and what changes when its letters do: 0 if all are copies."""
-        ready, _ = await self._queues.count(QUEUES[kind])
+        ready = (await self._queues.depth(QUEUES[kind])).messages
         if kind != "delivery" or not ready:
             return ready, ready
         return ready, ready - await deliveries.count_dead(self._pool)

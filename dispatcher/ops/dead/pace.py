@@ -56,8 +56,7 @@ class Pace:
             if len(self._under_way) < MOST_UNDER_WAY:
                 return
             if loop.time() - began >= NOBODY_SECONDS:
-                _, consumers = await self._queues.count(WORK_DELIVERIES)
-                if not consumers:
+                if not (await self._queues.depth(WORK_DELIVERIES)).consumers:
                     self._nobody_at, self._under_way = loop.time(), []
                     return
                 began = loop.time()

@@ -17,9 +17,10 @@ from dispatcher.ledger.pool import COMMAND_TIMEOUT_SECONDS, Pool
 from dispatcher.ops.dead.letters import Kind
 from dispatcher.ops.dead.reading import QUEUES
 from dispatcher.ops.dead.refusals import TakenByAnother
-from shared.amqp.channel import AmqpChannel
-from shared.amqp.connection import connected
+from shared.amqp.channel import AmqpChannel, QueueDepth
+from shared.amqp.connection import ConnectionLost, connected
 from shared.amqp.frames import Message
+from shared.amqp.session import broker_session
 
 LOCK_SECONDS: Final = 5.0
 """So long to wait for whoever has the queue; a look takes under a second, a round of a replay two."""
@@ -60,7 +61,7 @@ class HeldQueue:
 
     async def count(self) -> int:
         """Return how many messages it holds."""
-        return (await self._channel.ready_in(self._queue))[0]
+        return (await self._channel.depth(self._queue)).messages
 
     async def messages(self, chunk: int = ALL_AT_ONCE, pause_seconds: float = 0.0) -> AsyncIterator[Message]:
         """Yield each message that it holds now, once; with a *pause_seconds* after each *chunk*, to be gentle."""
@@ -139,11 +140,14 @@ class DeadQueues:
                         await held.put_back()
                     await channel.close()
 
-    async def count(self, queue: str) -> tuple[int, int]:
-        """Return how many messages of any queue are ready, and how many consumers it has."""
-        async with connected(self._amqp_url, "faxhook counting") as broker:
-            channel = await AmqpChannel.open(broker)
-            try:
-                return await channel.ready_in(queue)
-            finally:
-                await channel.close()
+    async def depth(self, queue: str) -> QueueDepth:
+        """Return how much any queue holds.
+
+        Raises:
+            ConnectionLost: The broker is away, or the queue does not exist.
+        """
+        async with broker_session(self._amqp_url, "faxhook counting") as broker:
+            depth = await broker.depth(queue)
+        if depth is None:
+            raise ConnectionLost(f"the broker has no queue `{queue}`")
+        return depth

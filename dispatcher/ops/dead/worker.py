@@ -177,7 +177,7 @@ class Worker:
         ]
         if unseen:
             await job_items.settle(self._pool, job.id, unseen)
-        ready, _ = await self._queues.count(QUEUES[kind])
+        ready = (await self._queues.depth(QUEUES[kind])).messages
         return begun.is_cut or (held.removed > 0 and ready > held.expected)
 
     async def _go_through(self, begun: "_Round", held: HeldQueue) -> None:

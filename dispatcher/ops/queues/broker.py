@@ -5,23 +5,17 @@ from collections.abc import Sequence
 from typing import Annotated, Final
 from urllib.parse import quote, unquote
 
-import aio_pika
-import aio_pika.exceptions
 import aiohttp
 import msgspec
 from yarl import URL
 
 from dispatcher.egress.client import public_url
+from shared.amqp.channel import QueueDepth
+from shared.amqp.session import broker_session
 from shared.errors import FaxhookError
 from shared.urls import parse_url
 
 BROKER_SECONDS: Final = 5.0
-
-
-class BrokerAway(FaxhookError):
-    """The broker does not answer."""
-
-    code = "broker_away"
 
 
 class ApiAway(FaxhookError):
@@ -30,45 +24,22 @@ class ApiAway(FaxhookError):
     code = "api_away"
 
 
-class Depth(msgspec.Struct, frozen=True):
-    """What AMQP tells of a queue: messages that are ready, and consumers."""
-
-    messages: int
-    consumers: int
-
-
-async def depths(amqp_url: str, names: Sequence[str]) -> dict[str, Depth]:
+async def depths(amqp_url: str, names: Sequence[str]) -> dict[str, QueueDepth]:
     """Return the depth of those queues that the broker has.
 
     Raises:
-        BrokerAway: It does not answer.
+        ConnectionLost, TimeoutError: It does not answer in time.
     """
-    # In a task of its own: a connection that is being opened may swallow the cancellation of whoever waits for it.
-    task = asyncio.create_task(_depths(amqp_url, names))
-    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-    try:
-        await asyncio.wait({task}, timeout=2 * BROKER_SECONDS)
-    finally:
-        task.cancel()
-    if not task.done():
-        raise BrokerAway("the broker does not answer in time: no depths")
-    if (error := task.exception()) is not None:
-        # aiormq raises what is none of its own; whatever it is, nobody answered
-        raise BrokerAway(f"the broker does not answer ({type(error).__name__}): no depths") from error
-    return task.result()
-
-
-async def _depths(amqp_url: str, names: Sequence[str]) -> dict[str, Depth]:
-    found: dict[str, Depth] = {}
-    async with await aio_pika.connect(amqp_url, timeout=BROKER_SECONDS) as connection:
-        channel = await connection.channel()
+    found: dict[str, QueueDepth] = {}
+    async with (
+        asyncio.timeout(2 * BROKER_SECONDS),
+        broker_session(
+            amqp_url, "faxhook queues", connect_seconds=BROKER_SECONDS, timeout_seconds=BROKER_SECONDS
+        ) as broker,
+    ):
         for name in names:
-            try:
-                declared = (await channel.declare_queue(name, passive=True, timeout=BROKER_SECONDS)).declaration_result
-            except aio_pika.exceptions.ChannelNotFoundEntity:
-                channel = await connection.channel()  # the broker closes the one that asked
-            else:
-                found[name] = Depth(declared.message_count or 0, declared.consumer_count or 0)
+            if (depth := await broker.depth(name)) is not None:
+                found[name] = depth
     return found
 
 

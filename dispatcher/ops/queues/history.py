@@ -10,8 +10,8 @@ from typing import Final, Protocol
 import msgspec
 
 from dispatcher.ops.queues.bodies import Queues
-from dispatcher.ops.queues.broker import Depth
 from dispatcher.ops.queues.picture import LastEmpty
+from shared.amqp.channel import QueueDepth
 from shared.domain import utc_now
 
 SAMPLE_SECONDS: Final = 10.0
@@ -23,7 +23,7 @@ FRESH_SECONDS: Final = 1.0
 class Reading(Protocol):
     """What reads the queues."""
 
-    async def depths(self) -> dict[str, Depth] | None:
+    async def depths(self) -> dict[str, QueueDepth] | None:
         """Return the depth of every queue; None if the broker is away."""
 
     async def read(self, last_empty: LastEmpty) -> Queues:

@@ -7,8 +7,9 @@ from typing import Final
 import msgspec
 
 from dispatcher.ops.queues.bodies import Queue, QueueKind, Queues, QueueStatus
-from dispatcher.ops.queues.broker import ApiQueue, Depth
+from dispatcher.ops.queues.broker import ApiQueue
 from dispatcher.ops.queues.waiting import Waiting
+from shared.amqp.channel import QueueDepth
 from shared.broker import WORK_DELIVERIES, WORK_EVENTS, retry_queue, topology
 
 KINDS: Final[tuple[QueueKind, ...]] = ("work", "retry", "defer", "dead")
@@ -26,7 +27,7 @@ def kind_of(name: str) -> QueueKind:
 def picture(
     *,
     backoff_seconds: Sequence[float],
-    depths: Mapping[str, Depth] | None,
+    depths: Mapping[str, QueueDepth] | None,
     api: Mapping[str, ApiQueue] | None,
     waiting: Waiting | None,
     last_empty: LastEmpty,
@@ -72,7 +73,7 @@ def picture(
 def _queue(
     name: str,
     wait_seconds: float | None,
-    depths: Mapping[str, Depth] | None,
+    depths: Mapping[str, QueueDepth] | None,
     api: Mapping[str, ApiQueue] | None,
     *,
     wanted: bool,

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from dispatcher.ops.queues.bodies import Queues
-from dispatcher.ops.queues.broker import ApiAway, ApiQueue, BrokerAway, Depth, api_queues, depths
+from dispatcher.ops.queues.broker import ApiAway, ApiQueue, api_queues, depths
 from dispatcher.ops.queues.picture import LastEmpty, picture
 from dispatcher.ops.queues.waiting import Waiting, read_waiting
+from shared.amqp.channel import QueueDepth
+from shared.amqp.connection import ConnectionLost
 from shared.broker import topology
 from shared.domain import utc_now
 
@@ -21,11 +23,11 @@ class QueueReader:
         self._pool = pool
         self._backoff_seconds = backoff_seconds
 
-    async def depths(self) -> dict[str, Depth] | None:
+    async def depths(self) -> dict[str, QueueDepth] | None:
         """Return the depth of every queue that there is; None if the broker is away."""
         try:
             return await depths(self._amqp_url, [queue.name for queue in topology(self._backoff_seconds).queues])
-        except BrokerAway:
+        except (ConnectionLost, TimeoutError):
             return None
 
     async def read(self, last_empty: LastEmpty = lambda _: None) -> Queues:

@@ -4,14 +4,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dispatcher.ops.queues.bodies import Queue, Queues
-from dispatcher.ops.queues.broker import ApiQueue, Depth
+from dispatcher.ops.queues.broker import ApiQueue
 from dispatcher.ops.queues.picture import picture
 from dispatcher.ops.queues.waiting import Waiting
+from shared.amqp.channel import QueueDepth
 from shared.broker import topology
 
 NOW = datetime(2026, 10, 3, 8, 0, tzinfo=UTC)
 BACKOFF = (300.0, 600.0, 600.0)
-EMPTY = {queue.name: Depth(0, 0) for queue in topology(BACKOFF).queues}
+EMPTY = {queue.name: QueueDepth(0, 0) for queue in topology(BACKOFF).queues}
 
 
 def drawn(**known: Any) -> Queues:
@@ -61,7 +62,7 @@ def test_a_queue_of_a_table_of_before_is_shown_as_left_over_with_what_it_holds()
 
 def test_a_delay_queue_says_when_its_next_message_is_due_and_so_how_old_its_oldest_is() -> None:
     waiting = Waiting(retries={1: ago(-100), 2: ago(-500), 3: ago(-400), 9: ago(-450)})
-    found = drawn(depths={**EMPTY, "retry.5m": Depth(1, 0), "retry.10m": Depth(3, 0)}, waiting=waiting)
+    found = drawn(depths={**EMPTY, "retry.5m": QueueDepth(1, 0), "retry.10m": QueueDepth(3, 0)}, waiting=waiting)
     assert (the(found, "retry.5m").next_due_at, the(found, "retry.5m").oldest_seconds) == (ago(-100), 200.0)
     assert (the(found, "retry.10m").next_due_at, the(found, "retry.10m").oldest_seconds) == (ago(-400), 200.0)
 
@@ -72,7 +73,7 @@ def test_an_empty_queue_has_no_oldest_message_and_nothing_due() -> None:
 
 
 def test_the_oldest_message_came_after_the_queue_was_last_seen_empty_and_after_the_last_one_taken() -> None:
-    depths = {**EMPTY, "work.events": Depth(5, 1), "dead.callbacks": Depth(1, 0)}
+    depths = {**EMPTY, "work.events": QueueDepth(5, 1), "dead.callbacks": QueueDepth(1, 0)}
     seen = {"work.events": ago(30), "dead.callbacks": ago(600)}
     found = drawn(depths=depths, waiting=Waiting(latest_taken=ago(7)), last_empty=seen.get)
     assert the(found, "work.events").oldest_seconds == 7.0
@@ -82,7 +83,7 @@ def test_the_oldest_message_came_after_the_queue_was_last_seen_empty_and_after_t
 
 
 def test_what_is_held_back_is_due_in_the_queues_that_are_long_enough() -> None:
-    depths = {**EMPTY, "defer.15s": Depth(1, 0), "defer.1m": Depth(1, 0)}
+    depths = {**EMPTY, "defer.15s": QueueDepth(1, 0), "defer.1m": QueueDepth(1, 0)}
     found = drawn(depths=depths, waiting=Waiting(held_back=ago(-40)))
     assert the(found, "defer.15s").next_due_at is None
     assert the(found, "defer.1m").next_due_at == ago(-40)

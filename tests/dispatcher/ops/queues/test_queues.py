@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 
 import aio_pika
 import aiohttp
+import aiormq
 import asyncpg
 import msgspec
 import pytest
@@ -17,10 +18,10 @@ from typer.testing import CliRunner
 from dispatcher.ledger.pool import open_pool
 from dispatcher.ops.cli import app
 from dispatcher.ops.queues.bodies import Queue, Queues
-from dispatcher.ops.queues.broker import Depth
 from dispatcher.ops.queues.history import QueueHistory
 from dispatcher.ops.queues.reader import QueueReader
 from dispatcher.ops.queues.waiting import read_waiting
+from shared.amqp.channel import QueueDepth
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.runtime.service import Stop
 
@@ -121,8 +122,8 @@ class Readings:
         self.depth: int | None = 0
         self.reads = 0
 
-    async def depths(self) -> dict[str, Depth] | None:
-        return None if self.depth is None else {"work.events": Depth(self.depth, 1)}
+    async def depths(self) -> dict[str, QueueDepth] | None:
+        return None if self.depth is None else {"work.events": QueueDepth(self.depth, 1)}
 
     async def read(self, _last_empty: object) -> Queues:
         self.reads += 1
@@ -183,15 +184,12 @@ async def test_sampling_ends_when_it_is_told_to_though_a_connection_swallows_it(
 ) -> None:
     connecting = asyncio.Event()
 
-    async def swallowing(_amqp_url: str, _names: object) -> dict[str, Depth]:
+    async def swallowing(_connection: aiormq.Connection) -> None:
         connecting.set()
-        try:
+        with suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            return {}
-        return {}
 
-    monkeypatch.setattr("dispatcher.ops.queues.broker._depths", swallowing)
+    monkeypatch.setattr(aiormq.Connection, "connect", swallowing)
     pool = await open_pool(database_url)
     sampling = asyncio.create_task(QueueHistory(QueueReader("amqp://x/", None, pool, BACKOFF)).run())
     await connecting.wait()
