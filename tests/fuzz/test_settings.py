@@ -14,7 +14,7 @@ from processes import SECRETS
 
 from dispatcher.channels.webhook import retry_after_seconds
 from dispatcher.messages import DeliveryMessage
-from dispatcher.ops.dead.reading import UNREADABLE
+from dispatcher.ops.dead.queues.reading import UNREADABLE
 from dispatcher.settings import DispatcherSettings
 from ingress.settings import IngressSettings
 from shared.backoff import parse_backoff, wait_name, wait_seconds

@@ -13,9 +13,8 @@ from dispatcher.ops.api.idempotency import Answer, digest_of, run_once
 from dispatcher.ops.api.lookups import read_id
 from dispatcher.ops.api.operation import Operation, add_operations
 from dispatcher.ops.api.problems import Problem
-from dispatcher.ops.dead.letters import DeadFilter, DeadGroups, DeadLetterDetail, DeadPage, DeadQuery
-from dispatcher.ops.dead.refusals import UnknownJob
-from dispatcher.ops.dead.replays import (
+from dispatcher.ops.dead.errors import UnknownJob
+from dispatcher.ops.dead.jobs.bodies import (
     DiscardRequest,
     Job,
     JobPage,
@@ -25,6 +24,7 @@ from dispatcher.ops.dead.replays import (
     Selection,
     What,
 )
+from dispatcher.ops.dead.letters import DeadFilter, DeadGroups, DeadLetterDetail, DeadPage, DeadQuery
 from dispatcher.ops.dead.service import DeadLetterService
 from shared.seal import Seal
 

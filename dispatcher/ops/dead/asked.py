@@ -3,8 +3,8 @@
 from typing import Protocol
 from uuid import UUID
 
+from dispatcher.ops.dead.jobs.bodies import Job, ReplayPreview, Selection, What
 from dispatcher.ops.dead.letters import DeadFilter, DeadGroups, DeadLetterDetail, DeadPage
-from dispatcher.ops.dead.replays import Job, ReplayPreview, Selection, What
 
 
 class DeadLetters(Protocol):

@@ -16,7 +16,10 @@ from uuid import UUID
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dispatcher.ops.dead.asking import (
+from dispatcher.ops.dead.jobs.bodies import Job, Selection, What
+from dispatcher.ops.dead.jobs.pace import RATE
+from dispatcher.ops.dead.opened import opened
+from dispatcher.ops.dead.options import (
     Cause,
     Endpoint,
     EventType,
@@ -28,11 +31,8 @@ from dispatcher.ops.dead.asking import (
     filter_of,
     selection_of,
 )
-from dispatcher.ops.dead.opened import opened
-from dispatcher.ops.dead.pace import RATE
-from dispatcher.ops.dead.replays import Job, Selection, What
 from dispatcher.ops.dead.service import DeadLetterService
-from dispatcher.ops.dead.showing import print_detail, print_groups, print_job, print_letters, print_preview, verb
+from dispatcher.ops.dead.text import print_detail, print_groups, print_job, print_letters, print_preview, verb
 from dispatcher.ops.terminal import Json, console, fail, print_json, run, settings_of
 from dispatcher.settings import DeadSettings
 from shared.errors import EXIT_AWAY, EXIT_BAD_INPUT, EXIT_CRASHED

@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from dispatcher.ledger.pool import close_pool, open_pool
-from dispatcher.ops.dead.pace import RATE
-from dispatcher.ops.dead.queues import DeadQueues
-from dispatcher.ops.dead.reprocess import Reprocessor
+from dispatcher.ops.dead.jobs.pace import RATE
+from dispatcher.ops.dead.jobs.worker import Gentle, Worker
+from dispatcher.ops.dead.queues.held_queue import DeadQueues
+from dispatcher.ops.dead.queues.reprocess import Reprocessor
 from dispatcher.ops.dead.service import DeadLetterService, new_holder
-from dispatcher.ops.dead.worker import Gentle, Worker
 from dispatcher.settings import DeadSettings, DispatcherSettings
 from shared.amqp.publisher import Publisher
 from shared.media import MediaStore

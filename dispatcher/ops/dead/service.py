@@ -9,12 +9,15 @@ from uuid import UUID, uuid4
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from dispatcher.ops.api.audit import write_audit
 from dispatcher.ops.api.cursor import AwareTime, BadCursor, read_cursor, write_cursor
-from dispatcher.ops.dead import jobs
 from dispatcher.ops.dead import store as deliveries
 from dispatcher.ops.dead.causes import group_of
+from dispatcher.ops.dead.errors import BadSelection, TakenByAnother, UnknownLetter
 from dispatcher.ops.dead.groups import Gathered
-from dispatcher.ops.dead.index import DeadQueueIndex
-from dispatcher.ops.dead.jobs import Lost
+from dispatcher.ops.dead.jobs import store as jobs
+from dispatcher.ops.dead.jobs.bodies import Job, ReplayPreview, Selection, What
+from dispatcher.ops.dead.jobs.planner import Chooser, Plan, uuid_of
+from dispatcher.ops.dead.jobs.store import Lost
+from dispatcher.ops.dead.jobs.worker import Progress, Worker
 from dispatcher.ops.dead.letters import (
     DeadFilter,
     DeadGroups,
@@ -25,12 +28,9 @@ from dispatcher.ops.dead.letters import (
     Place,
     Text,
 )
-from dispatcher.ops.dead.queues import DeadQueues
-from dispatcher.ops.dead.reading import read, shown_message
-from dispatcher.ops.dead.refusals import BadSelection, TakenByAnother, UnknownLetter
-from dispatcher.ops.dead.replays import Job, ReplayPreview, Selection, What
-from dispatcher.ops.dead.selection import Chooser, Plan, uuid_of
-from dispatcher.ops.dead.worker import Progress, Worker
+from dispatcher.ops.dead.queues.held_queue import DeadQueues
+from dispatcher.ops.dead.queues.index import DeadQueueIndex
+from dispatcher.ops.dead.queues.reading import read, shown_message
 from shared.amqp.connection import ConnectionLost
 from shared.errors import place_of
 from shared.log import get_logger

@@ -6,7 +6,7 @@ import typer
 
 from dispatcher.ledger.pool import LedgerAway, SchemaMissing
 from dispatcher.ops.api.idempotency import CommandReused
-from dispatcher.ops.dead.refusals import NothingMatches, TakenByAnother
+from dispatcher.ops.dead.errors import NothingMatches, TakenByAnother
 from dispatcher.ops.endpoints.urls import BadEndpoint
 from dispatcher.ops.terminal import run, settings_of
 from dispatcher.settings import StoreSettings

@@ -11,9 +11,9 @@ from dispatcher.ops.api.lookups import read_id
 from dispatcher.ops.console.access.guard import Trouble, Visit
 from dispatcher.ops.console.pages.needs import group_path
 from dispatcher.ops.console.sources import Sources
+from dispatcher.ops.dead.errors import UnknownJob
+from dispatcher.ops.dead.jobs.bodies import Job, Selection, What
 from dispatcher.ops.dead.letters import KINDS, DeadFilter
-from dispatcher.ops.dead.refusals import UnknownJob
-from dispatcher.ops.dead.replays import Job, Selection, What
 from shared.domain import EventType, Provider
 
 MOST_PER_PAGE: Final = 50

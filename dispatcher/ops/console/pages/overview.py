@@ -14,8 +14,8 @@ from dispatcher.ops.console.access.guard import Visit
 from dispatcher.ops.console.pages.chart import Chart, chart, points
 from dispatcher.ops.console.pages.needs import group_path, needs
 from dispatcher.ops.console.sources import Sources
+from dispatcher.ops.dead.errors import TakenByAnother
 from dispatcher.ops.dead.letters import DeadGroup
-from dispatcher.ops.dead.refusals import TakenByAnother
 from dispatcher.ops.endpoints.health import EndpointHealth
 from dispatcher.ops.queues.bodies import Queue, Queues
 from shared.amqp.connection import ConnectionLost

@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from dispatcher.ops.api.lookups import NoSuch, read_id
-from dispatcher.ops.dead.refusals import UnknownJob
+from dispatcher.ops.dead.errors import UnknownJob
 
 ID = UUID("018f0000-0000-7000-8000-000000000001")
 

@@ -13,7 +13,7 @@ from stores import Stores
 from waiting import until
 
 from dispatcher.ledger.deliveries import Record, record
-from dispatcher.ops.dead.refusals import TakenByAnother
+from dispatcher.ops.dead.errors import TakenByAnother
 from dispatcher.ops.dead.service import DeadLetterService
 from shared.domain import EventType, Failure, utc_now
 from shared.runtime.service import Stop

@@ -12,7 +12,8 @@ from stores import count
 from typer.testing import CliRunner
 
 from dispatcher.ops.cli import app
-from dispatcher.ops.dead import job_items, jobs
+from dispatcher.ops.dead.jobs import items as job_items
+from dispatcher.ops.dead.jobs import store as jobs
 
 
 async def faxhook(harness: DispatcherHarness, *arguments: str, **environment: str) -> tuple[int, str, str]:

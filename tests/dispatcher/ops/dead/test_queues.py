@@ -15,11 +15,11 @@ from stores import count, take_all
 from waiting import until
 
 from dispatcher.messages import DeliveryMessage
-from dispatcher.ops.dead import queues
+from dispatcher.ops.dead.errors import TakenByAnother, UnknownLetter
+from dispatcher.ops.dead.jobs.bodies import Job, Selection
 from dispatcher.ops.dead.letters import DeadFilter
-from dispatcher.ops.dead.queues import DeadQueues
-from dispatcher.ops.dead.refusals import TakenByAnother, UnknownLetter
-from dispatcher.ops.dead.replays import Job, Selection
+from dispatcher.ops.dead.queues import held_queue as queues
+from dispatcher.ops.dead.queues.held_queue import DeadQueues
 from dispatcher.ops.dead.service import DeadLetterService
 from shared.broker import FAX_DEAD, WORK_DELIVERIES, WORK_EVENTS
 from shared.domain import decode_event, encode_event

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dispatcher.ops.dead.causes import GROUPS, delivery_codes, group_of, matches
 from dispatcher.ops.dead.letters import KINDS, Kind
-from dispatcher.ops.dead.reading import read, shown_message
+from dispatcher.ops.dead.queues.reading import read, shown_message
 from shared.amqp.frames import Message
 
 CODES = st.one_of(

@@ -12,10 +12,11 @@ from dispatchers import DispatcherHarness, an_event
 from stores import count, take_all
 from waiting import until
 
-from dispatcher.ops.dead import job_items, jobs
+from dispatcher.ops.dead.errors import NothingMatches, TakenByAnother, UnknownLetter
+from dispatcher.ops.dead.jobs import items as job_items
+from dispatcher.ops.dead.jobs import store as jobs
+from dispatcher.ops.dead.jobs.bodies import Job, Selection
 from dispatcher.ops.dead.letters import DeadFilter
-from dispatcher.ops.dead.refusals import NothingMatches, TakenByAnother, UnknownLetter
-from dispatcher.ops.dead.replays import Job, Selection
 from dispatcher.ops.dead.service import DeadLetterService
 from shared.broker import WORK_DELIVERIES
 from shared.runtime.service import Stop

@@ -10,8 +10,8 @@ from uuid import UUID
 
 import msgspec
 
-from dispatcher.ops.dead.refusals import UnknownJob
-from dispatcher.ops.dead.replays import Job, JobFailure, JobState, Selection, What
+from dispatcher.ops.dead.errors import UnknownJob
+from dispatcher.ops.dead.jobs.bodies import Job, JobFailure, JobState, Selection, What
 from shared.errors import FaxhookError
 from shared.ids import uuid7
 

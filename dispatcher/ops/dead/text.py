@@ -6,8 +6,8 @@ from typing import Final
 import msgspec
 from rich.table import Table
 
+from dispatcher.ops.dead.jobs.bodies import Job, ReplayPreview, What
 from dispatcher.ops.dead.letters import DeadGroup, DeadLetter, DeadLetterDetail
-from dispatcher.ops.dead.replays import Job, ReplayPreview, What
 from dispatcher.ops.terminal import console
 from shared.domain import utc_now
 

@@ -11,7 +11,7 @@ import msgspec
 
 from dispatcher.messages import DeliveryMessage, Publishing, publish_until_kept
 from dispatcher.ops.dead.letters import Kind
-from dispatcher.ops.dead.reading import Found, as_callback, as_event
+from dispatcher.ops.dead.queues.reading import Found, as_callback, as_event
 from dispatcher.ops.dead.store import DeliveryStatus
 from shared.broker import FAX_IN, FAX_WORK, WORK_KEY
 from shared.documents import with_document

@@ -9,14 +9,16 @@ import msgspec
 from dispatcher.ledger.locks import Lock
 from dispatcher.ledger.pool import Pool
 from dispatcher.ops.api.audit import write_audit
-from dispatcher.ops.dead import fates, job_items, jobs
 from dispatcher.ops.dead import store as deliveries
-from dispatcher.ops.dead.index import DeadQueueIndex
-from dispatcher.ops.dead.job_items import Item
+from dispatcher.ops.dead.errors import BadSelection, NothingMatches, TakenByAnother, UnknownLetter
+from dispatcher.ops.dead.jobs import fates
+from dispatcher.ops.dead.jobs import items as job_items
+from dispatcher.ops.dead.jobs import store as jobs
+from dispatcher.ops.dead.jobs.bodies import ReplayPreview, Selection, What
+from dispatcher.ops.dead.jobs.items import Item
+from dispatcher.ops.dead.jobs.preview import Counts
 from dispatcher.ops.dead.letters import DeadLetter, Kind
-from dispatcher.ops.dead.previews import Counts
-from dispatcher.ops.dead.refusals import BadSelection, NothingMatches, TakenByAnother, UnknownLetter
-from dispatcher.ops.dead.replays import ReplayPreview, Selection, What
+from dispatcher.ops.dead.queues.index import DeadQueueIndex
 from shared.ids import parse_uuid
 
 UNKNOWN_SHOWN: Final = 5

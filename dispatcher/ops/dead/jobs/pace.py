@@ -6,8 +6,8 @@ from typing import Final
 from uuid import UUID
 
 from dispatcher.ledger.pool import Pool
-from dispatcher.ops.dead import fates
-from dispatcher.ops.dead.queues import DeadQueues
+from dispatcher.ops.dead.jobs import fates
+from dispatcher.ops.dead.queues.held_queue import DeadQueues
 from shared.broker import WORK_DELIVERIES
 
 RATE: Final = 5.0

@@ -14,9 +14,9 @@ import asyncpg
 
 from dispatcher.ledger.locks import Lock
 from dispatcher.ledger.pool import COMMAND_TIMEOUT_SECONDS, Pool
+from dispatcher.ops.dead.errors import TakenByAnother
 from dispatcher.ops.dead.letters import Kind
-from dispatcher.ops.dead.reading import QUEUES
-from dispatcher.ops.dead.refusals import TakenByAnother
+from dispatcher.ops.dead.queues.reading import QUEUES
 from shared.amqp.channel import AmqpChannel, QueueDepth
 from shared.amqp.connection import ConnectionLost, connected
 from shared.amqp.frames import Message

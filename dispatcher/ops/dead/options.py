@@ -6,8 +6,8 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
+from dispatcher.ops.dead.jobs.bodies import Selection
 from dispatcher.ops.dead.letters import KINDS, DeadFilter
-from dispatcher.ops.dead.replays import Selection
 from dispatcher.ops.terminal import fail
 from shared.domain import Provider
 from shared.errors import EXIT_BAD_INPUT

@@ -6,9 +6,9 @@ from uuid import UUID
 
 import msgspec
 
-from dispatcher.ops.dead.fates import DISCARD, FATE, REPLAY
+from dispatcher.ops.dead.jobs.bodies import What
+from dispatcher.ops.dead.jobs.fates import DISCARD, FATE, REPLAY
 from dispatcher.ops.dead.letters import Kind
-from dispatcher.ops.dead.replays import What
 
 ItemState = Literal["waiting", "moved", "done", "told", "gone", "taken", "endpoint", "failed"]
 """`moved`: replayed in the ledger, its message not yet known to be published."""

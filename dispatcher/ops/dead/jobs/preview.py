@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
+from dispatcher.ops.dead.jobs.bodies import EndpointCount, ReplayPreview, What
 from dispatcher.ops.dead.letters import Kind
-from dispatcher.ops.dead.replays import EndpointCount, ReplayPreview, What
 
 
 class Counts:

@@ -21,17 +21,19 @@ import msgspec
 from dispatcher.ledger.pool import Pool
 from dispatcher.messages import DeliveryMessage, Publishing, publish_until_kept
 from dispatcher.ops.api.audit import write_audit
-from dispatcher.ops.dead import fates, job_items, jobs
 from dispatcher.ops.dead import store as deliveries
-from dispatcher.ops.dead.index import role_of
-from dispatcher.ops.dead.job_items import Item, Moved
+from dispatcher.ops.dead.errors import TakenByAnother
+from dispatcher.ops.dead.jobs import fates
+from dispatcher.ops.dead.jobs import items as job_items
+from dispatcher.ops.dead.jobs import store as jobs
+from dispatcher.ops.dead.jobs.bodies import Job
+from dispatcher.ops.dead.jobs.items import Item, Moved
+from dispatcher.ops.dead.jobs.pace import Pace
 from dispatcher.ops.dead.letters import Kind
-from dispatcher.ops.dead.pace import Pace
-from dispatcher.ops.dead.queues import ALL_AT_ONCE, DeadQueues, HeldQueue
-from dispatcher.ops.dead.reading import QUEUES, Found, read
-from dispatcher.ops.dead.refusals import TakenByAnother
-from dispatcher.ops.dead.replays import Job
-from dispatcher.ops.dead.reprocess import NotReprocessed, Reprocessor
+from dispatcher.ops.dead.queues.held_queue import ALL_AT_ONCE, DeadQueues, HeldQueue
+from dispatcher.ops.dead.queues.index import role_of
+from dispatcher.ops.dead.queues.reading import QUEUES, Found, read
+from dispatcher.ops.dead.queues.reprocess import NotReprocessed, Reprocessor
 from dispatcher.ops.dead.store import DeliveryStatus
 from shared.amqp.frames import Message
 from shared.broker import FAX_WORK, WORK_KEY

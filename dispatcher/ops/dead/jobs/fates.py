@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
+from dispatcher.ops.dead.jobs.bodies import What
 from dispatcher.ops.dead.letters import DeadFilter
-from dispatcher.ops.dead.replays import What
 from dispatcher.ops.dead.store import IS_READY, Wanted, wanted_of
 
 FATE: Final = f"""

@@ -16,8 +16,8 @@ import msgspec
 from dispatcher.ledger.pool import Pool
 from dispatcher.ops.dead import store as deliveries
 from dispatcher.ops.dead.letters import KINDS, DeadFilter, DeadLetter, Kind
-from dispatcher.ops.dead.queues import DeadQueues
-from dispatcher.ops.dead.reading import QUEUES, Copy, Found, copied_id, fits, read
+from dispatcher.ops.dead.queues.held_queue import DeadQueues
+from dispatcher.ops.dead.queues.reading import QUEUES, Copy, Found, copied_id, fits, read
 from dispatcher.ops.dead.store import DeliveryStatus
 from shared.amqp.frames import Message
 from shared.domain import utc_now
