@@ -10,6 +10,7 @@ from ingress.receive import Receiver
 from ingress.settings import IngressSettings
 from shared.amqp.publisher import Publisher
 from shared.broker import FAX_DEAD, FAX_IN, WORK_EVENTS
+from shared.callback import Adapter
 from shared.log import get_logger
 from shared.media import MediaStore
 from shared.providers import make_adapters
@@ -21,6 +22,43 @@ from shared.settings import BadSetting
 async def serve(settings: IngressSettings, stop: Stop) -> None:
     """Open what the ingress needs, serve until *stop*, close in reverse."""
     log = get_logger()
+    adapters = _adapters(settings)
+    amqp_url = settings.amqp_url.reveal()
+    async with AsyncExitStack() as stack:
+        # The stores, and what watches over the connection to them.
+        media = MediaStore(settings.media_url)
+        publisher = Publisher(amqp_url, "ingress")
+        await stack.enter_async_context(running(publisher.run(), stop, "publisher"))
+        topology = verified_topology(amqp_url, (FAX_IN, FAX_DEAD), (WORK_EVENTS,))
+        await stack.enter_async_context(running(topology, stop, "topology"))
+        watches = [Watch("connection to publish", 60.0, publisher.connecting)]
+        await stack.enter_async_context(running(watch(watches), stop, "watchdog"))
+
+        # What handles a callback.
+        metrics = Metrics()
+        receiver = Receiver(
+            publisher, media, metrics, spool_dir=settings.asterisk_spool_dir, spool_limit_bytes=settings.max_body_bytes
+        )
+        app = IngressApp(
+            adapters,
+            receiver,
+            publisher,
+            Admission(settings.max_admitted_bytes),
+            metrics,
+            body_limit_bytes=settings.max_body_bytes,
+            media_is_ready=lambda: media.is_ready,
+        )
+
+        # The port is opened last and closed first.
+        port = await stack.enter_async_context(listening(app, settings.ingress_host, settings.ingress_port))
+        log.info("service.listening", host=settings.ingress_host, port=port)
+        await stop.wait()
+        log.info("service.stopping")
+
+
+def _adapters(settings: IngressSettings) -> dict[str, Adapter]:
+    """Return the adapter of each route, and warn of what is open on purpose."""
+    log = get_logger()
     providers = settings.providers()
     try:
         adapters = make_adapters(providers)
@@ -29,35 +67,8 @@ async def serve(settings: IngressSettings, stop: Stop) -> None:
     if not adapters:
         log.warning("setting.insecure", reason="no provider has a secret: every callback is answered 404")
     if providers.sinch_allow_unverified:
-        log.warning("setting.insecure", reason="SINCH_INBOUND_ALLOW_UNVERIFIED: anybody can send Sinch callbacks")
-    amqp_url = settings.amqp_url.reveal()
-    async with AsyncExitStack() as stack:
-        media = MediaStore(settings.media_url)
-        publisher = Publisher(amqp_url, "ingress")
-        await stack.enter_async_context(running(publisher.run(), stop, "publisher"))
-        await stack.enter_async_context(
-            running(verified_topology(amqp_url, (FAX_IN, FAX_DEAD), (WORK_EVENTS,)), stop, "topology")
-        )
-        watches = [Watch("connection to publish", 60.0, publisher.connecting)]
-        await stack.enter_async_context(running(watch(watches), stop, "watchdog"))
-        metrics = Metrics()
-        admission = Admission(settings.max_admitted_bytes)
-        receiver = Receiver(
-            publisher, media, metrics, spool_dir=settings.asterisk_spool_dir, spool_limit_bytes=settings.max_body_bytes
-        )
-        app = IngressApp(
-            adapters,
-            receiver,
-            publisher,
-            admission,
-            metrics,
-            body_limit_bytes=settings.max_body_bytes,
-            media_is_ready=lambda: media.is_ready,
-        )
-        port = await stack.enter_async_context(listening(app, settings.ingress_host, settings.ingress_port))
-        log.info("service.listening", host=settings.ingress_host, port=port)
-        await stop.wait()
-        log.info("service.stopping")
+        log.warning("setting.insecure", reason="SINCH_INBOUND_ALLOW_UNVERIFIED: anyone can send Sinch callbacks")
+    return adapters
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Reading a callback's body without letting anybody fill the memory or hold a place for ever."""
+"""Reading a callback's body, so that no client can fill the memory or hold a connection for ever."""
 
 import asyncio
 from typing import Final
@@ -10,7 +10,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from shared.errors import Malformed, TooLarge, Unavailable
 
 FIRST_BYTES: Final = 64 * 1024
-"""Admitted with the headers; the rest as it arrives, so that who only announces a large body takes no room."""
+"""Admitted with the headers; the rest as it arrives, so that a body that is only announced takes no memory."""
 
 READ_TIMEOUT_SECONDS: Final = 10.0
 """For the whole body; past it 503, so that the provider tries again."""
@@ -30,14 +30,14 @@ class Admission:
         """Admit *count* bytes more.
 
         Raises:
-            Unavailable: There is no room now.
+            Unavailable: The limit is reached.
         """
         if self.admitted_bytes + count > self.limit_bytes:
             raise Unavailable("too much is being received at this moment, try again")
         self.admitted_bytes += count
 
     def release(self, count: int) -> None:
-        """Give back what was admitted."""
+        """Release what was admitted."""
         self.admitted_bytes -= count
 
 
@@ -53,10 +53,11 @@ class BodyReader:
         """Return the body.
 
         Raises:
-            TooLarge: It is over the limit; known at once from `Content-Length`, or found while reading.
-            Unavailable: No room for it, or it did not come in time.
+            TooLarge: It is over its own limit; known from `Content-Length` at once, or found while reading.
+            Unavailable: The limit of all bodies is reached, or it did not arrive in time.
             Malformed: Its framing (a chunk's length, say) is broken.
         """
+        # Refuse by the announced length; admit the first bytes before any of them is read.
         length = request.content_length
         if length is not None:
             if length > self._limit_bytes:
@@ -64,7 +65,7 @@ class BodyReader:
             self._hold(min(length, FIRST_BYTES))
         content = request.content
         try:
-            if content.is_eof():
+            if content.is_eof():  # all of it came with the headers: no timer is needed
                 return await self._collect(content)
             async with asyncio.timeout(READ_TIMEOUT_SECONDS):
                 return await self._collect(content)

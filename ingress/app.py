@@ -1,6 +1,6 @@
-"""The ingress over HTTP: which path is whose, reading, answering.
+"""The ingress over HTTP: routes, reading, answering.
 
-A plain `web.Server` rather than an `Application`: a few fixed paths need no router, for which every callback would pay.
+A plain `web.Server` rather than an `Application`: a few fixed paths need no router, and each callback would pay for it.
 """
 
 import asyncio
@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
@@ -26,7 +25,7 @@ from ingress.metrics import (
 )
 from ingress.receive import Quarantined, Received, Receiver
 from shared.amqp.publisher import Publisher
-from shared.callback import Adapter, Callback
+from shared.callback import Adapter, Callback, read_query
 from shared.domain import Provider, utc_now
 from shared.errors import CredentialsInvalid, Malformed, MethodNotAllowed, NotFound, Refused, Unavailable
 from shared.log import get_logger
@@ -40,7 +39,7 @@ SHUTDOWN_SECONDS: Final = 15.0
 """For requests under way at SIGTERM: reading may take 10 s, keeping 2."""
 
 READ_BUFFER_BYTES: Final = 16 * 1024
-"""Of a body that waits to be admitted, aiohttp reads twice as much ahead, for each connection."""
+"""aiohttp reads ahead twice as much of a body that is not admitted yet, for each connection."""
 
 _JSON: Final = "application/json"
 
@@ -91,7 +90,7 @@ class IngressApp:
         self._platform = {"/livez": self._livez, "/readyz": self._readyz, "/metrics": self._render_metrics}
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
-        """Answer one request; never raises, so that no client ever sees our insides."""
+        """Answer one request. Never raises: a client must not see a traceback."""
         self._under_way += 1
         self._idle.clear()
         try:
@@ -110,10 +109,10 @@ class IngressApp:
         await self._idle.wait()
 
     def refuse_malformed(self, reason: str) -> web.Response:
-        """Answer what is no HTTP; *reason* is the name of the error."""
+        """Answer what is not HTTP; *reason* is the name of the error."""
         self._metrics.malformed()
         self._log.info("callback.refused", code=Malformed.code, reason=reason, http_status=BAD_REQUEST)
-        return _refusal(Malformed("the request is no HTTP that can be read"))
+        return _refusal(Malformed("the request is not HTTP that can be read"))
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
         route, _, query = request.raw_path.partition("?")
@@ -142,7 +141,7 @@ class IngressApp:
             callback = Callback(
                 route=route,
                 target=request.raw_path,
-                query=dict(reversed(parse_qsl(query, keep_blank_values=True))) if query else {},
+                query=read_query(query),
                 headers=request.headers,
                 body=body,
                 received_at=utc_now(),
@@ -163,9 +162,9 @@ class IngressApp:
             )
             return _refusal(refusal, {"Allow": "POST"} if isinstance(refusal, MethodNotAllowed) else None)
         except ConnectionError:
-            # The provider went away while we read; nobody is there to answer.
+            # The provider closed the connection while we read: no one gets this answer.
             return _refusal(Unavailable("the connection was lost"))
-        except Exception:  # noqa: BLE001 - the outermost edge: the traceback is ours, the provider repeats
+        except Exception:  # noqa: BLE001 - the outermost edge: we log the traceback, the provider repeats
             seconds = time.perf_counter() - started
             self._metrics.answered(provider, CRASHED, seconds)
             self._log.exception("callback.crashed", provider=provider, route=route, seconds=round(seconds, 6))
@@ -253,8 +252,8 @@ async def listening(app: IngressApp, host: str, port: int) -> AsyncIterator[int]
     try:
         yield runner.addresses[0][1]
     finally:
-        # The port is closed first. aiohttp's own shutdown would stop reading bodies that are half here, so it comes
-        # after the last answer.
+        # The port is closed first. aiohttp's own shutdown comes after the last answer, because it would stop reading
+        # bodies of which a part has arrived.
         await site.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(SHUTDOWN_SECONDS):

@@ -13,7 +13,7 @@ ACCEPTED: Final = "accepted"
 QUARANTINED: Final = "quarantined"
 CRASHED: Final = "crashed"
 NO_PROVIDER: Final = "none"
-"""Of a request that is no callback of a configured provider."""
+"""Of a request that is not a callback of a configured provider."""
 
 OK: Final = 200
 STATUS_OF: Final[dict[str, int]] = {
@@ -94,7 +94,7 @@ class Metrics:
         self._answers = CALLBACKS.counters(self.registry)
         for provider in CALLBACKS.labels["provider"]:
             for code, status in STATUS_OF.items():
-                self._answers[provider, code, str(status)].inc(0)  # there from the start: a rate needs a zero before
+                self._answers[provider, code, str(status)].inc(0)  # from the start: a rate needs a zero first
         self._accepted = {provider: self._answers[provider, ACCEPTED, str(OK)] for provider in Provider}
         seconds = SECONDS.histograms(self.registry)
         self._seconds = {provider: seconds[provider,] for provider in Provider}
@@ -120,11 +120,11 @@ class Metrics:
             self._bytes[provider].inc(size)
 
     def not_found(self) -> None:
-        """Count a request to no path of ours."""
+        """Count a request to a path that does not exist."""
         self._answers[NO_PROVIDER, "not_found", "404"].inc()
 
     def malformed(self) -> None:
-        """Count a request that is no HTTP."""
+        """Count a request that is not HTTP."""
         self._answers[NO_PROVIDER, "malformed", "400"].inc()
 
     def bind_gauges(self, values: dict[str, Callable[[], float]]) -> None:

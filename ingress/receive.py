@@ -1,9 +1,9 @@
 """From a callback that was read to its answer: verify, parse, keep, and only then 200.
 
-| step | trouble | answer |
+| step | error | answer |
 |---|---|---|
 | verify | unsigned, wrongly signed, expired, unreadable form | 4xx |
-| parse | the sender is established, the content is not understood | quarantined, 200 |
+| parse | the sender is verified, the content is not understood | quarantined, 200 |
 | | our own code fails | quarantined, 200 |
 | keep | the media store or the broker did not take it | 503, the provider repeats it |
 """
@@ -35,10 +35,10 @@ KEEP_TIMEOUT_SECONDS: Final = 1.7
 """For storing and publishing together: Telnyx gives up after 2 s."""
 
 THREAD_FROM_BYTES: Final = 256 * 1024
-"""A digest over this much takes about 0.15 ms (HMAC-SHA1, 0.55 ms per MB); longer ones leave the event loop."""
+"""A digest over this much takes about 0.15 ms (HMAC-SHA1, 0.55 ms per MB); larger bodies are handled in a thread."""
 
 SPOOL_THREADS: Final = 4
-"""That read the spool, and nothing else: a spool whose disk hangs must hold up no other provider's callback."""
+"""For reading the spool only: a spool whose disk hangs must not delay another provider's callback."""
 
 _CREDENTIALS: Final = frozenset(
     {
@@ -52,7 +52,7 @@ _CREDENTIALS: Final = frozenset(
         "x-sinch-signature",
     }
 )
-"""Headers that prove who somebody is; they are not kept."""
+"""Headers that prove who the sender is; they are not kept."""
 
 
 class EventPublisher(Protocol):
@@ -69,16 +69,16 @@ class Accepted(msgspec.Struct, frozen=True, tag="accepted", tag_field="status"):
 
 
 class Quarantined(msgspec.Struct, frozen=True, tag="quarantined", tag_field="status"):
-    """The answer 200 for a callback that lies in `dead.callbacks`."""
+    """The answer 200 for a callback that is kept in `dead.callbacks`."""
 
     callback_id: str
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a callback: the answer, and what the log tells of it.
+    """What became of a callback: the answer, and what is logged of it.
 
     Attributes:
-        event: As published; None if it is quarantined.
+        event: As published; None if the callback is quarantined.
         cause: Why it is quarantined, as a code and as a sentence.
     """
 
@@ -126,6 +126,7 @@ class Receiver:
 
     async def _receive(self, adapter: Adapter, callback: Callback) -> Received:
         verified = await _called(callback, adapter.verify, callback)
+        # From here on nothing is lost: what is not understood is quarantined, what is not kept is repeated.
         try:
             parsed = await _called(callback, adapter.parse, callback, verified)
             event = parsed.event
@@ -137,9 +138,10 @@ class Receiver:
             return await self._quarantine(adapter.provider, callback, verified, error.code, str(error))
         except (MediaUnavailable, TimeoutError):
             raise
-        except Exception as error:  # noqa: BLE001 - a bug of ours must not lose what is signed
+        except Exception as error:  # noqa: BLE001 - our own bug must not lose a verified callback
             reason = f"our parser failed with {place_of(error)}"
             return await self._quarantine(adapter.provider, callback, verified, "parser_crashed", reason)
+        # The document is kept already, so that the event can name it; only the event's confirm makes the answer a 200.
         started = time.perf_counter()
         await self._publisher.publish(FAX_IN, event.routing_key, message, headers)
         self._metrics.event_kept_seconds.observe(time.perf_counter() - started)

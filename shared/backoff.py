@@ -33,15 +33,15 @@ def parse_backoff(text: str) -> tuple[float, ...]:
     for item in text.split(","):
         match = _ITEM.fullmatch(item.strip())
         if match is None:
-            raise ValueError(f"`{item.strip()}` is no wait: write numbers with s, m or h, like `5m` or `6h*12`")
+            raise ValueError(f"`{item.strip()}` is not a wait: write numbers with s, m or h, like `5m` or `6h*12`")
         wait = float(match["number"]) * _UNIT_SECONDS[match["unit"]]
         if not SHORTEST_WAIT_SECONDS <= wait <= LONGEST_WAIT_SECONDS:
-            raise ValueError(f"`{item.strip()}` lies outside 1 ms to 30 days")
+            raise ValueError(f"`{item.strip()}` is outside 1 ms to 30 days")
         waits.extend([wait] * min(int(match["times"] or 1), MOST_RETRIES + 1))
         if len(waits) > MOST_RETRIES:
             raise ValueError(f"more than {MOST_RETRIES} retries")
     if not waits:
-        raise ValueError("no wait at all: a `*0` repeats nothing")
+        raise ValueError("there is no wait: `*0` repeats nothing")
     return tuple(waits)
 
 

@@ -1,7 +1,7 @@
 """The broker topology of faxhook as data, and its declaration.
 
-Everything that dead-letters, waits or routes stands here once. The services declare nothing: they
-run with least privilege, and `verify` tells them at start if something is missing. `faxhook topology` declares.
+Everything that dead-letters, waits or routes is here once. The services declare nothing: they run with least privilege,
+and `verify` tells them at start if something is missing. `faxhook topology` declares.
 """
 
 from collections.abc import Sequence
@@ -114,8 +114,8 @@ def _safe_dead_lettering(exchange: str) -> dict[str, str | int]:
 
 
 def _work_queue(name: str, exchange: str, dead_key: str) -> Queue:
-    # The dead-letter key is set because a dead letter otherwise keeps its own key, matches no dead queue and stays
-    # in the source queue out of everybody's reach.
+    # Without a dead-letter key a dead letter keeps its own key, matches no dead queue, and stays in the source queue,
+    # where no consumer gets it.
     return Queue(
         name,
         exchange,
@@ -137,11 +137,11 @@ def _dead_queue(name: str, key: str) -> Queue:
 
 
 async def declare(amqp_url: str, wanted: Topology) -> None:
-    """Declare *wanted*; what is there already stays as it is.
+    """Declare *wanted*; what exists stays as it is.
 
     Raises:
-        TopologyError: Something exists with other arguments. Nothing is changed then; a changed table makes queues
-            of other names, so this means that a queue was declared by hand.
+        TopologyError: Something exists with other arguments, and is not changed. A changed table makes queues of other
+            names, so it was declared by hand.
         ConnectionLost: The broker is away, or refuses.
     """
     async with broker_session(amqp_url, "faxhook topology", connect_seconds=CONNECT_SECONDS) as broker:

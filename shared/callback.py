@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -30,6 +31,15 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
     received_at: datetime
 
 
+def read_query(query: str) -> dict[str, str]:
+    """Return the decoded names and values of *query*, the part of a target after its question mark.
+
+    >>> read_query("job_id=a&job_id=b&x")
+    {'x': '', 'job_id': 'a'}
+    """
+    return dict(reversed(parse_qsl(query, keep_blank_values=True))) if query else {}
+
+
 class Document(msgspec.Struct, frozen=True, kw_only=True):
     """A fax's document that came with its callback and is still to be stored."""
 
@@ -38,18 +48,17 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SpoolFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A document that a callback names by its path inside the spool folder. Reading it is the edge's business."""
+    """A document that a callback names by its path inside the spool folder; the ingress reads it."""
 
     path: Path
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
-    """A callback whose sender is established.
+    """A callback that was verified.
 
     Attributes:
-        by: The scheme that verified it, e.g. `phaxio-sha1`; goes into quarantine's record.
-        content: What the verifier had to read anyway, for the parser to use; what the signature did not cover
-            is not in it.
+        by: The scheme that verified it, e.g. `phaxio-sha1`; kept with a quarantined callback.
+        content: What the verifier had to read, for the parser; without what the signature does not cover.
     """
 
     by: str
@@ -67,13 +76,13 @@ class Parsed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Adapter(Protocol):
-    """A provider's side of the ingress: pure, CPU only. Made from settings; a provider without secrets has none."""
+    """Verifies and reads one provider's callbacks. Pure, CPU only. A provider without secrets has no adapter."""
 
     provider: Provider
     routes: tuple[str, ...]
 
     def verify(self, callback: Callback) -> Verified:
-        """Establish the sender, or raise a `Refused`. Costs no more than the digest; tells nothing by time."""
+        """Verify the sender, or raise a `Refused`. Costs no more than the digest; its time tells nothing."""
 
     def parse(self, callback: Callback, verified: Verified) -> Parsed:
         """Make an event of it, or raise `Unreadable` with a sentence that says what could not be understood."""

@@ -1,4 +1,4 @@
-"""An event gets the document that came with its callback: kept first, so that the event can say where."""
+"""Keeps the document that came with a callback, before its event is published, so that the event can name it."""
 
 import asyncio
 from concurrent.futures import Executor
@@ -19,13 +19,13 @@ async def with_document(
     limit_bytes: int,
     spool_threads: Executor | None = None,
 ) -> tuple[Event, NoDocument | None]:
-    """Return the event with its document kept; or without it, and why there is none where it was said to be.
+    """Return the event with its document kept; or without it, and why there is none at the path that was named.
 
     The spool is read in *spool_threads*, by default in those of the event loop.
 
     Raises:
         MediaUnavailable: The document is there and the store did not take it.
-        Unreadable: Its path leads out of the spool folder.
+        Unreadable: The path leads out of the spool folder.
     """
     document = parsed.document
     if isinstance(document, SpoolFile):

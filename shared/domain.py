@@ -1,7 +1,6 @@
 """The words of faxhook as types: event, phase, fax, failure, media.
 
-Pure data. How providers' callbacks become events stands in `shared.providers`; how events become a fax's state
-in `dispatcher.policy.lifecycle`.
+Pure data. `shared.providers` makes events of callbacks; `dispatcher.policy.lifecycle` makes a fax's state of events.
 """
 
 from datetime import UTC, datetime
@@ -33,7 +32,7 @@ class Direction(StrEnum):
 class Phase(StrEnum):
     """Of an event: is the fax that it reports on still under way, or finished?
 
-    Not to be mixed up with work in hand: unfinished deliveries are *leased*, messages are *unacked*.
+    Not about work in hand: unfinished deliveries are *leased*, messages are *unacked*.
     """
 
     INFLIGHT = "inflight"
@@ -99,7 +98,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
         type: The provider's own family of errors, e.g. Phaxio's `lineError`; None where it has none.
         code: The provider's own code, as text.
         message: A sentence or word for people.
-        permanent: True if trying the same again cannot help; None if nobody knows.
+        permanent: True if trying the same again cannot help; None if that is not known.
     """
 
     type: str | None = None
@@ -125,11 +124,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """What happened to a fax; immutable, with one id however often the provider repeats it.
 
     Attributes:
-        id: `<provider>:<…>`, stable over every repetition; never holds a dot-separated part we rely on.
+        id: `<provider>:<…>`, stable over every repetition.
         fax_id: The provider's id of the fax, as text.
         occurred_at: Aware UTC; None where the provider gives no time.
         received_at: Aware UTC, our clock. Not part of the event's identity.
-        from_number: E.164, or whatever the provider sent where that is no number (a SIP URI).
+        from_number: E.164, or what the provider sent where that is not a number (a SIP URI).
         pages: Pages of the fax as far as known.
         status: The provider's own word, unchanged.
         attempt: The provider's own attempt at this callback, from 1, where it says.

@@ -1,8 +1,8 @@
 """HTML forms as providers post them: an already read body in, ordered fields and files out. Pure.
 
-What the values mean, and whether anybody may send them, is not decided here. Values are decoded as UTF-8 with
-`surrogateescape`, so that signatures can be made over exactly the bytes that came; `shared.providers.common.clean`
-makes storable text of them afterwards.
+What the values mean, and who may send them, is not decided here. Values are decoded as UTF-8 with `surrogateescape`, so
+that signatures are made over exactly the bytes that came; `shared.providers.common.clean` makes storable text of them
+afterwards.
 """
 
 import binascii
@@ -23,12 +23,12 @@ MULTIPART: Final = "multipart/form-data"
 URLENCODED: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
 
-# Of the order of Faxbot 2026's limits for such forms, twice as wide: a provider's callback has ten fields and one file.
-# Whoever exceeds them is not a provider, and is refused before it costs more than its reading.
+# Twice as wide as Faxbot 2026's limits for such forms: a provider's callback has ten fields and one file. A larger
+# form is not from a provider, and is refused before it costs more than its reading.
 MAX_FIELDS: Final = 200
 MAX_FILES: Final = 8
 MAX_HEADER_BYTES: Final = 8 * 1024  # of one header line of a part
-MAX_STRAY_PERCENTS: Final = 1_000  # of one urlencoded name or value, which nobody forgot to encode by chance
+MAX_STRAY_PERCENTS: Final = 1_000  # of one urlencoded name or value; more of them are not an accident
 MAX_HEADERS: Final = 8  # of one part; forms have two or three
 
 # RFC 2046: a boundary has 1 to 70 ASCII characters. It may be quoted, and must be where it holds a blank.
@@ -47,13 +47,13 @@ _PLAIN_HEAD = re.compile(
 class FilePart(msgspec.Struct, frozen=True, kw_only=True):
     """A part of a form that is a file.
 
-    A part is a file if its Content-Disposition has a `filename`, even an empty one: that parameter is what the sender
-    tells files from fields by, and Phaxio's signature treats both differently, signing
-    empty files too. Neither a Content-Type (Sinch gives its JSON field one) nor the content decides.
+    A part is a file if its Content-Disposition has a `filename`, even an empty one: senders tell files from fields by
+    it, and Phaxio signs both differently, empty files included. Neither a Content-Type (Sinch gives its JSON field one)
+    nor the content decides.
 
     Attributes:
         name: Of the form's part, e.g. `file`.
-        filename: As sent, unquoted. No signature of Phaxio covers it.
+        filename: As sent, unquoted. Phaxio does not sign it.
         content_type: Lower-case and without parameters; empty if the part has none or something else under that name.
     """
 
@@ -71,7 +71,7 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def media_type(content_type: str | None) -> str:
-    """Return the media type of a Content-Type header: lower-case, without parameters; empty if there is none.
+    """Return the media type of a Content-Type header: lower-case, without parameters; empty without one.
 
     >>> media_type('Multipart/Form-Data; boundary="x"')
     'multipart/form-data'
@@ -99,7 +99,7 @@ def read_form(content_type: str | None, body: bytes) -> Form:
 
     Raises:
         Malformed: The framing is broken, or the form is over one of the limits above; the sentence says which.
-        UnsupportedMediaType: It is no form.
+        UnsupportedMediaType: It is not a form.
     """
     kind = media_type(content_type)
     if kind == MULTIPART:
@@ -122,16 +122,17 @@ def _read_multipart(boundary: str, body: bytes) -> Form:
 
 
 def _read_plain(boundary: str, body: bytes) -> Form | None:
-    """Read the multipart that nearly everybody sends; None for any other, which the library then reads or refuses.
+    """Read multipart as nearly every sender writes it; None for any other, which the library then reads or refuses.
 
-    On a callback's ten fields the library spends 28 us, half of what the ingress has for all its work; this takes 8. It
-    accepts less than the library and reads the same (a property test holds one against the other).
+    On a callback's ten fields the library spends 28 us, half of the ingress's work for a callback; this takes 8. It
+    accepts less than the library and reads the same (a property test compares them).
     """
     delimiter = b"\r\n--" + boundary.encode()
     if not body.startswith(delimiter[2:]):
         return None
     fields: list[tuple[str, str]] = []
     files: list[FilePart] = []
+    # Each part: its head, then everything up to the next delimiter.
     at = len(delimiter) - 2
     while head := _PLAIN_HEAD.match(body, at):
         start = head.end()
@@ -152,8 +153,8 @@ def _read_plain(boundary: str, body: bytes) -> Form | None:
 
 
 def _read_any(boundary: str, body: bytes) -> Form:
-    # Latin-1 takes every byte of a part's header as it is; `_from_header` then makes of it what a field's value would
-    # be. As UTF-8 the parser would refuse a signed callback for a file name in an old encoding.
+    # Latin-1 keeps every byte of a part's header; `_from_header` then decodes it like a field's value. With UTF-8 the
+    # parser would refuse a signed callback for a file name in an old encoding.
     parser = PushMultipartParser(
         boundary, max_header_size=MAX_HEADER_BYTES, max_header_count=MAX_HEADERS, header_charset="latin-1"
     )
@@ -194,7 +195,7 @@ def _add_part(
         return
     if len(files) == MAX_FILES:
         raise Malformed(f"the form has more than {MAX_FILES} files")
-    # It may end up in a header of ours (a mail, a download), and a line feed alone passes the parser.
+    # It may be written into a header (of a mail, a download), and the parser lets a bare line feed pass.
     kind = content_type if _MEDIA_TYPE.fullmatch(content_type) else ""
     files.append(FilePart(name=name, filename=filename, content_type=kind, content=content))
 
@@ -204,7 +205,7 @@ def _from_header(text: str) -> str:
 
 
 def _read_urlencoded(body: bytes) -> tuple[tuple[str, str], ...]:
-    """Read `a=1&b=2`. Blank values and repeated names stay; an empty piece between two `&` is nothing."""
+    """Read `a=1&b=2`. Blank values and repeated names stay; an empty piece between two `&` is ignored."""
     text = body.decode("utf-8", "surrogateescape")
     if text.count("&") >= MAX_FIELDS:
         raise Malformed(f"the form has more than {MAX_FIELDS} fields")
@@ -213,10 +214,10 @@ def _read_urlencoded(body: bytes) -> tuple[tuple[str, str], ...]:
 
 
 def _unquote(text: str) -> str:
-    """Undo percent-encoding; a percent sign that begins no escape stands for itself.
+    """Undo percent-encoding; a percent sign that begins no escape stays.
 
-    The standard library's takes 0.4 s for a megabyte of percent signs, and anybody may send one: signatures over the
-    fields are checked after this. Quoted-printable is the same under another sign, and decoded in C.
+    The standard library takes 0.4 s for a megabyte of percent signs, and any client may send one: signatures over the
+    fields are checked after this. Quoted-printable is the same encoding with another sign, and is decoded in C.
     """
     if "+" in text:
         text = text.replace("+", " ")

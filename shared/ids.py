@@ -1,4 +1,4 @@
-"""Ids that we make ourselves."""
+"""Ids that faxhook makes."""
 
 import os
 import time
@@ -10,9 +10,9 @@ _COMMANDS: Final = UUID("6b0c1c1e-3d55-4f5c-9d0e-0f4b7f6a9e51")
 
 
 def uuid7() -> UUID:
-    """Return a new version 7 UUID (RFC 9562): milliseconds first, so that rows of one time lie together in an index.
+    """Return a new version 7 UUID (RFC 9562): milliseconds first, so that rows of one time are together in an index.
 
-    Never a counter: an application that remembers delivery ids must not meet them again after a ledger is made anew.
+    Not a counter: an application that remembers delivery ids must not see one again after a ledger is replaced.
     """
     milliseconds = time.time_ns() // 1_000_000
     number = (milliseconds << 80) | int.from_bytes(os.urandom(10), "big")
@@ -32,6 +32,6 @@ def parse_uuid(text: str) -> UUID | None:
 def command_id(event_id: str, endpoint_id: UUID) -> str:
     """Return the UUID that an application may pass on as `command_id` when it answers this event with a command.
 
-    Derived, so that a repeated delivery bears the same one and cannot repeat the command.
+    Derived, so that a repeated delivery has the same one and cannot repeat the command.
     """
     return str(uuid5(_COMMANDS, f"{event_id} {endpoint_id}"))

@@ -1,8 +1,7 @@
 """Structured logs: one wide line for each callback, event and attempt.
 
 Lines carry ids, types, codes and durations only: no token, signature, phone number, e-mail address, body or URL query.
-Every event that may be logged is listed here, so that operators can rely on the names; an unlisted one is a bug, which
-the tests raise on.
+Every event that may be logged is listed here, so that operators can rely on the names; the tests raise on others.
 """
 
 import asyncio
@@ -45,7 +44,7 @@ EVENTS: Final[dict[str, str]] = {
     "media.fetched": "a document that its provider only named by URL was fetched and kept",
     "media.unkept": "a fetched document is sent, but could not be kept for retries; the reason says why",
     "delivery.deferred": "put back for some seconds without an attempt: a full lane, an open circuit, our own trouble",
-    "delivery.dead": "given up; lies in dead.deliveries until a person decides",
+    "delivery.dead": "given up; kept in dead.deliveries until a person decides",
     "delivery.dropped": "a message about a delivery that is settled or leased: nothing to do",
     "record.delayed": "an outcome could not be written; it is held and written later, nothing is sent again",
     "publish.delayed": "a retry or dead letter could not be published; it is held and published later",
@@ -56,10 +55,10 @@ EVENTS: Final[dict[str, str]] = {
     "api.crashed": "our own code failed on a request to the API; answered 500",
     "console.crashed": "our own code failed on a page of the console; answered 500",
     "job.done": "a replay or discard of dead letters is finished; the line counts",
-    "job.delayed": "a store does not answer; somebody goes on with the job later",
+    "job.delayed": "a store does not answer; a dispatcher continues the job later",
     "job.crashed": "our own code failed in a job; it is tried again a few times, then given up",
     "endpoint.gone": "an endpoint answered 410 and is switched off",
-    "endpoints.refreshed": "the endpoints were read anew",
+    "endpoints.refreshed": "the endpoints were read again",
     "ledger.away": "the ledger does not answer; batches wait, and the endpoints that were read last stay in use",
 }
 
@@ -118,14 +117,10 @@ FIELDS: Final[dict[str, str]] = {
     "settings": "the effective settings, secrets masked; JSON only",
     "exception": "the traceback",
 }
-"""Every field that a line may carry, for people; which line carries which is read from the code for the README."""
+"""Every field that a line may carry, for people. Which line carries which is read from the code."""
 
 FLUSH_SECONDS: Final = 0.05
 """A crash by SIGKILL loses the last lines of this long; what counts is in broker and ledger, not in the log."""
-
-
-class UnlistedLogEvent(Exception):
-    """A log event that `EVENTS` does not list."""
 
 
 def get_logger() -> Any:
@@ -161,7 +156,7 @@ def configure(service: str, level: str = "INFO", log_format: str = "json") -> No
 
 
 def place_exception(_logger: Any, _method: str, line: Any) -> Any:
-    """Processor: say where an exception came from instead of what it says, which may quote a fax or a password.
+    """Processor: log where an exception was raised, not its message, which may quote a fax or a password.
 
     Types and lines of code, the cause first; neither messages nor local variables.
     """
@@ -180,15 +175,8 @@ def _trace(error: BaseException) -> list[str]:
     return [*lines, f"{type(error).__module__}.{type(error).__qualname__}"]
 
 
-def refuse_unlisted(_logger: Any, _method: str, line: Any) -> Any:
-    """Processor for tests: raise on an event that is not in `EVENTS`."""
-    if line.get("event") not in EVENTS:
-        raise UnlistedLogEvent(line.get("event"))
-    return line
-
-
 class GatheredLines:
-    """Writes lines many at a time: a system call for each would cost more than making the line.
+    """Writes many lines at a time: a system call for each would cost more than making the line.
 
     Lines go out within `FLUSH_SECONDS`, at once without a running event loop, and at the end of the process.
     """
@@ -199,7 +187,7 @@ class GatheredLines:
         atexit.register(self.flush)
 
     def __call__(self, *_arguments: Any) -> "GatheredLines":
-        """Return ourselves: structlog asks its factory for a logger."""
+        """Return itself: structlog asks its factory for a logger."""
         return self
 
     def msg(self, line: bytes) -> None:
@@ -225,7 +213,7 @@ class GatheredLines:
 class _ToStructlog(logging.Handler):
     """Carries a library's warning into our log: its first line, without what the library saw.
 
-    asyncio's further lines, and the arguments of any library, are representations that may quote a URL or a body.
+    Further lines (asyncio's) and the arguments of any library may quote a URL or a body.
     """
 
     def emit(self, record: logging.LogRecord) -> None:

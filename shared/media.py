@@ -3,7 +3,9 @@
 import asyncio
 import hashlib
 import os
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
@@ -21,8 +23,8 @@ STORE_TIMEOUT_SECONDS: Final = 1.5
 
 MOST_UNDER_WAY: Final = 64
 MOST_BYTES_UNDER_WAY: Final = 256 * 1024 * 1024
-"""Documents on their way to the store, those included that nobody waits for any more: what was handed to a disk that
-hangs stays in memory until it comes back. Past either the store counts as away, at once."""
+"""Documents on their way to the store, those included that no caller waits for any more: what was handed to a disk that
+hangs stays in memory until the disk answers. Past either limit the store counts as away, at once."""
 
 FLUSH_THREADS: Final = 8
 
@@ -44,10 +46,10 @@ class DocumentStore(Protocol):
 
 
 class MediaStore:
-    """Documents by the SHA-256 of their content: storing the same twice is storing it once.
+    """Documents by the SHA-256 of their content: the same content is stored once.
 
     Raises:
-        BadSetting: MEDIA_URL leads nowhere that documents could be kept.
+        BadSetting: No store can be opened at MEDIA_URL.
     """
 
     def __init__(self, url: str) -> None:
@@ -61,7 +63,7 @@ class MediaStore:
                 self._folder.mkdir(parents=True, exist_ok=True)
             self._store = from_url(url) if self._folder is None else LocalStore(self._folder, mkdir=True)
         except Exception as error:
-            # obstore's errors share no root; whatever it is, nothing can be kept there.
+            # obstore's errors share no base class; each of them means that nothing can be kept there.
             raise BadSetting(f"MEDIA_URL is wrong: {type(error).__name__}, nothing can be kept there") from error
 
     async def put(self, content: bytes, content_type: str, timeout_seconds: float = STORE_TIMEOUT_SECONDS) -> Media:
@@ -80,13 +82,13 @@ class MediaStore:
             async with asyncio.timeout(timeout_seconds):
                 await asyncio.shield(keeping)
         except Exception as error:
-            # obstore's errors share no root with each other; every one of them means that nothing is kept.
+            # obstore's errors share no base class; each of them means that nothing is kept.
             raise MediaUnavailable(f"the media store did not take a document of {len(content)} bytes") from error
         return Media(key=key, sha256=digest, bytes=len(content), content_type=content_type)
 
     @property
     def is_ready(self) -> bool:
-        """False while nothing more is taken, because what was taken does not get done."""
+        """False while too much is under way for more to be taken."""
         return len(self._under_way) < MOST_UNDER_WAY and self._bytes_under_way < MOST_BYTES_UNDER_WAY
 
     def _start(self, key: str, content: bytes) -> "asyncio.Future[None]":
@@ -105,7 +107,7 @@ class MediaStore:
             self._under_way.discard(keeping)
             self._bytes_under_way -= len(content)
             if not keeping.cancelled():
-                keeping.exception()  # whoever waited has it; whoever gave up does not want it
+                keeping.exception()  # a caller that still waits gets it, too
 
         keeping.add_done_callback(ended)
         return keeping
@@ -113,7 +115,7 @@ class MediaStore:
     async def _keep(self, key: str, content: bytes) -> None:
         await obstore.put_async(self._store, key, content)
         if self._folder is not None:
-            # In threads of our own few: one that hangs must hold up nothing else.
+            # In threads for this only: one that hangs must not delay anything else.
             await asyncio.get_running_loop().run_in_executor(self._threads, _sync, self._folder / key)
 
     async def get(self, media: Media) -> bytes:
@@ -123,26 +125,21 @@ class MediaStore:
             MediaUnavailable: The store is away, or no longer has it.
         """
         assert media.key is not None, "only stored media can be read"
-        try:
-            async with asyncio.timeout(STORE_TIMEOUT_SECONDS * 10):
-                result = await obstore.get_async(self._store, media.key)
-                return bytes(await result.bytes_async())
-        except Exception as error:
-            raise MediaUnavailable(f"the media store did not give {media.key}") from error
+        async with _answering(f"give {media.key}"):
+            result = await obstore.get_async(self._store, media.key)
+            return bytes(await result.bytes_async())
 
     async def stored_at(self, key: str) -> datetime | None:
-        """Return when the document was stored last, aware UTC; None if it is not there.
+        """Return when the document was last stored, aware UTC; None if it is not there.
 
         Raises:
             MediaUnavailable: The store is away.
         """
-        try:
-            async with asyncio.timeout(STORE_TIMEOUT_SECONDS * 10):
+        async with _answering(f"say when {key} was stored"):
+            try:
                 return (await obstore.head_async(self._store, key))["last_modified"]
-        except FileNotFoundError:
-            return None
-        except Exception as error:
-            raise MediaUnavailable(f"the media store did not say when {key} was stored") from error
+            except FileNotFoundError:
+                return None
 
     async def delete(self, key: str) -> None:
         """Delete the document; one that is not there is deleted.
@@ -150,13 +147,19 @@ class MediaStore:
         Raises:
             MediaUnavailable: The store is away.
         """
-        try:
-            async with asyncio.timeout(STORE_TIMEOUT_SECONDS * 10):
+        async with _answering(f"delete {key}"):
+            with suppress(FileNotFoundError):
                 await obstore.delete_async(self._store, key)
-        except FileNotFoundError:
-            return
-        except Exception as error:
-            raise MediaUnavailable(f"the media store did not delete {key}") from error
+
+
+@asynccontextmanager
+async def _answering(what: str) -> AsyncIterator[None]:
+    """Turn every error and a late answer into `MediaUnavailable`. *what* the store was asked to do, e.g. `give a/b`."""
+    try:
+        async with asyncio.timeout(STORE_TIMEOUT_SECONDS * 10):
+            yield
+    except Exception as error:
+        raise MediaUnavailable(f"the media store did not {what}") from error
 
 
 def _sha256(content: bytes) -> str:

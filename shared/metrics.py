@@ -1,7 +1,7 @@
-"""Metrics as data: what each is called, counts, and is to be watched for, in one place for the code and the README.
+"""Metrics as data: name, meaning and what to alert on, in one place for the code and the documentation.
 
-Every label has a fixed, short list of values, so that nothing that comes from outside can make the number of series
-grow. Endpoints are no label: there may be one for every fax. Which endpoint it is stands in the log line.
+Every label has a fixed, short list of values, so that no input can make the number of series grow. Endpoints are not a
+label: there may be one for every fax. The log line names the endpoint.
 """
 
 import platform
@@ -16,21 +16,21 @@ from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
 SHORT_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10)
-"""For what has to be done while a provider waits."""
+"""For work that a provider waits for."""
 
 LONG_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
-"""For what may wait for an application."""
+"""For work that waits for an application."""
 
 OTHER: Final = "other"
-"""The label's value for whatever its list does not name."""
+"""A label's value for everything that its list does not name."""
 
 
 class Measure(msgspec.Struct, frozen=True, kw_only=True):
     """One metric.
 
     Attributes:
-        labels: With all values that each can have; empty: this process's version or the like, constant.
-        alert: What to alert on, for people; empty: it is there to look at.
+        labels: With all values that each can have; an empty list: constant in a process, like its version.
+        alert: What to alert on, for people; empty: nothing.
         buckets: Of a histogram, in its unit.
     """
 
@@ -42,24 +42,24 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     buckets: tuple[float, ...] = ()
 
     def counters(self, registry: CollectorRegistry) -> "Cells[Count]":
-        """Return it, to be looked up by its labels' values; there from the start for those without labels."""
+        """Return its counters by their labels' values; one without labels exists from the start."""
         return _registered(Cells(self, Count), registry)
 
     def histograms(self, registry: CollectorRegistry) -> "Cells[Histogram]":
-        """Return it, to be looked up likewise."""
+        """Return its histograms, likewise."""
         return _registered(Cells(self, lambda: Histogram(self.buckets)), registry)
 
     def gauge(self, registry: CollectorRegistry) -> Gauge:
-        """Return it, at zero."""
+        """Return its gauge, at zero."""
         return Gauge(self.name, self.meaning, [*self.labels], registry=registry)
 
     def family(self) -> Any:
-        """Return it for a collector that fills it at each scrape."""
+        """Return its family, for a collector that fills it at each scrape."""
         return _FAMILIES[self.kind](self.name, self.meaning, labels=[*self.labels])
 
 
 class Count:
-    """A counter of one event loop. The library's takes a lock, and ten times as long, for each callback."""
+    """A counter of one event loop. The library's takes a lock, and ten times as long."""
 
     __slots__ = ("value",)
 
@@ -71,7 +71,7 @@ class Count:
         self.value += amount
 
     def add_to(self, family: Any, labels: Sequence[str]) -> None:
-        """Tell it."""
+        """Add the value to the library's *family*."""
         family.add_metric(labels, self.value)
 
 
@@ -91,7 +91,7 @@ class Histogram:
         self._total += value
 
     def add_to(self, family: Any, labels: Sequence[str]) -> None:
-        """Tell it."""
+        """Add the value to the library's *family*."""
         names = [*(str(float(bound)) for bound in self._bounds), "+Inf"]
         family.add_metric(labels, list(zip(names, accumulate(self._counts), strict=True)), self._total)
 
@@ -119,7 +119,7 @@ class Cells(Generic[Cell]):
         return cell
 
     def collect(self) -> Iterator[Any]:
-        """Yield what was counted."""
+        """Yield the family of all cells."""
         family = self._measure.family()
         for values, cell in self._cells.items():
             cell.add_to(family, values)
@@ -163,11 +163,11 @@ UNCONFIRMED: Final = Measure(
     alert="in the hundreds for a minute: the broker's disk is slow",
 )
 SHARED: Final = (BUILD_INFO, READY, BROKER_CONNECTED, UNCONFIRMED)
-"""Both services have them."""
+"""The metrics that both services have."""
 
 
 def new_registry(service: str) -> CollectorRegistry:
-    """Return a registry with what every process has: `process_*`, and what runs here."""
+    """Return a registry with what every process has: `process_*` and the build."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     try:

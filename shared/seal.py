@@ -2,7 +2,7 @@
 
 Fernet (AES-128-CBC and HMAC-SHA256) of the library `cryptography`; SECRETS_KEY has its key format. Several keys are
 valid at once and the first encrypts, so that a key can be replaced: put the new one in front, let everything be
-written anew, drop the old one.
+written again, drop the old one.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class Seal:
     """Seals and opens texts.
 
     Raises:
-        BadSetting: A key is not the URL-safe base64 of 32 bytes, or there is none.
+        BadSetting: There is no key, or one is not the URL-safe base64 of 32 bytes.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
@@ -46,7 +46,7 @@ class Seal:
         """Return the text.
 
         Raises:
-            Unsealable: None of the keys fits.
+            Unsealable: No key fits.
         """
         return self._open_once(sealed)
 

@@ -2,7 +2,7 @@
 
 A service declares a frozen struct; each field is a variable of the same name in capitals, with a type, limits and a
 description. `load` converts the environment and names the variable in every error. Any `X` may come from a file named
-by `X_FILE`. The README's table is generated from the same structs.
+by `X_FILE`. The documentation's table is generated from the same structs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ class BadSetting(Misconfigured):
 class Secret:
     """A value that never shows itself.
 
-    Deliberately no kind of `str`: a str subclass leaks through f-strings and JSON.
+    Not a subclass of `str`: that would leak through f-strings and JSON.
     """
 
     __slots__ = ("_value",)
@@ -33,7 +33,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """Return the value; the one place to look for when asking who can see it."""
+        """Return the value. Search for calls of this to see who can read secrets."""
         return self._value
 
     def __repr__(self) -> str:

@@ -1,9 +1,9 @@
 """Every provider's signature scheme, to verify and to sign. Pure functions; which scheme applies is decided elsewhere.
 
-Where several secrets are valid (rotation), all are computed and all compared before anything is decided, in constant
-time and on bytes: time tells neither which secret matched nor how much of it. An empty secret never matches. Header
-values may hold anything, lone surrogates included (aiohttp decodes with `surrogateescape`): a value that cannot be
-right is simply not right. Nothing here puts a secret or a signature into an exception.
+Where several secrets are valid (rotation), all are compared before anything is decided, each in constant time and on
+bytes: the time tells neither which secret matched nor how much of it. An empty secret never matches. A header's value
+may hold anything, lone surrogates included (aiohttp decodes with `surrogateescape`): what cannot be a signature does
+not match. No exception holds a secret or a signature.
 """
 
 import base64
@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from shared.errors import SignatureInvalid, SignatureMissing, TimestampExpired
 
 TOLERANCE_SECONDS: Final = 300
-"""How far a signed timestamp may lie from our clock, both ways; exactly 300 is inside (Telnyx, Standard Webhooks)."""
+"""How far a signed timestamp may be from our clock, both ways; exactly 300 is allowed (Telnyx, Standard Webhooks)."""
 
 _KEY_BYTES: Final = 32  # Ed25519, seed and public key alike
 _UNIX_SECONDS = re.compile(r"[0-9]{1,15}")
@@ -47,6 +47,7 @@ def phaxio_signed_bytes(url: str, fields: Iterable[tuple[str, str]], files: Iter
 def phaxio_joined(url: str, fields: Iterable[tuple[str, str]], file_digests: Iterable[tuple[str, str]]) -> bytes:
     """Return what Phaxio signs, from digests of the files: several readings of one form hash its files once."""
     parts = [url]
+    # Fields come first, files after them, each sorted by name.
     for pairs in (fields, file_digests):
         for pair in sorted(pairs, key=_name_octets):  # stable: equal names keep their wire order
             parts += pair
@@ -54,7 +55,7 @@ def phaxio_joined(url: str, fields: Iterable[tuple[str, str]], file_digests: Ite
 
 
 def phaxio_file_digest(content: bytes) -> str:
-    """Return what stands for a file in Phaxio's signed text: the hex SHA-1 of its content."""
+    """Return what Phaxio signs of a file: the hex SHA-1 of its content."""
     return hashlib.sha1(content, usedforsecurity=False).hexdigest()
 
 
@@ -66,7 +67,7 @@ def sign_phaxio(
 
 
 def verify_phaxio(tokens: Sequence[str], given: str | None, signed: bytes) -> bool:
-    """Is *given* the signature of *signed* (see `phaxio_signed_bytes`) by one of *tokens*? Either case of hex is."""
+    """Return True if *given*, in either case of hex, signs *signed* (see `phaxio_signed_bytes`) by one of *tokens*."""
     return _hex_matches(tokens, given, signed, "sha1")
 
 
@@ -79,18 +80,16 @@ def sign_body(secret: str, body: bytes) -> str:
 
 
 def verify_body(secrets: Sequence[str], given: str | None, body: bytes) -> bool:
-    """Is *given* the hex HMAC-SHA256 of the raw body by one of *secrets*? Either case of hex is, blanks around too."""
+    """Return True if *given*, in either case of hex, is the HMAC-SHA256 of the raw body by one of *secrets*."""
     return _hex_matches(secrets, given, body, "sha256")
 
 
 def _hex_matches(secrets: Sequence[str], given: str | None, signed: bytes, digest: str) -> bool:
     wanted = _octets((given or "").strip().lower())
-    found = False
-    for secret in secrets:
-        key = _octets(secret)
-        made = hmac.digest(key, signed, digest).hex().encode()
-        found |= hmac.compare_digest(made, wanted) and bool(key)
-    return found
+    keys = map(_octets, secrets)
+    return _any_of_all(
+        hmac.compare_digest(hmac.digest(key, signed, digest).hex().encode(), wanted) and bool(key) for key in keys
+    )
 
 
 # ---- Telnyx: Ed25519 over timestamp, bar, raw body -------------------------------------------------------------------
@@ -124,25 +123,22 @@ def verify_telnyx(
 ) -> None:
     """Verify a Telnyx callback by one of *public_keys*; *now* in unix seconds.
 
-    A wrong signature is said to be wrong even where the timestamp is out of date too: only who holds the key learns
-    about our clock.
-
     Raises:
         SignatureMissing: One of the two headers is absent or empty.
-        SignatureInvalid: The signature is none, or of something else, or the timestamp is not all digits.
-        TimestampExpired: Rightly signed, more than 300 s ago or ahead.
+        SignatureInvalid: The signature is malformed or wrong, or the timestamp is not all digits.
+        TimestampExpired: Correctly signed, more than 300 s ago or ahead.
     """
+    # Both headers must be there and well-formed.
     if not signature or not timestamp:
         raise SignatureMissing("telnyx-signature-ed25519 and telnyx-timestamp are both needed")
     made = _from_base64(signature)
     if made is None or not _UNIX_SECONDS.fullmatch(timestamp):
         raise SignatureInvalid("the Telnyx signature or its timestamp is not in the right form")
+    # The timestamp is signed with the body.
     signed = b"%b|%b" % (timestamp.encode(), body)
-    found = False
-    for public_key in public_keys:
-        found |= _is_signed_by(load_telnyx_key(public_key), made, signed)
-    if not found:
+    if not _any_of_all(_is_signed_by(load_telnyx_key(key), made, signed) for key in public_keys):
         raise SignatureInvalid("the Telnyx signature does not match")
+    # The clock comes last: only a sender with the key learns about ours.
     _check_clock(timestamp, now)
 
 
@@ -167,7 +163,7 @@ def basic_header(user: str, password: str) -> str:
 
 
 def basic_credentials(header: str | None) -> tuple[bytes, bytes] | None:
-    """Return user and password of an `Authorization: Basic` header, split at the first colon; None if it is none."""
+    """Return user and password of an `Authorization: Basic` header, split at the first colon; None for any other."""
     scheme, _, rest = (header or "").strip().partition(" ")
     decoded = _from_base64(rest.strip()) if scheme.lower() == "basic" else None
     if decoded is None or b":" not in decoded:
@@ -177,22 +173,19 @@ def basic_credentials(header: str | None) -> tuple[bytes, bytes] | None:
 
 
 def verify_basic(pairs: Sequence[tuple[str, str]], header: str | None) -> bool:
-    """Does the `Authorization` header hold one of *pairs* (user, password)? Both halves are always compared."""
+    """Return True if the `Authorization` header holds one of *pairs* (user, password)."""
     given_user, given_password = basic_credentials(header) or (b"", b"")
-    found = False
-    for user, password in pairs:
-        same = _is_same(_octets(user), given_user) & _is_same(_octets(password), given_password)
-        found |= same and bool(user or password)
-    return found
+    return _any_of_all(
+        # Not `and`: both halves are always compared.
+        _is_same(_octets(user), given_user) & _is_same(_octets(password), given_password) and bool(user or password)
+        for user, password in pairs
+    )
 
 
 def same_secret(secrets: Sequence[str], given: str | None) -> bool:
-    """Is *given* one of *secrets*?"""
+    """Return True if *given* is one of *secrets*."""
     wanted = _octets(given or "")
-    found = False
-    for secret in secrets:
-        found |= _is_same(_octets(secret), wanted) and bool(secret)
-    return found
+    return _any_of_all(_is_same(_octets(secret), wanted) and bool(secret) for secret in secrets)
 
 
 # ---- Standard Webhooks v1: HMAC-SHA256 over id, timestamp, body ------------------------------------------------------
@@ -224,24 +217,20 @@ def verify_standard(
     body: bytes,
     now: float,
 ) -> None:
-    """Verify a Standard Webhook: any `v1` item by any of *secrets* suffices, other versions are passed over.
+    """Verify a Standard Webhook: any `v1` item by any of *secrets* suffices, other versions are ignored.
 
     Raises:
         SignatureMissing: One of the three headers is absent or empty.
         SignatureInvalid: No item matches, or the timestamp is not all digits.
-        TimestampExpired: Rightly signed, more than 300 s ago or ahead.
+        TimestampExpired: Correctly signed, more than 300 s ago or ahead.
     """
     if not message_id or not timestamp or not signature:
         raise SignatureMissing("webhook-id, webhook-timestamp and webhook-signature are all needed")
     if not _UNIX_SECONDS.fullmatch(timestamp):
         raise SignatureInvalid("webhook-timestamp is not in the right form")
     items = [_octets(item[3:]) for item in signature.split() if item.startswith("v1,")]
-    found = False
-    for secret in secrets:
-        made = _standard_digest(standard_key(secret), message_id, timestamp, body).encode()
-        for item in items:
-            found |= hmac.compare_digest(made, item)
-    if not found:
+    made = [_standard_digest(standard_key(secret), message_id, timestamp, body).encode() for secret in secrets]
+    if not _any_of_all(hmac.compare_digest(digest, item) for digest in made for item in items):
         raise SignatureInvalid("no item of webhook-signature matches")
     _check_clock(timestamp, now)
 
@@ -254,26 +243,31 @@ def _standard_digest(key: bytes, message_id: str, timestamp: str, body: bytes) -
 # ---- Small parts ----------------------------------------------------------------------------------------------------
 
 
+def _any_of_all(matches: Iterable[bool]) -> bool:
+    """Return True if one of *matches* is; all are computed first, so that the time does not tell which."""
+    return sum(matches) > 0
+
+
 def _octets(text: str) -> bytes:
     """Return the bytes that *text* was decoded from. Never fails, so that no header value can raise."""
     try:
         return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # a surrogate that no decoding of ours makes: it only has to be unequal
+    except UnicodeEncodeError:  # a surrogate that our decoding does not make: it only has to be unequal
         return text.encode("utf-8", "surrogatepass")
 
 
 def _name_octets(pair: tuple[str, str]) -> bytes:
-    """Sort by the bytes of the name, which for what is no UTF-8 is not the order of the text."""
+    """Return what to sort by: the bytes of the name, whose order differs from the text's where it is not UTF-8."""
     return _octets(pair[0])
 
 
 def _is_same(ours: bytes, given: bytes) -> bool:
-    """Compare in a time that does not even tell the lengths."""
+    """Compare in a time that does not tell the lengths either."""
     return hmac.compare_digest(hashlib.sha256(ours).digest(), hashlib.sha256(given).digest())
 
 
 def _from_base64(text: str) -> bytes | None:
-    """Decode standard base64, strictly; None for anything else."""
+    """Decode standard base64, strictly; None if it is not."""
     try:
         return base64.b64decode(text, validate=True)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The parts of a URL that a setting or a client gives: who is reached where, as whom. Pure."""
+"""The parts of a URL that a setting or a client gives: scheme, host, port, user, password. Pure."""
 
 from urllib.parse import unquote, urlsplit
 
@@ -9,8 +9,8 @@ class Url(msgspec.Struct, frozen=True, kw_only=True):
     """A URL's parts.
 
     Attributes:
-        host: Lower case, an IPv6 address without its brackets; empty if there is none.
-        user: Percent-decoded; None if there is none. So is `password`.
+        host: Lower case, an IPv6 address without its brackets; or empty.
+        user: Percent-decoded, or None; so is `password`.
         path: As it stands.
         has_more: A query or a fragment follows the path.
     """

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import structlog
 from hypothesis import settings
+from listed_events import refuse_unlisted
 from receiver import Receiver, receiving
 from stores import Stores, clone, drop, fresh_topology, migrated_template, stores, stores_up
 
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.broker import topology
-from shared.log import refuse_unlisted
 
 # `make fuzz` chooses it by --hypothesis-profile=long; a test that names a number of examples takes the larger one.
 settings.register_profile("long", max_examples=10_000, deadline=None)

@@ -94,7 +94,7 @@ class AmqpChannel:
     async def open(
         cls, connection: aiormq.Connection, *, number: int = 1, confirms: bool = False, prefetch: int = 0
     ) -> "AmqpChannel":
-        """Open the connection's channel *number*, with publisher confirms and prefetch as asked for."""
+        """Open the connection's channel *number*, with publisher confirms and a prefetch if given."""
         channel = cls(connection, number)
         await channel.call(commands.Channel.Open())
         if confirms:
@@ -106,12 +106,12 @@ class AmqpChannel:
 
     @property
     def is_open(self) -> bool:
-        """False from the moment that the channel or its connection is known to be gone."""
+        """False once the channel or its connection is known to be gone."""
         return not self.closed.done()
 
     @property
     def is_blocked(self) -> bool:
-        """True while the broker has told us that it takes no messages (memory or disk alarm)."""
+        """True while the broker says that it takes no messages (memory or disk alarm)."""
         # `ready()` awaits two events; if both are set it ends without ever giving up control.
         probe = self._connection.ready()
         try:
@@ -159,7 +159,7 @@ class AmqpChannel:
                 await self.call(commands.Basic.Qos(prefetch_count=self._prefetch), ALIVE_TIMEOUT_SECONDS)
 
     async def cancel(self, consumer_tag: str) -> None:
-        """Stop the pushing. What was pushed before stays in `received`."""
+        """Stop the consumer. What was pushed before stays in `received`."""
         await self.call(commands.Basic.Cancel(consumer_tag=consumer_tag))
 
     def ack(self, tag: int, *, multiple: bool = False) -> None:
@@ -179,7 +179,7 @@ class AmqpChannel:
         await self.call(commands.Basic.Qos(prefetch_count=count))
 
     async def wait(self) -> None:
-        """Wait until a message is there.
+        """Wait until a message is received.
 
         Raises:
             ConnectionLost: The channel is gone; tags of earlier messages are void.
@@ -191,7 +191,7 @@ class AmqpChannel:
             await self.received_some.wait()
 
     def take(self, most: int) -> list[Message]:
-        """Return what is there, oldest first, at most *most*."""
+        """Return at most *most* of the messages received, oldest first."""
         return [self.received.popleft() for _ in range(min(most, len(self.received)))]
 
     def write(self, payload: bytes) -> None:

@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from shared.errors import EXIT_CRASHED
+
 BLOCKED_SECONDS: Final = 60.0
 """Our own code holds the loop for some tenths of a second at most."""
 
@@ -21,9 +23,6 @@ END_SECONDS: Final = 60.0
 """For the shutdown after a part of the process died: longer than an orderly one takes."""
 
 LOCKED_SECONDS: Final = 90.0
-
-EXIT_FAILED: Final = 70
-"""`EX_SOFTWARE`: a part of the process died; starting again may help."""
 
 _TURN_SECONDS: Final = 1.0
 _STDERR: Final = 2
@@ -89,4 +88,4 @@ class HangDetector:
     def _end(self, sentence: str) -> None:
         # Neither the log nor stderr's buffer: the thread that hangs may hold their locks.
         os.write(_STDERR, f"{self._service}: {sentence}\n".encode())
-        os._exit(EXIT_FAILED)
+        os._exit(EXIT_CRASHED)

@@ -17,8 +17,8 @@ import uvloop
 from shared import log
 from shared.amqp.connection import ConnectionLost
 from shared.broker import verify
-from shared.errors import EXIT_BAD_SETTING, Misconfigured, place_of
-from shared.runtime.hang_detector import EXIT_FAILED, HangDetector
+from shared.errors import EXIT_BAD_SETTING, EXIT_CRASHED, Misconfigured, place_of
+from shared.runtime.hang_detector import HangDetector
 from shared.settings import Settings, load, masked
 
 TOPOLOGY_RETRY_SECONDS: Final = 1.0
@@ -100,15 +100,11 @@ def run(service: str, kind: type[Kind], serve: Callable[[Kind, Stop], Awaitable[
         log.configure(service, getattr(settings, "log_level", "INFO"), getattr(settings, "log_format", "json"))
         failure = uvloop.run(_serve(service, settings, serve))
     except Misconfigured as error:
-        sys.stderr.write(f"{service}: {error}\n")
-        return EXIT_BAD_SETTING
+        failure = error
     if failure is None:
         return 0
-    if isinstance(failure, Misconfigured):
-        sys.stderr.write(f"{service}: {failure}\n")
-        return EXIT_BAD_SETTING
     sys.stderr.write(f"{service}: {place_of(failure)}\n")
-    return EXIT_FAILED
+    return EXIT_BAD_SETTING if isinstance(failure, Misconfigured) else EXIT_CRASHED
 
 
 async def _serve(service: str, settings: Kind, serve: Callable[[Kind, Stop], Awaitable[None]]) -> BaseException | None:

@@ -1,4 +1,4 @@
-"""The ledger's schema and how it is migrated. Statements of the hot path stand beside their use, in the dispatcher."""
+"""The ledger's schema and how it is migrated. Other SQL is beside its use, in the dispatcher."""
 
 from typing import Final
 

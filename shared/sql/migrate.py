@@ -1,4 +1,4 @@
-"""Bring the ledger's schema up to date: Alembic, over asyncpg, one migration at a time however many processes ask."""
+"""Bring the ledger's schema up to date: Alembic over asyncpg; processes that migrate at once wait for each other."""
 
 from pathlib import Path
 
@@ -6,7 +6,6 @@ import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
@@ -15,7 +14,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 async def migrate(database_url: str) -> tuple[str | None, str | None]:
-    """Apply what is missing; return the revisions before and after. Applying nothing is no error."""
+    """Apply what is missing; return the revisions before and after, equal if nothing was."""
     engine = create_async_engine(
         "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(database_url), poolclass=NullPool
     )
@@ -30,22 +29,12 @@ async def migrate(database_url: str) -> tuple[str | None, str | None]:
         await engine.dispose()
 
 
-def newest_revision() -> str | None:
-    """Return the revision that this version of the code wants."""
-    return ScriptDirectory.from_config(_config()).get_current_head()
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    return config
-
-
 def _revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
 def _upgrade(connection: Connection) -> None:
-    config = _config()
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

@@ -1,4 +1,4 @@
-"""Log lines say where our code failed, in either format, and never with what in its hands."""
+"""Log lines say where our code failed, in either format, and never quote the data it worked on."""
 
 import asyncio
 import io
@@ -9,10 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from listed_events import refuse_unlisted
 from waiting import until
 
 from shared.errors import Unreadable
-from shared.log import configure, get_logger, refuse_unlisted
+from shared.log import configure, get_logger
 
 SECRET = "token-that-nobody-may-see"
 
