@@ -93,7 +93,7 @@ def ops_app(
 
 
 def _refuse(_reason: str) -> web.Response:
-    return Problem(400, "malformed", "the request is no HTTP that can be read").response()
+    return Problem(400, "malformed", "the request is not HTTP that can be read").response()
 
 
 @asynccontextmanager

@@ -19,5 +19,5 @@ async def test_what_is_no_http_is_not_sent_back_to_whoever_sent_it(api: Api, unu
     assert head.startswith((b"HTTP/1.1 400 ", b"HTTP/1.0 400 "))
     assert b"secret" not in head + body
     problem = msgspec.json.decode(body)
-    assert (problem["code"], problem["detail"]) == ("malformed", "the request is no HTTP that can be read")
+    assert (problem["code"], problem["detail"]) == ("malformed", "the request is not HTTP that can be read")
     assert (await api.ask("GET", "/v1/endpoints"))[0] == 200
