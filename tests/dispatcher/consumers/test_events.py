@@ -1,6 +1,5 @@
 """What the dispatcher does with every message of its queues: taken into the ledger, parked, or rightly dropped."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -10,9 +9,8 @@ from proxy import proxied
 from stores import count, take_all
 from waiting import until
 
-from shared.broker import FAX_IN, FAX_WORK, WORK_DELIVERIES, WORK_EVENTS
+from shared.broker import FAX_IN, WORK_EVENTS
 from shared.domain import EventType
-from shared.ids import uuid7
 from shared.runtime.service import Stop
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
@@ -59,36 +57,6 @@ async def test_an_event_that_nobody_is_to_be_told_of_is_recorded_all_the_same(
     assert await harness.pool.fetchval("SELECT state FROM faxes") == "fax.delivered"
 
 
-async def test_a_message_about_a_delivery_that_is_settled_or_unknown_is_dropped(
-    harness: DispatcherHarness, dispatching: Dispatching
-) -> None:
-    await harness.endpoint()
-    await harness.publish(an_event(1))
-    async with dispatching():
-        (told,) = await harness.settled(1)
-        for delivery_id, attempt in ((told["id"], 1), (told["id"], 2), (uuid7(), 1)):
-            body = json.dumps({"delivery_id": str(delivery_id), "attempt": attempt}).encode()
-            await harness.publisher.publish(FAX_WORK, "delivery", body, {})
-        await harness.publisher.publish(FAX_WORK, "delivery", b"nonsense", {})
-        await until(lambda: count(harness.amqp_url, "dead.deliveries"), "nonsense parked")
-    assert len(harness.receiver.received) == 1
-    assert await count(harness.amqp_url, WORK_DELIVERIES) == 0
-
-
-async def test_of_several_messages_of_one_delivery_the_stale_one_does_not_hide_the_one_that_is_due(
-    harness: DispatcherHarness, dispatching: Dispatching
-) -> None:
-    await harness.endpoint()
-    (owed,) = (await harness.take(an_event(1))).deliveries
-    await harness.pool.execute("UPDATE deliveries SET state = 'retrying', attempts = 1, lease_until = NULL")
-    for attempt in (2, 1):
-        body = json.dumps({"delivery_id": str(owed.delivery_id), "attempt": attempt}).encode()
-        await harness.publisher.publish(FAX_WORK, "delivery", body, {})
-    async with dispatching():
-        (told,) = await harness.settled(1)
-    assert (told["state"], told["attempts"]) == ("told", 2)
-
-
 async def test_of_a_batch_that_holds_a_faxs_ending_what_it_overtook_is_recorded_and_not_told(
     harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
@@ -127,35 +95,6 @@ async def test_an_endpoint_added_while_running_is_told_within_two_seconds(
         await until(told, "told", seconds=2.0)
 
 
-async def test_what_a_removed_endpoint_was_still_owed_becomes_a_dead_letter_when_due(
-    harness: DispatcherHarness, dispatching: Dispatching
-) -> None:
-    endpoint = await harness.endpoint()
-    await harness.publish(an_event(1))
-
-    async def slowly_500(_received: object) -> int:
-        await asyncio.sleep(0.4)  # so that its attempts do not run out before the removal is known
-        return 500
-
-    harness.receiver.answer = slowly_500
-    async with dispatching():
-        await harness.receiver.got(1)
-        await until(lambda: _state_is(harness, "retrying"), "recorded")
-        await harness.pool.execute("UPDATE endpoints SET removed_at = now()")
-
-        async def dead() -> bool:
-            # Until the removal is known to the dispatcher, this only makes the next attempt early.
-            (delivery,) = await harness.deliveries()
-            body = json.dumps({"delivery_id": str(delivery["id"]), "attempt": delivery["attempts"] + 1}).encode()
-            await harness.publisher.publish(FAX_WORK, "delivery", body, {})
-            return await _state_is(harness, "dead")
-
-        await until(dead, "dead")
-    (letter, *_) = await take_all(harness.amqp_url, "dead.deliveries")
-    assert json.loads(letter.body)["cause"] == "endpoint_removed"
-    assert json.loads(letter.body)["endpoint_id"] == str(endpoint.id)
-
-
 async def test_a_ledger_that_goes_away_pauses_everything_and_nothing_is_lost_or_told_twice(
     harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
@@ -190,7 +129,3 @@ async def test_a_2xx_whose_record_cannot_be_written_is_held_and_recorded_later_n
         (delivery,) = await harness.settled(1)
     assert (delivery["state"], delivery["attempts"]) == ("told", 1)
     assert len(harness.receiver.received) == 1
-
-
-async def _state_is(harness: DispatcherHarness, state: str) -> bool:
-    return [each["state"] for each in await harness.deliveries()] == [state]

@@ -1,0 +1,169 @@
+"""Lanes: each endpoint's deliveries in order, at its own pace, bounded, and none attempted twice by one process."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from delivering import NotedSettler, a_delivery, new_held
+from waiting import until
+
+from dispatcher.delivery import lanes as module
+from dispatcher.delivery.lanes import Lanes
+from dispatcher.policy.delivery import LeasedDelivery, UnreadableDelivery
+from dispatcher.policy.endpoint import Endpoint
+from shared.backoff import DEFER_WAITS_SECONDS
+from shared.ids import uuid7
+
+
+class HeldUp:
+    """A deliverer whose attempts end when a test says so."""
+
+    def __init__(self) -> None:
+        self.begun: list[int] = []
+        self.under_way = 0
+        self.most_under_way = 0
+        self.may_end = asyncio.Event()
+
+    async def deliver(self, delivery: LeasedDelivery) -> None:
+        self.begun.append(int(delivery.event.fax_id))
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        await self.may_end.wait()
+        self.under_way -= 1
+
+
+def an_endpoint(max_concurrent: int = 1) -> Endpoint:
+    return Endpoint(id=uuid7(), url="http://application.example/", max_concurrent=max_concurrent)
+
+
+def new_lanes(deliverer: Any) -> tuple[Lanes, NotedSettler]:
+    settler = NotedSettler(new_held())
+    return Lanes(deliverer, settler, settler.held), settler
+
+
+async def test_an_endpoints_deliveries_are_attempted_in_order_and_never_more_at_once_than_it_allows() -> None:
+    deliverer = HeldUp()
+    lanes, _ = new_lanes(deliverer)
+    endpoint = an_endpoint(max_concurrent=3)
+    await lanes.enter([a_delivery(number, endpoint) for number in range(10)])
+    await until(lambda: deliverer.under_way == 3, "three under way")
+    assert deliverer.begun == [0, 1, 2]
+    deliverer.may_end.set()
+    await lanes.idle()
+    assert deliverer.begun == list(range(10))
+    assert deliverer.most_under_way == 3
+
+
+async def test_an_endpoint_that_hangs_holds_up_no_other() -> None:
+    deliverer = HeldUp()
+    lanes, _ = new_lanes(deliverer)
+    await lanes.enter([a_delivery(number, hanging) for hanging in [an_endpoint()] for number in range(5)])
+    await lanes.enter([a_delivery(7)])
+    await until(lambda: 7 in deliverer.begun, "the other endpoint's attempt")
+    deliverer.may_end.set()
+    await lanes.idle()
+
+
+async def test_what_finds_its_lane_full_is_deferred_and_the_rest_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_IN_LANE", 3)
+    deliverer = HeldUp()
+    lanes, settler = new_lanes(deliverer)
+    endpoint = an_endpoint()
+    first = [a_delivery(number, endpoint) for number in range(4)]
+    await lanes.enter(first[:1])
+    await until(lambda: deliverer.under_way, "one under way")
+    late = [a_delivery(number, endpoint) for number in (8, 9)]
+    await lanes.enter([*first[1:], *late])
+    assert settler.requeued == [(each.delivery_id, DEFER_WAITS_SECONDS[0]) for each in late]
+    deliverer.may_end.set()
+    await lanes.idle()
+    assert deliverer.begun == [0, 1, 2, 3]
+
+
+async def test_what_this_process_holds_already_is_leased_anew_and_not_attempted_a_second_time() -> None:
+    deliverer = HeldUp()
+    lanes, settler = new_lanes(deliverer)
+    delivery = a_delivery(1)
+    await lanes.enter([delivery])
+    delivery.is_lost = True
+    claimed_again = a_delivery(
+        *(1, delivery.endpoint, delivery.event),
+        delivery_id=delivery.delivery_id,
+        lease_until=delivery.lease_until + timedelta(minutes=5),
+    )
+    await lanes.enter([claimed_again])
+    assert (delivery.lease_until, delivery.is_lost) == (claimed_again.lease_until, False)
+    deliverer.may_end.set()
+    await lanes.idle()
+    assert deliverer.begun == [1]
+    assert settler.held.holds(delivery.delivery_id), "until it is recorded"
+
+
+async def test_a_delivery_whose_row_cannot_be_read_is_settled_as_crashed_and_the_others_go_on() -> None:
+    deliverer = HeldUp()
+    deliverer.may_end.set()
+    lanes, settler = new_lanes(deliverer)
+    good, error = a_delivery(1), ValueError("unreadable")
+    bad = UnreadableDelivery(
+        *(),
+        delivery_id=uuid7(),
+        event_id="phaxio:2",
+        endpoint_id=good.endpoint_id,
+        attempt=1,
+        lease_until=good.lease_until,
+        error=error,
+    )
+    await lanes.enter([bad, good])
+    await lanes.idle()
+    assert settler.crashes == [(bad.delivery_id, error)]
+    assert deliverer.begun == [1]
+
+
+async def test_a_cancellation_that_comes_out_of_a_library_ends_one_delivery_and_not_its_lane() -> None:
+    class Cancelling(HeldUp):
+        async def deliver(self, delivery: LeasedDelivery) -> None:
+            await super().deliver(delivery)
+            if delivery.event.fax_id == "1":
+                raise asyncio.CancelledError
+
+    deliverer = Cancelling()
+    deliverer.may_end.set()
+    lanes, settler = new_lanes(deliverer)
+    endpoint = an_endpoint()
+    deliveries = [a_delivery(number, endpoint) for number in (1, 2)]
+    await lanes.enter(deliveries)
+    await lanes.idle()
+    assert deliverer.begun == [1, 2]
+    assert [settler.held.holds(each.delivery_id) for each in deliveries] == [False, True]
+
+
+async def test_a_delivery_that_enters_as_the_last_worker_leaves_is_delivered() -> None:
+    endpoint = an_endpoint()
+    entered: list[asyncio.Task[None]] = []
+
+    class EnteringOneMore(HeldUp):
+        async def deliver(self, delivery: LeasedDelivery) -> None:
+            await super().deliver(delivery)
+            if delivery.event.fax_id == "1":
+                # In the turn after this one the worker has found its lane empty and returned.
+                asyncio.get_running_loop().call_soon(enter_second)
+
+    def enter_second() -> None:
+        entered.append(asyncio.ensure_future(lanes.enter([a_delivery(2, endpoint)])))
+
+    deliverer = EnteringOneMore()
+    deliverer.may_end.set()
+    lanes, _ = new_lanes(deliverer)
+    await lanes.enter([a_delivery(1, endpoint)])
+    await until(lambda: deliverer.begun == [1, 2], "both delivered", seconds=2)
+    await asyncio.gather(*entered)
+
+
+async def test_an_empty_lane_leaves_nothing_behind() -> None:
+    deliverer = HeldUp()
+    deliverer.may_end.set()
+    lanes, _ = new_lanes(deliverer)
+    await lanes.enter([a_delivery(number) for number in range(20)])
+    await lanes.idle()
+    assert lanes._lanes == {}, "endpoints of single faxes would fill the memory"

@@ -1,0 +1,53 @@
+"""Work that the ledger cannot do now is repeated; what is no trouble of the ledger's is raised at once."""
+
+import ssl
+
+import asyncpg
+import pytest
+
+from dispatcher.ledger import retry as module
+from dispatcher.ledger.health import CutOff
+from dispatcher.ledger.pool import LedgerAway
+from dispatcher.ledger.retry import LedgerRetry
+
+
+class Failing:
+    """Work that raises *errors* one after the other, and then is done."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+
+    async def __call__(self) -> str:
+        if self.errors:
+            raise self.errors.pop(0)
+        return "done"
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.0)
+
+
+async def test_a_ledger_that_is_away_or_busy_is_asked_again() -> None:
+    retry = LedgerRetry("batch.delayed")
+    work = Failing(LedgerAway(), ConnectionResetError(), asyncpg.DeadlockDetectedError("deadlock"), TimeoutError())
+    assert await retry(work, 3) == "done"
+    assert retry.tries == 5
+
+
+async def test_certificate_trouble_is_the_ledgers_though_it_is_a_value_error() -> None:
+    assert await LedgerRetry("batch.delayed")(Failing(ssl.SSLCertVerificationError()), 1) == "done"
+
+
+@pytest.mark.parametrize("error", [asyncpg.DataError("too large"), ValueError("no number"), ZeroDivisionError()])
+async def test_a_refused_value_and_a_fault_of_our_own_are_raised(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        await LedgerRetry("batch.delayed")(Failing(error), 1)
+
+
+async def test_a_process_that_is_cut_off_stops_trying() -> None:
+    class Health:
+        is_cut_off = True
+
+    with pytest.raises(CutOff):
+        await LedgerRetry("batch.delayed", Health())(Failing(LedgerAway()), 1)  # type: ignore[arg-type]
