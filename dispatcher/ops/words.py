@@ -4,29 +4,6 @@ import math
 from datetime import datetime
 from typing import Final
 
-CAUSES: Final[dict[str, str]] = {
-    "timeout": "it did not answer in time",
-    "refused": "it refused the connection",
-    "host_not_found": "its host's name does not resolve",
-    "tls": "its TLS certificate or handshake failed",
-    "reset": "it closed the connection before it had answered",
-    "bad_answer": "what it answered is no HTTP",
-    "network": "the connection broke",
-    "egress_refused": "its host leads to an address that is not public; EGRESS_ALLOW_NETWORKS can allow it",
-    "gone": "it answered 410: it wants to be told no more, and is switched off",
-    "endpoint_removed": "the endpoint was removed",
-    "endpoint_disabled": "the endpoint is disabled",
-    "bad_address": "it is no mail address that a relay would take",
-    "smtp_not_configured": "SMTP_URL is not set, so no mail can be sent",
-    "smtp_disconnected": "the mail relay is away",
-    "smtp_timeout": "the mail relay did not answer in time",
-    "proxy_away": "the proxy of EGRESS_PROXY is away",
-    "unknown_format": "this version does not know the endpoint's format",
-    "crashed": "our own code failed; the log says where",
-    "stuck": "it was put back again and again without any progress",
-}
-"""Why an attempt failed, or a delivery was given up; `http_…` and `smtp_…` are said by their number."""
-
 SKIPPED: Final[dict[str, str]] = {
     "overtaken": "a later event of the fax was known already",
     "no_equivalent": "the endpoint's format has no such event",
@@ -45,20 +22,6 @@ STATES: Final[dict[str, str]] = {
 _MINUTE: Final = 60
 _HOUR: Final = 3_600
 _DAY: Final = 86_400
-
-
-def cause_in_words(code: str | None) -> str:
-    """Return why something failed.
-
-    >>> cause_in_words("http_503")
-    'it answered 503'
-    """
-    if code is None:
-        return "no reason was recorded"
-    protocol, _, number = code.partition("_")
-    if protocol in {"http", "smtp"} and number.isdigit():
-        return f"it answered {number}"
-    return CAUSES.get(code, code)
 
 
 def duration(seconds: float) -> str:

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from markupsafe import Markup, escape
 
-from dispatcher.ops.words import cause_in_words, counted, duration
+from dispatcher.ops.dead.causes import cause_in_words
+from dispatcher.ops.words import counted, duration
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 
 _UNITS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))

@@ -1,10 +1,11 @@
-"""What dead letters die of, for people: each cause's code belongs to one group with a title and what to do. Pure.
+"""Why deliveries fail and dead letters died: for each cause's code a sentence, its group, and what to do. Pure.
 
-The codes come from `outcome`, `way_out`, the channels, `settle`, `sweeper`, `consume`, and the ingress's quarantine. A
-code that no group knows is in the group `other`, so that none is ever without one.
+The codes come from the outcome of an attempt, the channels, the settler, the sweeper, the consumers, and the ingress's
+quarantine. A code that no group lists is in the group `other`.
 """
 
 import re
+from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -12,20 +13,27 @@ import msgspec
 from dispatcher.ops.dead.letters import Kind
 
 
-class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """Causes that a person treats alike.
+class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """Causes that need the same action.
 
     Attributes:
-        key: Stable; good as `cause` of a filter.
-        codes: A regular expression over whole codes, in the words that Python and PostgreSQL share; no code fits two.
-        kinds: What can die of it; a code means other things for other kinds.
+        key: Stable; valid as `cause` of a filter.
+        sentences: What happened, for each code that is not said by its number.
+        pattern: Further codes, as a regular expression that Python and PostgreSQL read alike; no code fits two groups.
+        kinds: What can die of it; the same code may mean something else for another kind.
     """
 
     key: str
-    codes: str
     title: str
     hint: str
+    sentences: dict[str, str] = {}
+    pattern: str = ""
     kinds: tuple[Kind, ...] = ("delivery",)
+
+    @cached_property
+    def codes(self) -> str:
+        """A regular expression over whole codes."""
+        return "|".join((*self.sentences, *filter(None, [self.pattern])))
 
 
 _ENDPOINT_HINT: Final = "When the application is back, replay."
@@ -33,154 +41,170 @@ _ENDPOINT_HINT: Final = "When the application is back, replay."
 GROUPS: Final = (
     Group(
         key="host_not_found",
-        codes="host_not_found",
         title="host not found",
         hint="The name in the endpoint's URL does not resolve: correct the URL, then replay.",
+        sentences={"host_not_found": "its host's name does not resolve"},
     ),
     Group(
         key="tls",
-        codes="tls",
         title="TLS failed",
-        hint="The application's certificate has expired, bears another name, or comes from nobody we trust: have it "
-        "renewed, then replay.",
+        hint="The application's certificate has expired, is for another name, or is signed by an authority that we do "
+        "not trust: have it renewed, then replay.",
+        sentences={"tls": "its TLS certificate or handshake failed"},
     ),
     Group(
         key="refused",
-        codes="refused",
         title="connection refused",
         hint=f"Nothing listens at the endpoint's address. {_ENDPOINT_HINT}",
+        sentences={"refused": "it refused the connection"},
     ),
     Group(
         key="timeout",
-        codes="timeout",
         title="no answer in time",
         hint="The application answered too late, every time. Raise the endpoint's timeout if it is merely slow; when "
         "it is back, replay.",
+        sentences={"timeout": "it did not answer in time"},
     ),
     Group(
         key="broken",
-        codes="reset|network|bad_answer",
-        title="connection broken, or no HTTP",
-        hint=f"The connection broke, or what answers speaks no HTTP: is the URL's port right? {_ENDPOINT_HINT}",
+        title="connection broken, or not HTTP",
+        hint=f"The connection broke, or the answer is not HTTP: is the URL's port right? {_ENDPOINT_HINT}",
+        sentences={
+            "reset": "it closed the connection before it had answered",
+            "network": "the connection broke",
+            "bad_answer": "its answer is not HTTP",
+        },
     ),
     Group(
         key="http_401",
-        codes="http_40[137]",
         title="not authorized (401, 403)",
         hint="The application refuses us: compare the endpoint's token, user and password with its own, then replay.",
+        pattern="http_40[137]",
     ),
     Group(
         key="http_404",
-        codes="http_40[45]",
         title="not found (404)",
         hint="The application has nothing at the URL's path: correct the URL, then replay.",
+        pattern="http_40[45]",
     ),
     Group(
         key="gone",
-        codes="gone|http_410",
         title="gone (410)",
         hint="The application asked to be told no more, so its endpoint was switched off. If that was a mistake, "
         "enable the endpoint, then replay; else discard.",
+        sentences={"gone": "it answered 410: it wants to be told no more, and is switched off"},
+        pattern="http_410",
     ),
     Group(
         key="redirect",
-        codes="http_3..",
         title="redirected",
         hint="Redirects are not followed: set the endpoint's URL to where it leads, then replay.",
+        pattern="http_3..",
     ),
     Group(
         key="http_5xx",
-        codes="http_5..",
         title="the application failed (5xx)",
         hint=f"The application answered that it failed itself: look at its log. {_ENDPOINT_HINT}",
+        pattern="http_5..",
     ),
     Group(
         key="http_4xx",
-        codes="http_4(0[02689]|1[1-9]|[2-9].)",
         title="the application refused the request (4xx)",
         hint="The application did not take the request as it is: is the endpoint's format the one it expects? "
         "Correct that, then replay.",
+        pattern="http_4(0[02689]|1[1-9]|[2-9].)",
     ),
     Group(
         key="mail",
-        codes="bad_address|smtp_.*",
         title="mail not accepted",
         hint="The mail relay refused the recipient or the mail: correct the address, then replay; or discard.",
+        sentences={
+            "bad_address": "it is not a mail address that a relay would take",
+            "smtp_not_configured": "SMTP_URL is not set, so no mail can be sent",
+            "smtp_disconnected": "the mail relay is away",
+            "smtp_timeout": "the mail relay did not answer in time",
+        },
+        pattern="smtp_.*",
     ),
     Group(
         key="egress",
-        codes="egress_refused",
         title="address not allowed",
         hint="The URL leads to an address that may not be reached: correct it, or name the network in "
         "`EGRESS_ALLOW_NETWORKS`, then replay.",
+        sentences={
+            "egress_refused": "its host leads to an address that is not public; EGRESS_ALLOW_NETWORKS can allow it"
+        },
     ),
     Group(
         key="proxy",
-        codes="proxy_.*",
         title="the egress proxy did not reach it",
         hint="The proxy of `EGRESS_PROXY` could not connect to the application. Look at the proxy's log, then replay.",
+        sentences={"proxy_away": "the proxy of EGRESS_PROXY is away"},
+        pattern="proxy_.*",
     ),
     Group(
         key="endpoint_removed",
-        codes="endpoint_removed",
         title="endpoint removed",
-        hint="It was still owed when its endpoint was removed. Nobody can be told any more: discard.",
+        hint="It was still owed when its endpoint was removed. No one can be told any more: discard.",
+        sentences={"endpoint_removed": "the endpoint was removed"},
     ),
     Group(
         key="endpoint_disabled",
-        codes="endpoint_disabled",
         title="endpoint disabled",
         hint="It fell due while its endpoint was off. Enable the endpoint, then replay; or discard.",
+        sentences={"endpoint_disabled": "the endpoint is disabled"},
     ),
     Group(
         key="stuck",
-        codes="stuck",
         title="stuck",
         hint="It was put back again and again without a single attempt: look for `attempt.crashed` in the log, then "
-        "replay with a mended version.",
+        "replay with a fixed version.",
+        sentences={"stuck": "it was put back again and again without any progress"},
     ),
     Group(
         key="crashed",
-        codes="crashed|attempt_crashed|delivery_limit|rejected",
         title="our own code failed",
-        hint="The dispatcher crashed on it, or kept handing it back: look at the log, then replay with a mended "
+        hint="The dispatcher crashed on it, or kept handing it back: look at the log, then replay with a fixed "
         "version.",
+        sentences={"crashed": "our own code failed; the log says where"},
+        pattern="attempt_crashed|delivery_limit|rejected",
         kinds=("delivery", "event"),
     ),
     Group(
         key="parser",
-        codes="unreadable|parser_crashed",
         title="our parser",
-        hint="A genuine callback that our parser did not understand. Replay with a version whose parser is mended.",
+        hint="A genuine callback that our parser did not understand. Replay with a version whose parser is fixed.",
+        pattern="unreadable|parser_crashed",
         kinds=("callback",),
     ),
     Group(
         key="unreadable",
-        codes="unreadable",
         title="unreadable message",
-        hint="A message that is none of ours, or of another version: see who publishes there, then replay with the "
+        hint="A message that is not ours, or of another version: see what publishes there, then replay with the "
         "version that knows it; or discard.",
+        pattern="unreadable",
         kinds=("event", "delivery"),
     ),
     Group(
         key="ledger_refused",
-        codes="ledger_refused",
         title="the ledger refused it",
-        hint="It holds a value that no column takes: replay with a mended version, or discard.",
+        hint="It holds a value that no column takes: replay with a fixed version, or discard.",
+        pattern="ledger_refused",
         kinds=("event",),
     ),
 )
 
 OTHER: Final = Group(
     key="other",
-    codes="",
     title="something else",
     hint="Its code says what it was, the service's log has more.",
+    sentences={"unknown_format": "this version does not know the endpoint's format"},
     kinds=("callback", "event", "delivery"),
 )
+"""Whatever no group lists; its `codes` are not all of them."""
 
 _COMPILED: Final = tuple((group, re.compile(group.codes)) for group in GROUPS)
-_BY_KEY: Final = {group.key: group for group in (*GROUPS, OTHER)}
+_SENTENCES: Final = {code: sentence for group in (*GROUPS, OTHER) for code, sentence in group.sentences.items()}
 
 
 def group_of(kind: Kind, code: str) -> Group:
@@ -190,16 +214,6 @@ def group_of(kind: Kind, code: str) -> Group:
     ('http_5xx', 'parser', 'other')
     """
     return next((group for group, codes in _COMPILED if kind in group.kinds and codes.fullmatch(code)), OTHER)
-
-
-def known_group(key: str) -> Group | None:
-    """Return the group of this key; None if there is none."""
-    return _BY_KEY.get(key)
-
-
-def matches(wanted: str, kind: Kind, code: str) -> bool:
-    """Does a cause's code match what a filter says: the code itself, or its group's key?"""
-    return wanted in {code, group_of(kind, code).key}
 
 
 def delivery_codes(wanted: str) -> tuple[str, bool]:
@@ -213,3 +227,17 @@ def delivery_codes(wanted: str) -> tuple[str, bool]:
         return f"^({'|'.join(group.codes for group in of_deliveries)})$", True
     codes = next((f"|{group.codes}" for group in of_deliveries if group.key == wanted), "")
     return f"^({re.escape(wanted)}{codes})$", False
+
+
+def cause_in_words(code: str | None) -> str:
+    """Return why an attempt failed, or why a delivery was given up.
+
+    >>> cause_in_words("http_503")
+    'it answered 503'
+    """
+    if code is None:
+        return "no reason was recorded"
+    protocol, _, number = code.partition("_")
+    if protocol in {"http", "smtp"} and number.isdigit():
+        return f"it answered {number}"
+    return _SENTENCES.get(code, code)

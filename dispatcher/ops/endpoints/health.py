@@ -12,7 +12,8 @@ from uuid import UUID
 import msgspec
 
 from dispatcher.ledger.pool import Pool
-from dispatcher.ops.words import cause_in_words, counted, moment
+from dispatcher.ops.dead.causes import cause_in_words
+from dispatcher.ops.words import counted, moment
 from shared.domain import utc_now
 
 Verdict = Literal["healthy", "failing", "idle", "disabled", "gone"]

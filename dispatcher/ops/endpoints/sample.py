@@ -13,8 +13,9 @@ import msgspec
 from dispatcher.channels import Attempt, Channel
 from dispatcher.channels.outcome import NotTried, Outcome, Told
 from dispatcher.ops.api.audit import write_audit
+from dispatcher.ops.dead.causes import cause_in_words
 from dispatcher.ops.endpoints.urls import BadEndpoint
-from dispatcher.ops.words import cause_in_words, duration, printable
+from dispatcher.ops.words import duration, printable
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 from dispatcher.policy.routing import has_word
 from shared.domain import FINISHED_RANK, Direction, Event, EventType, Failure, Provider, utc_now

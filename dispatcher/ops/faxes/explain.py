@@ -7,8 +7,9 @@ from typing import Final
 
 import msgspec
 
+from dispatcher.ops.dead.causes import cause_in_words
 from dispatcher.ops.faxes.bodies import Delivery, DeliveryState, EventWithContent
-from dispatcher.ops.words import SKIPPED, STATES, cause_in_words, counted, moment
+from dispatcher.ops.words import SKIPPED, STATES, counted, moment
 from dispatcher.policy.endpoint import Endpoint
 from dispatcher.policy.routing import route
 from shared.domain import Event, Phase

@@ -7,8 +7,9 @@ from uuid import UUID
 
 import msgspec
 
+from dispatcher.ops.dead.causes import cause_in_words
 from dispatcher.ops.faxes.bodies import Attempt, DeliveryWithAttempts, EventWithContent, FaxStory
-from dispatcher.ops.words import cause_in_words, counted, duration
+from dispatcher.ops.words import counted, duration
 from shared.domain import Event
 
 MomentKind = Literal["event", "skipped", "attempt", "dead", "due"]
