@@ -1,4 +1,4 @@
-"""A person at the console without a browser: cookies, forms with their tokens, nothing followed unasked."""
+"""A session at the console without a browser: cookies, and forms with their tokens; redirects are not followed."""
 
 import re
 from dataclasses import dataclass, field
@@ -34,8 +34,8 @@ class Page:
         return unescape(re.search(rf'name="{name}" value="([^"]*)"', self.text)[1])
 
 
-class Visitor:
-    """One browser's cookies."""
+class BrowserSession:
+    """Requests with the cookies of one browser."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
         self.http = http

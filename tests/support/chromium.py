@@ -45,12 +45,12 @@ def programs() -> tuple[str, str]:
 
 
 _idle: list[WebDriver] = []
-"""Browsers that run and are nobody's: starting one takes longer than most tests do."""
+"""Browsers that are not in use: starting one takes longer than most tests."""
 
 
 @contextmanager
 def browsing(*, dark: bool = False, width: int = 1280, height: int = 900, scale: float = 1.0) -> Iterator[WebDriver]:
-    """Lend a browser that reaches this machine only, and knows nobody; *width* up to a phone's behaves like one."""
+    """Lend a browser that reaches this machine only and has no cookies; up to a phone's *width* it behaves like one."""
     lent = _idle.pop() if _idle else _started()
     try:
         lent.execute_cdp_cmd("Network.clearBrowserCookies", {})
@@ -98,7 +98,7 @@ def resize(browser: WebDriver, width: int, height: int, scale: float = 1.0) -> N
 
 
 def complaints(browser: WebDriver) -> list[dict[str, Any]]:
-    """Return what the browser's console holds since it was asked last: errors of scripts, refusals of the CSP."""
+    """Return the new lines of the browser's console: errors of scripts, refusals by the Content-Security-Policy."""
     log: list[dict[str, Any]] = browser.get_log("browser")
     return [entry for entry in log if entry["level"] in {"SEVERE", "WARNING"}]
 

@@ -1,4 +1,4 @@
-"""What every page must hold, asked of the browser that shows it; each script returns what is wrong."""
+"""Checks of a page in the browser that shows it; each script returns what is wrong."""
 
 CONTRAST = """
 const wrong = new Set();
@@ -56,7 +56,7 @@ for (const e of document.querySelectorAll("h1, h2, h3")) {
 }
 return wrong;
 """
-"""Fields, buttons, pictures, tables and headings say what they are to who cannot see them."""
+"""Fields, buttons, pictures, tables and headings have names for screen readers."""
 
 WIDER = """
 const width = document.documentElement.clientWidth;
@@ -64,4 +64,4 @@ if (document.documentElement.scrollWidth <= width) return [];
 const wide = [...document.querySelectorAll("main *, header *")].filter((e) => e.getBoundingClientRect().right > width + 1);
 return wide.filter((e) => !e.closest(".scroll")).map((e) => e.outerHTML.slice(0, 120));
 """
-"""What sticks out to the right, so that the page would scroll sideways."""
+"""What is wider than the window, so that the page would scroll sideways."""

@@ -1,4 +1,4 @@
-"""A morning in the life of a dispatcher, for pictures: most is well, one application is down, one moved away."""
+"""A ledger and queues as after a morning's work, for pictures: one application is down, another has moved."""
 
 import asyncio
 import math
@@ -29,8 +29,8 @@ UNREADABLE = 2
 FAX = "849173023"
 
 
-async def play(harness: DispatcherHarness, media: Path) -> str:
-    """Fill the stores; return the id of a fax that one application was not told of yet."""
+async def seed_ledger(harness: DispatcherHarness, media: Path) -> str:
+    """Fill the stores; return the id of a fax that one application has not got yet."""
     now = utc_now()
     billing = await harness.endpoint(
         url="https://erp:geheim@billing.example.com/hooks/fax",
@@ -120,7 +120,7 @@ async def _fail(
         "UPDATE deliveries SET attempts = $2, due_at = $3 WHERE id = $1", delivery_id, number, due_at
     )
     message = msgspec.json.encode(DeliveryMessage(delivery_id, number + 1))
-    # In the longest queue, whatever is said above: nothing shall move while the picture is taken.
+    # In the longest queue, whatever its wait: nothing must move while the pictures are taken.
     await harness.publisher.publish(FAX_RETRY, retry_queue(WAITS[-1]), message, {})
 
 
@@ -178,7 +178,7 @@ async def _attempt(
 
 
 class HistoryOfAnHour(QueueHistory):
-    """As a dispatcher that has been running for an hour remembers it."""
+    """The samples of a dispatcher that has been running for an hour."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -200,4 +200,4 @@ def _depths(step: int) -> dict[str, int]:
     }
 
 
-__all__: Sequence[str] = ["FAX", "HistoryOfAnHour", "play"]
+__all__: Sequence[str] = ["FAX", "HistoryOfAnHour", "seed_ledger"]

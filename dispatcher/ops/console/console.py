@@ -1,14 +1,15 @@
 """The console as a part of the ops surface: its pages and their addresses."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from aiohttp import web
 
 from dispatcher.channels import Channel
-from dispatcher.ops.console.access.guard import Guard, Trouble
+from dispatcher.ops.console.access.guard import Guard, Handler
 from dispatcher.ops.console.access.login import Login
 from dispatcher.ops.console.access.session import Sessions
+from dispatcher.ops.console.errors import no_such_page
 from dispatcher.ops.console.pages.audit import Audit
 from dispatcher.ops.console.pages.dead import DeadPages
 from dispatcher.ops.console.pages.endpoints import EndpointPages
@@ -32,20 +33,20 @@ class Console:
         tokens: tuple[str | None, str | None],
     ) -> None:
         token, read_token = tokens
-        audit = Audit(sources.pool)
+        sessions = Sessions(token, read_token, time.time) if token else None
         self._renderer = Renderer(utc_now)
-        self._door = Guard(Sessions(token, read_token, time.time) if token else None, self._renderer, sources.badges)
-        self._login = Login(self._door, audit, time.monotonic)
-        self._audit = audit
+        self._guard = Guard(sessions, self._renderer, sources.badges)
+        self._login = Login(self._guard, sources.pool, time.monotonic)
+        self._audit = Audit(sources.pool)
         self._overview = Overview(sources, problems, utc_now)
         self._dead = DeadPages(sources)
         self._faxes = FaxPages(sources, utc_now)
-        self._endpoints = EndpointPages(sources, changes, channels, audit)
+        self._endpoints = EndpointPages(sources, changes, channels, self._audit)
 
     def add_to(self, app: web.Application) -> None:
         """Register the pages."""
-        door = self._door
-        pages: Mapping[str, Callable[..., object]] = {
+        guard = self._guard
+        pages: Mapping[str, Handler] = {
             "/": self._overview.show,
             "/overview/live": self._overview.live,
             "/dead": self._dead.groups,
@@ -61,7 +62,7 @@ class Console:
             "/endpoints/{id}": self._endpoints.show,
             "/audit": self._audit.show,
         }
-        changes: Mapping[str, Callable[..., object]] = {
+        changes: Mapping[str, Handler] = {
             "/dead/begin": self._dead.begin,
             "/endpoints/new": self._endpoints.add,
             "/endpoints/{id}": self._endpoints.change,
@@ -71,15 +72,15 @@ class Console:
             "/endpoints/{id}/remove": self._endpoints.remove,
         }
         for path, handler in pages.items():
-            app.router.add_get(path, door.page(handler))  # type: ignore[arg-type]  # aiohttp takes any coroutine function
+            app.router.add_get(path, guard.page(handler))
         for path, handler in changes.items():
-            app.router.add_post(path, door.change(handler))  # type: ignore[arg-type]  # aiohttp takes any coroutine function
-        app.router.add_get("/login", door.open(self._login.show))
-        app.router.add_post("/login", door.open(self._login.enter))
-        app.router.add_post("/logout", door.open(self._login.leave))
+            app.router.add_post(path, guard.change(handler))
+        app.router.add_get("/login", guard.open(self._login.show))
+        app.router.add_post("/login", guard.open(self._login.enter))
+        app.router.add_post("/logout", guard.open(self._login.leave))
         app.router.add_get(f"{ASSETS_PATH}/{{name}}", self._renderer.asset)
-        app.router.add_get("/{path:(?!v1(/|$)|openapi).*}", door.page(_nowhere))
+        app.router.add_get("/{path:(?!v1(/|$)|openapi).*}", guard.page(_nowhere))
 
 
 async def _nowhere(_visit: object) -> web.StreamResponse:
-    raise Trouble(404, "There is no such page", "The address may be mistyped; everything is reached from above.")
+    raise no_such_page()

@@ -1,4 +1,4 @@
-"""Templates to pages, and the files beside them (style, script, icon). Read once, when the console is composed."""
+"""Renders templates as pages and serves the files beside them (style, script, icon). All are read at the start."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -30,7 +30,7 @@ HEADERS: Final = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-store",
 }
-"""Of every page. Nothing inline is allowed, nothing from elsewhere is; nothing is kept in the browser's cache."""
+"""Of every page: nothing inline, nothing from other sites, nothing in the browser's cache."""
 
 
 class Asset(msgspec.Struct, frozen=True):
@@ -54,12 +54,8 @@ class Renderer:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._environment.filters |= {
-            **words.FILTERS,
-            "ago": lambda at: words.ago(at, now()),
-            "until": lambda at: words.until(at, now()),
-        }
-        self._environment.globals |= {"asset": self._asset_url}
+        self._environment.filters |= {**words.FILTERS, "ago": lambda at: words.ago(at, now())}
+        self._environment.globals |= {"asset": self._asset_url, "zip": zip}
         self._environment.globals["m"] = self._environment.get_template("macros.html").module
 
     def page(self, template: str, context: Mapping[str, Any], status: int = 200) -> web.Response:
@@ -72,7 +68,7 @@ class Renderer:
         )
 
     async def asset(self, request: web.Request) -> web.Response:
-        """Answer one of the files; for ever, because its address changes with its content."""
+        """Answer one of the files; it may be cached for ever, because its address changes with its content."""
         asset = self._assets.get(request.match_info["name"])
         if asset is None:
             raise web.HTTPNotFound

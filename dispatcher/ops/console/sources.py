@@ -1,12 +1,13 @@
 """What the pages are made from: the services of the ops surface, called in this process."""
 
+import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Generic, TypeVar
 from uuid import UUID
 
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.pool import Pool
-from dispatcher.ops.console.remembered import Remembered
 from dispatcher.ops.dead.asked import DeadLetters
 from dispatcher.ops.dead.letters import DeadFilter, DeadGroups
 from dispatcher.ops.endpoints.health import EndpointHealth, EndpointHealthReader
@@ -15,16 +16,43 @@ from dispatcher.ops.queues.history import QueueHistory
 from dispatcher.policy.endpoint import Endpoint
 
 GROUPS_SECONDS = 8.0
-"""Grouping looks through the broker's dead queues; twenty people who watch the first page shall cost one look."""
+"""Grouping reads the broker's dead queues; twenty people who watch the first page must cost one reading."""
 
 HEALTH_SECONDS = 4.0
 
 MOST_LOOKED_UP = 50
 """Endpoints of single faxes may be many; a page names as many of them as a person reads."""
 
+Value = TypeVar("Value")
+
+
+class Remembered(Generic[Value]):
+    """The latest value of *read*, at most *seconds* old by *clock*, for all pages that show it."""
+
+    def __init__(self, read: Callable[[], Awaitable[Value]], seconds: float, clock: Callable[[], float]) -> None:
+        self._read = read
+        self._seconds = seconds
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._read_at = float("-inf")
+        self.last: Value | None = None
+        """What was read last, however old; None before the first reading."""
+
+    def forget(self) -> None:
+        """Read again the next time: something was changed."""
+        self._read_at = float("-inf")
+
+    async def get(self) -> Value:
+        """Return the value; many calls at once cause one reading."""
+        async with self._lock:
+            if self.last is None or self._clock() - self._read_at > self._seconds:
+                self.last = await self._read()
+                self._read_at = self._clock()
+            return self.last
+
 
 class Sources:
-    """Everything that is only read, some of it remembered for a moment."""
+    """Everything that is only read, some of it remembered for some seconds."""
 
     def __init__(
         self,
@@ -43,7 +71,7 @@ class Sources:
         self.history = history
         self.health = health
         self.groups: Remembered[DeadGroups] = Remembered(lambda: dead.groups(DeadFilter()), GROUPS_SECONDS, clock)
-        self.endpoints: Remembered[list[Endpoint]] = Remembered(self._endpoints, HEALTH_SECONDS, clock)
+        self.endpoints: Remembered[list[Endpoint]] = Remembered(lambda: store.cached(pool), HEALTH_SECONDS, clock)
         self.healths: Remembered[dict[UUID, EndpointHealth]] = Remembered(self._healths, HEALTH_SECONDS, clock)
 
     def badges(self) -> dict[str, int]:
@@ -53,23 +81,19 @@ class Sources:
         return {"dead": sum(count for name, count in latest.items() if name.startswith("dead."))}
 
     def forget(self) -> None:
-        """Read everything anew: something was changed."""
-        self.groups.forget()
-        self.endpoints.forget()
-        self.healths.forget()
+        """Read everything again: something was changed."""
+        for remembered in (self.groups, self.endpoints, self.healths):
+            remembered.forget()
 
-    async def named(self, wanted: Iterable[UUID]) -> dict[UUID, Endpoint]:
-        """Return the standing endpoints, and of the *wanted* ones the first few that are of single faxes."""
+    async def named(self, wanted: Iterable[UUID | None]) -> dict[UUID, Endpoint]:
+        """Return the endpoints of all faxes and numbers, and of the *wanted* ones the first few of single faxes."""
         found = {endpoint.id: endpoint for endpoint in await self.endpoints.get()}
-        missing = list(dict.fromkeys(each for each in wanted if each not in found))
+        missing = [each for each in dict.fromkeys(wanted) if each is not None and each not in found]
         for endpoint_id in missing[:MOST_LOOKED_UP]:
             endpoint = await self.store.get(self.pool, endpoint_id)
             if endpoint is not None:
                 found[endpoint_id] = endpoint
         return found
-
-    async def _endpoints(self) -> list[Endpoint]:
-        return await self.store.cached(self.pool)
 
     async def _healths(self) -> dict[UUID, EndpointHealth]:
         of_faxes = await self.store.latest_of_faxes(self.pool, MOST_LOOKED_UP)

@@ -1,4 +1,4 @@
-"""Times, numbers and codes as people read them. Pure."""
+"""Counts, codes and names as the pages show them: the filters of the templates. Pure."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -6,98 +6,45 @@ from typing import Any, Final
 
 from markupsafe import Markup, escape
 
+from dispatcher.channels.phrases import PHRASES, in_short
 from dispatcher.ops.dead.causes import cause_in_words
-from dispatcher.ops.words import counted, duration
+from dispatcher.ops.words import STATES, counted, duration, moment
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 
-_UNITS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
-
-EVENT_TYPES: Final[Mapping[str, str]] = {
-    "fax.unknown": "unknown event",
-    "fax.queued": "queued",
-    "fax.receiving": "being received",
-    "fax.media_processed": "document prepared",
-    "fax.sending": "being sent",
-    "fax.page_sent": "page sent",
-    "fax.retry_scheduled": "will be dialled again",
-    "fax.failed": "failed",
-    "fax.receive_failed": "reception failed",
-    "fax.partially_delivered": "partly delivered",
-    "fax.delivered": "delivered",
-    "fax.received": "received",
-}
-
 TONES: Final[Mapping[str, str]] = {
-    "told": "good", "healthy": "good", "fax.delivered": "good", "fax.received": "good", "done": "good",
-    "dead": "bad", "failing": "bad", "gone": "bad", "fax.failed": "bad", "fax.receive_failed": "bad",
+    "told": "good", "healthy": "good", "done": "good",
+    "dead": "bad", "failing": "bad", "gone": "bad",
     "pending": "waiting", "retrying": "waiting", "running": "waiting", "waiting": "waiting",
-    "fax.partially_delivered": "waiting",
     "skipped": "faint", "disabled": "faint", "idle": "faint",
 }  # fmt: skip
-"""How a state, verdict or type looks; what is absent looks plain."""
+"""How a state or verdict looks; any other looks plain. An event's type looks as its phrase says."""
 
-KINDS: Final[Mapping[str, tuple[str, str]]] = {
-    "delivery": ("delivery", "deliveries"),
-    "callback": ("callback", "callbacks"),
-    "event": ("event", "events"),
+_STATES: Final[Mapping[str, str]] = {
+    **STATES,
+    "gone": "gone (410)",
+    "idle": "no recent attempts",
+    "running": "in progress",
+    "waiting": "waiting for a dispatcher",
 }
-
-QUEUES: Final[Mapping[str, str]] = {
-    "work.events": "Events to take in",
-    "work.deliveries": "Deliveries to attempt",
-    "retry": "Waiting to retry",
-    "defer": "Held back for a moment",
-    "dead": "Dead letters",
-}
+"""Of deliveries and jobs, and verdicts on endpoints; those that are not here are shown as they are."""
 
 AUDITED: Final[Mapping[str, str]] = {
     "endpoint.added": "added an endpoint",
     "endpoint.changed": "changed an endpoint",
     "endpoint.removed": "removed an endpoint",
-    "endpoint.tested": "sent a test to an endpoint",
+    "endpoint.tested": "sent a test event to an endpoint",
     "endpoint.token_add": "added a token to an endpoint",
-    "endpoint.token_promote": "made the newest token sign first",
+    "endpoint.token_promote": "made the newest token the first",
     "endpoint.token_drop": "dropped the older tokens",
     "dead.replay": "replayed dead letters",
     "dead.discard": "discarded dead letters",
     "console.logged_in": "logged in",
 }
 
-STATES: Final[Mapping[str, str]] = {
-    "pending": "under way", "retrying": "waits to retry", "told": "told", "dead": "given up",
-    "skipped": "skipped", "healthy": "healthy", "failing": "failing", "gone": "gone (410)", "disabled": "switched off",
-    "idle": "nothing tried lately", "running": "under way", "waiting": "waiting", "done": "done",
-}  # fmt: skip
-
-
-def coarse(seconds: float) -> str:
-    """Return a span of time in its largest unit alone, rounded down.
-
-    >>> [coarse(seconds) for seconds in (5, 61, 7300, 90000)]
-    ['5 s', '1 min', '2 h', '1 d']
-    """
-    for size, unit in _UNITS:
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit}"
-    return f"{int(seconds)} s"
-
 
 def ago(at: datetime | None, now: datetime) -> str:
-    """Return how long ago *at* was."""
-    if at is None:
-        return "at an unknown time"
-    seconds = (now - at).total_seconds()
-    return "just now" if seconds < 5 else f"{coarse(seconds)} ago"  # noqa: PLR2004 - clocks differ by as much
-
-
-def until(at: datetime | None, now: datetime) -> str:
-    """Return in how much time *at* is."""
-    if at is None:
-        return "at an unknown time"
-    seconds = (at - now).total_seconds()
-    if seconds <= 0:
-        return "now"
-    return f"in {coarse(seconds)}"
+    """Return when *at* is or was, in words."""
+    return "at an unknown time" if at is None else moment(at, now)
 
 
 def number(count: float | None) -> str:
@@ -108,15 +55,9 @@ def number(count: float | None) -> str:
     """
     if count is None:
         return "-"
-    if isinstance(count, int) or count == int(count):
+    if count == int(count):
         return f"{int(count):,}"
     return f"{count:,.2f}" if count < 1 else f"{count:,.1f}"
-
-
-def kinds(kind: str, count: int) -> str:
-    """Return so many dead letters of a kind."""
-    one, several = KINDS.get(kind, (kind, f"{kind}s"))
-    return counted(count, one, several)
 
 
 def iso(at: datetime) -> str:
@@ -125,33 +66,19 @@ def iso(at: datetime) -> str:
 
 
 def clock(at: datetime) -> str:
-    """Return *at* for people, in UTC; the script shows it in their own time."""
+    """Return *at* for people, in UTC; the script shows it in their own time zone."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def event_type(name: str) -> str:
-    """Return what an event's type says of the fax."""
-    return EVENT_TYPES.get(name, name)
-
-
-def state(name: str) -> str:
-    """Return a state or verdict in words."""
-    return STATES.get(name, name)
-
-
 def tone(name: str) -> str:
-    """Return how a state, verdict or type looks."""
+    """Return how a state, verdict or event type looks."""
+    if name in PHRASES:
+        return {"partly": "waiting", "underway": "plain"}.get(PHRASES[name].tone, PHRASES[name].tone)
     return TONES.get(name, "plain")
 
 
-def audited(what: str) -> str:
-    """Return what somebody did."""
-    return AUDITED.get(what, what)
-
-
 def scope(endpoint: Endpoint) -> str:
-    """Return which faxes an endpoint is told of."""
-    whose = {"sent": "sent faxes", "received": "received faxes", "any": "all faxes"}[endpoint.direction]
+    """Return which faxes an endpoint gets the events of."""
     match endpoint.match:
         case str(our_number):
             return f"faxes received at {our_number}"
@@ -159,11 +86,11 @@ def scope(endpoint: Endpoint) -> str:
             return f"the sent fax with job_id {job_id}"
         case FaxMatch(provider=provider, fax_id=fax_id):
             return f"the sent fax {fax_id} of {provider}"
-    return whose
+    return "all faxes" if endpoint.direction == "any" else f"{endpoint.direction} faxes"
 
 
 def host(url: str) -> str:
-    """Return what people call an endpoint: its host, or the address of a mail.
+    """Return an endpoint's short name: its host, or the address of a mail.
 
     >>> [host(url) for url in ("https://u:***@example.com:8443/hook?x=1", "mailto:fax@example.com")]
     ['example.com:8443', 'fax@example.com']
@@ -176,15 +103,15 @@ def host(url: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return what a service says as a sentence of its own; a name that it begins with stays as it is.
+    """Return *text* as a sentence of its own; a name that it begins with stays as it is.
 
-    >>> [sentence(text) for text in ("told at attempt 1", "fax.failed, 2 events", "Done.", "")]
-    ['Told at attempt 1.', 'fax.failed, 2 events.', 'Done.', '']
+    >>> [sentence(text) for text in ("delivered at attempt 1", "fax.failed, 2 events", "Done.", "")]
+    ['Delivered at attempt 1.', 'fax.failed, 2 events.', 'Done.', '']
     """
     if not text:
         return text
     begins_with_name = "." in text.partition(" ")[0].rstrip(".,")
-    return f"{text if begins_with_name else text[:1].upper() + text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
+    return f"{text if begins_with_name else title(text)}{'' if text.endswith(('.', '!', '?')) else '.'}"
 
 
 def title(text: str) -> str:
@@ -215,16 +142,15 @@ FILTERS: Final[Mapping[str, Any]] = {
     "number": number,
     "iso": iso,
     "clock": clock,
-    "kinds": lambda count, kind: kinds(kind, count),
-    "event_type": event_type,
-    "state": state,
+    "event_type": in_short,
+    "state": lambda name: _STATES.get(name, name),
     "tone": tone,
     "plural": counted,
-    "audited": audited,
+    "audited": lambda what: AUDITED.get(what, what),
     "scope": scope,
     "host": host,
     "title": title,
     "sentence": lambda text: with_code(sentence(text)),
     "cause": cause_in_words,
 }
-"""For the templates; those of the time now come beside them."""
+"""`ago` needs the time of rendering: `Renderer` adds it."""

@@ -1,11 +1,11 @@
-"""Who is logged in: signed, encrypted cookies that every dispatcher process can read. Pure but for clock and chance.
+"""Sessions: signed, encrypted cookies that every dispatcher process can read. Pure but for clock and random bytes.
 
-| key | derived from | opens the sessions of | a change of it ends |
-|---|---|---|---|
-| operator's | `OPS_TOKEN` | who may change | every session |
-| reader's | `OPS_TOKEN` and `OPS_READ_TOKEN` | who may look | the readers' sessions |
+| key | derived from | a change of it ends |
+|---|---|---|
+| operator's | `OPS_TOKEN` | every session |
+| reader's | `OPS_TOKEN` and `OPS_READ_TOKEN` | the readers' sessions |
 
-Nothing is kept on our side: which key opens a cookie says the role, so that a cookie cannot claim another one.
+Nothing is stored by the server. The key that opens a cookie decides its role, so that a cookie cannot claim another.
 """
 
 import base64
@@ -50,7 +50,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def may_change(self) -> bool:
-        """False for who may only look."""
+        """False for a read-only session."""
         return self.role is Role.OPERATOR
 
     @property
@@ -60,7 +60,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Expired(msgspec.Struct, frozen=True):
-    """The cookie was ours, but its time is over."""
+    """The cookie is ours, but its time is over."""
 
 
 class Sessions:
@@ -68,7 +68,7 @@ class Sessions:
 
     Args:
         token: OPS_TOKEN.
-        read_token: OPS_READ_TOKEN; None: nobody may only look.
+        read_token: OPS_READ_TOKEN; None: there is no read-only session.
         now: Seconds since the epoch.
     """
 
@@ -81,7 +81,7 @@ class Sessions:
         self._fernets = {role: Fernet(base64.urlsafe_b64encode(key)) for role, key in self._keys.items()}
 
     def role_of(self, given: str) -> Role | None:
-        """Return what the token *given* allows; None if it is none of ours. Takes the same time for each."""
+        """Return what the token *given* allows; None if it is not one of ours. Takes the same time for each."""
         matches = [role for role, token in self._tokens.items() if is_same(given, token)]
         return matches[0] if matches else None
 
@@ -96,7 +96,7 @@ class Sessions:
         return self._fernets[role].encrypt(msgspec.json.encode(session)).decode()
 
     def read(self, cookie: str) -> Session | Expired | None:
-        """Return whose *cookie* it is; None if it is none of ours (or the tokens were changed since)."""
+        """Return the session of *cookie*; None if it is not one of ours (or the tokens were changed since)."""
         for role, fernet in self._fernets.items():
             try:
                 session = msgspec.json.decode(fernet.decrypt(cookie.encode()), type=Session)
@@ -108,7 +108,7 @@ class Sessions:
         return None
 
     def form_token(self, session: Session) -> str:
-        """Return what every form of *session* must send back: another site cannot know it."""
+        """Return the token that every form of *session* must send back: another site cannot know it."""
         return hmac.digest(self._keys[session.role], f"form {session.id}".encode(), hashlib.sha256).hex()
 
     def login_form_token(self, nonce: str) -> str:
@@ -129,7 +129,7 @@ class Sessions:
 
 
 def cleaned_name(name: str) -> str:
-    r"""Return a person's name as the audit shall show it: one line, not too long.
+    r"""Return a person's name as the audit shows it: one line of at most 60 characters.
 
     >>> cleaned_name("  Ada\x00 Lovelace\n")
     'Ada Lovelace'
@@ -152,7 +152,7 @@ def safe_return_path(path: str | None) -> str:
 
 
 def is_same(given: str, wanted: str) -> bool:
-    """Compare what somebody sent with a secret; takes the same time wherever they differ."""
+    """Compare a value from outside with a secret; takes the same time wherever they differ."""
     return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), wanted.encode())
 
 

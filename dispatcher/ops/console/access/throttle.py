@@ -1,13 +1,13 @@
-"""Slows down who guesses tokens. Pure but for the clock given; each process counts for itself."""
+"""Slows down guessing of tokens. Pure: the clock is an argument; each process counts for itself."""
 
 from collections import OrderedDict
 from typing import Final
 
 FREE_TRIES: Final = 5
-"""Wrong tokens from one address before it has to wait: people mistype."""
+"""Wrong tokens from one address before it has to wait: mistyping is free."""
 
 LONGEST_WAIT_SECONDS: Final = 30.0
-"""Two guesses a minute lead nowhere; longer would lock out people who share the address of a proxy."""
+"""Two guesses a minute find no token; a longer wait would lock out people who share the address of a proxy."""
 
 FORGOTTEN_SECONDS: Final = 900.0
 MOST_ADDRESSES: Final = 10_000
@@ -31,12 +31,12 @@ class Throttle:
         return max(0.0, last_at + wait - now)
 
     def failed(self, address: str, now: float) -> None:
-        """Take a wrong token."""
+        """Count a wrong token."""
         count, last_at = self._tries.pop(address, (0, now))
         self._tries[address] = (1 if now - last_at > FORGOTTEN_SECONDS else count + 1, now)
         while len(self._tries) > MOST_ADDRESSES:
             self._tries.popitem(last=False)
 
     def succeeded(self, address: str) -> None:
-        """Forget what was wrong before."""
+        """Forget the wrong tokens before."""
         self._tries.pop(address, None)

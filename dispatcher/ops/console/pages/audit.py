@@ -1,4 +1,4 @@
-"""What people changed, from the ledger: written, and shown a page at a time."""
+"""The audit: who changed what, a page at a time."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -7,8 +7,8 @@ import msgspec
 from aiohttp import web
 
 from dispatcher.ledger.pool import Pool
-from dispatcher.ops.api.audit import write_audit
-from dispatcher.ops.console.access.guard import Trouble, Visit
+from dispatcher.ops.console.access.guard import Visit
+from dispatcher.ops.console.errors import no_such_page
 
 MOST_PER_PAGE: Final = 50
 MOST_ID: Final = 2**63 - 1
@@ -21,7 +21,7 @@ ORDER BY id DESC LIMIT $3
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that somebody did."""
+    """One change or log-in."""
 
     id: int
     at: datetime
@@ -32,14 +32,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Audit:
-    """Reads and writes the table, and shows it."""
+    """Reads the table, and shows it."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-
-    async def write(self, who: str, what: str, subject: str, details: dict[str, Any]) -> None:
-        """Write a line of its own; changes of other things write theirs in their transaction."""
-        await write_audit(self._pool, who, what, subject, details)
 
     async def read(self, before: int, subject: str | None, most: int) -> list[Entry]:
         """Return the latest *most* entries below id *before*, of one *subject* or all."""
@@ -52,7 +48,7 @@ class Audit:
         """Show a page, the latest first."""
         text = visit.request.query.get("before", str(MOST_ID))
         if not (text.isascii() and text.isdigit() and int(text) <= MOST_ID):
-            raise Trouble(404, "There is no such page", "Follow the links of the audit; this address is none of them.")
+            raise no_such_page()
         subject = visit.request.query.get("subject") or None
         found = await self.read(int(text), subject, MOST_PER_PAGE + 1)
         entries = found[:MOST_PER_PAGE]

@@ -13,7 +13,7 @@ HEIGHT: Final = 64.0
 TOP: Final = 4.0
 SPAN_SECONDS: Final = 3_600.0
 GAP_SECONDS: Final = 45.0
-"""Samples come every 10 s; where four are missing nothing is known, and nothing is drawn."""
+"""Samples come every 10 s; where four are missing, nothing is drawn."""
 
 
 class Chart(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,9 +23,9 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
         lines: SVG path of the line, one stretch for each gap between.
         area: SVG path of the area.
         last: Where the line ends now; None if nothing is known.
-        most: The largest value, the top of the chart.
+        most: The peak, the top of the chart.
         now: The latest value; None if nothing is known.
-        words: The same for who cannot see it.
+        words: The same for screen readers.
     """
 
     lines: str
@@ -57,7 +57,7 @@ def chart(name: str, values: Sequence[Point], now: datetime) -> Chart:
     """Return the chart of *values* (oldest first) over the hour before *now*."""
     known = [point for point in values if 0 <= (now - point.at).total_seconds() <= SPAN_SECONDS]
     if not known:
-        return Chart(lines="", area="", last=None, most=0, now=None, words=f"{name}: nothing is known yet.")
+        return Chart(lines="", area="", last=None, most=0, now=None, words=f"{name}: no samples yet.")
     most = max(point.value for point in known)
     top = max(most, 1)
     stretches: list[list[tuple[float, float]]] = []

@@ -1,4 +1,4 @@
-"""Dead letters: by cause, as a list, one by one; replayed or discarded after a preview, with a progress bar."""
+"""Dead letters: groups by cause, a list, single letters; replay and discard with a preview and a progress bar."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -8,8 +8,9 @@ import msgspec
 from aiohttp import web
 
 from dispatcher.ops.api.lookups import read_id
-from dispatcher.ops.console.access.guard import Trouble, Visit
-from dispatcher.ops.console.pages.needs import group_path
+from dispatcher.ops.console.access.guard import Visit
+from dispatcher.ops.console.errors import PageError, no_such_page
+from dispatcher.ops.console.pages.filters import chosen_of, filter_of
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.dead.errors import UnknownJob
 from dispatcher.ops.dead.jobs.bodies import Job, Selection, What
@@ -28,7 +29,7 @@ DIED: Final[Mapping[str, tuple[str, dict[str, float]]]] = {
     "before-1d": ("more than a day ago", {"older_than_seconds": 86_400.0}),
     "before-7d": ("more than a week ago", {"older_than_seconds": 7 * 86_400.0}),
 }
-"""The ages that can be chosen."""
+"""Choices of the field *Died*: a label, and fields of the filter."""
 
 CHANGES: Final[Mapping[str, What]] = {"replay": "dead.replay", "discard": "dead.discard"}
 
@@ -49,8 +50,7 @@ class DeadPages:
             groups=groups,
             count=sum(group.count for group in groups),
             jobs=await self._dead.jobs(DONE_JOBS_SHOWN),
-            endpoints=await self._sources.named(group.endpoint_id for group in groups if group.endpoint_id is not None),
-            group_path=group_path,
+            endpoints=await self._sources.named(group.endpoint_id for group in groups),
             **_filter_context(chosen),
         )
 
@@ -61,9 +61,7 @@ class DeadPages:
         return visit.page(
             "dead_list.html",
             page=page,
-            endpoints=await self._sources.named(
-                letter.endpoint_id for letter in page.items if letter.endpoint_id is not None
-            ),
+            endpoints=await self._sources.named(letter.endpoint_id for letter in page.items),
             is_first="after" not in visit.request.query,
             more=urlencode({**chosen, "after": page.next}) if page.next else None,
             **_filter_context(chosen),
@@ -77,38 +75,34 @@ class DeadPages:
 
     async def preview(self, visit: Visit) -> web.Response:
         """Show what a replay or discard would do; changes nothing."""
-        query = visit.request.query
-        change = query.get("do", "replay")
-        selection, chosen = _selection(query)
-        what = _what(change)
-        preview = await self._dead.preview(what, selection)
-        return visit.page(
-            "dead_preview.html", preview=preview, change=change, chosen=chosen, sentence=None, reason="",
-            most_reason=MOST_REASON_CHARACTERS,
-        )  # fmt: skip
+        return await self._preview(visit, visit.request.query)
 
     async def begin(self, visit: Visit) -> web.Response:
         """Begin a replay or discard, and lead to its progress."""
-        change = visit.form.get("do", "")
-        selection, chosen = _selection(visit.form)
-        what = _what(change)
-        reason = visit.form.get("reason", "").strip()
-        if what == "dead.discard" and not 0 < len(reason) <= MOST_REASON_CHARACTERS:
-            return visit.page(
-                "dead_preview.html",
-                422,
-                preview=await self._dead.preview(what, selection),
-                change=change,
-                chosen=chosen,
-                sentence=f"Say why, in at most {MOST_REASON_CHARACTERS} characters: it stays in the audit.",
-                reason=reason,
-                most_reason=MOST_REASON_CHARACTERS,
-            )
-        job = await self._dead.begin(
-            what, selection, who=visit.session.who, reason=reason if what == "dead.discard" else None
-        )
+        what = _what(visit.form.get("do", ""))
+        selection, _ = _selection(visit.form)
+        reason = visit.form.get("reason", "").strip() if what == "dead.discard" else None
+        if reason is not None and not 0 < len(reason) <= MOST_REASON_CHARACTERS:
+            wrong = f"Enter a reason of at most {MOST_REASON_CHARACTERS} characters: the audit keeps it."
+            return await self._preview(visit, visit.form, wrong)
+        job = await self._dead.begin(what, selection, who=visit.session.who, reason=reason)
         self._sources.forget()
         return visit.go(f"/dead/jobs/{job.id}")
+
+    async def _preview(self, visit: Visit, given: Mapping[str, str], wrong: str | None = None) -> web.Response:
+        change = given.get("do", "replay")
+        what = _what(change)
+        selection, chosen = _selection(given)
+        return visit.page(
+            "dead_preview.html",
+            200 if wrong is None else 422,
+            preview=await self._dead.preview(what, selection),
+            change=change,
+            chosen=chosen,
+            sentence=wrong,
+            reason=given.get("reason", "").strip(),
+            most_reason=MOST_REASON_CHARACTERS,
+        )
 
     async def job(self, visit: Visit) -> web.Response:
         """Show how far a replay or discard is."""
@@ -126,22 +120,19 @@ class DeadPages:
 
 
 def read_filter(given: Mapping[str, str]) -> tuple[DeadFilter, dict[str, str]]:
-    """Return the filter of a query, and its fields as they were given; empty ones do not narrow.
+    """Return the filter of a query, and its fields as they were given.
 
     Raises:
-        Trouble: A value is none that can be filtered by.
+        PageError: A value is not valid.
     """
-    chosen = {name: value.strip() for name in (*FILTER_FIELDS, "died") if (value := given.get(name, "")).strip()}
+    chosen = chosen_of(given, (*FILTER_FIELDS, "died"))
     fields: dict[str, Any] = {name: value for name, value in chosen.items() if name != "died"}
     died = chosen.get("died")
     if died is not None:
         if died not in DIED:
-            raise Trouble(422, "That cannot be filtered by", f"`{died[:40]}` is no age of dead letters.")
+            raise PageError(422, "Invalid filter", f"died: `{died[:40]}` is not one of {', '.join(DIED)}.")
         fields |= DIED[died][1]
-    try:
-        return msgspec.convert(fields, DeadFilter, strict=False), chosen
-    except msgspec.ValidationError as error:
-        raise Trouble(422, "That cannot be filtered by", _sentence(error)) from None
+    return filter_of(fields, DeadFilter), chosen
 
 
 def _selection(given: Mapping[str, str]) -> tuple[Selection, dict[str, str]]:
@@ -152,10 +143,9 @@ def _selection(given: Mapping[str, str]) -> tuple[Selection, dict[str, str]]:
 
 
 def _what(change: str) -> What:
-    what = CHANGES.get(change)
-    if what is None:
-        raise Trouble(404, "There is no such page", "Dead letters can be replayed or discarded.")
-    return what
+    if change not in CHANGES:
+        raise no_such_page("Dead letters can be replayed or discarded.")
+    return CHANGES[change]
 
 
 def _filter_context(chosen: Mapping[str, str]) -> dict[str, Any]:
@@ -167,8 +157,3 @@ def _filter_context(chosen: Mapping[str, str]) -> dict[str, Any]:
         "types": list(EventType),
         "ages": {key: label for key, (label, _) in DIED.items()},
     }
-
-
-def _sentence(error: msgspec.ValidationError) -> str:
-    reason, _, path = str(error).partition(" - at `$.")
-    return f"{path.rstrip('`') or 'The filter'}: {reason}."

@@ -1,4 +1,4 @@
-"""The settings form of an endpoint: to the fields of the API, and back. Pure."""
+"""The settings form of an endpoint: its values as fields of the API, and back. Pure."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -28,7 +28,7 @@ BLANK: Final[Mapping[str, str]] = {
     "timeout_seconds": "15",
     "max_concurrent": "8",
 }
-"""What a new endpoint's form holds; all fields that there are."""
+"""All fields of the form, as a new endpoint has them."""
 
 
 def values_of(endpoint: Endpoint) -> dict[str, str]:
@@ -108,7 +108,7 @@ def _url(field: str, given: str, before: str | None) -> str:
     end = _authority_end(masked, start)
     if masked.find(MASK) >= 0 and given[: _authority_end(given, start)] == masked[:end]:
         return before[: _authority_end(before, before.find("://") + 3)] + given[end:]
-    raise BadEndpoint(field, "write the password anew: *** stands for one that is not shown, and was for another host")
+    raise BadEndpoint(field, "enter the password again: *** stands for the one of another host, which is not shown")
 
 
 def _authority_end(url: str, start: int) -> int:

@@ -1,4 +1,4 @@
-"""Endpoints and their settings: what a fax provider's page of webhook settings has, for every provider at once."""
+"""Endpoints: the list, and the page of one with its settings, tokens, a test, deliveries and changes."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -12,7 +12,8 @@ from dispatcher.channels import Channel
 from dispatcher.formats import FORMATS
 from dispatcher.ops.api.idempotency import digest_of
 from dispatcher.ops.api.lookups import read_id
-from dispatcher.ops.console.access.guard import Trouble, Visit
+from dispatcher.ops.console.access.guard import Visit
+from dispatcher.ops.console.errors import UNCHANGED, PageError
 from dispatcher.ops.console.pages.audit import Audit
 from dispatcher.ops.console.pages.endpoint_form import BLANK, fields_of, values_of
 from dispatcher.ops.console.sources import Sources
@@ -29,15 +30,15 @@ MOST_DELIVERIES: Final = 10
 MOST_AUDITED: Final = 5
 
 SECTIONS: Final = (
-    ("global", "sent", "Sent faxes", "Told how a sent fax ends, whichever provider sent it."),
-    ("global", "received", "Received faxes", "Told of every received fax whose number has no endpoint of its own."),
-    ("global", "any", "Sent and received", "Told of both."),
-    ("number", None, "One of our numbers", "For faxes received at that number; they supersede the general ones."),
+    ("global", "sent", "Sent faxes", "How each sent fax ends, whichever provider sends it."),
+    ("global", "received", "Received faxes", "Each received fax whose number has no endpoint of its own."),
+    ("global", "any", "Sent and received faxes", "Both directions at one endpoint."),
+    ("number", None, "Faxes to one number", "Faxes received at that number; its endpoints replace the general ones."),
 )
 ROTATED: Final = {
-    "add": "A token was added. Give it to the application; when it knows it, make the new one sign first.",
-    "promote": "The newest token signs first now.",
-    "drop": "Only the token that signs is left.",
+    "add": "A token was added. Give it to the application; when it has it, make the newest token the first.",
+    "promote": "The newest token is the first now.",
+    "drop": "The older tokens were dropped.",
 }
 
 
@@ -53,10 +54,10 @@ class EndpointPages:
         self._audit = audit
 
     async def list(self, visit: Visit) -> web.Response:
-        """Show the standing endpoints by what they are told of, and some of those of single faxes."""
-        standing = await self._sources.store.cached(self._sources.pool)
+        """Show the endpoints by scope and direction, and the latest of those of single faxes."""
+        cached = await self._sources.store.cached(self._sources.pool)
         of_faxes = await self._sources.store.latest_of_faxes(self._sources.pool, MOST_OF_FAXES + 1)
-        ids = [endpoint.id for endpoint in (*standing, *of_faxes)]
+        ids = [endpoint.id for endpoint in (*cached, *of_faxes)]
         return visit.page(
             "endpoints.html",
             sections=[
@@ -65,7 +66,7 @@ class EndpointPages:
                     hint,
                     scope,
                     direction,
-                    [each for each in standing if each.scope == scope and direction in {None, each.direction}],
+                    [each for each in cached if each.scope == scope and direction in {None, each.direction}],
                 )
                 for scope, direction, title, hint in SECTIONS
             ],
@@ -77,13 +78,12 @@ class EndpointPages:
 
     async def new(self, visit: Visit) -> web.Response:
         """Show the form of a new endpoint."""
-        if not visit.session.may_change:
-            raise Trouble(403, "You may look, not change", "You are logged in with the read-only token.")
+        visit.check_may_change()
         given = {name: visit.request.query[name] for name in ("scope", "direction") if name in visit.request.query}
         return self._form(visit, "endpoint_new.html", {**BLANK, **given})
 
     async def add(self, visit: Visit) -> web.Response:
-        """Make an endpoint; its page shows the token, once."""
+        """Add an endpoint; its page shows the token, once."""
         values = {**BLANK, "inflight": "", "overtaken": "", **_own_fields(visit.form)}
         try:
             fields = fields_of(visit.form, None)
@@ -92,7 +92,7 @@ class EndpointPages:
             return self._form(visit, "endpoint_new.html", values, error)
         self._sources.forget()
         tokens = answer["tokens"] if fields.tokens is msgspec.UNSET else []
-        said = "The endpoint was added." + (" Its token is shown here once; copy it now." if tokens else "")
+        said = "The endpoint was added." + (" Its token is shown here once: copy it now." if tokens else "")
         return visit.go(f"/endpoints/{answer['id']}", said, token=tokens[0] if tokens else None)
 
     async def show(self, visit: Visit) -> web.Response:
@@ -110,28 +110,28 @@ class EndpointPages:
             values = {**values_of(endpoint), "inflight": "", "overtaken": "", **_own_fields(visit.form)}
             return await self._page(visit, endpoint, values, error)
         self._sources.forget()
-        return visit.go(visit.request.path, "The settings were saved. Every dispatcher knows them within two seconds.")
+        return visit.go(visit.request.path, "The settings were saved. Every dispatcher uses them within two seconds.")
 
     async def switch(self, visit: Visit) -> web.Response:
-        """Switch an endpoint on or off."""
+        """Enable or disable an endpoint."""
         endpoint = await self._existing(visit)
         enabled = visit.form.get("enabled") == "on"
         await self._changes.change(self._asked(visit), endpoint.id, EndpointFields(enabled=enabled))
         self._sources.forget()
-        off = "The endpoint is off: nothing new is owed to it, and what it is owed becomes dead letters when due."
-        return visit.go(f"/endpoints/{endpoint.id}", "The endpoint is on." if enabled else off)
+        disabled = "The endpoint is disabled: it gets no new deliveries; those still owed become dead letters when due."
+        return visit.go(f"/endpoints/{endpoint.id}", "The endpoint is enabled." if enabled else disabled)
 
     async def rotate(self, visit: Visit) -> web.Response:
-        """Add a token, make it sign first, or drop the old ones."""
+        """Add a token, make the newest the first, or drop the older ones."""
         endpoint = await self._existing(visit)
         rotation = visit.form.get("rotation", "")
         if rotation not in ROTATED:
-            raise Trouble(422, "Nothing was changed", "Tokens can be added, promoted or dropped.")
+            raise PageError(422, UNCHANGED, "Tokens can be added, promoted or dropped.")
         token = visit.form.get("token", "").strip() or None
         _, answer = await self._changes.rotate(
             self._asked(visit),
             endpoint.id,
-            rotation,  # type: ignore[arg-type]  # seen above to be one of them
+            rotation,  # type: ignore[arg-type]  # checked above
             token,
         )
         self._sources.forget()
@@ -139,7 +139,7 @@ class EndpointPages:
         return visit.go(f"/endpoints/{endpoint.id}#tokens", ROTATED[rotation], token=made)
 
     async def test(self, visit: Visit) -> web.Response:
-        """Send a sample event, and show what came back."""
+        """Send a sample event, and show the answer."""
         endpoint = await self._existing(visit)
         given = visit.form.get("type", "")
         event_type = EventType(given) if given in set(EventType) else None

@@ -1,32 +1,27 @@
-"""Faxes: found by whatever id somebody has at hand, and the whole story of one."""
+"""Faxes: a search by any id, a list with filters, and the story of one fax."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote, urlencode
 from uuid import UUID
 
 import msgspec
 from aiohttp import web
 
-from dispatcher.ops.console.access.guard import Trouble, Visit
+from dispatcher.ops.api.cursor import BadCursor
+from dispatcher.ops.console.access.guard import Visit, redirect
+from dispatcher.ops.console.errors import PageError, no_such_page
+from dispatcher.ops.console.pages.filters import chosen_of, filter_of
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.faxes.bodies import DeliveryWithAttempts, FaxStory
 from dispatcher.ops.faxes.queries import FaxQuery
 from dispatcher.ops.faxes.timeline import timeline
 from shared.domain import Direction, EventType, Provider
-from shared.errors import FaxhookError
 
 MOST_PER_PAGE: Final = 50
 FILTER_FIELDS: Final = ("provider", "direction", "state", "number", "conflicting")
-
-
-class EndpointDeliveries(msgspec.Struct, frozen=True, kw_only=True):
-    """One endpoint and everything that it was owed of a fax, the latest last."""
-
-    endpoint_id: UUID
-    url: str | None
-    deliveries: list[DeliveryWithAttempts]
+URGENCY: Final = ("dead", "retrying", "pending", "told", "skipped")
 
 
 class FaxPages:
@@ -38,24 +33,24 @@ class FaxPages:
         self._now = now
 
     async def search(self, visit: Visit) -> web.Response:
-        """Lead to the one fax that is meant; else show those that may be, or the latest."""
-        text = visit.request.query.get("q", "").strip()
+        """Lead to the one fax that the text means; else show those that it may mean, or the latest."""
+        query = visit.request.query
+        text = query.get("q", "").strip()
         if text:
             found = await self._faxes.find(text)
             if len(found) == 1:
-                return web.Response(status=303, headers={"Location": fax_path(*found[0])})
+                return redirect(fax_path(*found[0]))
             return visit.page("faxes_found.html", q=text, found=found, fax_path=fax_path)
-        wanted, chosen = _read_query(visit.request.query)
+        chosen = chosen_of(query, FILTER_FIELDS)
+        after = {"after": query["after"]} if query.get("after") else {}
+        wanted = filter_of({**chosen, **after, "limit": MOST_PER_PAGE}, FaxQuery)
         try:
             page = await self._faxes.faxes(wanted)
-        except FaxhookError:
-            raise Trouble(
-                404, "There is no such page", "Follow the links of the list; this address is none of them."
-            ) from None
+        except BadCursor:
+            raise no_such_page() from None
         return visit.page(
             "faxes.html",
             page=page,
-            q="",
             chosen=chosen,
             more=urlencode({**chosen, "after": page.next}) if page.next else None,
             fax_path=fax_path,
@@ -70,16 +65,16 @@ class FaxPages:
         now = self._now()
         story = await self._faxes.story(Provider(provider), fax_id, now) if provider in set(Provider) else None
         if story is None:
-            raise Trouble(
+            raise PageError(
                 404,
                 "No such fax",
                 f"Nothing is known of the fax {fax_id} of {provider}. Its callback may not have come yet, may have "
-                "been refused (the ingress's log says why), or may lie among the dead letters.",
+                "been refused (the ingress's log says why), or may be among the dead letters.",
             )
         return visit.page(
             "fax.html",
             story=story,
-            told=who_was_told(story),
+            endpoints=by_endpoint(story),
             moments=timeline(story, now),
             contents={
                 event.id: msgspec.json.format(msgspec.json.encode(event.content)).decode()
@@ -98,27 +93,9 @@ def fax_path(provider: str, fax_id: str) -> str:
     return f"/faxes/{provider}/{quote(fax_id, safe='')}"
 
 
-def who_was_told(story: FaxStory) -> list[EndpointDeliveries]:
-    """Return the deliveries of a fax by endpoint: those first that need somebody, then what waits, then the told."""
-    by_endpoint: dict[UUID, list[DeliveryWithAttempts]] = {}
+def by_endpoint(story: FaxStory) -> list[list[DeliveryWithAttempts]]:
+    """Return the deliveries of a fax for each endpoint, the latest last: dead ones first, then pending, delivered."""
+    found: dict[UUID, list[DeliveryWithAttempts]] = {}
     for delivery in story.deliveries:
-        by_endpoint.setdefault(delivery.endpoint_id, []).append(delivery)
-    found = [
-        EndpointDeliveries(endpoint_id=endpoint_id, url=deliveries[-1].endpoint_url, deliveries=deliveries)
-        for endpoint_id, deliveries in by_endpoint.items()
-    ]
-    return sorted(found, key=lambda each: min(_URGENCY[delivery.state] for delivery in each.deliveries))
-
-
-_URGENCY: Final[Mapping[str, int]] = {"dead": 0, "retrying": 1, "pending": 2, "told": 3, "skipped": 4}
-
-
-def _read_query(given: Mapping[str, str]) -> tuple[FaxQuery, dict[str, str]]:
-    chosen = {name: value.strip() for name in FILTER_FIELDS if (value := given.get(name, "")).strip()}
-    fields: dict[str, Any] = {**chosen, "limit": MOST_PER_PAGE}
-    if after := given.get("after"):
-        fields["after"] = after
-    try:
-        return msgspec.convert(fields, FaxQuery, strict=False), chosen
-    except msgspec.ValidationError as error:
-        raise Trouble(422, "That cannot be filtered by", f"{error}.") from None
+        found.setdefault(delivery.endpoint_id, []).append(delivery)
+    return sorted(found.values(), key=lambda owed: min(URGENCY.index(each.state) for each in owed))

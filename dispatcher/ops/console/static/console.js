@@ -1,4 +1,4 @@
-// What the pages can do without, and are nicer with: they show everything when scripts are off.
+// The pages work without scripts; this makes them nicer.
 "use strict";
 
 // Times in the reader's own time zone; the exact UTC stays as a title.
@@ -15,7 +15,7 @@ function localTimes(root) {
   }
 }
 
-// Parts of a page that change by themselves. A part that somebody is in with the keyboard waits until they leave it.
+// Parts of a page that change by themselves. A part that has the keyboard focus is not replaced.
 function keepLive(region) {
   const seconds = Number(region.dataset.seconds);
   let failures = 0;
@@ -96,7 +96,7 @@ function shortcut(event) {
   field.select();
 }
 
-// A page that is shown again by "back" may be of somebody who has logged out since, or have its buttons disabled.
+// A page that "back" shows again may belong to a session that has ended, or have its buttons disabled.
 window.addEventListener("pageshow", (event) => { if (event.persisted) window.location.reload(); });
 document.addEventListener("keydown", shortcut);
 localTimes(document);

@@ -1,4 +1,4 @@
-"""The console in a real browser: a dead delivery is found, understood, replayed and seen told."""
+"""In a real browser a dead delivery is found, understood, replayed and seen delivered."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -33,7 +33,7 @@ def backoff() -> str:
 
 @pytest.fixture
 async def site(harness: DispatcherHarness, dispatching: Dispatching, unused_tcp_port: int) -> AsyncIterator["Site"]:
-    """A dispatcher whose application refused the events of three faxes, until they were dead letters."""
+    """A dispatcher whose application refused the events of three faxes until they were dead letters."""
     endpoint = await harness.endpoint(direction="sent", url=harness.receiver.url.replace("//", "//user:hunter2@"))
     harness.receiver.answer = lambda _received: web.Response(status=503, text=REASON)
     async with dispatching(**TOKENS):
@@ -44,7 +44,7 @@ async def site(harness: DispatcherHarness, dispatching: Dispatching, unused_tcp_
 
 
 class Site:
-    """Where the console is, and a person at it who counts their clicks."""
+    """The console's URL, and clicks on its pages, counted."""
 
     def __init__(self, url: str, harness: DispatcherHarness, endpoint: Endpoint) -> None:
         self.url = url
@@ -91,7 +91,7 @@ async def in_browser(walk: Callable[[WebDriver], None], **how: Any) -> None:
     await asyncio.to_thread(work)
 
 
-async def test_from_the_first_page_to_why_a_fax_was_not_told_is_one_click_with_its_id(site: Site) -> None:
+async def test_with_its_id_it_is_one_click_to_why_a_fax_was_not_delivered(site: Site) -> None:
     def walk(browser: WebDriver) -> None:
         site.log_in(browser)
         site.click(browser, "#find")
@@ -104,10 +104,10 @@ async def test_from_the_first_page_to_why_a_fax_was_not_told_is_one_click_with_i
     await in_browser(walk)
 
 
-async def test_from_the_first_page_to_why_a_fax_was_not_told_is_three_clicks_without_an_id(site: Site) -> None:
+async def test_without_its_id_it_is_three_clicks_to_why_a_fax_was_not_delivered(site: Site) -> None:
     def walk(browser: WebDriver) -> None:
         site.log_in(browser)
-        site.click(browser, ".needs a.button", "Look, replay or discard")
+        site.click(browser, ".issues a.button", "Review")
         site.click(browser, ".letters a", f"fax {FAX}")
         site.click(browser, "dd a", f"phaxio {FAX}")
         site.see(browser, "given up after 2 attempts: it answered 503")
@@ -116,12 +116,12 @@ async def test_from_the_first_page_to_why_a_fax_was_not_told_is_three_clicks_wit
     await in_browser(walk)
 
 
-async def test_a_dead_delivery_is_found_understood_replayed_and_seen_told(site: Site) -> None:
+async def test_a_dead_delivery_is_found_understood_replayed_and_seen_delivered(site: Site) -> None:
     def walk(browser: WebDriver) -> None:
         site.log_in(browser, path="/dead")
         site.click(browser, ".group a.button.first", "Replay")
         site.see(browser, "Replay 3 dead letters?")
-        site.see(browser, "Nothing has been done yet")
+        site.see(browser, "Nothing has been changed yet")
         site.click(browser, "form.confirm button", "Replay 3 dead letters")
         site.see(browser, "Replayed 3 of 3 dead letters")
         assert "hunter2" not in browser.page_source
@@ -130,7 +130,7 @@ async def test_a_dead_delivery_is_found_understood_replayed_and_seen_told(site: 
             browser, lambda: (browser.refresh(), browser.find_element(By.CSS_SELECTOR, ".deliveries .pill.good"))[1]
         )
         browser.get(f"{site.url}/dead")
-        site.see(browser, "There is none.")
+        site.see(browser, "There are no dead letters.")
         browser.get(f"{site.url}/audit")
         site.see(browser, "Ada (console)")
         site.see(browser, "replayed dead letters")
@@ -143,7 +143,7 @@ async def test_a_discard_wants_a_reason_and_the_audit_keeps_it(site: Site) -> No
     def walk(browser: WebDriver) -> None:
         site.log_in(browser, path="/dead")
         site.click(browser, ".group a.quiet", "Discard")
-        site.see(browser, "cannot be brought back")
+        site.see(browser, "cannot be restored")
         site.click(browser, "form.confirm button.danger")
         assert "/dead/preview" in browser.current_url, "the browser asks for the reason"
         browser.find_element(By.ID, "reason").send_keys("the customer <b>left</b>", Keys.ENTER)
@@ -154,10 +154,10 @@ async def test_a_discard_wants_a_reason_and_the_audit_keeps_it(site: Site) -> No
     assert await site.harness.pool.fetchval("SELECT count(*) FROM deliveries WHERE state = 'dead'") == 0
 
 
-async def test_who_may_only_look_has_no_button_to_change_anything(site: Site) -> None:
+async def test_a_read_only_session_has_no_button_that_changes_anything(site: Site) -> None:
     def walk(browser: WebDriver) -> None:
         site.log_in(browser, READ_TOKEN)
-        site.see(browser, "need a person" if "need a person" in browser.page_source else "needs a person")
+        site.see(browser, "attention")
         for path in (
             "/dead",
             "/dead/list",
@@ -170,7 +170,9 @@ async def test_who_may_only_look_has_no_button_to_change_anything(site: Site) ->
             assert not [
                 text
                 for text in texts
-                if text.startswith(("Replay", "Discard", "Add", "Save", "Send", "Remove", "Switch"))
+                if text.startswith(
+                    ("Replay", "Discard", "Add", "Save", "Send", "Remove", "Enable", "Disable", "Make", "Drop")
+                )
             ]
             assert browser.find_element(By.CSS_SELECTOR, ".role").text.endswith("read-only")
 
@@ -198,12 +200,12 @@ async def test_everything_is_reached_by_keyboard_alone(site: Site) -> None:
         press(browser, Keys.ENTER)
         site.wait(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "nav"))
         first = press(browser, Keys.TAB)
-        assert first.text == "Skip to the content"
+        assert first.text == "Skip to content"
         browser.find_element(By.TAG_NAME, "body").send_keys("/")
         assert browser.switch_to.active_element.get_attribute("id") == "find"
         press(browser, FAX, Keys.ENTER)
         site.see(browser, "given up after 2 attempts")
-        tab_to(browser, "Look, replay")
+        tab_to(browser, "Review")
         press(browser, Keys.ENTER)
         site.see(browser, "2 attempts")
         tab_to(browser, "Replay")
@@ -221,36 +223,36 @@ async def test_an_endpoint_is_added_tested_rotated_changed_switched_off_and_remo
         site.log_in(browser, path="/endpoints")
         site.click(browser, "a.button", "Add")
         browser.find_element(By.ID, "url").send_keys("ftp://nowhere")
-        site.click(browser, "button.first", "Add the endpoint")
+        site.click(browser, "button.first", "Add endpoint")
         site.see(browser, "must begin with http://")
         (refused,) = complaints(browser)
         assert "422" in refused["message"]
         assert browser.switch_to.active_element.get_attribute("id") == "url"
         browser.find_element(By.ID, "url").clear()
         browser.find_element(By.ID, "url").send_keys(site.harness.receiver.base_url + "/second")
-        site.click(browser, "button.first", "Add the endpoint")
+        site.click(browser, "button.first", "Add endpoint")
         site.see(browser, "shown here once")
         token = browser.find_element(By.ID, "new-token").get_attribute("value")
         assert len(token) > 30
         browser.refresh()
         site.see(browser, "Webhooks are signed")
         assert token not in browser.page_source
-        site.click(browser, "button", "Send the test")
+        site.click(browser, "button", "Send test event")
         site.see(browser, "200")
-        site.click(browser, "button", "Add a new token")
+        site.click(browser, "button", "Add a token")
         site.see(browser, "A token was added")
         second = browser.find_element(By.ID, "new-token").get_attribute("value")
         assert second != token
-        site.click(browser, "button", "Let the newest sign first")
-        site.see(browser, "The newest token signs first now")
-        site.click(browser, "button", "Drop the others")
-        site.see(browser, "Only the token that signs is left")
+        site.click(browser, "button", "Make the newest the first")
+        site.see(browser, "The newest token is the first now")
+        site.click(browser, "button", "Drop the older ones")
+        site.see(browser, "The older tokens were dropped")
         browser.find_element(By.ID, "inflight").click()
         site.click(browser, "button.first", "Save")
         site.see(browser, "The settings were saved")
         assert browser.find_element(By.ID, "inflight").is_selected()
-        site.click(browser, "button", "Switch off")
-        site.see(browser, "The endpoint is off")
+        site.click(browser, "button", "Disable")
+        site.see(browser, "The endpoint is disabled")
         site.click(browser, "summary", "Remove")
         site.click(browser, "button.danger", "Remove 127.0.0.1")
         site.see(browser, "The endpoint was removed")
@@ -297,7 +299,7 @@ async def test_every_page_is_readable_labelled_and_fits_a_phone(site: Site, dark
     await in_browser(walk, dark=dark)
 
 
-async def test_dark_where_the_reader_wants_it_dark(site: Site) -> None:
+async def test_pages_are_dark_where_the_browser_prefers_dark(site: Site) -> None:
     grounds = []
 
     def walk(browser: WebDriver) -> None:

@@ -1,4 +1,4 @@
-"""Pages over HTTP: what others wrote is shown as text, secrets are not shown, bad input gets a sentence."""
+"""Pages show text from outside as text and no secret; bad input gets a sentence and the right status."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 import asyncpg
 import msgspec
 import pytest
-from browser_sessions import Visitor
+from browser_sessions import BrowserSession
 from dead_letters import bury
 from dispatchers import STORE, DispatcherHarness, an_event
 from stores import Stores
@@ -31,7 +31,9 @@ FORM = {
 }
 
 
-async def test_what_others_wrote_is_text_wherever_it_is_shown(visitor: Visitor, harness: DispatcherHarness) -> None:
+async def test_text_from_outside_is_text_wherever_it_is_shown(
+    session: BrowserSession, harness: DispatcherHarness
+) -> None:
     endpoint = await harness.endpoint(url="https://user:hunter2@127.0.0.1:1/?q='><b>", enabled=True)
     event = an_event(
         1,
@@ -64,8 +66,8 @@ async def test_what_others_wrote_is_text_wherever_it_is_shown(visitor: Visitor, 
             )
         ],
     )
-    await visitor.log_in(name=EVIL)
-    found = await visitor.get(f"/faxes?q={delivery['id']}")
+    await session.log_in(name=EVIL)
+    found = await session.get(f"/faxes?q={delivery['id']}")
     assert found.status == 303
     pages = [found.location, "/", "/faxes", "/dead", "/dead/list", f"/dead/letters/{delivery['id']}", "/audit"]
     pages += [
@@ -76,153 +78,153 @@ async def test_what_others_wrote_is_text_wherever_it_is_shown(visitor: Visitor, 
         f"/faxes?number={EVIL}",
     ]
     for path in pages:
-        page = await visitor.get(path)
+        page = await session.get(path)
         assert page.status == 200, path
         assert "<script>alert" not in page.text, path
         assert "<img" not in page.text, path
         assert "><b>" not in page.text, path
         assert "hunter2" not in page.text, path
-    assert "&lt;script&gt;alert(1)" in (await visitor.get(f"/dead/letters/{delivery['id']}")).text
+    assert "&lt;script&gt;alert(1)" in (await session.get(f"/dead/letters/{delivery['id']}")).text
 
 
-async def test_bad_input_gets_a_sentence_and_a_right_status(visitor: Visitor) -> None:
-    await visitor.log_in()
+async def test_bad_input_gets_a_sentence_and_a_right_status(session: BrowserSession) -> None:
+    await session.log_in()
     for path, status, sentence in (
         ("/faxes/phaxio/none", 404, "Nothing is known of the fax none of phaxio"),
         ("/faxes/nobody/1", 404, "Nothing is known"),
         ("/faxes?q=%00", 422, "such as a NUL"),
         ("/faxes?state=happy", 422, "state"),
-        ("/faxes?after=zzz", 404, "Follow the links"),
+        ("/faxes?after=zzz", 404, "Use the links"),
         ("/dead?kind=postcard", 422, "kind"),
-        ("/dead?died=tomorrow", 422, "is no age"),
+        ("/dead?died=tomorrow", 422, "is not one of 1h"),
         ("/dead/list?endpoint_id=7", 422, "endpoint_id"),
         ("/dead/list?after=zzz", 422, ""),
         ("/dead/letters/none", 404, "none"),
         ("/dead/preview?id=none", 404, "none"),
         ("/dead/preview?do=burn", 404, "replayed or discarded"),
-        ("/dead/jobs/7", 404, "The address names none"),
+        ("/dead/jobs/7", 404, "There is no job"),
         ("/dead/jobs/00000000-0000-0000-0000-000000000000", 404, ""),
-        ("/endpoints/7", 404, "There is none with this id"),
-        ("/endpoints/00000000-0000-0000-0000-000000000000", 404, "There is none with this id"),
-        ("/audit?before=-1", 404, "Follow the links"),
-        ("/audit?before=99999999999999999999", 404, "Follow the links"),
+        ("/endpoints/7", 404, "There is no endpoint"),
+        ("/endpoints/00000000-0000-0000-0000-000000000000", 404, "There is no endpoint"),
+        ("/audit?before=-1", 404, "Use the links"),
+        ("/audit?before=99999999999999999999", 404, "Use the links"),
     ):
-        page = await visitor.get(path)
+        page = await session.get(path)
         assert (page.status, path) == (status, path)
         assert sentence in page.text, path
         assert "<h1>" in page.text
 
 
-async def test_a_replay_of_nothing_says_so(visitor: Visitor) -> None:
-    await visitor.log_in()
-    page = await visitor.post("/dead/begin", {"do": "replay", "cause": "timeout"})
+async def test_a_replay_of_nothing_says_so(session: BrowserSession) -> None:
+    await session.log_in()
+    page = await session.post("/dead/begin", {"do": "replay", "cause": "timeout"})
     assert page.status == 404
-    page = await visitor.post("/dead/begin", {"do": "discard", "cause": "timeout", "reason": " "})
+    page = await session.post("/dead/begin", {"do": "discard", "cause": "timeout", "reason": " "})
     assert page.status == 422
-    assert "Say why" in page.text
+    assert "Enter a reason" in page.text
 
 
 async def test_a_filter_narrows_what_is_shown_and_what_is_replayed(
-    visitor: Visitor, harness: DispatcherHarness
+    session: BrowserSession, harness: DispatcherHarness
 ) -> None:
     endpoints = [await harness.endpoint(), await harness.endpoint()]
     await bury(harness, endpoints, 20, causes=("timeout", "tls"))
-    await visitor.log_in()
-    page = await visitor.get("/dead")
+    await session.log_in()
+    page = await session.get("/dead")
     assert "20 dead letters, in 2 groups" in page.text
-    page = await visitor.get(f"/dead?endpoint_id={endpoints[0].id}")
+    page = await session.get(f"/dead?endpoint_id={endpoints[0].id}")
     assert "10 dead letters match, in 2 groups" in page.text
     assert f"endpoint_id={endpoints[0].id}&amp;kind=delivery&amp;cause=timeout&amp;do=replay" in page.text
-    page = await visitor.get(f"/dead/preview?do=replay&endpoint_id={endpoints[0].id}&cause=tls")
+    page = await session.get(f"/dead/preview?do=replay&endpoint_id={endpoints[0].id}&cause=tls")
     assert "Replay 5 dead letters?" in page.text
     assert (page.value("endpoint_id"), page.value("cause"), page.value("do")) == (str(endpoints[0].id), "tls", "replay")
 
 
-async def test_a_form_that_is_sent_twice_adds_one_endpoint(visitor: Visitor, harness: DispatcherHarness) -> None:
-    await visitor.log_in()
-    page = await visitor.get("/endpoints/new")
+async def test_a_form_that_is_sent_twice_adds_one_endpoint(session: BrowserSession, harness: DispatcherHarness) -> None:
+    await session.log_in()
+    page = await session.get("/endpoints/new")
     form = {**FORM, "url": harness.receiver.url, "command_id": page.value("command_id")}
-    answers = [await visitor.post("/endpoints/new", form) for _ in range(3)]
+    answers = [await session.post("/endpoints/new", form) for _ in range(3)]
     assert len({answer.location for answer in answers}) == 1
     (endpoint,) = await STORE.everything(harness.pool)
-    shown = await visitor.get(answers[0].location)
+    shown = await session.get(answers[0].location)
     assert endpoint.tokens[0] in shown.text
-    assert endpoint.tokens[0] not in (await visitor.get(answers[0].location)).text, "shown once"
-    changed = await visitor.post("/endpoints/new", {**form, "url": harness.receiver.base_url + "/other"})
+    assert endpoint.tokens[0] not in (await session.get(answers[0].location)).text, "shown once"
+    changed = await session.post("/endpoints/new", {**form, "url": harness.receiver.base_url + "/other"})
     assert changed.status == 409
 
 
 async def test_a_first_page_that_is_open_elsewhere_does_not_swallow_the_token_that_is_shown_once(
-    visitor: Visitor, harness: DispatcherHarness
+    session: BrowserSession, harness: DispatcherHarness
 ) -> None:
-    await visitor.log_in()
-    added = await visitor.post("/endpoints/new", {**FORM, "url": harness.receiver.url})
+    await session.log_in()
+    added = await session.post("/endpoints/new", {**FORM, "url": harness.receiver.url})
     (endpoint,) = await STORE.everything(harness.pool)
-    assert endpoint.tokens[0] not in (await visitor.get("/overview/live")).text
-    assert endpoint.tokens[0] in (await visitor.get(added.location)).text
+    assert endpoint.tokens[0] not in (await session.get("/overview/live")).text
+    assert endpoint.tokens[0] in (await session.get(added.location)).text
 
 
 async def test_dead_letters_that_another_job_holds_are_said_and_not_a_crash(
-    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+    session: BrowserSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def taken(*_: object) -> None:
-        raise TakenByAnother("somebody else browses `dead.callbacks` at this moment: try again")
+        raise TakenByAnother("another request reads `dead.callbacks` at this moment: try again")
 
     monkeypatch.setattr(DeadLetterService, "groups", taken)
-    await visitor.log_in()
-    page = await visitor.get("/dead")
+    await session.log_in()
+    page = await session.get("/dead")
     assert page.status == 409
-    assert "Somebody else browses" in page.text
-    page = await visitor.get("/")
+    assert "Another request reads" in page.text
+    page = await session.get("/")
     assert page.status == 200
     assert "may be old" in page.text
 
 
 async def test_a_refused_form_keeps_what_was_typed_and_names_the_field(
-    visitor: Visitor, harness: DispatcherHarness
+    session: BrowserSession, harness: DispatcherHarness
 ) -> None:
-    await visitor.log_in()
-    page = await visitor.post(
+    await session.log_in()
+    page = await session.post(
         "/endpoints/new", {**FORM, "scope": "number", "number": "12<3", "url": "http://x.example/", "inflight": "on"}
     )
     assert page.status == 422
     assert 'value="12&lt;3"' in page.text
     assert 'aria-describedby="number-wrong"' in page.text
     assert 'name="inflight" type="checkbox" checked' in page.text
-    page = await visitor.post("/endpoints/new", {**FORM, "url": "http://10.0.0.1/"})
+    page = await session.post("/endpoints/new", {**FORM, "url": "http://10.0.0.1/"})
     assert "is not public" in page.text
     assert await harness.pool.fetchval("SELECT count(*) FROM endpoints") == 0
 
 
 async def test_every_change_is_audited_with_its_person_and_without_secrets(
-    visitor: Visitor, harness: DispatcherHarness
+    session: BrowserSession, harness: DispatcherHarness
 ) -> None:
     endpoint = await harness.endpoint(url=harness.receiver.url.replace("//", "//user:hunter2@"))
-    await visitor.log_in(name="Grace")
-    page = await visitor.get(f"/endpoints/{endpoint.id}")
+    await session.log_in(name="Grace")
+    page = await session.get(f"/endpoints/{endpoint.id}")
     form = {**FORM, "url": page.value("url").replace("/hook", "/new"), "inflight": "on"}
-    assert (await visitor.post(f"/endpoints/{endpoint.id}", form)).status == 303
+    assert (await session.post(f"/endpoints/{endpoint.id}", form)).status == 303
     stored = await STORE.get(harness.pool, endpoint.id)
     assert stored.url == endpoint.url.replace("/hook", "/new"), "the password stays"
-    await visitor.post(f"/endpoints/{endpoint.id}/enabled", {"enabled": ""})
-    await visitor.post(f"/endpoints/{endpoint.id}/tokens", {"rotation": "add", "token": "a-token-of-mine"})
-    assert (await visitor.post(f"/endpoints/{endpoint.id}/tokens", {"rotation": "burn"})).status == 422
+    await session.post(f"/endpoints/{endpoint.id}/enabled", {"enabled": ""})
+    await session.post(f"/endpoints/{endpoint.id}/tokens", {"rotation": "add", "token": "a-token-of-mine"})
+    assert (await session.post(f"/endpoints/{endpoint.id}/tokens", {"rotation": "burn"})).status == 422
     rows = [dict(row) for row in await harness.pool.fetch("SELECT who, what, subject, details FROM audit ORDER BY id")]
     assert {row["who"] for row in rows} == {"Grace (console)"}
     assert [row["what"] for row in rows[1:]] == ["endpoint.changed", "endpoint.changed", "endpoint.token_add"]
     assert "inflight" in msgspec.json.decode(rows[1]["details"])["fields"]
-    text = str(rows) + (await visitor.get("/audit")).text
+    text = str(rows) + (await session.get("/audit")).text
     for secret in ("hunter2", "a-token-of-mine"):
         assert secret not in text
 
 
 async def test_a_ledger_that_is_away_is_said_and_the_first_page_still_stands(
-    visitor: Visitor, harness: DispatcherHarness, database_url: str, service_stores: Stores
+    session: BrowserSession, harness: DispatcherHarness, database_url: str, service_stores: Stores
 ) -> None:
     endpoint = await harness.endpoint()
     await bury(harness, [endpoint], 2, causes=("timeout",))
-    await visitor.log_in()
-    assert "2 deliveries to 127.0.0.1" in (await visitor.get("/")).text
+    await session.log_in()
+    assert "2 deliveries to 127.0.0.1" in (await session.get("/")).text
     name = database_url.rpartition("/")[2]
     admin = await asyncpg.connect(service_stores.database_url)
     await admin.execute(f'ALTER DATABASE "{name}" WITH ALLOW_CONNECTIONS false')
@@ -230,13 +232,13 @@ async def test_a_ledger_that_is_away_is_said_and_the_first_page_still_stands(
         await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
 
         async def is_said() -> bool:
-            return "may be old" in (await visitor.get("/")).text
+            return "may be old" in (await session.get("/")).text
 
         await until(is_said, "the first page says that it may be old", 30)
-        page = await visitor.get("/")
+        page = await session.get("/")
         assert page.status == 200
         assert "2 deliveries to 127.0.0.1" in page.text
-        page = await visitor.get("/faxes")
+        page = await session.get("/faxes")
         assert page.status == 503
         assert "The ledger does not answer" in page.text
     finally:
@@ -244,6 +246,6 @@ async def test_a_ledger_that_is_away_is_said_and_the_first_page_still_stands(
         await admin.close()
 
     async def is_back() -> bool:
-        return (await visitor.get("/faxes")).status == 200
+        return (await session.get("/faxes")).status == 200
 
     await until(is_back, "the pages are back", 30)

@@ -1,6 +1,6 @@
-"""The README's pictures of the console, taken as people see it.
+"""The pictures of the console in the documentation can be taken, and stay small.
 
-`PICTURES=docs python -m pytest tests/dispatcher/ops/console/test_pictures.py` writes them anew.
+`PICTURES=docs python -m pytest tests/dispatcher/ops/console/test_pictures.py` writes them.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import pytest
 from browser_sessions import OPS_TOKEN, TOKENS
 from chromium import PHONE_WIDTH, browsing, resize
 from dispatchers import DispatcherHarness
-from seeded_ledger import HistoryOfAnHour, play
+from seeded_ledger import HistoryOfAnHour, seed_ledger
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
@@ -31,7 +31,7 @@ PHONES = """<!doctype html><style>body{{margin:0;padding:24px;display:flex;gap:2
 img{{border-radius:22px;border:7px solid #1c2422}}</style><img src="{0}"><img src="{1}"><img src="{2}">"""
 
 
-async def test_the_pictures_of_the_readme_can_be_taken(
+async def test_the_pictures_of_the_documentation_can_be_taken(
     harness: DispatcherHarness,
     dispatching: Dispatching,
     unused_tcp_port: int,
@@ -40,7 +40,7 @@ async def test_the_pictures_of_the_readme_can_be_taken(
 ) -> None:
     folder = Path(os.environ.get("PICTURES") or tmp_path)
     monkeypatch.setattr("dispatcher.ops.server.QueueHistory", HistoryOfAnHour)
-    fax_id = await play(harness, tmp_path / "media")
+    fax_id = await seed_ledger(harness, tmp_path / "media")
     url = f"http://127.0.0.1:{unused_tcp_port}"
     async with dispatching(**TOKENS):
         await asyncio.to_thread(take_pictures, url, fax_id, folder)
@@ -53,7 +53,7 @@ async def test_the_pictures_of_the_readme_can_be_taken(
 
 
 def take_pictures(url: str, fax_id: str, folder: Path) -> None:
-    """Walk as the README tells it, light and dark, and on a phone."""
+    """Take the pages light, dark and on a phone."""
     shots: dict[str, bytes] = {}
     for mode, dark, width in (("light", False, WIDTH), ("dark", True, WIDTH), ("phone", False, PHONE_WIDTH)):
         with browsing(dark=dark, width=width) as browser:

@@ -1,4 +1,4 @@
-"""The charts: within their frame, gaps left open, and the same in words."""
+"""A chart lies within its frame, leaves gaps open, and says the same in words."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ def at(seconds_ago: float, value: int) -> Point:
 def test_nothing_known_is_said_and_not_drawn_as_nothing_waiting() -> None:
     drawn = chart("Events", [], NOW)
     assert (drawn.lines, drawn.last, drawn.now) == ("", None, None)
-    assert "nothing is known" in drawn.words
+    assert "no samples yet" in drawn.words
 
 
 def test_what_is_older_than_the_hour_is_left_out() -> None:

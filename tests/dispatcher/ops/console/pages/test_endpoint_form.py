@@ -1,4 +1,4 @@
-"""The settings form: what it sets, and that a masked password neither gets lost nor wanders to another host."""
+"""The settings form sets what it shows; a masked password is neither lost nor sent to another host."""
 
 import msgspec
 import pytest
@@ -54,11 +54,11 @@ def test_a_masked_password_follows_to_another_path_of_the_same_host() -> None:
 )
 def test_a_masked_password_never_goes_to_another_host_user_or_scheme(url: str) -> None:
     endpoint = an_endpoint()
-    with pytest.raises(BadEndpoint, match="write the password anew"):
+    with pytest.raises(BadEndpoint, match="enter the password again"):
         fields_of({**values_of(endpoint), "url": url}, endpoint)
 
 
-def test_a_password_written_anew_is_taken() -> None:
+def test_a_password_entered_again_is_taken() -> None:
     endpoint = an_endpoint()
     form = {**values_of(endpoint), "url": "https://user:new@evil.example/"}
     assert fields_of(form, endpoint).url == "https://user:new@evil.example/"
