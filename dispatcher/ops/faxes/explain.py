@@ -40,7 +40,7 @@ class DeliveryStatus(msgspec.Struct, frozen=True, kw_only=True):
         return self.state in {"pending", "retrying"}
 
 
-class EndpointThen(msgspec.Struct, frozen=True, kw_only=True):
+class EndpointThen(msgspec.Struct, frozen=True):
     """An endpoint as it is set now, and since when."""
 
     endpoint: Endpoint

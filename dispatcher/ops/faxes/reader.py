@@ -1,16 +1,15 @@
-"""Reads faxes, events and deliveries out of the ledger. Only reads; bounded, however large the ledger is."""
+"""Reads faxes, events and deliveries from the ledger. Read-only, and bounded however large the ledger is."""
 
 from collections import defaultdict
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
 from dispatcher.ledger.endpoints import COLUMNS, endpoint_of
 from dispatcher.ledger.pool import Pool
-from dispatcher.ops.api.cursor import AwareTime, read_cursor
+from dispatcher.ops.api.cursor import AwareTime
 from dispatcher.ops.endpoints.urls import masked_url
 from dispatcher.ops.faxes.bodies import (
     Attempt,
@@ -34,20 +33,14 @@ from dispatcher.ops.faxes.rows import (
     event_with_content_of,
     fax_of,
 )
-from dispatcher.ops.faxes.walk import WALKED_AT_MOST, Values, Walk, behind
+from dispatcher.ops.faxes.walk import Walk
 from shared.domain import Event, Provider, utc_now
 from shared.ids import parse_uuid
-
-FAX_KEY: Final = ("first_received_at", "provider", "fax_id")
-EVENT_KEY: Final = ("recorded_at", "id")
-DELIVERY_KEY: Final = ("id",)
-"""Delivery ids are version 7: the time comes first."""
-
 
 MOST_EVENTS: Final = 500
 MOST_DELIVERIES: Final = 500
 MOST_ATTEMPTS: Final = 2_000
-"""Of one fax, that its story shows; no provider sends as many."""
+"""Shown of one fax in its story; no provider sends as many."""
 
 OWED: Final = "(SELECT count(*) FROM deliveries WHERE deliveries.event_id = e.id) AS owed"
 ONE_FAX: Final = "SELECT * FROM faxes WHERE provider = $1 AND fax_id = $2"
@@ -55,10 +48,16 @@ EVENTS_OF_FAX: Final = f"""
 SELECT e.*, faxes.rank, {OWED} FROM events e JOIN faxes USING (provider, fax_id)
 WHERE provider = $1 AND fax_id = $2 ORDER BY e.received_at, e.recorded_at, e.id LIMIT $3
 """  # noqa: S608 - a constant
+EVENTS: Final = f"""
+SELECT e.id, e.provider, e.fax_id, e.type, e.occurred_at, e.received_at, e.recorded_at, faxes.rank,
+       e.body IS NULL AS is_pruned, {OWED}
+FROM events e JOIN faxes USING (provider, fax_id) WHERE e.id = ANY($1::text[])
+"""  # noqa: S608 - a constant
 ONE_EVENT: Final = f"""
 SELECT e.*, faxes.rank, {OWED} FROM events e JOIN faxes USING (provider, fax_id) WHERE e.id = $1
 """  # noqa: S608 - a constant
 _DELIVERIES: Final = f"SELECT {DELIVERY_COLUMNS} FROM deliveries d LEFT JOIN endpoints ON endpoints.id = d.endpoint_id"  # noqa: S608 - what is inserted is ours
+DELIVERIES: Final = f"{_DELIVERIES} WHERE d.id = ANY($1::uuid[])"
 DELIVERIES_OF_EVENTS: Final = f"{_DELIVERIES} WHERE d.event_id = ANY($1::text[]) ORDER BY d.id LIMIT $2"
 ONE_DELIVERY: Final = f"{_DELIVERIES} WHERE d.id = $1"
 ATTEMPTS: Final = "SELECT * FROM attempts WHERE delivery_id = ANY($1::uuid[]) ORDER BY delivery_id, number LIMIT $2"
@@ -81,97 +80,54 @@ MEANT_BY_JOB: Final = "SELECT provider, fax_id FROM faxes WHERE job_id = $1 ORDE
 
 
 class FaxReader:
-    """What people ask of the ledger. An `after` that is none of ours raises `BadCursor`."""
+    """Queries of the ledger. An `after` that is not one of our cursors raises `BadCursor`."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def faxes(self, query: FaxQuery) -> FaxPage:
         """Return a page of faxes."""
-        ask = Values()
-        matching = [
-            f"{column} = {ask(value)}"
-            for column, value in (
-                ("provider", query.provider),
-                ("direction", query.direction),
-                ("state", query.state),
-                ("conflicting", query.conflicting),
-            )
-            if value is not None
-        ]
-        if query.number is not None:
-            number = ask(query.number)
-            matching.append(f"coalesce(from_number = {number}, false) OR coalesce(to_number = {number}, false)")
-        rows, cursor = await self._page("faxes", FAX_KEY, tuple[AwareTime, str, str], [], matching, ask, query)
+        walk = Walk("faxes", ("first_received_at", "provider", "fax_id"), tuple[AwareTime, str, str])
+        for column in ("provider", "direction", "state", "conflicting"):
+            walk.matching(f"{column} = {{0}}", getattr(query, column))
+        walk.matching("coalesce(from_number = {0}, false) OR coalesce(to_number = {0}, false)", query.number)
+        rows, cursor = await walk.page(self._pool, query.limit, query.after)
         return FaxPage(items=tuple(fax_of(row) for row in rows), next=cursor)
 
     async def events(self, query: EventQuery) -> EventPage:
         """Return a page of events."""
-        ask = Values()
-        within, matching = [], []
-        if query.fax_id is not None:
+        walk = Walk("events", ("recorded_at", "id"), tuple[AwareTime, str])
+        if query.fax_id is None:
+            walk.matching("provider = {0}", query.provider)
+        else:
             providers = _ALL_PROVIDERS if query.provider is None else [query.provider]
-            within.append(f"provider = ANY({ask(providers)}::text[]) AND fax_id = {ask(query.fax_id)}")
-        elif query.provider is not None:
-            matching.append(f"provider = {ask(query.provider)}")
-        if query.type is not None:
-            matching.append(f"type = {ask(query.type)}")
-        rows, cursor = await self._page("events", EVENT_KEY, tuple[AwareTime, str], within, matching, ask, query)
-        detailed = await self._pool.fetch(
-            f"""
-            SELECT e.id, e.provider, e.fax_id, e.type, e.occurred_at, e.received_at, e.recorded_at, faxes.rank,
-                   e.body IS NULL AS is_pruned, {OWED}
-            FROM events e JOIN faxes USING (provider, fax_id) WHERE e.id = ANY($1::text[])
-            """,  # noqa: S608 - a constant
-            [row["id"] for row in rows],
-        )
-        by_id = {row["id"]: row for row in detailed}
-        return EventPage(items=tuple(event_of(by_id[row["id"]]) for row in rows if row["id"] in by_id), next=cursor)
+            walk.within("provider = ANY({0}::text[]) AND fax_id = {1}", providers, query.fax_id)
+        walk.matching("type = {0}", query.type)
+        rows, cursor = await walk.page(self._pool, query.limit, query.after)
+        ids = [row["id"] for row in rows]
+        by_id = {row["id"]: event_of(row) for row in await self._pool.fetch(EVENTS, ids)}
+        return EventPage(items=tuple(by_id[each] for each in ids if each in by_id), next=cursor)
 
     async def deliveries(self, query: DeliveryQuery) -> DeliveryPage:
         """Return a page of deliveries."""
-        ask = Values()
-        within: list[str] = []
-        matching: list[str] = []
+        # Their ids are version 7: the time comes first.
+        walk = Walk("deliveries", ("id",), tuple[UUID])
         if query.event_id is not None:
-            within.append(f"event_id = {ask(query.event_id)}")
-        has_index = query.event_id is not None or query.state in {"pending", "retrying", "dead"}
-        if query.endpoint_id is not None:
-            (within if has_index else matching).append(f"endpoint_id = {ask(query.endpoint_id)}")
+            walk.within("event_id = {0}", query.event_id)
         if query.state in {"pending", "retrying"}:
             # The index of what is owed serves it; it is as small as what is owed.
-            within.append(f"state IN ('pending', 'retrying') AND state = {ask(query.state)}")
+            walk.within("state IN ('pending', 'retrying') AND state = {0}", query.state)
         elif query.state == "dead":
-            within.append("state = 'dead'")  # as the index of the dead has it
-        elif query.state is not None:
-            matching.append(f"state = {ask(query.state)}")
-        rows, cursor = await self._page("deliveries", DELIVERY_KEY, tuple[UUID], within, matching, ask, query)
-        detailed = await self._pool.fetch(f"{_DELIVERIES} WHERE d.id = ANY($1::uuid[])", [row["id"] for row in rows])
-        now = utc_now()
-        by_id = {row["id"]: delivery_of(row, now) for row in detailed}
-        return DeliveryPage(items=tuple(by_id[row["id"]] for row in rows if row["id"] in by_id), next=cursor)
-
-    async def _page(
-        self,
-        table: str,
-        key: Sequence[str],
-        key_kind: Any,
-        within: list[str],
-        matching: list[str],
-        ask: Values,
-        query: FaxQuery | EventQuery | DeliveryQuery,
-    ) -> tuple[list[Any], str | None]:
-        if query.after is not None:
-            within.append(behind(key, read_cursor(query.after, key_kind), ask))
-        walk = Walk(
-            table=table,
-            key=key,
-            within=within,
-            matching=[f"({each})" for each in matching],
-            limit=query.limit,
-            walked_at_most=WALKED_AT_MOST,
-        )
-        return walk.cut(await self._pool.fetch(walk.statement(), *ask.all))
+            walk.within("state = 'dead'")  # as the index of the dead has it
+        else:
+            walk.matching("state = {0}", query.state)
+        has_index = query.event_id is not None or query.state in {"pending", "retrying", "dead"}
+        if query.endpoint_id is not None:
+            (walk.within if has_index else walk.matching)("endpoint_id = {0}", query.endpoint_id)
+        rows, cursor = await walk.page(self._pool, query.limit, query.after)
+        ids, now = [row["id"] for row in rows], utc_now()
+        by_id = {row["id"]: delivery_of(row, now) for row in await self._pool.fetch(DELIVERIES, ids)}
+        return DeliveryPage(items=tuple(by_id[each] for each in ids if each in by_id), next=cursor)
 
     async def event(self, event_id: str) -> EventWithContent | None:
         """Return one event; None if there is none."""
@@ -215,7 +171,7 @@ class FaxReader:
         )
 
     async def _untold(self, fax: Fax, event_id: str, recorded_at: datetime, told_to: set[UUID]) -> tuple[Untold, ...]:
-        """Return the endpoints that could have been meant but are owed nothing, judged by the event that won."""
+        """Return the endpoints that could have applied but are owed nothing, judged by the event that set the state."""
         rows = await self._pool.fetch(
             COULD_BE_MEANT, fax.from_number, fax.to_number, fax.provider, fax.fax_id, fax.job_id
         )
@@ -230,25 +186,18 @@ class FaxReader:
             to_number=fax.to_number,
             job_id=fax.job_id,
         )
-        could_be_meant = [endpoint_of(row) for row in rows]
+        candidates = [
+            EndpointThen(endpoint_of(row), row["created_at"], row["updated_at"], row["is_gone"]) for row in rows
+        ]
+        endpoints = [each.endpoint for each in candidates]
         return tuple(
             Untold(
-                endpoint_id=endpoint.id,
-                endpoint_url=masked_url(endpoint.url),
-                why=why_untold(
-                    won,
-                    recorded_at,
-                    EndpointThen(
-                        endpoint=endpoint,
-                        created_at=row["created_at"],
-                        updated_at=row["updated_at"],
-                        is_gone=row["is_gone"],
-                    ),
-                    could_be_meant,
-                ),
+                endpoint_id=each.endpoint.id,
+                endpoint_url=masked_url(each.endpoint.url),
+                why=why_untold(won, recorded_at, each, endpoints),
             )
-            for endpoint, row in zip(could_be_meant, rows, strict=True)
-            if endpoint.id not in told_to
+            for each in candidates
+            if each.endpoint.id not in told_to
         )
 
     async def find(self, text: str) -> list[tuple[Provider, str]]:

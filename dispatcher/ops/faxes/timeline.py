@@ -100,26 +100,16 @@ def _delivery(delivery: DeliveryWithAttempts, event_type: str, now: datetime) ->
     )
     for attempt in delivery.attempts:
         yield _attempt(about, attempt, event_type)
-    if delivery.state == "skipped":
-        yield msgspec.structs.replace(about, what=f"{event_type} {delivery.explanation}", tone="faint")
-    elif delivery.state == "dead":
-        yield msgspec.structs.replace(
-            about,
-            at=delivery.settled_at or now,
-            kind="dead",
-            what=f"{event_type} {delivery.explanation}",
-            detail="a dead letter: see `faxhook dead show`",
-            tone="bad",
-        )
-    elif delivery.state in {"pending", "retrying"}:
-        yield msgspec.structs.replace(
-            about,
-            at=delivery.due_at or now,
-            kind="due",
-            what=f"{event_type} {delivery.explanation}",
-            attempt=delivery.attempts_made + 1,
-            tone="waiting",
-        )
+    about = msgspec.structs.replace(about, what=f"{event_type} {delivery.explanation}")
+    match delivery.state:
+        case "skipped":
+            yield msgspec.structs.replace(about, tone="faint")
+        case "dead":
+            died_at, detail = delivery.settled_at or now, "a dead letter: see `faxhook dead show`"
+            yield msgspec.structs.replace(about, at=died_at, kind="dead", detail=detail, tone="bad")
+        case "pending" | "retrying":
+            due_at, attempt_number = delivery.due_at or now, delivery.attempts_made + 1
+            yield msgspec.structs.replace(about, at=due_at, kind="due", attempt=attempt_number, tone="waiting")
 
 
 def _attempt(about: Moment, attempt: Attempt, event_type: str) -> Moment:

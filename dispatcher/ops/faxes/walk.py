@@ -4,71 +4,70 @@ A condition that no index serves is tested on the rows walked over; the last of 
 goes on behind it. So a page costs the same however rarely its filter matches, and however large the ledger is.
 """
 
-from collections.abc import Sequence
 from typing import Any, Final
 
-import msgspec
-
-from dispatcher.ops.api.cursor import write_cursor
+from dispatcher.ledger.pool import Pool
+from dispatcher.ops.api.cursor import read_cursor, write_cursor
 
 WALKED_AT_MOST: Final = 20_000
 """Rows that one page looks at."""
 
 
-class Values:
-    """The parameters of a statement."""
+class Walk:
+    """A walk over *table*, by the columns *key* in descending order; the last of them makes the order unique.
 
-    def __init__(self) -> None:
-        self.all: list[Any] = []
-
-    def __call__(self, value: Any) -> str:
-        """Add one and return its placeholder."""
-        self.all.append(value)
-        return f"${len(self.all)}"
-
-
-class Walk(msgspec.Struct, frozen=True, kw_only=True):
-    """What to walk over. All text is SQL of ours; values go through `Values`.
-
-    Attributes:
-        key: The columns that make the order, all descending; the last one makes them unique.
-        within: Conditions that an index serves.
-        matching: Conditions tested on each row walked over.
+    *key_kind* is the kind of a key, for cursors. All text is SQL of ours; values go in as `{0}`, `{1}`.
     """
 
-    table: str
-    key: Sequence[str]
-    within: Sequence[str]
-    matching: Sequence[str]
-    limit: int
-    walked_at_most: int = WALKED_AT_MOST
+    def __init__(self, table: str, key: tuple[str, ...], key_kind: Any) -> None:
+        self._table = table
+        self._key = key
+        self._key_kind = key_kind
+        self._within: list[str] = []
+        self._matching: list[str] = []
+        self._values: list[Any] = []
 
-    def statement(self) -> str:
-        """Return the statement; its rows have `matches`, and `walked` from 1."""
-        order = ", ".join(f"{column} DESC" for column in self.key)
-        within = " AND ".join(self.within) or "true"
-        return f"""
-            SELECT * FROM (
-                SELECT *, row_number() OVER (ORDER BY {order}) AS walked,
-                       ({" AND ".join(self.matching) or "true"}) AS matches
-                FROM {self.table} WHERE {within} ORDER BY {order} LIMIT {self.walked_at_most}
-            ) AS newest
-            WHERE matches OR walked = {self.walked_at_most} ORDER BY {order} LIMIT {self.limit + 1}
-        """  # noqa: S608 - columns and conditions of ours
+    def within(self, condition: str, *values: Any) -> None:
+        """Add a condition that an index serves."""
+        self._within.append(self._filled(condition, values))
 
-    def cut(self, rows: Sequence[Any]) -> tuple[list[Any], str | None]:
-        """Return the page's rows and the cursor behind them; None if there is no more."""
+    def matching(self, condition: str, value: Any) -> None:
+        """Add a condition that is tested on each row walked over; none where *value* is None."""
+        if value is not None:
+            self._matching.append(f"({self._filled(condition, [value])})")
+
+    def _filled(self, condition: str, values: Any) -> str:
+        start = len(self._values) + 1
+        self._values += values
+        return condition.format(*(f"${start + index}" for index in range(len(values))))
+
+    async def page(self, pool: Pool, limit: int, after: str | None) -> tuple[list[Any], str | None]:
+        """Return at most *limit* rows behind the cursor *after*, and the cursor behind them; None if there is no more.
+
+        Raises:
+            BadCursor: *after* is not a cursor of this table.
+        """
+        if after is not None:
+            places = ", ".join(f"{{{index}}}" for index in range(len(self._key)))
+            self.within(f"({', '.join(self._key)}) < ({places})", *read_cursor(after, self._key_kind))
+        rows = await pool.fetch(self._statement(limit), *self._values)
         matching = [row for row in rows if row["matches"]]
-        if len(matching) > self.limit:
-            return matching[: self.limit], self._cursor(matching[self.limit - 1])
-        if rows and rows[-1]["walked"] == self.walked_at_most:
+        if len(matching) > limit:
+            return matching[:limit], self._cursor(matching[limit - 1])
+        if rows and rows[-1]["walked"] == WALKED_AT_MOST:
             return matching, self._cursor(rows[-1])
         return matching, None
 
+    def _statement(self, limit: int) -> str:
+        order = ", ".join(f"{column} DESC" for column in self._key)
+        return f"""
+            SELECT * FROM (
+                SELECT *, row_number() OVER (ORDER BY {order}) AS walked,
+                       ({" AND ".join(self._matching) or "true"}) AS matches
+                FROM {self._table} WHERE {" AND ".join(self._within) or "true"} ORDER BY {order} LIMIT {WALKED_AT_MOST}
+            ) AS newest
+            WHERE matches OR walked = {WALKED_AT_MOST} ORDER BY {order} LIMIT {limit + 1}
+        """  # noqa: S608 - columns and conditions of ours
+
     def _cursor(self, row: Any) -> str:
-        return write_cursor([row[column] for column in self.key])
-
-
-def behind(key: Sequence[str], values: Sequence[Any], ask: Values) -> str:
-    """Return the condition that a row comes after *values* in the order of *key*."""
-    return f"({', '.join(key)}) < ({', '.join(ask(value) for value in values)})"
+        return write_cursor([row[column] for column in self._key])

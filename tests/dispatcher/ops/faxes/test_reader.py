@@ -1,4 +1,4 @@
-"""Lists of faxes, events and deliveries: bounded pages that neither skip nor repeat; and what pasted text may mean."""
+"""Pages of faxes, events and deliveries are bounded and neither skip nor repeat; any id finds its fax."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 from dispatchers import RECEIVED_AT, an_event
 from ledgers import endpoint, take
 
-from dispatcher.ops.faxes import reader
+from dispatcher.ops.faxes import walk
 from dispatcher.ops.faxes.queries import DeliveryQuery, EventQuery, FaxQuery
 from dispatcher.ops.faxes.reader import FaxReader
 from shared.domain import Direction, EventType, Provider
@@ -34,7 +34,7 @@ async def everything(read: Read, query: Any) -> list[Any]:
 async def test_pages_neither_skip_nor_repeat_however_rarely_a_filter_matches(
     pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch, walked_at_most: int
 ) -> None:
-    monkeypatch.setattr(reader, "WALKED_AT_MOST", walked_at_most)
+    monkeypatch.setattr(walk, "WALKED_AT_MOST", walked_at_most)
     first = await endpoint(pool)
     await endpoint(pool, url="http://127.0.0.1:1/b")
     await take(pool, *(an_event(n, to_number=f"+1555{n:04}", received_at=RECEIVED_AT) for n in range(23)))
@@ -89,7 +89,7 @@ async def test_the_newest_come_first(pool: asyncpg.Pool) -> None:
     assert [each.fax_id for each in (await faxes.events(EventQuery())).items] == ["3", "2", "1"]
 
 
-async def test_people_find_a_fax_by_whatever_they_have(pool: asyncpg.Pool) -> None:
+async def test_a_fax_is_found_by_any_id(pool: asyncpg.Pool) -> None:
     await endpoint(pool)
     await take(pool, an_event(1, job_id="job-1"), an_event(2, fax_id="a/b"))
     delivery_id = await pool.fetchval("SELECT id FROM deliveries WHERE event_id = 'phaxio:1-fax.delivered'")
