@@ -1,17 +1,22 @@
-"""The ops surface of a dispatcher, composed: the parts of the API, the console, the jobs that it goes on with."""
+"""The ops surface of a dispatcher, composed: health, metrics, API, console, and the jobs of dead letters."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
 import msgspec
+from aiohttp import web
 
 from dispatcher.channels import Channel
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.pool import Pool
 from dispatcher.metrics import Metrics
-from dispatcher.ops.api.platform import Problems, ops_app, serving
+from dispatcher.ops.api.http import guard
+from dispatcher.ops.api.openapi import openapi
+from dispatcher.ops.api.operation import ApiPart, add_operations
+from dispatcher.ops.api.platform import Platform, Problems
+from dispatcher.ops.api.problems import Problem
 from dispatcher.ops.console.console import Console
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.dead.api import DeadLetterApi
@@ -25,6 +30,7 @@ from dispatcher.ops.queues.api import QueueApi
 from dispatcher.ops.queues.history import QueueHistory
 from dispatcher.ops.queues.reader import QueueReader
 from dispatcher.settings import DispatcherSettings
+from shared.runtime.http_server import AppRunner
 from shared.runtime.service import Stop, running
 
 
@@ -32,8 +38,7 @@ class Surface(msgspec.Struct, frozen=True):
     """What of the dispatcher the ops surface shows and changes.
 
     Attributes:
-        problems: Says in sentences why it cannot work now.
-        ledger_known: Waits until the ledger's schema was seen to be ours.
+        ledger_known: Waits until the ledger's schema is known to be the one of this version.
     """
 
     pool: Pool
@@ -58,12 +63,43 @@ async def serving_ops(settings: DispatcherSettings, stop: Stop, of: Surface) -> 
         faxes = FaxReader(of.pool)
         sources = Sources(of.pool, of.store, dead, faxes, queues, health)
         parts = (
+            Platform(of.metrics, of.problems),
             EndpointApi(of.pool, of.store, changes, health, of.channels),
             DeadLetterApi(of.pool, dead, settings.seal()),
             FaxApi(faxes),
             QueueApi(queues),
-            Console(sources, changes, of.channels, of.problems, tokens),
         )
-        app = ops_app(of.metrics, of.problems, parts, *tokens)
-        async with serving(app, settings.ops_host, settings.ops_port) as port:
+        app = ops_app(parts, *tokens)
+        Console(sources, changes, of.channels, of.problems, tokens).add_to(app)
+        async with _serving(app, settings.ops_host, settings.ops_port) as port:
             yield port
+
+
+def ops_app(parts: Sequence[ApiPart], token: str | None, read_token: str | None) -> web.Application:
+    """Return the application of the API's *parts* and its description; what is under `/v1/` needs one of the tokens."""
+    operations = [operation for part in parts for operation in part.operations()]
+    description = msgspec.json.encode(openapi(operations))
+
+    async def describe(_request: web.Request) -> web.Response:
+        return web.Response(body=description, content_type="application/json")
+
+    app = web.Application(middlewares=[guard(token, read_token)])
+    add_operations(app, operations)
+    app.router.add_get("/openapi.json", describe)
+    return app
+
+
+@asynccontextmanager
+async def _serving(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
+    """Serve *app* on *host*:*port* (0: any free port) and yield the port."""
+    runner = AppRunner(app, _refuse, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    try:
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+def _refuse(_reason: str) -> web.Response:
+    return Problem(400, "malformed", "the request is not HTTP that can be read").response()

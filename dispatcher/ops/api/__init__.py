@@ -1,1 +1,1 @@
-"""What the HTTP API offers, as data: its operations, and the OpenAPI description made of them."""
+"""What every part of the HTTP API shares: requests read, errors answered, operations described in OpenAPI."""

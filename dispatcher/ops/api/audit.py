@@ -1,4 +1,4 @@
-"""The audit: who changed what, a line each. Whoever makes a change writes its line in the same transaction."""
+"""The audit: a line for each change, written in the change's transaction."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -8,7 +8,7 @@ import msgspec
 WRITE: Final = "INSERT INTO audit (who, what, subject, details) VALUES ($1, $2, $3, $4::jsonb)"
 
 CLI: Final = "cli"
-"""Who it was on the command line; the API writes whose token it was, the console the name with a suffix."""
+"""`who` for the command line; the API writes whose token it was, the console the name with a suffix."""
 
 
 async def write_audit(

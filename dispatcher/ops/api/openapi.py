@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 description of operations, made of the same structs that read and write the bodies. Pure."""
+"""The OpenAPI 3.1 description of operations, made from the structs that read and write their bodies. Pure."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ COMMAND_ID: Final[dict[str, Any]] = {
     "type": "string",
     "minLength": 1,
     "maxLength": MOST_ID_CHARACTERS,
-    "description": f"the same id within {REMEMBERED_SECONDS} seconds changes nothing and gets the first answer",
+    "description": f"the same id again within {REMEMBERED_SECONDS} seconds changes nothing and gets the first answer",
 }
 _PARAMETER: Final = re.compile(r"\{(\w+)(:[^{}]*)?\}")
 _ATTRIBUTE: Final = re.compile(r"^(\w+): ", re.MULTILINE)
@@ -26,11 +26,13 @@ _ATTRIBUTE: Final = re.compile(r"^(\w+): ", re.MULTILINE)
 
 def openapi(operations: Sequence[Operation]) -> dict[str, Any]:
     """Return the description of *operations*."""
+    # The schemas of all types at once, so that each is described once and referred to.
     kinds = _kinds(operations)
     schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     schema_of = dict(zip(kinds, schemas, strict=True))
     for component in components.values():
         _explain(component)
+    # aiohttp's paths without their patterns, which OpenAPI does not have.
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         path = _PARAMETER.sub(r"{\1}", operation.path)
@@ -66,7 +68,7 @@ def _kinds(operations: Sequence[Operation]) -> list[Any]:
 
 
 def _answers(answer: Any) -> list[Any]:
-    """Return the kinds of body that an answer may have."""
+    """Return the types of body that an answer may have."""
     return [] if answer is None else list(answer) if isinstance(answer, tuple) else [answer]
 
 
@@ -108,7 +110,7 @@ def _query_parameters(schema: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema of a parameter: one that is absent is absent, it is never null."""
+    """Return the schema of a parameter, which may be absent but is never null."""
     kept = {name: value for name, value in schema.items() if name != "default" or value is not None}
     if "anyOf" not in kept:
         return kept
@@ -137,6 +139,8 @@ def _responses(operation: Operation, schema_of: Mapping[Any, Any], *, is_ours: b
     problems = set(operation.problems)
     if is_ours:
         problems |= {401, 422, 500, 503}
+        problems |= {404} if operation.parameters else set()
+        problems |= {409} if operation.is_command else set()
         problems |= set() if operation.method in READ_METHODS else {403}
         problems |= {400, 413} if operation.body is not None or operation.is_command else set()
     for status in sorted(problems):
@@ -154,11 +158,11 @@ def _resolved(schema: Mapping[str, Any], components: Mapping[str, Any]) -> Mappi
 
 
 def _explain(component: dict[str, Any]) -> None:
-    """Turn the docstring of a struct into descriptions: its first part the whole's, its attributes their fields'."""
+    """Turn a struct's docstring into descriptions: the text before `Attributes:` of the struct, the rest of fields."""
     text = component.get("description", "")
     whole, _, attributes = text.partition("Attributes:")
     component["description"] = " ".join(whole.split())
-    # Two levels of indentation: an attribute, and the lines that go on with it.
+    # Two levels of indentation: an attribute, and the lines that continue it.
     lines = [line[8:] if line.startswith(" " * 8) else line.strip() for line in attributes.splitlines()]
     parts = _ATTRIBUTE.split("\n".join(lines))[1:]
     for name, description in zip(parts[::2], parts[1::2], strict=True):
@@ -170,5 +174,5 @@ def _explain(component: dict[str, Any]) -> None:
 def _version() -> str:
     try:
         return version("faxhook")
-    except PackageNotFoundError:  # run out of a folder
+    except PackageNotFoundError:  # run from a folder, not installed
         return "0"

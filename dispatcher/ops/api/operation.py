@@ -1,7 +1,7 @@
-"""One operation of the HTTP API as data: registered as a route, described in OpenAPI, both from the same line."""
+"""One operation of the HTTP API as data: the same line makes its route and its description in OpenAPI."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import msgspec
 from aiohttp import web
@@ -9,21 +9,22 @@ from aiohttp import web
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
+class Operation(msgspec.Struct, frozen=True):
     """One method on one path.
 
     Attributes:
         path: As aiohttp has it; `{name}` or `{name:pattern}`.
         summary: A line for people.
-        parameters: The kinds of what stands in the path, by name.
+        parameters: The types of the path's parameters, by name.
         query: A struct whose fields are the query's parameters, all optional.
         body: The struct of the request's body.
         required: Fields of the body that must be given though the struct has them optional.
-        answer: What the body of a success holds: a struct, a tuple of several that it may be, or None for text.
+        answer: The body of a success: a struct, a tuple of several structs of which it is one, or None for text.
         status: Of a success.
         also: Other successes by status, e.g. 202 with a job to follow.
-        problems: Statuses of refusals beside 401, 403, 422, 500 and 503, which every operation under `/v1/` may give.
-        is_command: Takes a `command_id`: in the body, or in the query where it has none.
+        problems: Statuses of refusals beside those that follow from the rest: 404 of a path with parameters, 409 of a
+            command, and 401, 403, 422, 500 and 503 of every operation under `/v1/`.
+        is_command: Takes a `command_id`: in the body, or in the query where it has no body.
         media_type: Of the success's body.
     """
 
@@ -43,16 +44,15 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     media_type: str = "application/json"
 
 
-@runtime_checkable
-class Described(Protocol):
-    """A part of the API that says what it offers."""
+class ApiPart(Protocol):
+    """A part of the API: a resource and what can be done with it."""
 
     def operations(self) -> Sequence[Operation]:
         """Return its operations, handlers included."""
 
 
 def add_operations(app: web.Application, operations: Sequence[Operation]) -> None:
-    """Register a route for each operation; what may be got may be asked for its head."""
+    """Register a route for each operation, and one for HEAD beside each GET."""
     for operation in operations:
         if operation.method == "GET":
             app.router.add_get(operation.path, operation.handler)

@@ -11,7 +11,7 @@ from dispatcher.ledger.pool import Pool
 from dispatcher.ops.api.http import WHO, answered, read_body, read_query
 from dispatcher.ops.api.idempotency import Answer, digest_of, run_once
 from dispatcher.ops.api.lookups import read_id
-from dispatcher.ops.api.operation import Operation, add_operations
+from dispatcher.ops.api.operation import Operation
 from dispatcher.ops.api.problems import Problem
 from dispatcher.ops.dead.errors import UnknownJob
 from dispatcher.ops.dead.jobs.bodies import (
@@ -41,7 +41,7 @@ class DeadLetterApi:
         self._seal = seal
 
     def operations(self) -> Sequence[Operation]:
-        """Return what is offered."""
+        """Return the operations."""
         return (
             Operation(
                 method="GET",
@@ -117,10 +117,6 @@ class DeadLetterApi:
                 problems=(404, 409),
             ),
         )
-
-    def add_to(self, app: web.Application) -> None:
-        """Register the routes."""
-        add_operations(app, self.operations())
 
     async def list(self, request: web.Request) -> web.Response:
         """Answer a page of dead letters, latest death first."""

@@ -23,13 +23,21 @@ from dispatcher.ops.api.http import (
 )
 from dispatcher.ops.api.idempotency import digest_of
 from dispatcher.ops.api.lookups import read_id
-from dispatcher.ops.api.operation import Operation, add_operations
-from dispatcher.ops.endpoints.bodies import EndpointPage, EndpointQuery, EndpointWithHealth, Rotation, SampleRequest
-from dispatcher.ops.endpoints.changes import Asked, EndpointChanges
+from dispatcher.ops.api.operation import Operation
+from dispatcher.ops.endpoints.bodies import (
+    EndpointBody,
+    EndpointPage,
+    EndpointQuery,
+    EndpointWithHealth,
+    Removed,
+    RotatedEndpoint,
+    Rotation,
+    SampleRequest,
+)
+from dispatcher.ops.endpoints.changes import Command, EndpointChanges
 from dispatcher.ops.endpoints.health import EndpointHealth, EndpointHealthReader
-from dispatcher.ops.endpoints.model import body_of, read_fields
-from dispatcher.ops.endpoints.operations import endpoint_operations
-from dispatcher.ops.endpoints.sample import audit_sample, send_sample
+from dispatcher.ops.endpoints.model import EndpointFields, body_of, read_fields
+from dispatcher.ops.endpoints.sample import SampleOutcome, audit_sample, send_sample
 from dispatcher.policy.endpoint import Endpoint
 
 
@@ -51,15 +59,86 @@ class EndpointApi:
         self._channels = channels
 
     def operations(self) -> Sequence[Operation]:
-        """Return what is offered."""
-        return endpoint_operations(self)
-
-    def add_to(self, app: web.Application) -> None:
-        """Register the routes."""
-        add_operations(app, self.operations())
+        """Return the operations."""
+        one = {"id": UUID}
+        return (
+            Operation(
+                "GET",
+                "/v1/endpoints",
+                self.list,
+                "Endpoints, the oldest first",
+                query=EndpointQuery,
+                answer=EndpointPage,
+            ),
+            Operation(
+                "POST",
+                "/v1/endpoints",
+                self.add,
+                "Add an endpoint; its tokens are shown in this answer and never again",
+                body=EndpointFields,
+                required=("url",),
+                answer=EndpointBody,
+                status=201,
+                is_command=True,
+            ),
+            Operation(
+                "GET",
+                "/v1/endpoints/{id}",
+                self.show,
+                "An endpoint, and how it is doing",
+                parameters=one,
+                answer=EndpointWithHealth,
+            ),
+            Operation(
+                "PATCH",
+                "/v1/endpoints/{id}",
+                self.change,
+                "Change an endpoint; a field that is not given stays as it is",
+                parameters=one,
+                body=EndpointFields,
+                answer=EndpointBody,
+                is_command=True,
+            ),
+            Operation(
+                "DELETE",
+                "/v1/endpoints/{id}",
+                self.remove,
+                "Remove an endpoint; its history stays, what it is still owed becomes dead letters when due",
+                parameters=one,
+                answer=Removed,
+                is_command=True,
+            ),
+            Operation(
+                "POST",
+                "/v1/endpoints/{id}/tokens",
+                self.rotate,
+                "Rotate an endpoint's tokens",
+                parameters=one,
+                body=Rotation,
+                answer=RotatedEndpoint,
+                is_command=True,
+            ),
+            Operation(
+                "GET",
+                "/v1/endpoints/{id}/health",
+                self.health,
+                "How an endpoint is doing",
+                parameters=one,
+                answer=EndpointHealth,
+            ),
+            Operation(
+                "POST",
+                "/v1/endpoints/{id}/test",
+                self.test,
+                "Send a sample event to an endpoint, outside the ledger, and say what came back",
+                parameters=one,
+                body=SampleRequest,
+                answer=SampleOutcome,
+            ),
+        )
 
     async def list(self, request: web.Request) -> web.Response:
-        """Answer a page of endpoints; `next` is the cursor of the following one."""
+        """Answer a page of endpoints."""
         query = read_query(request, EndpointQuery)
         after = None if query.after is None else read_cursor(query.after, tuple[UUID])[0]
         found = await self._store.page(self._pool, after, query.limit + 1)
@@ -91,26 +170,26 @@ class EndpointApi:
         return answered(200, outcome)
 
     async def add(self, request: web.Request) -> web.Response:
-        """Make an endpoint; the only answer that shows its tokens."""
-        asked, body = await _asked(request)
-        return answered(*await self._changes.add(asked, read_fields(body)))
+        """Add an endpoint; only this answer shows its tokens."""
+        command, body = await _read_command(request)
+        return answered(*await self._changes.add(command, read_fields(body)))
 
     async def change(self, request: web.Request) -> web.Response:
-        """Change some fields; what is not named stays."""
-        asked, body = await _asked(request)
-        return answered(*await self._changes.change(asked, _id_of(request), read_fields(body)))
+        """Change the fields that are given."""
+        command, body = await _read_command(request)
+        return answered(*await self._changes.change(command, _id_of(request), read_fields(body)))
 
     async def remove(self, request: web.Request) -> web.Response:
         """Remove an endpoint; its history stays, what it was still owed becomes dead letters when due."""
-        asked, body = await _asked(request)
+        command, body = await _read_command(request)
         convert_body(body, Nothing)
-        return answered(*await self._changes.remove(asked, _id_of(request)))
+        return answered(*await self._changes.remove(command, _id_of(request)))
 
     async def rotate(self, request: web.Request) -> web.Response:
         """Rotate tokens: `add` one at the end, `promote` the last to the first place, `drop` all but the first."""
-        asked, body = await _asked(request)
+        command, body = await _read_command(request)
         rotation = convert_body(body, Rotation)
-        return answered(*await self._changes.rotate(asked, _id_of(request), rotation.action, rotation.token))
+        return answered(*await self._changes.rotate(command, _id_of(request), rotation.action, rotation.token))
 
     async def _health_of(self, endpoint: Endpoint) -> EndpointHealth:
         return (await self._health.of([endpoint.id]))[endpoint.id]
@@ -119,12 +198,12 @@ class EndpointApi:
         return await self._changes.existing(self._pool, _id_of(request))
 
 
-async def _asked(request: web.Request) -> tuple[Asked, dict[str, Any]]:
-    """Return who asks and which command it is, and the body without the command's id."""
+async def _read_command(request: web.Request) -> tuple[Command, dict[str, Any]]:
+    """Return the command that a request is, and its body without the `command_id`."""
     body = await read_object(request)
     command_id = take_command_id(request, body)
     digest = digest_of(request.method, request.path, body)
-    return Asked(who=request[WHO], command_id=command_id, digest=digest), body
+    return Command(who=request[WHO], command_id=command_id, digest=digest), body
 
 
 def _id_of(request: web.Request) -> UUID:

@@ -1,4 +1,4 @@
-"""An endpoint as people give it, by API or command line: checked as a whole, every refusal naming its field. Pure."""
+"""An endpoint as clients give it, by API, console or command line: checked as a whole, and as it is shown. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 from dispatcher.formats import DEFAULT_FORMAT, FORMATS
 from dispatcher.formats.tokens import check_token, new_token, public_key
 from dispatcher.ops.api.bad_fields import wrong_field
-from dispatcher.ops.endpoints.bodies import EndpointBody
+from dispatcher.ops.endpoints.bodies import EndpointBody, RotationAction
 from dispatcher.ops.endpoints.urls import BadEndpoint, checked_url, masked_url
 from dispatcher.policy.endpoint import Endpoint, EndpointDirection, FaxMatch, Overtaken, Scope
 from shared.ids import uuid7
@@ -22,7 +22,7 @@ MOST_CONCURRENT: Final = 1_000
 
 
 class EndpointFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """The fields that may be given; what is absent stays as it is, or takes its default."""
+    """The fields that may be given; one that is absent stays as it is, or takes its default."""
 
     scope: Scope | UnsetType = UNSET
     direction: EndpointDirection | UnsetType = UNSET
@@ -37,12 +37,16 @@ class EndpointFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     timeout_seconds: float | UnsetType = UNSET
     max_concurrent: int | UnsetType = UNSET
 
+    def given(self) -> dict[str, Any]:
+        """Return the fields that are given, by name."""
+        return {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not UNSET}
+
 
 def read_fields(given: Mapping[str, Any]) -> EndpointFields:
     """Return *given* as fields.
 
     Raises:
-        BadEndpoint: A field that there is not, or a value of the wrong kind.
+        BadEndpoint: A field is unknown, or its value of the wrong type.
     """
     try:
         return msgspec.convert(given, EndpointFields)
@@ -52,7 +56,7 @@ def read_fields(given: Mapping[str, Any]) -> EndpointFields:
 
 
 def new_endpoint(fields: EndpointFields) -> Endpoint:
-    """Return a new endpoint; without `tokens` one is made, with none it is not signed.
+    """Return a new endpoint; without `tokens` one is generated, with an empty list it is not signed.
 
     Raises:
         BadEndpoint: Names the field that is wrong.
@@ -68,12 +72,12 @@ def new_endpoint(fields: EndpointFields) -> Endpoint:
 
 
 def apply_fields(endpoint: Endpoint, fields: EndpointFields) -> Endpoint:
-    """Return *endpoint* with *fields* put in their place, checked as a whole.
+    """Return *endpoint* with *fields* in place of its own, checked as a whole.
 
     Raises:
         BadEndpoint: Names the field that is wrong.
     """
-    given = {name: value for name in fields.__struct_fields__ if (value := getattr(fields, name)) is not UNSET}
+    given = fields.given()
     if "tokens" in given:
         given["tokens"] = tuple(given["tokens"])
     after = msgspec.structs.replace(endpoint, **given)
@@ -81,29 +85,41 @@ def apply_fields(endpoint: Endpoint, fields: EndpointFields) -> Endpoint:
     return after
 
 
+def rotate_tokens(endpoint: Endpoint, action: RotationAction, token: str | None = None) -> Endpoint:
+    """Return *endpoint* after one step of a rotation: `add`, `promote` once the application knows the token, `drop`.
+
+    The first token signs (standard-v1 signs with all), so nothing changes for the application before `promote`. The
+    token that `add` adds is the last one: *token*, or a generated one.
+
+    Raises:
+        BadEndpoint: There is nothing to promote or drop, there are too many tokens, or *token* cannot sign.
+    """
+    if token is not None and action != "add":
+        raise BadEndpoint("token", "goes with the action add only")
+    tokens = list(endpoint.tokens)
+    if action == "add":
+        tokens.append(new_token(endpoint.format) if token is None else token)
+    elif not tokens:
+        raise BadEndpoint("tokens", "the endpoint has none")
+    else:
+        tokens = [tokens[-1], *tokens[:-1]] if action == "promote" else tokens[:1]
+    return apply_fields(endpoint, EndpointFields(tokens=tokens))
+
+
 def body_of(endpoint: Endpoint, *, tokens: bool = False) -> EndpointBody:
-    """Return an endpoint for people: passwords masked, tokens only where they were just set."""
-    return EndpointBody(
-        id=endpoint.id,
-        scope=endpoint.scope,
-        direction=endpoint.direction,
-        match=endpoint.match,
-        url=masked_url(endpoint.url),
-        failover_url=None if endpoint.failover_url is None else masked_url(endpoint.failover_url),
-        format=endpoint.format,
-        inflight=endpoint.inflight,
-        overtaken=endpoint.overtaken,
-        enabled=endpoint.enabled,
-        timeout_seconds=endpoint.timeout_seconds,
-        max_concurrent=endpoint.max_concurrent,
-        signed=bool(endpoint.tokens),
-        public_key=public_key(endpoint.format, endpoint.tokens[0]) if endpoint.tokens else None,
-        tokens=endpoint.tokens if tokens else UNSET,
-    )
+    """Return an endpoint as it is shown: passwords masked, tokens only where they were just set."""
+    shown_instead = {
+        "url": masked_url(endpoint.url),
+        "failover_url": None if endpoint.failover_url is None else masked_url(endpoint.failover_url),
+        "signed": bool(endpoint.tokens),
+        "public_key": public_key(endpoint.format, endpoint.tokens[0]) if endpoint.tokens else None,
+        "tokens": endpoint.tokens if tokens else UNSET,
+    }
+    return EndpointBody(**{**msgspec.structs.asdict(endpoint), **shown_instead})
 
 
 def shown(endpoint: Endpoint, *, tokens: bool = False) -> dict[str, Any]:
-    """Return the same as plain values."""
+    """Return `body_of` as plain values."""
     fields: dict[str, Any] = msgspec.to_builtins(body_of(endpoint, tokens=tokens))
     return fields
 
@@ -136,14 +152,14 @@ def _check_match(endpoint: Endpoint) -> None:
             if E164.fullmatch(number) is None:
                 raise BadEndpoint("match", "must be a number in E.164, like +15551234567")
             if endpoint.direction == "sent":
-                raise BadEndpoint("direction", "a number's endpoint is for received faxes")
+                raise BadEndpoint("direction", "an endpoint of scope number is for received faxes")
         case "fax", FaxMatch(provider=provider, fax_id=fax_id, job_id=job_id):
             by_id = provider is not None and bool(fax_id) and job_id is None
             by_job = provider is None and fax_id is None and bool(job_id)
             if not by_id and not by_job:
                 raise BadEndpoint("match", "must hold either provider and fax_id, or job_id alone")
             if endpoint.direction == "received":
-                raise BadEndpoint("direction", "a fax's endpoint is for sent faxes")
+                raise BadEndpoint("direction", "an endpoint of scope fax is for sent faxes")
         case "number", _:
             raise BadEndpoint("match", "an endpoint of scope number needs a number in E.164")
         case _:

@@ -11,13 +11,13 @@ from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.pool import Pool, open_pool
 from dispatcher.ops.api.audit import CLI
-from dispatcher.ops.endpoints.changes import Asked, EndpointChanges
+from dispatcher.ops.endpoints.changes import Command, EndpointChanges
 from dispatcher.ops.terminal import settings_of
 from dispatcher.settings import EndpointSettings
 
 Kind = TypeVar("Kind", bound=EndpointSettings)
 
-BY_CLI: Final = Asked(who=CLI)
+BY_CLI: Final = Command(who=CLI)
 
 
 class Opened(msgspec.Struct, Generic[Kind], frozen=True):

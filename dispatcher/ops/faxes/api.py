@@ -9,7 +9,7 @@ from aiohttp import web
 
 from dispatcher.ops.api.http import answered, read_query
 from dispatcher.ops.api.lookups import NoSuch, read_id
-from dispatcher.ops.api.operation import Handler, Operation, add_operations
+from dispatcher.ops.api.operation import Operation
 from dispatcher.ops.faxes.bodies import (
     DeliveryPage,
     DeliveryWithAttempts,
@@ -32,53 +32,37 @@ class FaxApi:
         self._reader = reader
 
     def operations(self) -> Sequence[Operation]:
-        """Return what is offered."""
+        """Return the operations."""
         read = self._reader
-        lists: tuple[tuple[str, type[msgspec.Struct], type[msgspec.Struct], Read], ...] = (
-            ("faxes", FaxQuery, FaxPage, read.faxes),
-            ("events", EventQuery, EventPage, read.events),
-            ("deliveries", DeliveryQuery, DeliveryPage, read.deliveries),
-        )
-        things: tuple[tuple[str, str, dict[str, Any], type[msgspec.Struct], Handler], ...] = (
-            (
-                "faxes/{provider}/{fax_id:.+}",
-                "The story of a fax: its events, deliveries and attempts, and who was told",
-                {"provider": Provider, "fax_id": str},
-                FaxStory,
-                self.story,
-            ),
-            ("events/{id:.+}", "An event with its content", {"id": str}, EventWithContent, self.event),
-            ("deliveries/{id}", "A delivery with its attempts", {"id": UUID}, DeliveryWithAttempts, self.delivery),
-        )
         return (
-            *(
-                Operation(
-                    method="GET",
-                    path=f"/v1/{name}",
-                    handler=_list(query, page),
-                    summary=f"{name.capitalize()}, the newest first",
-                    query=query,
-                    answer=body,
-                )
-                for name, query, body, page in lists
+            _list("faxes", FaxQuery, FaxPage, read.faxes),
+            Operation(
+                "GET",
+                "/v1/faxes/{provider}/{fax_id:.+}",
+                self.story,
+                "The story of a fax: its events, deliveries and attempts, and who was told",
+                parameters={"provider": Provider, "fax_id": str},
+                answer=FaxStory,
             ),
-            *(
-                Operation(
-                    method="GET",
-                    path=f"/v1/{path}",
-                    handler=handler,
-                    summary=summary,
-                    parameters=parameters,
-                    answer=answer,
-                    problems=(404,),
-                )
-                for path, summary, parameters, answer, handler in things
+            _list("events", EventQuery, EventPage, read.events),
+            Operation(
+                "GET",
+                "/v1/events/{id:.+}",
+                self.event,
+                "An event with its content",
+                parameters={"id": str},
+                answer=EventWithContent,
+            ),
+            _list("deliveries", DeliveryQuery, DeliveryPage, read.deliveries),
+            Operation(
+                "GET",
+                "/v1/deliveries/{id}",
+                self.delivery,
+                "A delivery with its attempts",
+                parameters={"id": UUID},
+                answer=DeliveryWithAttempts,
             ),
         )
-
-    def add_to(self, app: web.Application) -> None:
-        """Register the routes."""
-        add_operations(app, self.operations())
 
     async def story(self, request: web.Request) -> web.Response:
         """Answer the story of a fax."""
@@ -108,8 +92,10 @@ class FaxApi:
         return answered(200, delivery)
 
 
-def _list(kind: type[msgspec.Struct], read: Read) -> Handler:
+def _list(name: str, query: type[msgspec.Struct], page: type[msgspec.Struct], read: Read) -> Operation:
     async def answer_list(request: web.Request) -> web.Response:
-        return answered(200, await read(read_query(request, kind)))
+        return answered(200, await read(read_query(request, query)))
 
-    return answer_list
+    return Operation(
+        "GET", f"/v1/{name}", answer_list, f"{name.capitalize()}, the newest first", query=query, answer=page
+    )

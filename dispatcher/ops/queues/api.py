@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from dispatcher.ops.api.http import answered
-from dispatcher.ops.api.operation import Operation, add_operations
+from dispatcher.ops.api.operation import Operation
 from dispatcher.ops.queues.bodies import Queues
 from dispatcher.ops.queues.history import QueueHistory
 
@@ -17,20 +17,16 @@ class QueueApi:
         self._history = history
 
     def operations(self) -> Sequence[Operation]:
-        """Return what is offered."""
+        """Return the operations."""
         return (
             Operation(
-                method="GET",
-                path="/v1/queues",
-                handler=self.list,
-                summary="Every queue: depth, consumers, rates, the oldest message, what is due next",
+                "GET",
+                "/v1/queues",
+                self.list,
+                "Every queue: depth, consumers, rates, the oldest message, what is due next",
                 answer=Queues,
             ),
         )
-
-    def add_to(self, app: web.Application) -> None:
-        """Register the route."""
-        add_operations(app, self.operations())
 
     async def list(self, _request: web.Request) -> web.Response:
         """Answer every queue. A broker that is away is said in `troubles`: the ledger's part is still worth seeing."""

@@ -17,7 +17,7 @@ from dispatcher.ops.console.errors import UNCHANGED, PageError
 from dispatcher.ops.console.pages.audit import Audit
 from dispatcher.ops.console.pages.endpoint_form import BLANK, fields_of, values_of
 from dispatcher.ops.console.sources import Sources
-from dispatcher.ops.endpoints.changes import Asked, EndpointChanges
+from dispatcher.ops.endpoints.changes import Command, EndpointChanges
 from dispatcher.ops.endpoints.model import EndpointFields, shown
 from dispatcher.ops.endpoints.sample import SampleOutcome, audit_sample, send_sample
 from dispatcher.ops.endpoints.urls import BadEndpoint
@@ -87,7 +87,7 @@ class EndpointPages:
         values = {**BLANK, "inflight": "", "overtaken": "", **_own_fields(visit.form)}
         try:
             fields = fields_of(visit.form, None)
-            _, answer = await self._changes.add(self._asked(visit), fields)
+            _, answer = await self._changes.add(self._command(visit), fields)
         except BadEndpoint as error:
             return self._form(visit, "endpoint_new.html", values, error)
         self._sources.forget()
@@ -105,7 +105,7 @@ class EndpointPages:
         endpoint = await self._existing(visit)
         try:
             fields = fields_of(visit.form, endpoint)
-            await self._changes.change(self._asked(visit), endpoint.id, fields)
+            await self._changes.change(self._command(visit), endpoint.id, fields)
         except BadEndpoint as error:
             values = {**values_of(endpoint), "inflight": "", "overtaken": "", **_own_fields(visit.form)}
             return await self._page(visit, endpoint, values, error)
@@ -116,7 +116,7 @@ class EndpointPages:
         """Enable or disable an endpoint."""
         endpoint = await self._existing(visit)
         enabled = visit.form.get("enabled") == "on"
-        await self._changes.change(self._asked(visit), endpoint.id, EndpointFields(enabled=enabled))
+        await self._changes.change(self._command(visit), endpoint.id, EndpointFields(enabled=enabled))
         self._sources.forget()
         disabled = "The endpoint is disabled: it gets no new deliveries; those still owed become dead letters when due."
         return visit.go(f"/endpoints/{endpoint.id}", "The endpoint is enabled." if enabled else disabled)
@@ -129,7 +129,7 @@ class EndpointPages:
             raise PageError(422, UNCHANGED, "Tokens can be added, promoted or dropped.")
         token = visit.form.get("token", "").strip() or None
         _, answer = await self._changes.rotate(
-            self._asked(visit),
+            self._command(visit),
             endpoint.id,
             rotation,  # type: ignore[arg-type]  # checked above
             token,
@@ -150,7 +150,7 @@ class EndpointPages:
     async def remove(self, visit: Visit) -> web.Response:
         """Remove an endpoint."""
         endpoint = await self._existing(visit)
-        await self._changes.remove(self._asked(visit), endpoint.id)
+        await self._changes.remove(self._command(visit), endpoint.id)
         self._sources.forget()
         return visit.go("/endpoints", "The endpoint was removed. Its history stays.")
 
@@ -198,8 +198,8 @@ class EndpointPages:
         return await self._changes.existing(self._sources.pool, endpoint_id)
 
     @staticmethod
-    def _asked(visit: Visit) -> Asked:
-        return Asked(
+    def _command(visit: Visit) -> Command:
+        return Command(
             who=visit.session.who,
             command_id=visit.form.get("command_id"),
             digest=digest_of("POST", visit.request.path, dict(visit.form)),

@@ -7,7 +7,7 @@ from dispatchers import SECRETS_KEY, STORE
 from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.intake import Intake
 from dispatcher.ops.api.lookups import NoSuch
-from dispatcher.ops.endpoints.changes import Asked, EndpointChanges
+from dispatcher.ops.endpoints.changes import Command, EndpointChanges
 from dispatcher.ops.endpoints.model import EndpointFields
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 from dispatcher.settings import EndpointSettings
@@ -18,7 +18,7 @@ FIELDS = EndpointFields(url="http://127.0.0.1:1/hook", scope="fax", match=FaxMat
 
 
 class WatchedIntake(Intake):
-    """Keeps which endpoints it was asked to owe the past to."""
+    """Keeps which endpoints it was command to owe the past to."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         super().__init__(pool, STORE, EndpointCache(pool, STORE))
@@ -48,9 +48,9 @@ def changes(pool: asyncpg.Pool, intake: WatchedIntake, database_url: str) -> End
 async def test_a_repeated_command_adds_nothing_and_owes_nothing(
     changes: EndpointChanges, intake: WatchedIntake, pool: asyncpg.Pool
 ) -> None:
-    asked = Asked(who="operator", command_id="once", digest=b"the same")
-    _, first = await changes.add(asked, FIELDS)
-    assert (await changes.add(asked, FIELDS))[1]["id"] == first["id"]
+    command = Command(who="operator", command_id="once", digest=b"the same")
+    _, first = await changes.add(command, FIELDS)
+    assert (await changes.add(command, FIELDS))[1]["id"] == first["id"]
     assert [str(endpoint.id) for endpoint in intake.registered] == [first["id"]]
     assert [str(endpoint.id) for endpoint in await STORE.everything(pool)] == [first["id"]]
     assert await pool.fetchval("SELECT count(*) FROM audit") == 1
@@ -59,12 +59,12 @@ async def test_a_repeated_command_adds_nothing_and_owes_nothing(
 async def test_what_there_is_not_is_neither_changed_nor_audited(
     changes: EndpointChanges, intake: WatchedIntake, pool: asyncpg.Pool
 ) -> None:
-    asked = Asked(who="operator")
+    command = Command(who="operator")
     with pytest.raises(NoSuch):
-        await changes.change(asked, uuid7(), EndpointFields(enabled=False))
+        await changes.change(command, uuid7(), EndpointFields(enabled=False))
     with pytest.raises(NoSuch):
-        await changes.rotate(asked, uuid7(), "add")
+        await changes.rotate(command, uuid7(), "add")
     with pytest.raises(NoSuch):
-        await changes.remove(asked, uuid7())
+        await changes.remove(command, uuid7())
     assert intake.registered == []
     assert await pool.fetchval("SELECT count(*) FROM audit") == 0
