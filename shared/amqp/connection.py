@@ -46,23 +46,18 @@ async def keep_connected(
 
     Ends when *use* returns, or by cancellation, which reaches *use* first; the connection is closed afterwards.
     """
-    url = _named(amqp_url, name)
     log = get_logger()
     wait_seconds = RECONNECT_SECONDS[0]
     while True:
         tries()
-        transport = _KnownTransport(url.scheme)
-        connection = aiormq.Connection(url, transport_factory=transport)
         try:
-            await _connect(connection, CONNECT_TIMEOUT_SECONDS)
-            log.info("broker.connected", connection=name)
-            wait_seconds = RECONNECT_SECONDS[0]
-            await use(connection)
-            return
+            async with connected(amqp_url, name) as connection:
+                log.info("broker.connected", connection=name)
+                wait_seconds = RECONNECT_SECONDS[0]
+                await use(connection)
+                return
         except (ConnectionLost, aiormq.exceptions.AMQPError, OSError) as error:
             log.warning("broker.lost", connection=name, reason=str(error) or type(error).__name__)
-        finally:
-            await _close(connection, transport)
         await asyncio.sleep(wait_seconds * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
         wait_seconds = min(wait_seconds * 2, RECONNECT_SECONDS[1])
 
@@ -76,7 +71,8 @@ async def connected(
     Raises:
         ConnectionLost: There is no connection within *timeout_seconds*.
     """
-    url = _named(amqp_url, name)
+    url = URL(amqp_url)
+    url = url.update_query(name=name, heartbeat=url.query.get("heartbeat", str(HEARTBEAT_SECONDS)))
     transport = _KnownTransport(url.scheme)
     connection = aiormq.Connection(url, transport_factory=transport)
     try:
@@ -84,11 +80,6 @@ async def connected(
         yield connection
     finally:
         await _close(connection, transport)
-
-
-def _named(amqp_url: str, name: str) -> URL:
-    url = URL(amqp_url)
-    return url.update_query(name=name, heartbeat=url.query.get("heartbeat", str(HEARTBEAT_SECONDS)))
 
 
 class _KnownTransport(TransportFactory):
