@@ -83,6 +83,7 @@ class Publisher:
         Raises:
             NotKept: In every other case, at most after the timeout. The message may exist nevertheless.
         """
+        # Refuse at once what would only time out.
         channel = self._channel
         if channel is None or not channel.is_open:
             raise NotKept("no connection to the broker")
@@ -91,6 +92,7 @@ class Publisher:
         if len(self._unconfirmed) >= self._most_unconfirmed:
             self._check_stalled()
             raise NotKept(f"{self._most_unconfirmed} messages wait for the broker's confirm already")
+        # The broker counts what it gets on a channel from 1, and confirms by that number; so do we.
         loop = asyncio.get_running_loop()
         self._last_tag = tag = self._last_tag + 1
         confirmed: asyncio.Future[None] = loop.create_future()
@@ -106,6 +108,7 @@ class Publisher:
                 body_limit_bytes=channel.body_limit_bytes,
             )
         )
+        # A timer, not `asyncio.timeout`: the caller's task is not cancelled, and it costs less.
         timer = loop.call_later(self._timeout_seconds, self._give_up, confirmed)
         try:
             await confirmed

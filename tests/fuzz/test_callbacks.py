@@ -1,4 +1,4 @@
-"""Genuine callbacks, changed: whoever signed them gets a verdict, whoever did not a refusal, nobody an exception."""
+"""Genuine callbacks, changed: with a valid signature they get a verdict, without one a refusal, and nothing raises."""
 
 import pytest
 from adapters import ADAPTERS, NOW, PUBLIC_URL, ROUTES, credentials, judge

@@ -1,4 +1,4 @@
-"""Settings and messages with anything in them: read, or refused in the one way that their callers know."""
+"""Settings and messages with anything in them are read, or refused in the way that their callers expect."""
 
 import math
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""What the ingress answers to every request that is not a good callback: never a 5xx of its own making, never a loss."""
+"""The ingress answers every bad request with its own code, never with a crash, and loses nothing."""
 
 import asyncio
 import dataclasses

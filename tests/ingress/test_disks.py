@@ -1,4 +1,4 @@
-"""Disks under the ingress that hang or are full: 503 in time for what needs them, and nobody else notices."""
+"""Disks under the ingress that hang or are full: 503 in time for what needs them, and other providers do not notice."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Who is not a provider, or was one a while ago: what they send leaves nothing behind and costs no more than itself."""
+"""Hostile and outdated callbacks leave nothing behind and cost no more than their own reading."""
 
 import asyncio
 import dataclasses

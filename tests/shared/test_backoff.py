@@ -1,4 +1,4 @@
-"""The table of waits: grammar and arithmetic."""
+"""The table of waits is read as its grammar says, and a wait is a floor, never a ceiling."""
 
 import pytest
 from hypothesis import given

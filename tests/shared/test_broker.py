@@ -1,4 +1,4 @@
-"""The topology on a real broker: the delays are exact, nothing dead-letters into nowhere."""
+"""The topology on a real broker: delays are exact, and every dead letter reaches its queue."""
 
 import aio_pika
 import pytest

@@ -1,4 +1,4 @@
-"""Forms: what came is what is read, to the byte; what cannot be read is refused with its reason, and nothing else."""
+"""Forms are read to the byte; what cannot be read is refused with its reason."""
 
 import doctest
 import hashlib

@@ -15,7 +15,7 @@ from waiting import until
 from shared.errors import Unreadable
 from shared.log import configure, get_logger
 
-SECRET = "token-that-nobody-may-see"
+SECRET = "token-that-must-not-be-seen"
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""A media store whose disk hangs or is full: what cannot be kept is said at once, and what is under way is bounded."""
+"""A media store whose disk hangs or is full refuses in time, and what is under way is bounded."""
 
 import asyncio
 import resource

@@ -1,4 +1,4 @@
-"""What is counted is told as Prometheus' own library would tell it."""
+"""Our metrics render as the Prometheus library's own do."""
 
 from hypothesis import given
 from hypothesis import strategies as st

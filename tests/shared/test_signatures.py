@@ -1,4 +1,4 @@
-"""Signatures over forms and raw bodies, credentials and shared secrets: every published vector, and that what is wrong is only ever wrong."""
+"""Signatures over forms and raw bodies, credentials, secrets: every published vector verifies, no value raises."""
 
 import base64
 import doctest

@@ -1,4 +1,4 @@
-"""Standard Webhooks: its reference vector, the clock, and that a wrong header is only ever wrong."""
+"""Standard Webhooks: the reference vector verifies, the clock's limits hold, and no header value raises."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""Every provider's adapter with test secrets, and what holds for whatever it makes of a callback."""
+"""Every provider's adapter with test secrets, and what holds for each of its events."""
 
 import copy
 import json

@@ -317,7 +317,7 @@ def changed_bytes(draw: st.DrawFn, body: bytes) -> bytes:
 
 @st.composite
 def changed_callbacks(draw: st.DrawFn, route: str | None = None) -> Sent:
-    """Draw a genuine callback, of *route* or of any, as somebody changed it."""
+    """Draw a genuine callback, of *route* or of any, changed somehow."""
     sent = draw(st.sampled_from([each for each in genuine() if route in {None, each.route}]))
     content_type = sent.content_type
     if media_type(content_type) == JSON_TYPE:

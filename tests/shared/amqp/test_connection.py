@@ -1,4 +1,4 @@
-"""A connection to the broker that cannot be made, closed or trusted: the process lives and finds its way back."""
+"""A connection to the broker that cannot be made, closed or trusted is replaced, and the process lives."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What adapters share: odd values cost nothing but themselves, and nothing unstorable comes out."""
+"""Adapters share readers in which an odd value costs only itself and everything that comes out can be stored."""
 
 from datetime import UTC, datetime, timedelta, timezone
 

@@ -1,4 +1,4 @@
-"""What holds for every provider's adapter: whatever comes, there is a verdict, and a verdict never says too much."""
+"""Every adapter refuses, parses or calls unreadable whatever comes, and its sentences hold no secret."""
 
 import base64
 import json

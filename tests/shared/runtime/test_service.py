@@ -1,4 +1,4 @@
-"""The parts of a service: one that dies ends it, and all of them end with it."""
+"""A part of a service that dies ends the service, and all parts end with it."""
 
 import asyncio
 

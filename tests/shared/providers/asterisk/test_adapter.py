@@ -1,4 +1,4 @@
-"""Asterisk: the secret opens; nothing else does."""
+"""Asterisk: only the configured secret verifies, and a folder that depends on the working directory is refused."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Asterisk: a report's path, and every way to write it."""
+"""Asterisk: a path outside of the spool makes no event, and a body is read by its content, whatever its type."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Asterisk: what a dialplan's report means, and when it means nothing."""
+"""Asterisk: a dialplan's report is one event or none; what is uncertain is unreadable."""
 
 import itertools
 import json

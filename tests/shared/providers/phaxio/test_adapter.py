@@ -1,4 +1,4 @@
-"""Phaxio's own scheme: one byte changed is refused, and what it does not cover is not passed on."""
+"""Phaxio: its own scheme refuses one changed byte, and what it does not cover is not passed on."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Whatever is signed for Phaxio is an event that can be published, or unreadable."""
+"""Phaxio: any verified callback is an event that can be published, or unreadable."""
 
 import json
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""The scheme over the raw body, which Faxbot brought: it covers every byte, and a type that is wrong costs nothing."""
+"""Phaxio: Faxbot's scheme covers every byte of the raw body, and a wrong content type does not matter."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What Phaxio's words mean."""
+"""Phaxio: its words, errors, numbers and times become the event's."""
 
 from datetime import UTC, datetime
 
@@ -236,4 +236,4 @@ def test_job_id_comes_from_the_query_and_identifies_nothing():
     without = event_of([fax()])
     assert (with_job.job_id, without.job_id) == ("j1", None)
     assert with_job.id == without.id
-    assert event_of([fax()], query={"job_id": "j" * 201}).job_id is None, "too long to be anybody's"
+    assert event_of([fax()], query={"job_id": "j" * 201}).job_id is None, "too long for any"

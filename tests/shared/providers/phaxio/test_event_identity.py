@@ -1,4 +1,4 @@
-"""Which Phaxio callbacks are one event, and which are two."""
+"""Phaxio: repetitions in any shape are one event, and what differs in what happened is another."""
 
 from phaxio_callbacks import (
     DONE,

@@ -1,4 +1,4 @@
-"""Phaxio's three shapes say the same, and what contradicts itself says nothing."""
+"""Phaxio: its three shapes make the same event, and a contradiction makes none."""
 
 import json
 from datetime import UTC, datetime

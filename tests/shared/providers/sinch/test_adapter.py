@@ -1,4 +1,4 @@
-"""Sinch: who may call."""
+"""Sinch: everything that is configured must be right, and nothing passes without it."""
 
 import base64
 

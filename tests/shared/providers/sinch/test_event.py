@@ -1,4 +1,4 @@
-"""Sinch: what an event means, and when two callbacks are one event."""
+"""Sinch: event, direction and status decide what happened, and repetitions are one event."""
 
 import json
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ from shared.domain import EventType, Failure
         ("FAX_COMPLETED", "OUTBOUND", "QUEUED", EventType.QUEUED),
         ("FAX_COMPLETED", "OUTBOUND", "IN_PROGRESS", EventType.SENDING),
         ("INCOMING_FAX", "INBOUND", "IN_PROGRESS", EventType.RECEIVING),
-        # Words that nobody knows are kept and seen, and decide nothing.
+        # Unknown words are kept and shown, and decide nothing.
         ("FAX_COMPLETED", "OUTBOUND", "ABDUCTED", EventType.UNKNOWN),
         ("FAX_TELEPORTED", "OUTBOUND", "COMPLETED", EventType.UNKNOWN),
         # Everything but the id is optional in practice.

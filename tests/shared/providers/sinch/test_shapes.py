@@ -1,4 +1,4 @@
-"""Sinch: every shape of a callback, its genuine ones and Faxbot's flat one, and what cannot be read."""
+"""Sinch: its own shapes and Faxbot's flat one are read, and the rest is unreadable."""
 
 import base64
 import hashlib

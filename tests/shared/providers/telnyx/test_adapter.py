@@ -1,4 +1,4 @@
-"""Telnyx: what its signature lets in."""
+"""Telnyx: only a signature by one of the keys, at most 300 s from our clock, verifies."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Telnyx: what its events mean, and why a fax failed."""
+"""Telnyx: its event types, directions and reasons become the event's; nothing is guessed."""
 
 import itertools
 from datetime import UTC, datetime, timedelta
