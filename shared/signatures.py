@@ -1,9 +1,9 @@
 """Every provider's signature scheme, to verify and to sign. Pure functions; which scheme applies is decided elsewhere.
 
-Where several secrets are valid (rotation), all are compared before anything is decided, each in constant time and on
-bytes: the time tells neither which secret matched nor how much of it. An empty secret never matches. A header's value
-may hold anything, lone surrogates included (aiohttp decodes with `surrogateescape`): what cannot be a signature does
-not match. No exception holds a secret or a signature.
+Where several secrets are valid (rotation), all are compared before anything is decided (`True in [...]`: the list is
+complete before it is searched), each in constant time and on bytes: the time tells neither which secret matched nor how
+much of it. An empty secret never matches. A header's value may hold anything, lone surrogates included (aiohttp decodes
+with `surrogateescape`): what cannot be a signature does not match. No exception holds a secret or a signature.
 """
 
 import base64
@@ -86,10 +86,10 @@ def verify_body(secrets: Sequence[str], given: str | None, body: bytes) -> bool:
 
 def _hex_matches(secrets: Sequence[str], given: str | None, signed: bytes, digest: str) -> bool:
     wanted = _octets((given or "").strip().lower())
-    keys = map(_octets, secrets)
-    return _any_of_all(
-        hmac.compare_digest(hmac.digest(key, signed, digest).hex().encode(), wanted) and bool(key) for key in keys
-    )
+    return True in [
+        hmac.compare_digest(hmac.digest(key, signed, digest).hex().encode(), wanted) and bool(key)
+        for key in map(_octets, secrets)
+    ]
 
 
 # ---- Telnyx: Ed25519 over timestamp, bar, raw body -------------------------------------------------------------------
@@ -136,7 +136,7 @@ def verify_telnyx(
         raise SignatureInvalid("the Telnyx signature or its timestamp is not in the right form")
     # The timestamp is signed with the body.
     signed = b"%b|%b" % (timestamp.encode(), body)
-    if not _any_of_all(_is_signed_by(load_telnyx_key(key), made, signed) for key in public_keys):
+    if True not in [_is_signed_by(load_telnyx_key(key), made, signed) for key in public_keys]:
         raise SignatureInvalid("the Telnyx signature does not match")
     # The clock comes last: only a sender with the key learns about ours.
     _check_clock(timestamp, now)
@@ -175,17 +175,17 @@ def basic_credentials(header: str | None) -> tuple[bytes, bytes] | None:
 def verify_basic(pairs: Sequence[tuple[str, str]], header: str | None) -> bool:
     """Return True if the `Authorization` header holds one of *pairs* (user, password)."""
     given_user, given_password = basic_credentials(header) or (b"", b"")
-    return _any_of_all(
+    return True in [
         # Not `and`: both halves are always compared.
         _is_same(_octets(user), given_user) & _is_same(_octets(password), given_password) and bool(user or password)
         for user, password in pairs
-    )
+    ]
 
 
 def same_secret(secrets: Sequence[str], given: str | None) -> bool:
     """Return True if *given* is one of *secrets*."""
     wanted = _octets(given or "")
-    return _any_of_all(_is_same(_octets(secret), wanted) and bool(secret) for secret in secrets)
+    return True in [_is_same(_octets(secret), wanted) and bool(secret) for secret in secrets]
 
 
 # ---- Standard Webhooks v1: HMAC-SHA256 over id, timestamp, body ------------------------------------------------------
@@ -230,7 +230,7 @@ def verify_standard(
         raise SignatureInvalid("webhook-timestamp is not in the right form")
     items = [_octets(item[3:]) for item in signature.split() if item.startswith("v1,")]
     made = [_standard_digest(standard_key(secret), message_id, timestamp, body).encode() for secret in secrets]
-    if not _any_of_all(hmac.compare_digest(digest, item) for digest in made for item in items):
+    if True not in [hmac.compare_digest(digest, item) for digest in made for item in items]:
         raise SignatureInvalid("no item of webhook-signature matches")
     _check_clock(timestamp, now)
 
@@ -241,11 +241,6 @@ def _standard_digest(key: bytes, message_id: str, timestamp: str, body: bytes) -
 
 
 # ---- Small parts ----------------------------------------------------------------------------------------------------
-
-
-def _any_of_all(matches: Iterable[bool]) -> bool:
-    """Return True if one of *matches* is; all are computed first, so that the time does not tell which."""
-    return sum(matches) > 0
 
 
 def _octets(text: str) -> bytes:

@@ -61,7 +61,11 @@ def clean(value: Any, depth: int = 0) -> Any:
 
 def first_of(source: Mapping[str, Any], names: Iterable[str]) -> Any:
     """Return the first of the named values that is there and not empty; None if there is none."""
-    return next((value for name in names if (value := source.get(name)) is not None and value != ""), None)
+    for name in names:  # a generator takes twice as long
+        value = source.get(name)
+        if value is not None and value != "":
+            return value
+    return None
 
 
 def read_json(source: str | bytes) -> Any:
