@@ -26,7 +26,7 @@ ENDPOINT_ERRORS: Final = (
     *("http_3xx", "http_401", "http_403", "http_404", "http_410", "http_429", "http_4xx", "http_5xx"),
     *("bad_address", "smtp_4xx", "smtp_5xx"),
 )
-"""What an attempt's own error becomes as a label: the endpoint's trouble."""
+"""What an attempt's error becomes as a label, where the endpoint failed."""
 
 OUR_ERRORS: Final = (
     *("crashed", "unknown_format", "media_unavailable", "proxy_away", "smtp_not_configured", "smtp_busy"),
@@ -47,7 +47,7 @@ EVENTS: Final = Measure(
 UNOWED: Final = Measure(
     name="faxhook_unowed_events_total",
     kind="counter",
-    meaning="events that nobody is to be told of: no endpoint wants them",
+    meaning="events that are owed to no endpoint",
     alert="all of them, where endpoints are set",
 )
 TAKEN_SECONDS: Final = Measure(
@@ -88,7 +88,7 @@ DEAD: Final = Measure(
 DEFERRED: Final = Measure(
     name="faxhook_deferred_deliveries_total",
     kind="counter",
-    meaning="deliveries put back for some seconds without an attempt: a full lane, an open circuit, our own trouble",
+    meaning="deliveries deferred without an attempt: a full lane, an open circuit, our own trouble",
 )
 SWEEPS: Final = Measure(
     name="faxhook_sweeps_total",
@@ -118,7 +118,7 @@ UNRECORDED: Final = Measure(
 OPEN_CIRCUITS: Final = Measure(
     name="faxhook_open_circuits",
     kind="gauge",
-    meaning="endpoints that this process leaves alone because they keep timing out",
+    meaning="endpoints that get no attempts of this process but probes, because they keep timing out",
     alert="any for an hour",
 )
 CONSUMING: Final = Measure(
@@ -137,7 +137,7 @@ OWED: Final = Measure(
 DUE: Final = Measure(
     name="faxhook_due_deliveries",
     kind="gauge",
-    meaning="of these, those that are due and nobody is at, at most 100,000; one dispatcher tells it",
+    meaning="of these, those that are due and not leased, at most 100,000; one dispatcher tells it",
 )
 OVERDUE_SECONDS: Final = Measure(
     name="faxhook_oldest_overdue_seconds",
@@ -250,7 +250,7 @@ class Metrics:
         self._dead[label if label in CAUSES else OTHER,].inc()
 
     def bind_gauges(self, values: dict[str, Callable[[], float]], consumers: Iterable[Consuming]) -> None:
-        """Read these gauges by name, and what *consumers* consume, whenever somebody asks."""
+        """Read these gauges by name, and what *consumers* consume, at every scrape."""
         for name, value in values.items():
             self._gauges[name].set_function(value)
         for consumer in consumers:
@@ -262,7 +262,7 @@ class Metrics:
 
 
 class _LedgerCollector:
-    """Tells the last sample of the ledger; a process that takes none tells nothing, so that a sum counts once."""
+    """Tells the last sample of the ledger; a process that takes no samples tells nothing, so that a sum counts once."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics

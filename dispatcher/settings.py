@@ -111,7 +111,7 @@ class EndpointSettings(StoreSettings, frozen=True, kw_only=True):
         """Return the networks of EGRESS_ALLOW_NETWORKS.
 
         Raises:
-            BadSetting: One of them is none.
+            BadSetting: One of them is not a network.
         """
         try:
             return parse_networks(self.egress_allow_networks)

@@ -1,4 +1,4 @@
-"""The webhook channel: one HTTP request, classify by its complete answer.
+"""The webhook channel: one HTTP request, classified by its complete answer.
 
 Told is a 2xx whose body ends, or reaches the limit, within the timeout. Redirects are not followed and are failures.
 """
@@ -19,14 +19,14 @@ from dispatcher.formats import FORMATS, Facts
 from shared.domain import Event
 
 ANSWER_LIMIT_BYTES: Final = 64 * 1024
-"""More of an answer than this is not waited for: the application has answered."""
+"""The rest of an answer beyond this is not waited for: the application has answered."""
 
 
 class WebhookChannel:
-    """Sends webhooks. One for each process; *way_out* is closed by whoever opened it."""
+    """Sends webhooks. One for each process; the code that opened *client* closes it."""
 
-    def __init__(self, way_out: EgressClient) -> None:
-        self._way_out = way_out
+    def __init__(self, client: EgressClient) -> None:
+        self._client = client
 
     def wants_document(self, event: Event, format_name: str) -> bool:
         """As the format says."""
@@ -65,19 +65,19 @@ class WebhookChannel:
             try:
                 async with (
                     asyncio.timeout(timeout_seconds),
-                    self._way_out.request("POST", shown, headers, body) as response,
+                    self._client.request("POST", shown, headers, body) as response,
                 ):
                     outcome = classify(response, shown, await _read(response))
             except (TimeoutError, aiohttp.ServerDisconnectedError, ConnectionError):
                 if outcome is None:
-                    await self._way_out.check_proxy()
+                    await self._client.check_proxy()
                     raise
         except ProxyAway as error:
             return NotTried(error=error.code)
         except TimeoutError:
             return NotTold(error="timeout", url=shown)
         except FAILURES as error:
-            # After a complete answer it is only the rest of our request that nobody wanted to read.
+            # After a complete answer this only means that the rest of our request was not read.
             return outcome or NotTold(error=error_code(error), url=shown)
         return outcome or NotTold(error="network", url=shown)
 

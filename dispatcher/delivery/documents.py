@@ -9,7 +9,7 @@
 | has only a URL, and our proxy is away | our own trouble: the attempt waits |
 | was fetched, but the store or the ledger is away | sent all the same; a retry fetches again, or goes without |
 
-The URL bears the provider's credentials: it never reaches a log, and none of ours are sent to it.
+The URL bears the provider's credentials: it never reaches a log, and none of our credentials are sent to it.
 """
 
 import asyncio
@@ -93,7 +93,7 @@ class Documents:
         return msgspec.structs.replace(event, media=media), content
 
     async def _shared(self, event: Event, attempt: int) -> tuple[Media, bytes] | None:
-        """Take part in the fetch that is under way, or begin one."""
+        """Join the fetch that is under way, or begin one."""
         task = self._under_way.get(event.id)
         if task is None:
             task = asyncio.create_task(self._find(event, attempt))
@@ -107,7 +107,7 @@ class Documents:
             async with asyncio.timeout(LOOK_SECONDS):
                 kept = await deliveries.media_of(self._pool, event.id)
         except LEDGER_UNAVAILABLE:
-            kept = None  # fetched once too often rather than not at all
+            kept = None  # an unnecessary fetch is better than a missing document
         if kept is not None:
             return kept, await self._store.get(kept)
         if attempt <= self._failed_at.get(event.id, 0):
@@ -149,7 +149,7 @@ class Documents:
             raise NotFetched(error_code(error)) from None  # its text may hold the URL
 
     async def _keep(self, event_id: str, content: bytes, content_type: str, url: str) -> Media:
-        """Keep it for retries and other endpoints, as well as can be."""
+        """Keep it for retries and other endpoints, if the stores take it."""
         try:
             async with asyncio.timeout(KEEP_SECONDS):
                 stored = await self._store.put(content, content_type, KEEP_SECONDS)

@@ -1,4 +1,4 @@
-"""The one way out: HTTP requests to hosts that others named, under the egress rules, directly or through a proxy.
+"""HTTP requests to hosts that others named, under the egress rules, directly or through a proxy: the only way out.
 
 | what happened on the way | whose trouble it is |
 |---|---|
@@ -29,7 +29,7 @@ from dispatcher.egress.resolver import Resolver
 USER_AGENT: Final = "faxhook/1"
 
 PROXY_TRIED_SECONDS: Final = 2.0
-"""For a connection to the proxy, when it has to be found out who was to blame."""
+"""For a connection to the proxy, to find out whether the proxy or the host failed."""
 
 PIECES_FROM_BYTES: Final = 256 * 1024
 
@@ -38,7 +38,7 @@ _PROXY_AUTHENTICATION: Final = 407
 
 
 class ProxyAway(Exception):
-    """The egress proxy does not serve us: our own trouble."""
+    """The egress proxy does not serve us. This is our own trouble."""
 
     code = "proxy_away"
 
@@ -65,7 +65,7 @@ _ERROR_CODES: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException],
 
 
 def error_code(error: BaseException) -> str:
-    """Return the stable code of what went wrong on the way out; `network` for what is rare."""
+    """Return the stable code of what went wrong with a request; `network` for what is rare."""
     if isinstance(error, TunnelRefused):
         return error.code
     causes = (error, getattr(error, "os_error", error))
@@ -107,7 +107,7 @@ class EgressClient:
                 ttl_dns_cache=30,
                 keepalive_timeout=20,
             ),
-            timeout=aiohttp.ClientTimeout(total=None),  # the callers' covers the whole, body included
+            timeout=aiohttp.ClientTimeout(total=None),  # the caller's timeout covers the whole, body included
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             headers={"User-Agent": USER_AGENT},
@@ -146,10 +146,10 @@ class EgressClient:
         except (aiohttp.ClientProxyConnectionError, aiohttp.ClientConnectorDNSError) as error:
             if self._proxy is None:
                 raise
-            raise ProxyAway("it takes no connections") from error  # nobody else is resolved or connected to by us
+            raise ProxyAway("it takes no connections") from error  # no other host is resolved or connected to by us
 
     async def check_proxy(self) -> None:
-        """Find out, after a timeout or a broken connection, whether it was the proxy's doing.
+        """Find out, after a timeout or a broken connection, whether the proxy caused it.
 
         Raises:
             ProxyAway: It takes no connections.
@@ -165,7 +165,7 @@ class EgressClient:
 
 
 def _in_pieces(body: bytes | None) -> bytes | io.BytesIO | None:
-    """Return a large body as what is written piece by piece, so that the loop and the answer get their turn."""
+    """Return a large body as a file, which is written piece by piece: the loop and the answer get their turn."""
     return body if body is None or len(body) < PIECES_FROM_BYTES else io.BytesIO(body)
 
 

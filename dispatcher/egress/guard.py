@@ -56,7 +56,7 @@ _NOT_PUBLIC_V6: Final = tuple(
     for text in (
         "2001::/23",  # protocol assignments, Teredo, ORCHID: whatever IPv4 address hides in there
         "2001:db8::/32",
-        "2002::/16",  # 6to4: an IPv4 address in another coat, given up by everybody
+        "2002::/16",  # 6to4: an IPv4 address in another form, no longer in use
         "3fff::/20",
     )
 )
@@ -68,7 +68,7 @@ _LOOKS_NUMERIC: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)", re.IGNORE
 
 
 def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
-    """Return networks from `10.0.0.0/8`, `::1/128` and the like; ValueError names what is none."""
+    """Return networks from `10.0.0.0/8`, `::1/128` and the like; ValueError names what is not a network."""
     return tuple(ipaddress.ip_network(text) for text in texts)
 
 
@@ -90,7 +90,7 @@ def is_allowed(address: str, networks: Sequence[Network]) -> bool:
 
 
 def check_host(host: str, networks: Sequence[Network]) -> None:
-    """Look at the host of a URL as text, before anybody resolves it: a proxy would do that out of our sight.
+    """Check the host of a URL as text, before it is resolved: a proxy resolves it out of our sight.
 
     Numbers in any other than the usual form (2130706433, 0177.0.0.1, 0x7f.1, 127.1) are refused whatever they lead to.
 

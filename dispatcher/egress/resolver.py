@@ -1,8 +1,8 @@
-"""Resolving names so that one whose servers never answer keeps nobody else's waiting.
+"""Resolves names so that a name whose servers never answer delays no other name.
 
-The event loop's own resolver has four threads for all names. Here each name that is looked up has a thread of its own,
-one however many ask for it, and who asks waits only so long. The threads are daemons: a name that hangs must not hold
-up the end of the process either.
+The event loop's own resolver has four threads for all names. Here each name has one thread while it is looked up,
+however many requests wait for it, and each request waits for a bounded time. The threads are daemons: a name that hangs
+must not delay the end of the process.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ LOOKUP_SECONDS: Final = 5.0
 """For one name. The system's resolver may go on for half a minute."""
 
 MOST_LOOKUPS: Final = 64
-"""Names looked up at once; known ones are remembered by the connector and need none."""
+"""Names looked up at once; names that the connector still has in its cache need no lookup."""
 
 
 class NotResolved(OSError):
@@ -37,12 +37,12 @@ class Resolver(AbstractResolver):
         """Return the addresses of *host*.
 
         Raises:
-            OSError: There are none; `NotResolved` if that could not be found out in time.
+            OSError: It has no address; `NotResolved` if its servers did not answer in time.
         """
         key = (host, family)
         lookup = self._under_way.get(key)
         if lookup is None:
-            self._under_way[key] = lookup = asyncio.create_task(self._looked_up(host, family))
+            self._under_way[key] = lookup = asyncio.create_task(self._start_lookup(host, family))
             lookup.add_done_callback(lambda done: self._ended(key, done))
         try:
             async with asyncio.timeout(LOOKUP_SECONDS):
@@ -61,8 +61,8 @@ class Resolver(AbstractResolver):
         for lookup in tuple(self._under_way.values()):
             lookup.cancel()
 
-    async def _looked_up(self, host: str, family: int) -> list[Any]:
-        # The turn is held for as long as the thread is, however soon everybody has stopped waiting.
+    async def _start_lookup(self, host: str, family: int) -> list[Any]:
+        # The turn is held for as long as the thread runs, even if no request waits for it any more.
         async with self._turns:
             loop = asyncio.get_running_loop()
             answer: asyncio.Future[list[Any]] = loop.create_future()
@@ -72,14 +72,14 @@ class Resolver(AbstractResolver):
     def _ended(self, key: tuple[str, int], lookup: "asyncio.Task[list[Any]]") -> None:
         self._under_way.pop(key, None)
         if not lookup.cancelled():
-            lookup.exception()  # who stopped waiting does not want it
+            lookup.exception()  # retrieved: no request may be left that waits for it
 
 
 def _look_up(host: str, family: int, loop: asyncio.AbstractEventLoop, answer: "asyncio.Future[list[Any]]") -> None:
     found: list[Any] | Exception
     try:
         found = socket.getaddrinfo(host, None, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
-    except Exception as error:  # noqa: BLE001 - a name that is none at all raises UnicodeError, and more
+    except Exception as error:  # noqa: BLE001 - what is not a name raises UnicodeError, and more
         found = error
 
     def tell() -> None:

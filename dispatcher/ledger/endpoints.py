@@ -70,7 +70,7 @@ class EndpointStore:
         return [self.from_row(row) for row in await connection.fetch(PAGE, after, most)]
 
     async def get(self, connection: Any, endpoint_id: UUID, *, lock: bool = False) -> Endpoint | None:
-        """Return one endpoint; None if there is none, or it is removed."""
+        """Return one endpoint; None if it does not exist or is removed."""
         row = await connection.fetchrow(f"{ONE} FOR UPDATE" if lock else ONE, endpoint_id)
         return None if row is None else self.from_row(row)
 
@@ -89,11 +89,11 @@ class EndpointStore:
         await connection.execute(INSERT, *self._values(endpoint))
 
     async def update(self, connection: Any, endpoint: Endpoint) -> None:
-        """Write an endpoint anew."""
+        """Replace an endpoint's fields."""
         await connection.execute(UPDATE, *self._values(endpoint))
 
     async def remove(self, connection: Any, endpoint_id: UUID) -> bool:
-        """Remove an endpoint; its history stays. False if there was none."""
+        """Remove an endpoint; its history stays. False if it does not exist."""
         return str(await connection.execute(REMOVE, endpoint_id)).endswith(" 1")
 
     async def gone(self, connection: Any, endpoint_id: UUID) -> bool:

@@ -8,8 +8,8 @@ An endpoint of a fax may be registered while the fax's first events are being ta
 the other, so both sides look again after their own commit for events that were owed to no endpoint (`owe_unowed`): one
 of them sees both.
 
-If the ledger goes away during a commit, it is open whether the batch was committed. The batch comes again; what it had
-owed the first time waits until its leases run out, for the sweeper.
+If the ledger goes away during a commit, it is unknown whether the batch was committed. The batch comes again; what it
+had owed the first time waits until its leases run out, for the sweeper.
 
 The body of an old event is pruned (`retention`). Nothing is owed for such an event any more; its id stays known.
 """
@@ -143,7 +143,7 @@ class Intake:
             new = [event for event in events if event.id in fresh]
             # 2. How far has each fax come? This locks its row, so that no concurrent batch is missed.
             ranks = await _fold_faxes(connection, fold(new))
-            # 3. What is owed to whom?
+            # 3. What is owed to which endpoint?
             of_faxes = await self._store.of_faxes(connection, new)
             owed = [each for event in new for each in route(event, (*of_faxes, *self._endpoints.candidates(event)))]
             owed = skip_overtaken(owed, ranks)

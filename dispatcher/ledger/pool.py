@@ -16,7 +16,7 @@ theirs for as long as they work, and one for the health check; not one for each 
 
 COMMAND_TIMEOUT_SECONDS: Final = 5.0
 """A ledger that does not answer by then is away; its own statements take milliseconds. Whatever hangs when it comes
-back is over after this, and done anew on another connection."""
+back ends after this, and is repeated on another connection."""
 
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 
@@ -39,8 +39,8 @@ SERVER_SETTINGS: Final = {
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "20s",
 }
-"""What the server shall do about us if the network swallows us: its defaults would keep our locks, and with them every
-repetition of our last batch, waiting for two hours. A pooler in between must let these parameters through."""
+"""What the server does if the network loses our packets. By its defaults it would keep our locks for two hours, and
+every repetition of our last batch would wait for them. A pooler in between must let these parameters through."""
 
 LEDGER_REFUSES: Final = (
     asyncpg.DataError,
@@ -50,8 +50,8 @@ LEDGER_REFUSES: Final = (
     TypeError,
     OverflowError,
 )
-"""A row's fault: a value that its column cannot hold, found by the server or by the driver. To be caught before
-`LEDGER_AWAY`, because the driver's refusals are interface errors as well."""
+"""A row's fault: a value that its column cannot hold, found by the server or by the driver. Catch these before
+`LEDGER_AWAY`: the driver's refusals are interface errors as well."""
 
 
 class LedgerAway(FaxhookError):
@@ -148,7 +148,7 @@ class _OpenPool(Pool):
     __slots__ = ()
 
     async def release(self, connection: Any, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the library's
-        with suppress(*LEDGER_UNAVAILABLE):  # the pool drops the connection; who used it knows why
+        with suppress(*LEDGER_UNAVAILABLE):  # the pool drops the connection; its user has the error
             await super().release(connection, timeout=timeout)
 
 

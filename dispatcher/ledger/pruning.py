@@ -3,7 +3,7 @@
 A payload may go when the event was received and taken in before the limit, and everything owed for it was settled
 before the limit, well or by a person's decision. What is owed or dead is left alone, however old.
 
-An event that nobody was owed may be owed late, while it is being pruned. Whoever does that locks the event's row first
+An event that was owed to no endpoint may be owed late, while it is being pruned. Intake locks the event's row first
 (`FOR KEY SHARE`); so here the rows are locked, and only then is looked at what is owed.
 """
 
@@ -87,7 +87,7 @@ def few(old: Sequence[Old], most_attempts: int) -> list[Old]:
 
 
 async def prune(connection: Any, event_ids: Sequence[str], before: datetime) -> Step:
-    """Prune those of the events that nobody holds and nothing is owed of; all of an event or nothing."""
+    """Prune those of the events that are not locked and of which nothing is owed; all of an event or nothing."""
     if not event_ids:
         return Step(event_ids=frozenset(), attempts=0)
     async with connection.transaction():

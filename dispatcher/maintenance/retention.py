@@ -1,4 +1,4 @@
-"""Prunes what is old: payloads, attempts, documents. In small steps, one dispatcher at a time, never in anybody's way.
+"""Prunes what is old: payloads, attempts, documents. In small steps, one dispatcher at a time, blocking no other work.
 
 | | kept |
 |---|---|
@@ -10,18 +10,19 @@
 | audit | for ever |
 | documents | until no payload names them, see below |
 
-**Documents** are stored by their content, so several events may name the same one; and messages of which the ledger
-knows nothing may name it too: callbacks and events that were parked, events that were not yet taken in. One is deleted
-only if all of this holds, and is kept otherwise:
+**Documents** are stored by their content, so several events may name the same one. Messages that are not in the ledger
+may name it too: quarantined callbacks, dead events, events that were not yet taken in. A document is deleted only if all
+of this holds, and is kept otherwise:
 
-* a payload that named it was pruned. Nothing that no event of the ledger named is ever touched: quarantined bodies;
-* it was not stored anew since the limit. Whoever brings a document stores it, even if it is there, so every event that
-  names it was received before the limit, and every payload received before the limit was looked at in the same pass;
-* none of those that stay names it;
+* a payload that named it was pruned. What no event of the ledger named is never touched: bodies of quarantined callbacks;
+* it was not stored again since the limit. The ingress stores every document that comes, even one that is there, so every
+  event that names it was received before the limit, and every payload received before the limit was looked at in the
+  same pass;
+* no payload that stays names it;
 * `work.events`, `dead.events` and `dead.callbacks` are empty, before the pass and after it.
 
-What remains is a fax whose document is byte for byte one of weeks ago and arrives within the milliseconds between the
-look and the deletion. A lock across processes that share no database could close that; the ingress has none, on purpose.
+One gap remains: a fax whose document is byte for byte one of weeks ago and arrives within the milliseconds between the
+look and the deletion. A lock across processes that share no database could close it; the ingress has no database.
 """  # noqa: E501 - a table
 
 import asyncio
@@ -82,7 +83,7 @@ class Pruned(msgspec.Struct, kw_only=True):
 
 
 class Retention:
-    """Prunes every hour while it is the one. *nothing_waits* says whether the queues of unknown events are empty."""
+    """Prunes every hour, one dispatcher at a time; *nothing_waits* tells if the queues of unknown events are empty."""
 
     def __init__(
         self,
@@ -147,7 +148,7 @@ class Retention:
         return needed
 
     async def _prune_documents(self, connection: Any, before: datetime, needed: set[str], pruned: Pruned) -> None:
-        """Delete the documents that nobody needs and nobody stored since *before*. Dying in between leaves a row."""
+        """Delete the documents that no payload names and that were not stored since *before*. A crash leaves a row."""
         after = ""
         while rows := await connection.fetch(DOCUMENTS, after, DOCUMENTS_PER_STEP):
             started = time.monotonic()

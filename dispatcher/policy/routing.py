@@ -1,4 +1,4 @@
-"""Who is to be told of an event. Pure.
+"""Which endpoints an event is owed to. Pure.
 
 The more specific supersedes: a sent fax goes to the endpoints of that fax, else to the global ones; a received fax to
 the endpoints of its number, else to the global ones. All endpoints of the winning level get it. A disabled endpoint
@@ -21,7 +21,7 @@ _SPECIFICITY: Final[dict[Scope, int]] = {"global": 0, "number": 1, "fax": 2}
 
 class _Words(Protocol):
     def has_word_for(self, event: Event) -> bool:
-        """Can it say this event at all?"""
+        """Can it express this event?"""
 
 
 _WORDS_OF_SCHEME: Final[dict[str, _Words]] = {"mailto": MailFormat()}
@@ -53,14 +53,14 @@ def route(event: Event, endpoints: Iterable[Endpoint]) -> list[Owed]:
 
 
 def has_word(url: str, format_name: str, event: Event) -> bool:
-    """Can *event* be said at *url*: in the words of its channel, if that has its own, else in those of the format?"""
+    """Can *event* be expressed at *url*: by its channel, if that has a format of its own, else by the named format?"""
     words = _WORDS_OF_SCHEME.get(url.partition(":")[0]) or FORMATS.get(format_name)
-    # A format that this version does not know was set by a newer one, which will know what to say.
+    # A format that this version does not know was set by a newer one, which knows its words.
     return words is None or words.has_word_for(event)
 
 
 def skip_overtaken(owed: Sequence[Owed], rank_of: dict[tuple[str, str], int]) -> list[Owed]:
-    """Mark what is old news by now, *rank_of* (provider, fax id) telling how far each fax has come."""
+    """Mark what is overtaken; *rank_of* (provider, fax id) says how far each fax has come."""
     return [
         msgspec.structs.replace(each, skipped="overtaken")
         if each.skipped is None

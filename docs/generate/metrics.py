@@ -25,6 +25,12 @@ LOGS: Final = ("<!-- logs: written by `make docs` -->", "<!-- /logs -->")
 PACKAGES: Final = ("ingress", "dispatcher", "shared")
 LEVELS: Final = {"debug": "debug", "info": "info", "warning": "warning", "error": "error", "exception": "error"}
 TRACEBACK: Final = "exception"
+WRAPPERS: Final = {
+    "LedgerRetry": ("warning", ("count", "reason")),
+    "log_crash": ("error", ("method", "route", TRACEBACK)),
+}
+"""What is given the name of a line and logs it: its level and fields."""
+
 COMMON_FIELDS: Final = ("event", "level", "timestamp", "service")
 MANY: Final = 12
 """More values of a label than this are shown below the table."""
@@ -84,6 +90,8 @@ def _log_call(node: ast.AST, path: str) -> LogCall | None:
         case ast.Call(func=ast.Attribute(attr=level, value=logger), args=[ast.Constant(value=str(event)), *others]):
             if level not in LEVELS or "log" not in ast.unparse(logger):
                 return None
+        case ast.Call(func=ast.Name(id=wrapper), args=[ast.Constant(value=str(event)), *_]) if wrapper in WRAPPERS:
+            return LogCall(f"{path}:{node.lineno}", event, *WRAPPERS[wrapper], is_plain=True)
         case _:
             return None
     names = [keyword.arg for keyword in node.keywords]

@@ -93,10 +93,10 @@ def test_no_label_has_a_value_that_its_table_does_not_list(metrics):
         metrics.malformed()
     else:
         for error in (*OUR_ERRORS, *ENDPOINT_ERRORS, "http_418", "http_503", "http_999", "smtp_550", "proxy_502", "x"):
-            metrics.attempted(NotTold(error=error), 0.1)
-            metrics.attempted(NotTried(error=error), 0.1)
-            metrics.died(error)
-        metrics.attempted(Told(), 0.1)
+            metrics.count_attempt(NotTold(error=error), 0.1)
+            metrics.count_attempt(NotTried(error=error), 0.1)
+            metrics.count_dead(error)
+        metrics.count_attempt(Told(), 0.1)
     labels = {each.name.removesuffix("_total"): each.labels for found in measures().values() for each in found}
     for name, family in families(metrics).items():
         for sample in family.samples:
