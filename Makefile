@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+COMPILE = $(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 $(UPGRADE) \
+	--generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test faults fuzz bench check services services-down docs lock
@@ -47,9 +49,10 @@ docs: $(READY) ## Write what is generated: settings, formats, metrics, log lines
 	@$(BIN)/python -m docs.generate.formats
 	@$(BIN)/python -m docs.generate.metrics
 
-lock: $(READY) ## Pin the newest dependencies, with hashes and without index addresses
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements-dev.lock
+lock: $(READY) ## Pin dependencies for each service and for development; UPGRADE=-U takes the newest
+	$(COMPILE) --extra ingress -o requirements-ingress.lock
+	$(COMPILE) --extra dispatcher -o requirements-dispatcher.lock
+	$(COMPILE) --extra ingress --extra dispatcher --extra dev -o requirements-dev.lock
 
 $(READY): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "faxhook needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 …")'

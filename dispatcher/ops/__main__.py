@@ -1,6 +1,8 @@
 """`python -m dispatcher.ops`: the command line where `faxhook` is not installed."""
 
-from dispatcher.ops.cli import main
+import sys
+
+from shared.programs import faxhook
 
 if __name__ == "__main__":
-    main()
+    sys.exit(faxhook())
