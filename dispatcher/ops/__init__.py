@@ -1,1 +1,1 @@
-"""What people use: the command line, health, metrics."""
+"""What operators use: command line, HTTP API, console, health, metrics."""

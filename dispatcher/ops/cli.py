@@ -1,4 +1,4 @@
-"""The command line `faxhook`: talks to the stores directly, so it works while a service is down."""
+"""The command line `faxhook`: it talks to the stores directly, so it works while a service is down."""
 
 from typing import Any, Final
 
@@ -8,7 +8,6 @@ from typer.core import TyperGroup
 
 from dispatcher.ops.dead import commands as dead_commands
 from dispatcher.ops.endpoints import care_commands as endpoint_care
-from dispatcher.ops.endpoints import commands as endpoint_commands
 from dispatcher.ops.faxes import commands as fax_commands
 from dispatcher.ops.listener.commands import listen_command
 from dispatcher.ops.queues.commands import queues_command
@@ -19,18 +18,18 @@ from dispatcher.settings import StoreSettings
 from shared.broker import declare, topology
 
 COMMANDS: Final = {
-    "Look, and put right": ("faxes", "dead", "endpoints", "queues", "reconcile"),
+    "Inspect and repair": ("faxes", "dead", "endpoints", "queues", "reconcile"),
     "Set up": ("migrate", "topology"),
     "Try out": ("simulate", "listen"),
 }
-"""In the order in which `--help` shows them, under these headings."""
+"""Headings of `--help` with their commands, in its order."""
 
-_LOOK, _SET_UP, _TRY_OUT = COMMANDS
+_INSPECT, _SET_UP, _TRY_OUT = COMMANDS
 _ORDER: Final = tuple(name for names in COMMANDS.values() for name in names)
 
 
 class InOrder(TyperGroup):
-    """Commands and groups of commands as `COMMANDS` has them; typer would put all groups last."""
+    """Commands and groups of commands in the order of `COMMANDS`; typer would put all groups last."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return their names."""
@@ -41,25 +40,22 @@ app = typer.Typer(
     cls=InOrder,
     no_args_is_help=True,
     add_completion=False,
-    help="Look after faxhook. It talks to the stores themselves, so it works while a service is down.",
-    epilog="Settings come from the environment: AMQP_URL, DATABASE_URL, … Exit codes: 0 done, 1 some of it is not, "
-    "65 what was asked for cannot be, 69 something does not answer, 78 a setting is wrong.",
+    help="Operate faxhook. It talks to the stores directly, so it works while a service is down.",
+    epilog="Settings come from the environment: AMQP_URL, DATABASE_URL, … Exit codes: 0 done, 1 partly done, "
+    "65 the input is wrong, 69 something does not answer, 78 a setting is wrong.",
 )
-endpoint_commands.app.command(name="show")(endpoint_care.show_endpoint)
-endpoint_commands.app.command(name="test")(endpoint_care.send_test)
-endpoint_commands.app.command(name="tokens")(endpoint_care.rotate_tokens)
-app.add_typer(fax_commands.app, name="faxes", rich_help_panel=_LOOK)
-app.add_typer(dead_commands.app, name="dead", rich_help_panel=_LOOK)
-app.add_typer(endpoint_commands.app, name="endpoints", rich_help_panel=_LOOK)
-app.command(name="queues", rich_help_panel=_LOOK)(queues_command)
-app.command(name="reconcile", rich_help_panel=_LOOK)(reconcile_command)
+app.add_typer(fax_commands.app, name="faxes", rich_help_panel=_INSPECT)
+app.add_typer(dead_commands.app, name="dead", rich_help_panel=_INSPECT)
+app.add_typer(endpoint_care.app, name="endpoints", rich_help_panel=_INSPECT)
+app.command(name="queues", rich_help_panel=_INSPECT)(queues_command)
+app.command(name="reconcile", rich_help_panel=_INSPECT)(reconcile_command)
 app.command(name="simulate", rich_help_panel=_TRY_OUT)(simulate_command)
 app.command(name="listen", rich_help_panel=_TRY_OUT)(listen_command)
 
 
 @app.command(rich_help_panel=_SET_UP)
 def migrate(as_json: Json = False) -> None:
-    """Bring the ledger's schema up to date. Twice, or from several places at once, does no harm."""
+    """Bring the ledger's schema up to date. Safe to repeat, and to run from several places at once."""
     from shared.sql.migrate import migrate as migrate_ledger  # noqa: PLC0415 - slow to import, and only used here
 
     before, after = run(migrate_ledger(settings_of(StoreSettings).database_url.reveal()))
@@ -71,7 +67,7 @@ def migrate(as_json: Json = False) -> None:
 
 @app.command(name="topology", rich_help_panel=_SET_UP)
 def declare_topology(as_json: Json = False) -> None:
-    """Declare exchanges and queues on the broker, the delay queues by the table of BACKOFF. Twice does no harm."""
+    """Declare exchanges and queues on the broker, the delay queues by the table of BACKOFF. Safe to repeat."""
     settings = settings_of(StoreSettings)
     wanted = topology(settings.backoff_seconds())
     run(declare(settings.amqp_url.reveal(), wanted))

@@ -1,4 +1,4 @@
-"""What every command of the CLI shares: settings, stores that may be away, output for people and for programs."""
+"""What every command of the CLI shares: settings, errors as exit codes, output for people and for programs."""
 
 import asyncio
 import logging
@@ -38,7 +38,7 @@ def settings_of(kind: type[Kind]) -> Kind:
 
 
 def run(work: Coroutine[Any, Any, Value]) -> Value:
-    """Run *work*; what goes wrong becomes a sentence and an exit code."""
+    """Run *work*; an error ends the command with a sentence and its exit code."""
     if not structlog.is_configured():
         # The code of the services logs, too: only its errors, and not to stdout, which is for the command's output.
         structlog.configure(

@@ -1,4 +1,4 @@
-"""Commands may be repeated: within 60 seconds the same id does nothing and gets the first answer (Telnyx's rule)."""
+"""Commands may be repeated: within 60 seconds the same id changes nothing and gets the first answer (Telnyx's rule)."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -36,29 +36,30 @@ class CommandReused(FaxhookError):
 
 
 def digest_of(method: str, path: str, body: Any) -> bytes:
-    """Return what makes two requests the same."""
+    """Return the digest that two requests share if they are the same."""
     return hashlib.sha256(
         b"\n".join((method.encode(), path.encode(), msgspec.json.encode(body, order="sorted")))
     ).digest()
 
 
 async def run_once(pool: Pool, seal: Seal, command_id: str | None, digest: bytes, change: Change) -> Answer:
-    """Make *change* in a transaction; with a *command_id* that came within the last minute, answer as then instead.
+    """Make *change* in a transaction; return instead the first answer if *command_id* came within the last minute.
 
-    Of several at once one makes the change and the others wait for its answer. A change that raises is forgotten.
+    Of several at once one makes the change, the others wait for its answer. A change that raises may be repeated.
 
     Raises:
-        CommandReused: The id belongs to another request.
+        CommandReused: The id was used for another request.
     """
     async with pool.acquire() as connection, connection.transaction():
         if command_id is None:
             return await change(connection)
+        # The insert waits for a transaction that has the same id; it makes no row if that one was committed.
         if not await connection.fetchval(FIRST, command_id, digest, float(REMEMBERED_SECONDS)):
             row = await connection.fetchrow(REMEMBERED, command_id)
             if row is None or row["digest"] != digest:
                 raise CommandReused(f"command_id `{command_id}` was used for another request within the last minute")
             return row["status"], msgspec.json.decode(seal.open(row["sealed_answer"]))
         status, body = await change(connection)
-        # The answer may hold tokens, so it is sealed like them.
+        # The answer may hold tokens, so it is encrypted like them.
         await connection.execute(ANSWERED, command_id, status, seal.seal(msgspec.json.encode(body).decode()))
         return status, body

@@ -13,12 +13,12 @@ from shared.domain import EventType
 
 
 class EndpointBody(msgspec.Struct, frozen=True, kw_only=True):
-    """An endpoint as it is shown: passwords as asterisks, tokens only where they were just set.
+    """An endpoint as it is shown: passwords masked, tokens only where they were just set.
 
     Attributes:
         match: The number of scope `number`, the fax of scope `fax`, null for scope `global`.
         signed: It has a token.
-        public_key: What the application verifies by, where that is not the token itself.
+        public_key: The key that verifies its webhooks, where that is not the token itself.
         tokens: In the answer that sets them, and never again.
     """
 
@@ -66,7 +66,7 @@ class EndpointQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Removed(msgspec.Struct, frozen=True, kw_only=True):
-    """An endpoint that is no more."""
+    """An endpoint that was removed."""
 
     id: UUID
     removed: bool = True
@@ -76,14 +76,14 @@ RotationAction = Literal["add", "promote", "drop"]
 
 
 class Rotation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`add` one at the end (made, unless `token` gives it), `promote` the last to the first place, `drop` the rest."""
+    """`add` one at the end (`token`, or a generated one), `promote` the last to be first, `drop` all but the first."""
 
     action: RotationAction = "add"
     token: Annotated[str | None, Meta(description="with `add` only")] = None
 
 
 class SampleRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to send: `type` absent, an ending that the endpoint would be told of; `failover`, to its failover_url."""
+    """What to send: `type`, else an ending that the endpoint gets; with `failover`, to its failover_url."""
 
     type: EventType | None = None
     failover: bool = False

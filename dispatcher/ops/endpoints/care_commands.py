@@ -1,4 +1,4 @@
-"""`faxhook endpoints show|test|tokens`: how an endpoint is doing, a test delivery to it, new tokens for it."""
+"""`faxhook endpoints show|test|tokens`: how an endpoint is doing, a sample sent to it, its tokens rotated."""
 
 from contextlib import AsyncExitStack
 from typing import Annotated, Any, Final
@@ -12,20 +12,21 @@ from dispatcher.egress.client import EgressClient
 from dispatcher.ops.api.audit import CLI
 from dispatcher.ops.api.lookups import read_id
 from dispatcher.ops.endpoints.bodies import EndpointWithHealth, RotationAction
-from dispatcher.ops.endpoints.commands import Id, what_it_is_told
+from dispatcher.ops.endpoints.commands import BY_CLI, Id, Ledger, app, ask, describe
 from dispatcher.ops.endpoints.health import EndpointHealth, EndpointHealthReader
 from dispatcher.ops.endpoints.model import body_of
-from dispatcher.ops.endpoints.opened import BY_CLI, opened
 from dispatcher.ops.endpoints.sample import SampleOutcome, audit_sample, send_sample
 from dispatcher.ops.endpoints.urls import BadEndpoint
-from dispatcher.ops.terminal import Json, console, print_json, run
+from dispatcher.ops.terminal import Json, console, print_json
 from dispatcher.ops.words import printable
 from dispatcher.policy.endpoint import Endpoint
 from dispatcher.settings import ChannelSettings, EndpointSettings
 from shared.domain import EventType
 
+__all__ = ["app"]  # with every command of `faxhook endpoints`: those of this module, too
+
 EXIT_NOT_TOLD: Final = 1
-"""The test delivery was made, and the application did not take it."""
+"""The sample was sent, and the application did not take it."""
 
 ROTATED: Final[dict[RotationAction, str]] = {
     "add": "tell the application, then --promote it: until then the first one signs (standard-v1 signs with all)",
@@ -34,15 +35,15 @@ ROTATED: Final[dict[RotationAction, str]] = {
 }
 
 
+@app.command(name="show")
 def show_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
     """Show an endpoint and how it is doing: told and failed lately, failing since when, owed, dead."""
 
-    async def work() -> tuple[Endpoint, EndpointHealth]:
-        async with opened(EndpointSettings) as ledger:
-            endpoint = await ledger.changes.existing(ledger.pool, read_id(endpoint_id, "endpoint"))
-            return endpoint, (await EndpointHealthReader(ledger.pool).of([endpoint.id]))[endpoint.id]
+    async def read(ledger: Ledger[EndpointSettings]) -> tuple[Endpoint, EndpointHealth]:
+        endpoint = await ledger.changes.existing(ledger.pool, read_id(endpoint_id, "endpoint"))
+        return endpoint, (await EndpointHealthReader(ledger.pool).of([endpoint.id]))[endpoint.id]
 
-    endpoint, health = run(work())
+    endpoint, health = ask(EndpointSettings, read)
     body = body_of(endpoint)
     if as_json:
         print_json(EndpointWithHealth(**msgspec.structs.asdict(body), health=health))
@@ -51,7 +52,7 @@ def show_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
         ("", str(endpoint.id)),
         ("url", body.url),
         ("failover", body.failover_url or "none"),
-        ("told of", what_it_is_told(endpoint)),
+        ("told of", describe(endpoint)),
         ("limits", f"{body.timeout_seconds:g} s for one request, {body.max_concurrent} at once for each dispatcher"),
         ("tokens", f"{len(endpoint.tokens)}, the first one signs" if endpoint.tokens else "none: not signed"),
         *([("public key", body.public_key)] if body.public_key else []),
@@ -62,6 +63,7 @@ def show_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
         console.print(Text(f"{name:<11}", style="dim").append(value, style="not dim"), soft_wrap=True)
 
 
+@app.command(name="test")
 def send_test(
     endpoint_id: Id,
     event_type: Annotated[str | None, typer.Option("--type", help="The sample's type, like fax.failed.")] = None,
@@ -73,17 +75,17 @@ def send_test(
     Ends with 1 if it was not told.
     """
 
-    async def work() -> SampleOutcome:
-        async with opened(ChannelSettings) as ledger, AsyncExitStack() as stack:
+    async def send(ledger: Ledger[ChannelSettings]) -> SampleOutcome:
+        async with AsyncExitStack() as stack:
             endpoint = await ledger.changes.existing(ledger.pool, read_id(endpoint_id, "endpoint"))
-            way_out = EgressClient(ledger.settings.allowed_networks(), ledger.settings.proxy())
-            stack.push_async_callback(way_out.close)
-            channels = open_channels(stack, ledger.settings, way_out)
+            client = EgressClient(ledger.settings.allowed_networks(), ledger.settings.proxy())
+            stack.push_async_callback(client.close)
+            channels = open_channels(stack, ledger.settings, client)
             outcome = await send_sample(endpoint, channels, _type(event_type), failover=failover)
             await audit_sample(ledger.pool, CLI, endpoint, outcome)
             return outcome
 
-    outcome = run(work())
+    outcome = ask(ChannelSettings, send)
     if as_json:
         print_json(outcome)
     else:
@@ -96,10 +98,11 @@ def send_test(
         raise typer.Exit(EXIT_NOT_TOLD)
 
 
+@app.command(name="tokens")
 def rotate_tokens(
     endpoint_id: Id,
     add: Annotated[
-        bool, typer.Option("--add", help="Add a new one at the end: the one of --token, or one that is made.")
+        bool, typer.Option("--add", help="Add one at the end: the one of --token, or a generated one.")
     ] = False,
     promote: Annotated[bool, typer.Option("--promote", help="Make the last one the first: it signs now.")] = False,
     drop: Annotated[bool, typer.Option("--drop", help="Drop all but the first.")] = False,
@@ -110,18 +113,15 @@ def rotate_tokens(
 
     One step at a time; a token is shown when it is added, and never again.
     """
-    named: list[RotationAction] = []
-    named += ["add"] if add else []
-    named += ["promote"] if promote else []
-    named += ["drop"] if drop else []
+    steps: dict[RotationAction, bool] = {"add": add, "promote": promote, "drop": drop}
+    named = [step for step, is_named in steps.items() if is_named]
 
-    async def work() -> dict[str, Any]:
+    async def rotate(ledger: Ledger[EndpointSettings]) -> dict[str, Any]:
         if len(named) != 1:
             raise BadEndpoint("action", "name one of --add, --promote, --drop")
-        async with opened(EndpointSettings) as ledger:
-            return (await ledger.changes.rotate(BY_CLI, read_id(endpoint_id, "endpoint"), named[0], token))[1]
+        return (await ledger.changes.rotate(BY_CLI, read_id(endpoint_id, "endpoint"), named[0], token))[1]
 
-    rotated = run(work())
+    rotated = ask(EndpointSettings, rotate)
     if as_json:
         print_json(rotated)
         return

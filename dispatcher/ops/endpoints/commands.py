@@ -1,6 +1,7 @@
-"""`faxhook endpoints`: where applications want to be told."""
+"""`faxhook endpoints list|add|set|remove`: where applications want to be told."""
 
-from typing import Annotated, Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -8,32 +9,38 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from dispatcher.formats import DEFAULT_FORMAT, FORMATS
+from dispatcher.formats import FORMATS
+from dispatcher.ledger.endpoint_cache import EndpointCache
+from dispatcher.ledger.endpoints import EndpointStore
+from dispatcher.ledger.intake import Intake
+from dispatcher.ledger.pool import Pool, open_pool
+from dispatcher.ops.api.audit import CLI
 from dispatcher.ops.api.lookups import read_id
+from dispatcher.ops.endpoints.changes import Command, EndpointChanges
 from dispatcher.ops.endpoints.health import EndpointHealth, EndpointHealthReader
 from dispatcher.ops.endpoints.model import read_fields, shown
-from dispatcher.ops.endpoints.opened import BY_CLI, opened
-from dispatcher.ops.terminal import Json, console, print_json, run
+from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 from dispatcher.settings import EndpointSettings
 
+BY_CLI: Final = Command(who=CLI)
 HEALTH_STYLES: Final = {"healthy": "green", "failing": "red", "gone": "red", "disabled": "dim", "idle": "dim"}
 
-app = typer.Typer(no_args_is_help=True, help="Show, change and test where applications want to be told.")
+Value = TypeVar("Value")
+Kind = TypeVar("Kind", bound=EndpointSettings)
 
-Url = Annotated[str, typer.Option("--url", help="http://, https:// or mailto:; user:password@ becomes Basic.")]
 Id = Annotated[str, typer.Argument(help="The endpoint's id.")]
 Direction = Annotated[str | None, typer.Option(help="One of sent, received, any.")]
 FormatName = Annotated[str | None, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")]
 Tokens = Annotated[list[str] | None, typer.Option("--token", help="Signs the webhooks. Repeatable, in order.")]
 Unsigned = Annotated[bool, typer.Option("--unsigned", help="No token: webhooks are not signed.")]
 Failover = Annotated[str | None, typer.Option(help="Tried in the same attempt when the URL fails; empty: none.")]
-Inflight = Annotated[bool | None, typer.Option("--inflight/--no-inflight", help="Tell of faxes under way, too.")]
+Inflight = Annotated[bool | None, typer.Option("--inflight/--no-inflight", help="Send inflight events, too.")]
 Overtaken = Annotated[
     str | None, typer.Option(help="An inflight event that a later one overtook: one of skip, deliver.")
 ]
 Enabled = Annotated[
-    bool | None, typer.Option("--enable/--disable", help="Off: what is owed to it becomes dead letters when due.")
+    bool | None, typer.Option("--enable/--disable", help="Disabled: what is owed to it becomes dead letters when due.")
 ]
 Timeout = Annotated[float | None, typer.Option(help="Seconds for one request, at most 60.")]
 Concurrent = Annotated[int | None, typer.Option(help="Attempts at once, for each dispatcher process.")]
@@ -41,31 +48,55 @@ Number = Annotated[str | None, typer.Option(help="Only faxes received at this nu
 Job = Annotated[str | None, typer.Option(help="Only the sent fax with this job_id.")]
 Fax = Annotated[str | None, typer.Option(help="Only this sent fax: PROVIDER:FAX_ID.")]
 
+app = typer.Typer(no_args_is_help=True, help="Show, change and test where applications want to be told.")
+
+
+class Ledger(msgspec.Struct, Generic[Kind], frozen=True):
+    """The opened ledger, its endpoints, the changes to them, and the settings that name it."""
+
+    pool: Pool
+    store: EndpointStore
+    changes: EndpointChanges
+    settings: Kind
+
+
+def ask(kind: type[Kind], question: Callable[[Ledger[Kind]], Awaitable[Value]]) -> Value:
+    """Run *question* on the ledger that the settings of *kind* name; an error ends the command."""
+
+    async def work() -> Value:
+        settings = settings_of(kind)
+        pool = await open_pool(settings.database_url.reveal(), size=2)
+        try:
+            store = EndpointStore(settings.seal())
+            intake = Intake(pool, store, EndpointCache(pool, store))
+            return await question(Ledger(pool, store, EndpointChanges(pool, store, intake, settings), settings))
+        finally:
+            await pool.close()
+
+    return run(work())
+
 
 @app.command(name="list")
 def list_endpoints(as_json: Json = False) -> None:
     """Show every endpoint and how it is doing. Tokens are never shown."""
 
-    async def work() -> tuple[list[Endpoint], dict[UUID, EndpointHealth]]:
-        async with opened(EndpointSettings) as ledger:
-            endpoints = await ledger.store.everything(ledger.pool)
-            ids = [endpoint.id for endpoint in endpoints]
-            health = {} if as_json else await EndpointHealthReader(ledger.pool).of(ids)
-            return endpoints, health
+    async def read(ledger: Ledger[EndpointSettings]) -> tuple[list[Endpoint], dict[UUID, EndpointHealth]]:
+        endpoints = await ledger.store.everything(ledger.pool)
+        ids = [endpoint.id for endpoint in endpoints]
+        return endpoints, {} if as_json else await EndpointHealthReader(ledger.pool).of(ids)
 
-    endpoints, health = run(work())
+    endpoints, health = ask(EndpointSettings, read)
     if as_json:
         print_json({"items": [shown(endpoint) for endpoint in endpoints], "next": None})
         return
     table = Table(show_lines=True)
     table.add_column("id", no_wrap=True)
-    table.add_column("url", overflow="fold", ratio=1)
-    table.add_column("what", overflow="fold", ratio=1)
-    table.add_column("health", overflow="fold", ratio=1)
+    for name in ("url", "what", "health"):
+        table.add_column(name, overflow="fold", ratio=1)
     for endpoint in endpoints:
         doing = health[endpoint.id]
         sentence = Text(doing.sentence, style=HEALTH_STYLES[doing.verdict])
-        table.add_row(str(endpoint.id), Text(shown(endpoint)["url"]), Text(what_it_is_told(endpoint)), sentence)
+        table.add_row(str(endpoint.id), Text(shown(endpoint)["url"]), Text(describe(endpoint)), sentence)
     console.print(table)
 
 
@@ -87,23 +118,19 @@ def add_endpoint(
     as_json: Json = False,
 ) -> None:
     """Add an endpoint: global, or of a number, or of one sent fax. Its token is shown once, now, and never again."""
-    given: dict[str, Any] = {
-        "url": url,
-        "direction": direction,
-        "format": format_name or DEFAULT_FORMAT,
-        "tokens": [] if unsigned else token,
-        "failover_url": failover_url,
-        "inflight": inflight,
-        "overtaken": overtaken,
-        "timeout_seconds": timeout_seconds,
-        "max_concurrent": max_concurrent,
-    } | _match(number, job_id, fax)
-
-    async def work() -> dict[str, Any]:
-        async with opened(EndpointSettings) as ledger:
-            return (await ledger.changes.add(BY_CLI, read_fields(_present(given))))[1]
-
-    added = run(work())
+    given = _given(
+        **_match(number, job_id, fax),
+        url=url,
+        direction=direction,
+        format=format_name,
+        tokens=[] if unsigned else token,
+        failover_url=failover_url,
+        inflight=inflight,
+        overtaken=overtaken,
+        timeout_seconds=timeout_seconds,
+        max_concurrent=max_concurrent,
+    )
+    _, added = ask(EndpointSettings, lambda ledger: ledger.changes.add(BY_CLI, read_fields(given)))
     if as_json:
         print_json(added)
         return
@@ -117,7 +144,7 @@ def add_endpoint(
 @app.command(name="set")
 def set_endpoint(
     endpoint_id: Id,
-    url: Annotated[str | None, typer.Option("--url", help="Where it leads from now on.")] = None,
+    url: Annotated[str | None, typer.Option("--url", help="The new URL.")] = None,
     direction: Direction = None,
     format_name: FormatName = None,
     token: Tokens = None,
@@ -131,28 +158,24 @@ def set_endpoint(
     as_json: Json = False,
 ) -> None:
     """Change an endpoint; what is not named stays as it is."""
-    given = _present(
-        {
-            "url": url,
-            "direction": direction,
-            "format": format_name,
-            "tokens": [] if unsigned else token,
-            "failover_url": failover_url,
-            "inflight": inflight,
-            "overtaken": overtaken,
-            "enabled": enabled,
-            "timeout_seconds": timeout_seconds,
-            "max_concurrent": max_concurrent,
-        }
+    given = _given(
+        url=url,
+        direction=direction,
+        format=format_name,
+        tokens=[] if unsigned else token,
+        failover_url=failover_url,
+        inflight=inflight,
+        overtaken=overtaken,
+        enabled=enabled,
+        timeout_seconds=timeout_seconds,
+        max_concurrent=max_concurrent,
     )
     if failover_url == "":
         given["failover_url"] = None
-
-    async def work() -> dict[str, Any]:
-        async with opened(EndpointSettings) as ledger:
-            return (await ledger.changes.change(BY_CLI, read_id(endpoint_id, "endpoint"), read_fields(given)))[1]
-
-    changed = run(work())
+    _, changed = ask(
+        EndpointSettings,
+        lambda ledger: ledger.changes.change(BY_CLI, read_id(endpoint_id, "endpoint"), read_fields(given)),
+    )
     if as_json:
         print_json(changed)
     else:
@@ -162,20 +185,31 @@ def set_endpoint(
 @app.command(name="remove")
 def remove_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
     """Remove an endpoint. Its history stays; what it was still owed becomes dead letters when due."""
-
-    async def work() -> dict[str, Any]:
-        async with opened(EndpointSettings) as ledger:
-            return (await ledger.changes.remove(BY_CLI, read_id(endpoint_id, "endpoint")))[1]
-
-    removed = run(work())
+    _, removed = ask(EndpointSettings, lambda ledger: ledger.changes.remove(BY_CLI, read_id(endpoint_id, "endpoint")))
     if as_json:
         print_json(removed)
     else:
         console.print(f"removed endpoint {removed['id']}")
 
 
-def _present(given: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if value is not None}
+def describe(endpoint: Endpoint) -> str:
+    """Return in a line which events an endpoint gets, and in which form."""
+    facts = [_applies_to(endpoint), endpoint.format]
+    facts += [] if endpoint.direction == "any" else [f"{endpoint.direction} only"]
+    facts += ["inflight too"] if endpoint.inflight else []
+    facts += [] if endpoint.tokens or endpoint.url.startswith("mailto:") else ["unsigned"]
+    facts += [] if endpoint.enabled else ["DISABLED"]
+    return ", ".join(facts)
+
+
+def _applies_to(endpoint: Endpoint) -> str:
+    if isinstance(endpoint.match, FaxMatch):
+        return " ".join(f"{name} {value}" for name, value in msgspec.to_builtins(endpoint.match).items())
+    return endpoint.match or "everything"
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _match(number: str | None, job_id: str | None, fax: str | None) -> dict[str, Any]:
@@ -187,19 +221,3 @@ def _match(number: str | None, job_id: str | None, fax: str | None) -> dict[str,
         provider, _, fax_id = fax.partition(":")
         return {"scope": "fax", "match": {"provider": provider, "fax_id": fax_id}}
     return {}
-
-
-def _applies_to(endpoint: Endpoint) -> str:
-    if isinstance(endpoint.match, FaxMatch):
-        return " ".join(f"{name} {value}" for name, value in msgspec.to_builtins(endpoint.match).items())
-    return endpoint.match or "everything"
-
-
-def what_it_is_told(endpoint: Endpoint) -> str:
-    """Return of what an endpoint is told, and how, in a line."""
-    facts = [_applies_to(endpoint), endpoint.format]
-    facts += [] if endpoint.direction == "any" else [f"{endpoint.direction} only"]
-    facts += ["inflight too"] if endpoint.inflight else []
-    facts += [] if endpoint.tokens or endpoint.url.startswith("mailto:") else ["unsigned"]
-    facts += [] if endpoint.enabled else ["DISABLED"]
-    return ", ".join(facts)

@@ -1,10 +1,10 @@
-"""How endpoints are doing: what was told and what failed lately, what is owed, since when it fails.
+"""How endpoints are doing: attempts told and failed lately, deliveries owed, since when it fails.
 
-*Lately* is the newest deliveries of each endpoint among the newest of all, and whatever is owed to it or dead, however
-long ago: an endpoint that fails has a health though it is tried every six hours, and none costs more than another.
+*Lately* means the newest deliveries of each endpoint among the newest of all, and those owed to it or dead, however
+old: so an endpoint that fails has a health though it is tried every six hours only, and every endpoint costs the same.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -20,10 +20,10 @@ Verdict = Literal["healthy", "failing", "idle", "disabled", "gone"]
 CircuitState = Literal["open", "closed"]
 
 NEWEST: Final = 100
-"""Deliveries of an endpoint that are looked at."""
+"""Deliveries of an endpoint that are read."""
 
 NEWEST_OF_ALL: Final = 20_000
-"""Deliveries that these are found among; no index leads to those of one endpoint, the hot path would pay for it."""
+"""Deliveries that these are searched among. An index by endpoint would find them, and cost every delivery a write."""
 
 MOST_AT_ONCE: Final = 200
 """Endpoints in one statement."""
@@ -85,12 +85,12 @@ class EndpointHealth(msgspec.Struct, frozen=True, kw_only=True):
         verdict: `failing`: its latest attempt failed, or its circuit is open. `idle`: nothing was tried lately.
             `gone`: it answered 410 and is switched off.
         sentence: The same for people.
-        told: Attempts lately that were told: at its newest 100 deliveries.
+        told: Attempts lately that were told: of its newest 100 deliveries.
         failed: Attempts lately that were not.
         last_error: Of the latest attempt that failed.
-        failing_since: When the failures began after which nothing was told, as far as that was looked at.
+        failing_since: The first failure after the latest attempt that was told, among the attempts that were read.
         owed: Deliveries that are pending or retrying.
-        due: Those of them whose time has come, and that no process holds.
+        due: Those of them that are due and that no process holds.
         next_due_at: When the next one is due.
         dead: Its dead letters.
         circuit: In this process; null where no attempts are made (the command line).
@@ -113,7 +113,7 @@ class EndpointHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EndpointHealthReader:
-    """Reads health. *circuit_is_open* tells of this process; None where no attempts are made."""
+    """Reads health. *circuit_is_open* is this process's; None where no attempts are made."""
 
     def __init__(self, pool: Pool, circuit_is_open: Callable[[UUID], bool] | None = None) -> None:
         self._pool = pool
@@ -126,34 +126,21 @@ class EndpointHealthReader:
         found: dict[UUID, EndpointHealth] = {}
         for start in range(0, len(endpoint_ids), MOST_AT_ONCE):
             rows = await self._pool.fetch(HEALTH, endpoint_ids[start : start + MOST_AT_ONCE], NEWEST, NEWEST_OF_ALL)
-            found.update({row["endpoint_id"]: self._health(row, utc_now()) for row in rows})
+            found.update({row["endpoint_id"]: self._health(dict(row), utc_now()) for row in rows})
         return found
 
-    def _health(self, row: Any, now: datetime) -> EndpointHealth:
-        endpoint_id: UUID = row["endpoint_id"]
+    def _health(self, row: dict[str, Any], now: datetime) -> EndpointHealth:
         circuit: CircuitState | None = None
         if self._circuit_is_open is not None:
-            circuit = "open" if self._circuit_is_open(endpoint_id) else "closed"
+            circuit = "open" if self._circuit_is_open(row["endpoint_id"]) else "closed"
         verdict = verdict_of(row, circuit)
+        shown = {name: value for name, value in row.items() if name not in {"enabled", "is_gone"}}
         return EndpointHealth(
-            endpoint_id=endpoint_id,
-            verdict=verdict,
-            sentence=sentence_of(verdict, row, circuit, now),
-            told=row["told"],
-            failed=row["failed"],
-            last_told_at=row["last_told_at"],
-            last_failed_at=row["last_failed_at"],
-            last_error=row["last_error"],
-            failing_since=row["failing_since"],
-            owed=row["owed"],
-            due=row["due"],
-            next_due_at=row["next_due_at"],
-            dead=row["dead"],
-            circuit=circuit,
+            **shown, verdict=verdict, sentence=sentence_of(verdict, row, circuit, now), circuit=circuit
         )
 
 
-def verdict_of(row: Any, circuit: CircuitState | None) -> Verdict:
+def verdict_of(row: Mapping[str, Any], circuit: CircuitState | None) -> Verdict:
     """Return the verdict on what a row of `HEALTH` says."""
     if row["is_gone"]:
         return "gone"
@@ -164,23 +151,20 @@ def verdict_of(row: Any, circuit: CircuitState | None) -> Verdict:
     return "healthy" if row["last_told_at"] is not None else "idle"
 
 
-def sentence_of(verdict: Verdict, row: Any, circuit: CircuitState | None, now: datetime) -> str:
+def sentence_of(verdict: Verdict, row: Mapping[str, Any], circuit: CircuitState | None, now: datetime) -> str:
     """Return how it is doing, for people."""
-    last_told = "" if row["last_told_at"] is None else f"last told {moment(row['last_told_at'], now)}"
+    since = row["failing_since"]
     facts = {
-        "healthy": [last_told],
+        "healthy": [],
         "idle": ["nothing was tried lately"],
-        "disabled": ["disabled", last_told],
-        "gone": ["switched off, because it answered 410", last_told],
-        "failing": [],
+        "disabled": ["disabled"],
+        "gone": ["disabled, because it answered 410"],
+        "failing": ["failing" if since is None else f"failing since {moment(since, now)}"],
     }[verdict]
-    if verdict == "failing":
-        since = row["failing_since"]
-        facts = ["failing" if since is None else f"failing since {moment(since, now)}"]
-        facts += [cause_in_words(row["last_error"])] if row["last_error"] else []
-        facts += [last_told]
-    facts += ["left alone but for a probe now and then"] if circuit == "open" else []
+    facts += [cause_in_words(row["last_error"])] if verdict == "failing" and row["last_error"] else []
+    facts += [f"last told {moment(row['last_told_at'], now)}"] if verdict != "idle" and row["last_told_at"] else []
+    facts += ["circuit open: only probes are sent"] if circuit == "open" else []
     facts += [counted(row["owed"], "delivery") + " owed"] if row["owed"] else []
     facts += [f"the next due {moment(row['next_due_at'], now)}"] if row["next_due_at"] else []
     facts += [counted(row["dead"], "dead letter")] if row["dead"] else []
-    return ", ".join(fact for fact in facts if fact)
+    return ", ".join(facts)

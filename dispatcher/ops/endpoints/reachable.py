@@ -1,4 +1,4 @@
-"""Does a URL's host lead where webhooks may go? Asked when an endpoint is set, and again at every connection."""
+"""Whether a URL's host may be reached by webhooks: checked when an endpoint is set, and again at every connection."""
 
 import asyncio
 import socket
@@ -13,10 +13,10 @@ RESOLVE_TIMEOUT_SECONDS: Final = 5.0
 
 
 async def check_reachable(field: str, url: str, networks: Sequence[Network], *, proxied: bool = False) -> None:
-    """Refuse a host that does not resolve, or resolves to an inner address that *networks* do not name.
+    """Refuse a host that does not resolve, or resolves to an address that is neither public nor in *networks*.
 
-    Where a proxy is the only way out (*proxied*), names are the proxy's to resolve and to check, and may mean nothing
-    here: then only an address in the URL itself is looked at.
+    Behind a proxy (*proxied*) only an address in the URL itself is checked: the proxy resolves names and checks their
+    addresses, and they may not resolve here.
 
     Raises:
         BadEndpoint: Names *field* and says what would help.

@@ -1,7 +1,7 @@
 """A test delivery: a sample event to an endpoint's URL, in its format and with its signature, outside the ledger.
 
-It goes through the same channel and under the same egress rules as every delivery; it is not repeated, and nothing is
-written down of it but who asked for it.
+It goes through the same channel and under the same egress rules as every delivery. It is not retried, and only the
+audit records it.
 """
 
 import time
@@ -28,15 +28,15 @@ _FAILED = frozenset({EventType.FAILED, EventType.RECEIVE_FAILED})
 
 
 class SampleOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it.
+    """How the application answered.
 
     Attributes:
-        is_told: The application answered as a told one does.
-        verdict: In a sentence.
+        is_told: A delivery with this answer is told.
+        verdict: The same in a sentence.
         type: Of the sample event.
         event_id: Of the sample, as the application saw it.
-        url: Where it was posted to, without user and password.
-        error: A stable code such as `timeout`; null where it was told.
+        url: It was posted to this one; without user and password.
+        error: A stable code such as `timeout`; null if it was told.
         answer: The first 2 KiB, unprintable characters escaped.
     """
 
@@ -52,7 +52,7 @@ class SampleOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sample_event(endpoint: Endpoint, event_type: EventType | None = None) -> Event:
-    """Return an event that *endpoint* could be told of, marked as a test; None as type: a fax that went well."""
+    """Return an event that *endpoint* could get, marked as a test; without *event_type*, a fax that succeeded."""
     is_received = endpoint.direction == "received" or endpoint.scope == "number"
     event_type = event_type or (EventType.RECEIVED if is_received else EventType.DELIVERED)
     match = endpoint.match if isinstance(endpoint.match, FaxMatch) else FaxMatch()
@@ -87,14 +87,14 @@ async def send_sample(
     """Send a sample and say what came back. Takes at most the endpoint's `timeout_seconds`.
 
     Raises:
-        BadEndpoint: It has no failover, or its format has no word for *event_type*.
+        BadEndpoint: It has no failover, or its format has no such event.
     """
     url = endpoint.failover_url if failover else endpoint.url
     if url is None:
         raise BadEndpoint("failover", "the endpoint has no failover_url")
     event = sample_event(endpoint, event_type)
     if not has_word(url, endpoint.format, event):
-        raise BadEndpoint("type", f"{endpoint.format} has no word for {event.type}: such events are not sent")
+        raise BadEndpoint("type", f"{endpoint.format} has no {event.type}: such events are not sent")
     attempt = Attempt(
         event=event,
         document=None,
@@ -124,7 +124,7 @@ async def send_sample(
 
 
 async def audit_sample(connection: Any, who: str, endpoint: Endpoint, outcome: SampleOutcome) -> None:
-    """Write down who sent a sample, and what came of it."""
+    """Write to the audit that *who* sent a sample, and its outcome."""
     details = {"type": outcome.type, "is_told": outcome.is_told}
     await write_audit(connection, who, "endpoint.tested", endpoint.id, details)
 
@@ -133,11 +133,11 @@ def _verdict(outcome: Outcome, seconds: float) -> str:
     after = f"after {duration(seconds)}"
     match outcome:
         case Told():
-            status = "it was taken" if outcome.http_status is None else f"it answered {outcome.http_status}"
+            status = "accepted" if outcome.http_status is None else f"it answered {outcome.http_status}"
             return f"told: {status} {after}"
         case NotTried():
             return f"not tried: {cause_in_words(outcome.error)}"
         case _ if outcome.is_gone:
-            return f"not told: it answered 410 {after}; a delivery that is owed would switch the endpoint off"
+            return f"not told: it answered 410 {after}; a delivery would disable the endpoint"
         case _:
-            return f"not told: {cause_in_words(outcome.error)}, {after}; a delivery that is owed would be tried again"
+            return f"not told: {cause_in_words(outcome.error)}, {after}; a delivery would be tried again"

@@ -1,4 +1,4 @@
-"""Checks of what people give as an endpoint. Pure; every refusal names the field and says what would be right."""
+"""URLs of endpoints: checked as they are given, and masked as they are shown. Pure."""
 
 from typing import Final
 
@@ -27,9 +27,9 @@ def checked_url(field: str, url: str) -> str:
     """Return an endpoint's *url* as it was given: what is signed must be what is posted to, byte for byte.
 
     Raises:
-        BadEndpoint: Another scheme than http, https or mailto (lower case), no host or one that may be read in two
-            ways, user and password that Basic cannot carry, a fragment, a control character, a blank, or text beyond
-            ASCII; of mailto, anything but one plain address.
+        BadEndpoint: Another scheme than http, https or mailto (lower case), no host or an ambiguous one, user and
+            password that Basic cannot carry, a fragment, a control character, a space, or text beyond ASCII; of
+            mailto, anything but one plain address.
     """
     if not url.startswith("mailto:"):
         return checked_web_url(field, url, "http://, https:// or mailto:")
@@ -42,10 +42,10 @@ def checked_url(field: str, url: str) -> str:
 
 
 def checked_web_url(field: str, url: str, schemes: str = "http:// or https://") -> str:
-    """Return *url*, which is an http or https one, as it was given.
+    """Return the http or https *url* as it was given.
 
     Raises:
-        BadEndpoint: As for `checked_url`; names *schemes* as what is right.
+        BadEndpoint: As for `checked_url`; its sentence names *schemes*.
     """
     _check_characters(field, url)
     if not url.startswith(("http://", "https://")):
@@ -57,12 +57,12 @@ def checked_web_url(field: str, url: str, schemes: str = "http:// or https://") 
     except ValueError:
         # Neither reader's own words, which may quote the password.
         raise BadEndpoint(
-            field, "is no URL; special characters of host, user and password are percent-encoded"
+            field, "is not a URL; special characters of host, user and password are percent-encoded"
         ) from None
     if not host:
         raise BadEndpoint(field, "names no host")
     if (target.raw_host or "").lower() != host:
-        raise BadEndpoint(field, "names a host that may be read in two ways; write it plainly")
+        raise BadEndpoint(field, "names an ambiguous host; write it plainly")
     _check_user(field, target)
     if "#" in url:
         raise BadEndpoint(field, "must not have a fragment (`#…`): it is never sent, and receivers cannot verify it")
@@ -85,7 +85,7 @@ def masked_url(url: str) -> str:
 
 
 def _check_user(field: str, target: URL) -> None:
-    """Refuse what Basic cannot carry: it would fail, or be left out, at every attempt."""
+    """Refuse what Basic cannot carry: it would fail, or be dropped, at every attempt."""
     if target.raw_password and not target.raw_user:
         raise BadEndpoint(field, "has a password without a user")
     if ":" in (target.user or ""):

@@ -4,7 +4,8 @@ import asyncpg
 import pytest
 import typer
 
-from dispatcher.ledger.pool import LedgerAway, SchemaMissing
+from dispatcher.ledger.health import SchemaMissing
+from dispatcher.ledger.pool import LedgerAway
 from dispatcher.ops.api.idempotency import CommandReused
 from dispatcher.ops.dead.errors import NothingMatches, TakenByAnother
 from dispatcher.ops.endpoints.urls import BadEndpoint

@@ -91,7 +91,7 @@ async def test_an_open_circuit_is_failing_though_nothing_else_says_so(pool: asyn
     await endpoint(pool)
     found = await health(pool, circuit_is_open=lambda _: True)
     assert (found.verdict, found.circuit) == ("failing", "open")
-    assert "left alone" in found.sentence
+    assert "circuit open" in found.sentence
 
 
 async def test_disabled_and_gone_are_two_things_and_enabling_forgets_the_410(
@@ -165,7 +165,7 @@ async def test_a_test_delivery_that_is_not_taken_says_why_and_ends_with_1(
     code, page, _ = await faxhook(environment, "endpoints", "test", str(made.id))
     assert code == 1
     assert "it answered 410" in page
-    assert "would switch the endpoint off" in page
+    assert "would disable the endpoint" in page
     assert "\x1b[31m" not in page
     assert (await health(pool)).verdict == "idle", "a test switches nothing off"
     code, page, _ = await faxhook(environment, "endpoints", "test", str(made.id), "--failover")
@@ -185,7 +185,7 @@ async def test_what_cannot_be_tested_is_refused_by_name(environment: dict[str, s
         ((str(made.id), "--type", "fax.sending"), "type: "),
         ((str(made.id), "--failover"), "failover: "),
         ((str(uuid7()),), "there is no endpoint "),
-        (("nonsense",), "id: "),
+        (("nonsense",), "there is no endpoint `nonsense`"),
     ):
         code, _, complained = await faxhook(environment, "endpoints", "test", *arguments)
         assert (code, complained.startswith(f"faxhook: {beginning}")) == (65, True), arguments
