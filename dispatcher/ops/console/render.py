@@ -6,7 +6,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -33,19 +32,12 @@ HEADERS: Final = {
 """Of every page: nothing inline, nothing from other sites, nothing in the browser's cache."""
 
 
-class Asset(msgspec.Struct, frozen=True):
-    """A file that pages refer to; `version` changes with its content."""
-
-    body: bytes
-    content_type: str
-    version: str
-
-
 class Renderer:
     """Templates and assets, in memory."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
-        self._assets = {name: _asset(name, kind) for name, kind in ASSET_TYPES.items()}
+        self._assets = {name: (HERE / "static" / name).read_bytes() for name in ASSET_TYPES}
+        self._versions = {name: hashlib.sha256(body).hexdigest()[:12] for name, body in self._assets.items()}
         self._environment = Environment(
             loader=FileSystemLoader(HERE / "templates"),
             autoescape=True,
@@ -69,24 +61,17 @@ class Renderer:
 
     async def asset(self, request: web.Request) -> web.Response:
         """Answer one of the files; it may be cached for ever, because its address changes with its content."""
-        asset = self._assets.get(request.match_info["name"])
-        if asset is None:
+        name = request.match_info["name"]
+        if name not in self._assets:
             raise web.HTTPNotFound
-        lasting = request.query.get("v") == asset.version
+        is_lasting = request.query.get("v") == self._versions[name]
+        caching = "public, max-age=31536000, immutable" if is_lasting else "no-cache"
         return web.Response(
-            body=asset.body,
-            content_type=asset.content_type,
+            body=self._assets[name],
+            content_type=ASSET_TYPES[name],
             charset="utf-8",
-            headers={
-                **HEADERS,
-                "Cache-Control": "public, max-age=31536000, immutable" if lasting else "no-cache",
-            },
+            headers={**HEADERS, "Cache-Control": caching},
         )
 
     def _asset_url(self, name: str) -> str:
-        return f"{ASSETS_PATH}/{name}?v={self._assets[name].version}"
-
-
-def _asset(name: str, content_type: str) -> Asset:
-    body = (HERE / "static" / name).read_bytes()
-    return Asset(body, content_type, hashlib.sha256(body).hexdigest()[:12])
+        return f"{ASSETS_PATH}/{name}?v={self._versions[name]}"

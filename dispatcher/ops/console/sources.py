@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 from uuid import UUID
 
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.pool import Pool
 from dispatcher.ops.dead.asked import DeadLetters
-from dispatcher.ops.dead.letters import DeadFilter, DeadGroups
+from dispatcher.ops.dead.letters import DeadFilter
 from dispatcher.ops.endpoints.health import EndpointHealth, EndpointHealthReader
 from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.ops.queues.history import QueueHistory
@@ -51,28 +52,23 @@ class Remembered(Generic[Value]):
             return self.last
 
 
+@dataclass
 class Sources:
     """Everything that is only read, some of it remembered for some seconds."""
 
-    def __init__(
-        self,
-        pool: Pool,
-        store: EndpointStore,
-        dead: DeadLetters,
-        faxes: FaxReader,
-        history: QueueHistory,
-        health: EndpointHealthReader,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.pool = pool
-        self.store = store
-        self.dead = dead
-        self.faxes = faxes
-        self.history = history
-        self.health = health
-        self.groups: Remembered[DeadGroups] = Remembered(lambda: dead.groups(DeadFilter()), GROUPS_SECONDS, clock)
-        self.endpoints: Remembered[list[Endpoint]] = Remembered(lambda: store.cached(pool), HEALTH_SECONDS, clock)
-        self.healths: Remembered[dict[UUID, EndpointHealth]] = Remembered(self._healths, HEALTH_SECONDS, clock)
+    pool: Pool
+    store: EndpointStore
+    dead: DeadLetters
+    faxes: FaxReader
+    history: QueueHistory
+    health: EndpointHealthReader
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        """Remember what several pages show."""
+        self.groups = Remembered(lambda: self.dead.groups(DeadFilter()), GROUPS_SECONDS, self.clock)
+        self.endpoints = Remembered(lambda: self.store.cached(self.pool), HEALTH_SECONDS, self.clock)
+        self.healths = Remembered(self._healths, HEALTH_SECONDS, self.clock)
 
     def badges(self) -> dict[str, int]:
         """Return the numbers beside the navigation's words, from what is known already."""

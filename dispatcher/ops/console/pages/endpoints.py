@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote
 from uuid import uuid4
 
 import msgspec
@@ -14,9 +13,10 @@ from dispatcher.ops.api.idempotency import digest_of
 from dispatcher.ops.api.lookups import read_id
 from dispatcher.ops.console.access.guard import Visit
 from dispatcher.ops.console.errors import UNCHANGED, PageError
-from dispatcher.ops.console.pages.audit import Audit
+from dispatcher.ops.console.pages.audit import MOST_ID, Audit
 from dispatcher.ops.console.pages.endpoint_form import BLANK, fields_of, values_of
 from dispatcher.ops.console.sources import Sources
+from dispatcher.ops.endpoints.bodies import RotationAction
 from dispatcher.ops.endpoints.changes import Command, EndpointChanges
 from dispatcher.ops.endpoints.model import EndpointFields, shown
 from dispatcher.ops.endpoints.sample import SampleOutcome, audit_sample, send_sample
@@ -35,7 +35,7 @@ SECTIONS: Final = (
     ("global", "any", "Sent and received faxes", "Both directions at one endpoint."),
     ("number", None, "Faxes to one number", "Faxes received at that number; its endpoints replace the general ones."),
 )
-ROTATED: Final = {
+ROTATED: Final[Mapping[RotationAction, str]] = {
     "add": "A token was added. Give it to the application; when it has it, make the newest token the first.",
     "promote": "The newest token is the first now.",
     "drop": "The older tokens were dropped.",
@@ -61,14 +61,9 @@ class EndpointPages:
         return visit.page(
             "endpoints.html",
             sections=[
-                (
-                    title,
-                    hint,
-                    scope,
-                    direction,
-                    [each for each in cached if each.scope == scope and direction in {None, each.direction}],
-                )
-                for scope, direction, title, hint in SECTIONS
+                (*section, [each for each in cached if each.scope == scope and direction in {None, each.direction}])
+                for section in SECTIONS
+                for scope, direction in [section[:2]]
             ],
             of_faxes=of_faxes[:MOST_OF_FAXES],
             are_more=len(of_faxes) > MOST_OF_FAXES,
@@ -124,16 +119,11 @@ class EndpointPages:
     async def rotate(self, visit: Visit) -> web.Response:
         """Add a token, make the newest the first, or drop the older ones."""
         endpoint = await self._existing(visit)
-        rotation = visit.form.get("rotation", "")
-        if rotation not in ROTATED:
+        rotation = next((each for each in ROTATED if each == visit.form.get("rotation")), None)
+        if rotation is None:
             raise PageError(422, UNCHANGED, "Tokens can be added, promoted or dropped.")
         token = visit.form.get("token", "").strip() or None
-        _, answer = await self._changes.rotate(
-            self._command(visit),
-            endpoint.id,
-            rotation,  # type: ignore[arg-type]  # checked above
-            token,
-        )
+        _, answer = await self._changes.rotate(self._command(visit), endpoint.id, rotation, token)
         self._sources.forget()
         made = answer["token"] if rotation == "add" and token is None else None
         return visit.go(f"/endpoints/{endpoint.id}#tokens", ROTATED[rotation], token=made)
@@ -174,8 +164,7 @@ class EndpointPages:
             health=healths.get(endpoint.id),
             deliveries=owed.items,
             outcome=outcome,
-            entries=await self._audit.read(2**63 - 1, str(endpoint.id), MOST_AUDITED),
-            quote=quote,
+            entries=await self._audit.read(MOST_ID, str(endpoint.id), MOST_AUDITED),
         )
 
     def _form(
