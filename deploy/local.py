@@ -23,8 +23,8 @@ from typing import Final, NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script
 
+from deploy.services.control import DEFAULT_DATA, ENV_NAME, down, now_running, reset, status, tell, up
 from deploy.services.processes import Interrupted, LocalError, StartFailed
-from deploy.services.services import DEFAULT_DATA, ENV_NAME, down, now_running, reset, status, tell, up
 
 NOT_ALL_RUN: Final = 3
 

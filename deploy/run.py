@@ -34,7 +34,7 @@ from deploy.demo.children import Family, Terminal, supervised
 from deploy.demo.demo import demo
 from deploy.demo.settings import LISTEN_PORT, RUN_ENV, only_run, run_environment, write_run_env
 from deploy.demo.stack import Stack, running_stack, wait_for
-from deploy.services import services as local_services
+from deploy.services import control
 from deploy.services.processes import LOOPBACK, Interrupted, LocalError, Unavailable
 from dispatcher.ops.listener.listen import Listened, line_of
 from dispatcher.ops.simulator.simulate import SimulateSettings, curl_of, make_sample, send
@@ -51,7 +51,7 @@ TOLD_SECONDS: Final = 30.0
 def run(data: Path, environ: Mapping[str, str]) -> int:
     """Run everything until Ctrl-C; return the exit code."""
     terminal = Terminal()
-    services = local_services.up(data, environ=environ, say=terminal.say)
+    services = control.up(data, environ=environ, say=terminal.say)
     data = data.resolve()
     with only_run(data):
         variables = run_environment(data, services, environ, terminal.say)
@@ -130,9 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="run.py", description="faxhook on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--data", type=Path, default=local_services.DEFAULT_DATA, metavar="DIR", help="default: %(default)s"
-    )
+    common.add_argument("--data", type=Path, default=control.DEFAULT_DATA, metavar="DIR", help="default: %(default)s")
     commands.add_parser("run", help="run everything until Ctrl-C", parents=[common])
     demo_parser = commands.add_parser("demo", help="send every sample twice and check what came", parents=[common])
     demo_parser.add_argument("--seed", type=int, help="of the order; default: a random one, printed")

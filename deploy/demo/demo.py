@@ -28,7 +28,7 @@ from deploy.demo.report import COPIES, Recorded, Seen, judge, print_report
 from deploy.demo.samples import Expected, expected_samples
 from deploy.demo.settings import make_secrets, secrets_key, store_variables
 from deploy.demo.stack import POLL_SECONDS, remove_endpoint, running_stack
-from deploy.services import services as local_services
+from deploy.services import control
 from deploy.services.processes import LOOPBACK, Interrupted, free_port
 from dispatcher.ops.simulator.simulate import OK, send
 from ingress.settings import IngressSettings
@@ -151,12 +151,12 @@ async def _settled(database_url: str, endpoint_id: object, expected: Sequence[Ex
 @contextmanager
 def _own_stores(data: Path, environ: Mapping[str, str], say: Callable[[str], None]) -> Iterator[dict[str, str]]:
     """Yield the variables of stores that are the demo's own, unless they are given; afterwards they are as before."""
-    were_up = any(row.condition == "running" for row in local_services.status(data, environ=environ))
+    were_up = any(row.condition == "running" for row in control.status(data, environ=environ))
     with ExitStack() as stack:
-        services = local_services.up(data, environ=environ, say=say)
+        services = control.up(data, environ=environ, say=say)
         if not were_up:
-            stack.callback(local_services.down, data, say=say)
-        given = {row.name for row in local_services.status(data, environ=environ) if row.condition == "given"}
+            stack.callback(control.down, data, say=say)
+        given = {row.name for row in control.status(data, environ=environ) if row.condition == "given"}
         variables = store_variables(services)
         name = f"faxhook_demo_{os.getpid()}"
         if "RabbitMQ" not in given:

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from deploy.services.control import Services
 from deploy.services.processes import LOOPBACK, Unavailable, free_port, is_free
-from deploy.services.services import Services
 from deploy.services.state import write_private
 from dispatcher.ops.simulator.simulate import TELNYX_SEED, read_env_file
 from shared.settings import BadSetting

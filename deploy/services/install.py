@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from deploy.services import container as local_container
 from deploy.services.broker import MINIMUM_VERSION
-from deploy.services.container import Container
+from deploy.services.container import Container, has_engine, has_image
 from deploy.services.processes import StartFailed, Unavailable
 from deploy.services.rabbitmq import Installation, Node, find_installation, search_path
 from deploy.services.state import State
@@ -33,7 +32,7 @@ def choose_broker(
     say: Say,
     *,
     find: Callable[[], Installation | None] = find_installation,
-    has_container: Callable[[Say], bool] = lambda say: local_container.has_engine() and local_container.has_image(say),
+    has_container: Callable[[Say], bool] = lambda say: has_engine() and has_image(say),
     install: Callable[[Say], None] | None = None,
 ) -> Broker:
     """Return the broker to start: what was used before, else an installed one, else a container, else install one.

@@ -1,7 +1,7 @@
 """A private RabbitMQ node, run by the programs of an installed rabbitmq-server, without the system's own broker.
 
-It shares nothing with that: own epmd, cookie, user, data, ports, all on loopback. What it does when there is no
-rabbitmq-server stands in `local_install` and `local_container`.
+It shares nothing with that: own epmd, cookie, user, data, ports, all on loopback. Where there is no rabbitmq-server,
+`install` and `container` get one.
 """
 
 import os

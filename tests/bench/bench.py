@@ -34,7 +34,7 @@ from stores import fresh_topology
 from waiting import until
 from wire import Application, applying, post_all, request_of
 
-from deploy.services import services as local_services
+from deploy.services import control
 from dispatcher.policy.endpoint import Endpoint
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.broker import topology
@@ -101,13 +101,11 @@ def private_stores() -> Iterator[Stores]:
         data = Path(folder) / "local"
         environ = {**os.environ, "AMQP_URL": "", "DATABASE_URL": ""}
         try:
-            services = local_services.up(data, environ=environ)
-            pids = {
-                each.name: each.pid for each in local_services.status(data, environ=environ) if each.pid is not None
-            }
+            services = control.up(data, environ=environ)
+            pids = {each.name: each.pid for each in control.status(data, environ=environ) if each.pid is not None}
             yield Stores(services.amqp_url, services.database_url, pids)
         finally:
-            local_services.reset(data)
+            control.reset(data)
 
 
 @asynccontextmanager

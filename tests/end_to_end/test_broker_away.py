@@ -19,7 +19,7 @@ from running_stack import RunningStack
 from stores import fresh_topology
 from waiting import until
 
-from deploy.services import services as local_services
+from deploy.services import control
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.broker import topology
 
@@ -34,13 +34,11 @@ class OwnBroker:
     environment: dict[str, str] = field(default_factory=lambda: {**os.environ, "AMQP_URL": "", "DATABASE_URL": "given"})
 
     def up(self) -> str:
-        return local_services.up(self.data, environ=self.environment).amqp_url
+        return control.up(self.data, environ=self.environment).amqp_url
 
     @property
     def pid(self) -> int:
-        (status,) = [
-            each for each in local_services.status(self.data, environ=self.environment) if each.name == "RabbitMQ"
-        ]
+        (status,) = [each for each in control.status(self.data, environ=self.environment) if each.name == "RabbitMQ"]
         assert status.pid is not None
         return status.pid
 
@@ -53,7 +51,7 @@ def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnBroker]:
     broker = OwnBroker(tmp_path_factory.mktemp("broker") / "local")
     broker.up()
     yield broker
-    local_services.reset(broker.data)
+    control.reset(broker.data)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from waiting import until
 
-from deploy.services import processes as local_processes
+from deploy.services.processes import Process, descendants, find, is_alive
 from dispatcher.ops.simulator.samples import SAMPLES, events_of
 
 REPOSITORY = Path(__file__).parents[2]
@@ -50,9 +50,9 @@ class Run:
     def line_with(self, text: str) -> str:
         return next(line.strip() for line in self.lines if text in line)
 
-    def children(self) -> list[local_processes.Process]:
-        me = local_processes.find(lambda process: process.pid == self.process.pid)
-        return [] if me is None else local_processes.descendants(me)
+    def children(self) -> list[Process]:
+        me = find(lambda process: process.pid == self.process.pid)
+        return [] if me is None else descendants(me)
 
     async def ended(self) -> int:
         code = await self.process.wait()
@@ -73,8 +73,8 @@ def leftovers(data: Path) -> list[Path]:
     return list(data.glob("demo-*"))
 
 
-def alive(processes: list[local_processes.Process]) -> list[local_processes.Process]:
-    return [process for process in processes if local_processes.is_alive(process)]
+def alive(processes: list[Process]) -> list[Process]:
+    return [process for process in processes if is_alive(process)]
 
 
 @pytest.mark.parametrize("seed", ["1", "2"])
@@ -96,7 +96,7 @@ async def test_the_demo_shows_every_event_once_and_exits_0(
     assert not leftovers(tmp_path)
 
 
-async def use(run: Run) -> list[local_processes.Process]:
+async def use(run: Run) -> list[Process]:
     """Do what the lines of `make run` invite to; return its children."""
     await run.ready()
     children = run.children()

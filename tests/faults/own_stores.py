@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.services import services as local_services
+from deploy.services import control
 from deploy.services.processes import wait_until
 from deploy.services.rabbitmq import Node, find_installation
 from deploy.services.state import load
@@ -21,13 +21,13 @@ class OwnStores:
 
     data: Path
 
-    def up(self) -> local_services.Services:
+    def up(self) -> control.Services:
         """Start those that do not run."""
-        return local_services.up(self.data, environ=NOTHING_GIVEN, say=lambda _line: None)
+        return control.up(self.data, environ=NOTHING_GIVEN, say=lambda _line: None)
 
     def pid(self, name: str) -> int:
         """Return the process id of `RabbitMQ` or `PostgreSQL`."""
-        (status,) = [each for each in local_services.status(self.data, environ=NOTHING_GIVEN) if each.name == name]
+        (status,) = [each for each in control.status(self.data, environ=NOTHING_GIVEN) if each.name == name]
         assert status.pid is not None, f"{name} does not run"
         return status.pid
 
@@ -49,7 +49,7 @@ class OwnStores:
 
     def remove(self) -> None:
         """End both and remove their data."""
-        local_services.reset(self.data, say=lambda _line: None)
+        control.reset(self.data, say=lambda _line: None)
 
 
 def _is_zombie(pid: int) -> bool:

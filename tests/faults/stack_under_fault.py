@@ -23,7 +23,7 @@ from proxy import Proxy, proxied
 from supervised_process import COMPOSED, SupervisedProcess
 from waiting import until
 
-from deploy.services.services import Services
+from deploy.services.control import Services
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 from shared.ids import uuid7
 from shared.sql.migrate import migrate

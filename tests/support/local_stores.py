@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 from deploy import local
-from deploy.services import processes as local_processes
-from deploy.services import services as local_services
-from deploy.services import state as local_state
+from deploy.services import control
+from deploy.services.processes import descendants, processes
+from deploy.services.state import State
 
 SCRIPT = Path(local.__file__)
 NO_BROKER = {"AMQP_URL": "amqp://somebody:else@broker.test/"}
@@ -33,13 +33,13 @@ def run(*arguments, environ=None):
 
 def ours(data):
     """All processes that bear the mark of *data*, and what they started."""
-    marker = local_state.State(data.resolve()).marker
-    marked = [process for process in local_processes.processes() if marker in " ".join(process.argv)]
-    return {process.pid: process for root in marked for process in [root, *local_processes.descendants(root)]}
+    marker = State(data.resolve()).marker
+    marked = [process for process in processes() if marker in " ".join(process.argv)]
+    return {process.pid: process for root in marked for process in [root, *descendants(root)]}
 
 
 def pids(data):
-    return {row.name: row.pid for row in local_services.status(data, environ={})}
+    return {row.name: row.pid for row in control.status(data, environ={})}
 
 
 def read_env(data):

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 import aio_pika
 import asyncpg
 
-from deploy.services import services as local_services
+from deploy.services import control
 from deploy.services.container import has_engine
 from shared.broker import Queue, Topology, declare
 from shared.sql.migrate import migrate
@@ -43,16 +43,16 @@ def stores() -> Iterator[Stores]:
 
 def stores_up() -> Callable[[], None]:
     """Start the private stores if `stores` will yield them and they do not run; return what stops those it started."""
-    if are_given() or has_engine() or any(status.condition == "running" for status in local_services.status()):
+    if are_given() or has_engine() or any(status.condition == "running" for status in control.status()):
         return lambda: None
-    local_services.up()
-    return local_services.down
+    control.up()
+    return control.down
 
 
 @contextmanager
 def _private() -> Iterator[Stores]:
     down = stores_up()
-    services = local_services.up()
+    services = control.up()
     vhost = f"test-{os.getpid()}"
     has_own_broker = services.rabbitmq_api_url is not None
     amqp_url = services.add_vhost(vhost) if has_own_broker else services.amqp_url

@@ -7,15 +7,15 @@ import time
 
 import pytest
 
-from deploy.services import processes as local_processes
+from deploy.services.processes import Process, find, is_alive, processes, wait_until
 
 # --- the process table ------------------------------------------------------------------------------------------------
 
 
 def test_another_process_with_the_same_pid_is_not_taken_for_it():
-    me = next(process for process in local_processes.processes() if process.pid == os.getpid())
-    assert local_processes.is_alive(me)
-    assert not local_processes.is_alive(local_processes.Process(me.pid, me.parent, "another time", me.argv))
+    me = next(process for process in processes() if process.pid == os.getpid())
+    assert is_alive(me)
+    assert not is_alive(Process(me.pid, me.parent, "another time", me.argv))
 
 
 def test_ps_tells_the_same_as_proc(monkeypatch, tmp_path):
@@ -23,16 +23,16 @@ def test_ps_tells_the_same_as_proc(monkeypatch, tmp_path):
         pytest.skip("no ps")
     child = subprocess.Popen(["sleep", "60"])
     try:
-        monkeypatch.setattr(local_processes, "_PROC", tmp_path / "none")
-        row = local_processes.find(lambda process: process.pid == child.pid)
+        monkeypatch.setattr("deploy.services.processes._PROC", tmp_path / "none")
+        row = find(lambda process: process.pid == child.pid)
         assert row.runs("sleep")
         assert row.has_argument("60")
         assert row.parent == os.getpid()
-        assert local_processes.is_alive(row)
-        assert not local_processes.is_alive(local_processes.Process(row.pid, row.parent, "then", row.argv))
+        assert is_alive(row)
+        assert not is_alive(Process(row.pid, row.parent, "then", row.argv))
     finally:
         child.kill()
         child.wait()
     began = time.monotonic()
-    assert local_processes.wait_until(lambda: not local_processes.is_alive(row), 5)
+    assert wait_until(lambda: not is_alive(row), 5)
     assert time.monotonic() - began < 5

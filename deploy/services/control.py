@@ -1,8 +1,8 @@
 """RabbitMQ and PostgreSQL for a laptop and for the tests: up, down, how they are, gone; beside any of the system's.
 
-    services = local_services.up(data)
+    services = control.up(data)
     url = services.add_vhost("test-1")
-    local_services.down(data)
+    control.down(data)
 
 `deploy/local.py` is the command. AMQP_URL and DATABASE_URL of the environment win: that service is not started.
 """

@@ -1,0 +1,81 @@
+"""`make run` takes free ports, keeps its secrets from run to run, and runs once for each data folder."""
+
+import socket
+import subprocess
+
+import pytest
+
+from deploy.demo import settings as run_settings
+from deploy.demo.settings import chosen_port, make_secrets, only_run, run_environment, secrets_key, write_run_env
+from deploy.services.control import Services
+from deploy.services.processes import Unavailable
+from dispatcher.ops.simulator.simulate import read_env_file
+from shared.settings import BadSetting
+from shared.signatures import telnyx_public_key
+
+SERVICES = Services("amqp://u:p@127.0.0.1:1/v", "postgresql://u:p@127.0.0.1:2/d", None, "file:///media")
+
+
+def silent(_line):
+    pass
+
+
+def test_a_port_that_is_taken_gives_way_to_a_free_one_unless_it_was_asked_for(monkeypatch):
+    said = []
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setitem(run_settings.DEFAULT_PORTS, "INGRESS_PORT", port)
+        other = chosen_port("INGRESS_PORT", {}, said.append)
+        assert other != port
+        assert str(port) in said[0]
+        assert str(other) in said[0]
+        with pytest.raises(Unavailable, match=f"INGRESS_PORT={port}"):
+            chosen_port("INGRESS_PORT", {"INGRESS_PORT": str(port)}, said.append)
+    assert chosen_port("INGRESS_PORT", {}, said.append) == port
+    assert chosen_port("INGRESS_PORT", {"INGRESS_PORT": str(port)}, said.append) == port
+    assert chosen_port("INGRESS_PORT", {"INGRESS_PORT": "0"}, said.append) != port
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize("asked", ["x", "-1", "65536", "80.5", "²"])
+def test_what_is_no_port_is_a_sentence(asked):
+    with pytest.raises(BadSetting, match="OPS_PORT"):
+        chosen_port("OPS_PORT", {"OPS_PORT": asked}, silent)
+
+
+def test_secrets_are_made_once_kept_for_their_owner_and_mean_the_same_to_a_shell(tmp_path):
+    first = run_environment(tmp_path, SERVICES, {}, silent)
+    write_run_env(tmp_path, first)
+    second = run_environment(tmp_path, SERVICES, {}, silent)
+    assert {name: second[name] for name in make_secrets()} == {name: first[name] for name in make_secrets()}
+    path = tmp_path / "run.env"
+    assert path.stat().st_mode & 0o777 == 0o600
+    said = subprocess.run(
+        ["sh", "-c", 'set -a; . "$1"; env', "sh", path], env={}, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert {f"{name}={value}" for name, value in read_env_file(path).items()} <= set(said)
+    assert read_env_file(path) == first
+
+
+def test_given_secrets_win_and_a_given_telnyx_key_has_no_seed(tmp_path):
+    key = telnyx_public_key(bytes(32))
+    given = {"TELNYX_PUBLIC_KEY": key, "PHAXIO_CALLBACK_TOKEN": "it's mine", "PUBLIC_URL": "https://a.example"}
+    variables = run_environment(tmp_path, SERVICES, given, silent)
+    assert given.items() <= variables.items()
+    assert "TELNYX_SIMULATE_SEED" not in variables
+    write_run_env(tmp_path, variables)
+    assert read_env_file(tmp_path / "run.env") == variables
+
+
+def test_one_run_at_a_time_uses_a_folder(tmp_path):
+    with only_run(tmp_path), pytest.raises(Unavailable, match="already"), only_run(tmp_path):
+        pass
+    with only_run(tmp_path):
+        pass
+
+
+def test_the_key_of_a_ledger_is_the_given_one_else_kept_from_run_to_run(tmp_path):
+    first = secrets_key(tmp_path, {})
+    assert secrets_key(tmp_path, {}) == first
+    assert secrets_key(tmp_path, {"SECRETS_KEY": "given"}) == "given"
+    assert secrets_key(tmp_path, {}) == first
