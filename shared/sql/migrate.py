@@ -6,22 +6,41 @@ import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.util import CommandError
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from shared.errors import Misconfigured
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
+class UnknownRevision(Misconfigured):
+    """The ledger was migrated by another version of faxhook than this one can go on from."""
+
+    code = "unknown_revision"
+
+
 async def migrate(database_url: str) -> tuple[str | None, str | None]:
-    """Apply what is missing; return the revisions before and after, equal if nothing was."""
+    """Apply what is missing; return the revisions before and after, equal if nothing was missing.
+
+    Raises:
+        UnknownRevision: Nothing was changed.
+    """
     engine = create_async_engine(
         "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(database_url), poolclass=NullPool
     )
     try:
         async with engine.connect() as connection:
             before = await connection.run_sync(_revision)
-            await connection.run_sync(_upgrade)
+            try:
+                await connection.run_sync(_upgrade)
+            except CommandError as error:
+                raise UnknownRevision(
+                    f"the ledger is at revision {before}, which this version does not know: use the version of faxhook "
+                    "that made it, or an empty database"
+                ) from error
             await connection.commit()
             after = await connection.run_sync(_revision)
             return before, after

@@ -6,10 +6,11 @@ import sys
 
 import asyncpg
 import msgspec
+import pytest
 from alembic.script import ScriptDirectory
 
 from shared.sql import REVISION
-from shared.sql.migrate import MIGRATIONS
+from shared.sql.migrate import MIGRATIONS, UnknownRevision, migrate
 
 
 async def migrated(database_url: str) -> dict[str, str | None]:
@@ -27,6 +28,15 @@ async def migrated(database_url: str) -> dict[str, str | None]:
 
 def test_the_code_wants_the_newest_migration() -> None:
     assert ScriptDirectory(str(MIGRATIONS)).get_current_head() == REVISION
+
+
+async def test_a_ledger_of_another_version_is_refused_in_a_sentence_and_left_as_it_is(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(UnknownRevision, match="revision 9999, which this version does not know"):
+        await migrate(database_url)
+    assert await connection.fetchval("SELECT version_num FROM alembic_version") == "9999"
+    await connection.close()
 
 
 async def test_many_who_migrate_an_empty_ledger_at_once_all_succeed_and_again_changes_nothing(
