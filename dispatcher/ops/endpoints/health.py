@@ -162,7 +162,7 @@ def sentence_of(verdict: Verdict, row: Mapping[str, Any], circuit: CircuitState 
         "failing": ["failing" if since is None else f"failing since {moment(since, now)}"],
     }[verdict]
     facts += [cause_in_words(row["last_error"])] if verdict == "failing" and row["last_error"] else []
-    facts += [f"last told {moment(row['last_told_at'], now)}"] if verdict != "idle" and row["last_told_at"] else []
+    facts += [f"last delivered {moment(row['last_told_at'], now)}"] if verdict != "idle" and row["last_told_at"] else []
     facts += ["circuit open: only probes are sent"] if circuit == "open" else []
     facts += [counted(row["owed"], "delivery") + " owed"] if row["owed"] else []
     facts += [f"the next due {moment(row['next_due_at'], now)}"] if row["next_due_at"] else []

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from dispatcher.ops.console.words import title
+from dispatcher.ops.console.words import sentence
 from dispatcher.ops.dead.letters import DeadGroup
 from dispatcher.ops.endpoints.health import EndpointHealth
 from dispatcher.ops.queues.bodies import Queues
@@ -45,8 +45,8 @@ def find_issues(
         groups: Of dead letters.
     """
     return [
-        *(Issue(what=title(each).rstrip("."), hint="Until then this dispatcher does not work.") for each in problems),
-        *(Issue(what=title(each).rstrip("."), hint="") for each in queues.troubles),
+        *(Issue(what=sentence(each).rstrip("."), hint="Until then this dispatcher does not work.") for each in problems),
+        *(Issue(what=sentence(each).rstrip("."), hint="") for each in queues.troubles),
         *_of_queues(queues),
         *_of_endpoints(healths, names),
         *(_of_group(group, names) for group in groups),

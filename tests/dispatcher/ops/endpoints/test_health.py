@@ -62,7 +62,7 @@ async def test_an_endpoint_that_is_told_is_healthy_whatever_failed_before(pool: 
     found = await health(pool)
     assert (found.verdict, found.told, found.failed, found.failing_since) == ("healthy", 1, 1, None)
     assert found.owed == 1
-    assert re.match(r"last told 5 min( \d+ s)? ago, 1 delivery owed, the next due in ", found.sentence)
+    assert re.match(r"last delivered 5 min( \d+ s)? ago, 1 delivery owed, the next due in ", found.sentence)
 
 
 async def test_a_failing_endpoint_is_failing_since_the_first_failure_after_it_was_last_told(pool: asyncpg.Pool) -> None:
