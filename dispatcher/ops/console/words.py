@@ -8,6 +8,7 @@ from markupsafe import Markup, escape
 
 from dispatcher.channels.phrases import PHRASES, in_short
 from dispatcher.ops.dead.causes import cause_in_words
+from dispatcher.ops.endpoints.urls import authority_end
 from dispatcher.ops.words import STATES, counted, duration, moment
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 
@@ -98,8 +99,7 @@ def host(url: str) -> str:
     if url.startswith("mailto:"):
         return url.removeprefix("mailto:")
     rest = url.partition("://")[2]
-    end = min((position for mark in "/?#" if (position := rest.find(mark)) >= 0), default=len(rest))
-    return rest[:end].rpartition("@")[2]
+    return rest[: authority_end(rest)].rpartition("@")[2]
 
 
 def sentence(text: str) -> str:

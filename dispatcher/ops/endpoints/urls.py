@@ -69,6 +69,11 @@ def checked_web_url(field: str, url: str, schemes: str = "http:// or https://") 
     return url
 
 
+def authority_end(url: str, start: int = 0) -> int:
+    """Return the index in *url* behind the authority (user, password, host, port) that begins at *start*."""
+    return min((position for mark in "/?#" if (position := url.find(mark, start)) >= 0), default=len(url))
+
+
 def masked_url(url: str) -> str:
     """Return *url* with its password as asterisks.
 
@@ -78,7 +83,7 @@ def masked_url(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     if not separator:
         return url
-    end = min((position for mark in "/?#" if (position := rest.find(mark)) >= 0), default=len(rest))
+    end = authority_end(rest)
     user_info, at, host = rest[:end].rpartition("@")
     user = f"{user_info.partition(':')[0]}:***@" if at else ""
     return f"{scheme}{separator}{user}{host}{rest[end:]}"

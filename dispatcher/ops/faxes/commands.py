@@ -83,9 +83,8 @@ def list_faxes(
 
     async def work() -> tuple[list[Fax], str | None]:
         async with _opened() as reader:
-            found: list[Fax] = []
             page = await reader.faxes(query)
-            found += page.items
+            found = list(page.items)
             while page.next is not None and len(found) < limit:
                 most = min(MOST_PER_PAGE, limit - len(found))
                 page = await reader.faxes(msgspec.structs.replace(query, after=page.next, limit=most))

@@ -22,7 +22,6 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         lines: SVG path of the line, one stretch for each gap between.
         area: SVG path of the area.
-        last: Where the line ends now; None if nothing is known.
         most: The peak, the top of the chart.
         now: The latest value; None if nothing is known.
         words: The same for screen readers.
@@ -30,7 +29,6 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
 
     lines: str
     area: str
-    last: tuple[float, float] | None
     most: int
     now: int | None
     words: str
@@ -57,7 +55,7 @@ def chart(name: str, values: Sequence[Point], now: datetime) -> Chart:
     """Return the chart of *values* (oldest first) over the hour before *now*."""
     known = [point for point in values if 0 <= (now - point.at).total_seconds() <= SPAN_SECONDS]
     if not known:
-        return Chart(lines="", area="", last=None, most=0, now=None, words=f"{name}: no samples yet.")
+        return Chart(lines="", area="", most=0, now=None, words=f"{name}: no samples yet.")
     most = max(point.value for point in known)
     top = max(most, 1)
     stretches: list[list[tuple[float, float]]] = []
@@ -71,7 +69,6 @@ def chart(name: str, values: Sequence[Point], now: datetime) -> Chart:
     return Chart(
         lines=" ".join(_line(stretch) for stretch in stretches),
         area=" ".join(_area(stretch) for stretch in stretches),
-        last=stretches[-1][-1],
         most=most,
         now=known[-1].value,
         words=(

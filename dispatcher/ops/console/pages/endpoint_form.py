@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from dispatcher.formats import DEFAULT_FORMAT
 from dispatcher.ops.endpoints.model import EndpointFields, read_fields
-from dispatcher.ops.endpoints.urls import BadEndpoint, masked_url
+from dispatcher.ops.endpoints.urls import BadEndpoint, authority_end, masked_url
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 
 MASK: Final = ":***@"
@@ -105,14 +105,10 @@ def _url(field: str, given: str, before: str | None) -> str:
         return before
     # The password may follow to another path of the same host, and nowhere else.
     start = masked.find(MASK) + len(MASK)
-    end = _authority_end(masked, start)
-    if masked.find(MASK) >= 0 and given[: _authority_end(given, start)] == masked[:end]:
-        return before[: _authority_end(before, before.find("://") + 3)] + given[end:]
+    end = authority_end(masked, start)
+    if masked.find(MASK) >= 0 and given[: authority_end(given, start)] == masked[:end]:
+        return before[: authority_end(before, before.find("://") + 3)] + given[end:]
     raise BadEndpoint(field, "enter the password again: *** stands for the one of another host, which is not shown")
-
-
-def _authority_end(url: str, start: int) -> int:
-    return min((position for mark in "/?#" if (position := url.find(mark, start)) >= 0), default=len(url))
 
 
 def _number(field: str, text: str, kind: type[int] | type[float]) -> float:

@@ -45,7 +45,7 @@ def find_issues(
         groups: Of dead letters.
     """
     return [
-        *(Issue(what=sentence(each).rstrip("."), hint="Until then this dispatcher does not work.") for each in problems),
+        *(Issue(what=sentence(each).rstrip("."), hint="This dispatcher does not work.") for each in problems),
         *(Issue(what=sentence(each).rstrip("."), hint="") for each in queues.troubles),
         *_of_queues(queues),
         *_of_endpoints(healths, names),

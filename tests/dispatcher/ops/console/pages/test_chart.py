@@ -17,7 +17,7 @@ def at(seconds_ago: float, value: int) -> Point:
 
 def test_nothing_known_is_said_and_not_drawn_as_nothing_waiting() -> None:
     drawn = chart("Events", [], NOW)
-    assert (drawn.lines, drawn.last, drawn.now) == ("", None, None)
+    assert (drawn.lines, drawn.now) == ("", None)
     assert "no samples yet" in drawn.words
 
 
