@@ -30,7 +30,7 @@ from dispatcher.maintenance.retention import Retention, nothing_waits
 from dispatcher.maintenance.sampler import Sampler
 from dispatcher.maintenance.sweeper import Sweeper
 from dispatcher.metrics import OPEN_CIRCUITS, UNRECORDED, Metrics
-from dispatcher.ops.server import Surface, serving_ops
+from dispatcher.ops.server import serving_ops
 from dispatcher.readiness import Readiness
 from dispatcher.settings import DispatcherSettings
 from shared.amqp.publisher import Publisher
@@ -148,11 +148,19 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             },
             consumers,
         )
-        surface = Surface(
-            *(pool, store, intake, channels, deliverer.circuit_is_open, metrics, readiness.problems),
-            health.schema_verified,
+        serving = serving_ops(
+            settings,
+            stop,
+            pool=pool,
+            store=store,
+            intake=intake,
+            channels=channels,
+            circuit_is_open=deliverer.circuit_is_open,
+            metrics=metrics,
+            problems=readiness.problems,
+            schema_verified=health.schema_verified,
         )
-        port = await stack.enter_async_context(serving_ops(settings, stop, surface))
+        port = await stack.enter_async_context(serving)
         get_logger().info("service.listening", host=settings.ops_host, port=port)
 
         await _consume(consumers, stop)

@@ -34,43 +34,38 @@ from shared.runtime.http_server import AppRunner
 from shared.runtime.service import Stop, running
 
 
-class Surface(msgspec.Struct, frozen=True):
-    """What of the dispatcher the ops surface shows and changes.
-
-    Attributes:
-        ledger_known: Waits until the ledger's schema is known to be the one of this version.
-    """
-
-    pool: Pool
-    store: EndpointStore
-    intake: Intake
-    channels: Mapping[str, Channel]
-    circuit_is_open: Callable[[UUID], bool]
-    metrics: Metrics
-    problems: Problems
-    ledger_known: Callable[[], Awaitable[None]]
-
-
 @asynccontextmanager
-async def serving_ops(settings: DispatcherSettings, stop: Stop, of: Surface) -> AsyncIterator[int]:
+async def serving_ops(
+    settings: DispatcherSettings,
+    stop: Stop,
+    *,
+    pool: Pool,
+    store: EndpointStore,
+    intake: Intake,
+    channels: Mapping[str, Channel],
+    circuit_is_open: Callable[[UUID], bool],
+    metrics: Metrics,
+    problems: Problems,
+    schema_verified: Callable[[], Awaitable[None]],
+) -> AsyncIterator[int]:
     """Serve health, metrics, API and console while the body runs; yield the port."""
     tokens = settings.ops_tokens()
-    reader = QueueReader(settings.for_operations(), settings.rabbitmq_api(), of.pool, settings.backoff_seconds())
+    reader = QueueReader(settings.for_operations(), settings.rabbitmq_api(), pool, settings.backoff_seconds())
     queues = QueueHistory(reader)
-    async with serving_dead(settings, stop, of.ledger_known) as dead, running(queues.run(), stop, "queues"):
-        health = EndpointHealthReader(of.pool, of.circuit_is_open)
-        changes = EndpointChanges(of.pool, of.store, of.intake, settings)
-        faxes = FaxReader(of.pool)
-        sources = Sources(of.pool, of.store, dead, faxes, queues, health)
+    async with serving_dead(settings, stop, schema_verified) as dead, running(queues.run(), stop, "queues"):
+        health = EndpointHealthReader(pool, circuit_is_open)
+        changes = EndpointChanges(pool, store, intake, settings)
+        faxes = FaxReader(pool)
+        sources = Sources(pool, store, dead, faxes, queues, health)
         parts = (
-            Platform(of.metrics, of.problems),
-            EndpointApi(of.pool, of.store, changes, health, of.channels),
-            DeadLetterApi(of.pool, dead, settings.seal()),
+            Platform(metrics, problems),
+            EndpointApi(pool, store, changes, health, channels),
+            DeadLetterApi(pool, dead, settings.seal()),
             FaxApi(faxes),
             QueueApi(queues),
         )
         app = ops_app(parts, *tokens)
-        Console(sources, changes, of.channels, of.problems, tokens).add_to(app)
+        Console(sources, changes, channels, problems, tokens).add_to(app)
         async with _serving(app, settings.ops_host, settings.ops_port) as port:
             yield port
 

@@ -63,7 +63,7 @@ def _kinds(operations: Sequence[Operation]) -> list[Any]:
     kinds: list[Any] = [ProblemBody]
     for operation in operations:
         kinds += [*_answers(operation.answer), operation.body, operation.query]
-        kinds += [*operation.also.values(), *operation.parameters.values()]
+        kinds += [*operation.also.values(), *operation.path_parameters().values()]
     return list(dict.fromkeys(kind for kind in kinds if kind is not None))
 
 
@@ -84,7 +84,7 @@ def _described(
     }
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": _path_schema(schema_of[kind])}
-        for name, kind in operation.parameters.items()
+        for name, kind in operation.path_parameters().items()
     ]
     if operation.query is not None:
         parameters += _query_parameters(_resolved(schema_of[operation.query], components))
@@ -139,7 +139,7 @@ def _responses(operation: Operation, schema_of: Mapping[Any, Any], *, is_ours: b
     problems = set(operation.problems)
     if is_ours:
         problems |= {401, 422, 500, 503}
-        problems |= {404} if operation.parameters else set()
+        problems |= {404} if operation.path_parameters() else set()
         problems |= {409} if operation.is_command else set()
         problems |= set() if operation.method in READ_METHODS else {403}
         problems |= {400, 413} if operation.body is not None or operation.is_command else set()

@@ -1,10 +1,14 @@
 """One operation of the HTTP API as data: the same line makes its route and its description in OpenAPI."""
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+from uuid import UUID
 
 import msgspec
 from aiohttp import web
+
+_PARAMETER: Final = re.compile(r"\{(\w+)")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -15,7 +19,7 @@ class Operation(msgspec.Struct, frozen=True):
     Attributes:
         path: As aiohttp has it; `{name}` or `{name:pattern}`.
         summary: A line for people.
-        parameters: The types of the path's parameters, by name.
+        parameters: The types of those parameters of the path that are not UUIDs, by name.
         query: A struct whose fields are the query's parameters, all optional.
         body: The struct of the request's body.
         required: Fields of the body that must be given though the struct has them optional.
@@ -42,6 +46,14 @@ class Operation(msgspec.Struct, frozen=True):
     problems: tuple[int, ...] = ()
     is_command: bool = False
     media_type: str = "application/json"
+
+    def path_parameters(self) -> dict[str, Any]:
+        """Return the types of the path's parameters, by name.
+
+        >>> Operation("GET", "/{provider}/{id:.+}", lambda _: None, "", parameters={"provider": str}).path_parameters()
+        {'provider': <class 'str'>, 'id': <class 'uuid.UUID'>}
+        """
+        return {name: self.parameters.get(name, UUID) for name in _PARAMETER.findall(self.path)}
 
 
 class ApiPart(Protocol):

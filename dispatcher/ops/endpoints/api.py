@@ -60,7 +60,6 @@ class EndpointApi:
 
     def operations(self) -> Sequence[Operation]:
         """Return the operations."""
-        one = {"id": UUID}
         return (
             Operation(
                 "GET",
@@ -82,19 +81,13 @@ class EndpointApi:
                 is_command=True,
             ),
             Operation(
-                "GET",
-                "/v1/endpoints/{id}",
-                self.show,
-                "An endpoint, and how it is doing",
-                parameters=one,
-                answer=EndpointWithHealth,
+                "GET", "/v1/endpoints/{id}", self.show, "An endpoint, and how it is doing", answer=EndpointWithHealth
             ),
             Operation(
                 "PATCH",
                 "/v1/endpoints/{id}",
                 self.change,
                 "Change an endpoint; a field that is not given stays as it is",
-                parameters=one,
                 body=EndpointFields,
                 answer=EndpointBody,
                 is_command=True,
@@ -104,7 +97,6 @@ class EndpointApi:
                 "/v1/endpoints/{id}",
                 self.remove,
                 "Remove an endpoint; its history stays, what it is still owed becomes dead letters when due",
-                parameters=one,
                 answer=Removed,
                 is_command=True,
             ),
@@ -113,25 +105,18 @@ class EndpointApi:
                 "/v1/endpoints/{id}/tokens",
                 self.rotate,
                 "Rotate an endpoint's tokens",
-                parameters=one,
                 body=Rotation,
                 answer=RotatedEndpoint,
                 is_command=True,
             ),
             Operation(
-                "GET",
-                "/v1/endpoints/{id}/health",
-                self.health,
-                "How an endpoint is doing",
-                parameters=one,
-                answer=EndpointHealth,
+                "GET", "/v1/endpoints/{id}/health", self.health, "How an endpoint is doing", answer=EndpointHealth
             ),
             Operation(
                 "POST",
                 "/v1/endpoints/{id}/test",
                 self.test,
                 "Send a sample event to an endpoint, outside the ledger, and say what came back",
-                parameters=one,
                 body=SampleRequest,
                 answer=SampleOutcome,
             ),

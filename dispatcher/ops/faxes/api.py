@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
-from uuid import UUID
 
 import msgspec
 from aiohttp import web
@@ -55,12 +54,7 @@ class FaxApi:
             ),
             _list("deliveries", DeliveryQuery, DeliveryPage, read.deliveries),
             Operation(
-                "GET",
-                "/v1/deliveries/{id}",
-                self.delivery,
-                "A delivery with its attempts",
-                parameters={"id": UUID},
-                answer=DeliveryWithAttempts,
+                "GET", "/v1/deliveries/{id}", self.delivery, "A delivery with its attempts", answer=DeliveryWithAttempts
             ),
         )
 
