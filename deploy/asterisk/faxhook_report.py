@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Tells faxhook of the faxes that an Asterisk received, until faxhook has them.
+"""Tells faxhook of the faxes that an Asterisk received, until faxhook has them. One file, to be copied onto a PBX.
 
 Asterisk does not repeat a report, so this does: a report is first a file, and goes only when faxhook answered 200.
 
   faxhook-report spool REPORT   what the dialplan calls by AGI: keep REPORT (a urlencoded form), then try it once
-  faxhook-report sweep          what a timer calls: try every report that is due, and report the TIFFs that nobody did
+  faxhook-report sweep          what a timer calls: try every report that is due, and the TIFFs that have no report
   faxhook-report adopt          once, on a PBX that has old faxes: the TIFFs that lie there now are not to be reported
 
 At least once: whatever is repeated, faxhook removes. Needs Python 3.9 and nothing else. Settings are read from
@@ -42,30 +42,38 @@ SHORTEST_WAIT_SECONDS = 30.0
 LONGEST_WAIT_SECONDS = 900.0
 
 EXIT_WAITING = 75  # EX_TEMPFAIL: a later sweep will do
-EXIT_REFUSED = 77  # EX_NOPERM: somebody must mend the secret or the route
+EXIT_REFUSED = 77  # EX_NOPERM: the secret or the route must be fixed
 EXIT_BAD_SETTING = 78  # EX_CONFIG
 
 OK = 200
+TRIED_AGAIN = "; the reports are kept and tried again"
 STOPS_THE_SWEEP = frozenset({401, 403, 404, 405})  # what is wrong with one report is wrong with all
 BUSY = 500  # and above: faxhook keeps nothing now
 
 TIFF_NAME = re.compile(r"(?P<to_number>\+?[0-9]+)_(?P<uniqueid>[A-Za-z0-9.-]+)\.tiff?")
-"""How the dialplan of ours names its files, so that a report that was lost can be made again from the name."""
+"""How our dialplan names its files, so that a lost report can be made again from the name."""
 
 
-class BadSetting(Exception):
+class Failure(Exception):
+    """What ends the command: the message is a sentence, *code* the exit code."""
+
+    code = EXIT_BAD_SETTING
+
+
+class BadSetting(Failure):
     """A setting is missing or wrong."""
 
 
-class Away(Exception):
-    """Faxhook did not answer, or keeps nothing now: the rest waits as well."""
+class Away(Failure):
+    """Faxhook did not answer, or keeps nothing now: the other reports wait as well."""
+
+    code = EXIT_WAITING
 
 
-class Refused(Exception):
+class Refused(Failure):
     """Faxhook does not take our reports at all."""
 
-
-# ---- Settings -------------------------------------------------------------------------------------------------------
+    code = EXIT_REFUSED
 
 
 class Settings:
@@ -106,9 +114,6 @@ def _settings_file(name: str) -> dict[str, str]:
     return {key.strip(): value.strip().strip("'\"") for key, _, value in lines}
 
 
-# ---- Reports as files -----------------------------------------------------------------------------------------------
-
-
 def spool(report_dir: Path, report: str) -> Path:
     """Keep *report* so that neither a crash nor a power cut loses it or leaves half of it; return its file.
 
@@ -135,11 +140,7 @@ def _write(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:
@@ -162,9 +163,6 @@ def mark_reported(report_dir: Path, tiff: str) -> None:
     _write(marker, tiff)
 
 
-# ---- Posting --------------------------------------------------------------------------------------------------------
-
-
 def post(settings: Settings, report: str) -> int:
     """Post one report and return the status. No redirect is followed and no proxy of the environment is used.
 
@@ -179,7 +177,7 @@ def post(settings: Settings, report: str) -> int:
         connection.request("POST", parts.path + ROUTE, report.encode("utf-8", "surrogateescape"), headers)
         return connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
-        raise Away(f"faxhook does not answer: {error or type(error).__name__}") from error
+        raise Away(f"faxhook does not answer: {error or type(error).__name__}{TRIED_AGAIN}") from error
     finally:
         connection.close()
 
@@ -189,7 +187,7 @@ def deliver(settings: Settings, path: Path) -> bool:
 
     Raises:
         Away: Nothing can be delivered now.
-        Refused: Nothing will be delivered until somebody mends something.
+        Refused: Nothing will be delivered until the secret or the route is fixed.
     """
     report = _read(path)
     if not report:
@@ -208,7 +206,7 @@ def deliver(settings: Settings, path: Path) -> bool:
     if status in STOPS_THE_SWEEP:
         raise Refused(f"faxhook answered {status}: check FAXHOOK_SECRET and FAXHOOK_URL; the reports are kept")
     if status >= BUSY:
-        raise Away(f"faxhook answered {status}")
+        raise Away(f"faxhook answered {status}{TRIED_AGAIN}")
     print(f"faxhook answered {status} to {path.name}, which is kept: it can be read there", file=sys.stderr)
     return False
 
@@ -222,11 +220,8 @@ def _wait_longer(path: Path) -> None:
         os.utime(path, (due, due))
 
 
-# ---- What is called -------------------------------------------------------------------------------------------------
-
-
 def sweep(settings: Settings) -> int:
-    """Try what is due, oldest first, and report the TIFFs that nobody reported; return the exit code."""
+    """Try what is due, oldest first, and report the TIFFs that have no report; return the exit code."""
     with only_sweep(settings.report_dir) as is_only:
         if not is_only:
             return 0
@@ -241,7 +236,7 @@ def sweep(settings: Settings) -> int:
 
 
 def is_due(path: Path) -> bool:
-    """Is it time to try a report, or is it gone: tried at this moment by the one who made it?"""
+    """Is it time to try a report? Also true if it is gone: the call that made it has just delivered it."""
     try:
         return path.stat().st_mtime <= time.time()
     except FileNotFoundError:
@@ -251,8 +246,8 @@ def is_due(path: Path) -> bool:
 def unreported(settings: Settings, named: set[str]) -> Iterator[str]:
     """Return a report for each finished TIFF that neither a waiting report names nor faxhook knows.
 
-    Such a call ended with the Asterisk, or the dialplan could not write. Whether all of its pages came nobody can say:
-    the report has no status, which means that there is a fax and this is it.
+    Such a call ended with the Asterisk, or the dialplan could not write. Whether all of its pages came is unknown: the
+    report has no status, which means that a fax was received and this is its document.
     """
     for path in finished_tiffs(settings):
         tiff = str(path)
@@ -263,7 +258,7 @@ def unreported(settings: Settings, named: set[str]) -> Iterator[str]:
 
 
 def finished_tiffs(settings: Settings) -> Iterator[Path]:
-    """Return the TIFFs that have not changed for a while, oldest name first; links and folders are none."""
+    """Return the TIFFs that have not changed for a while, oldest name first; no links and no folders."""
     for path in sorted(settings.fax_dir.iterdir()):
         if path.suffix.lower() not in {".tif", ".tiff"}:
             continue
@@ -285,7 +280,7 @@ def forget_gone(report_dir: Path) -> None:
 
 @contextmanager
 def only_sweep(report_dir: Path) -> Iterator[bool]:
-    """Yield whether we are the only sweep; a slow one must not be joined by the next."""
+    """Yield whether no other sweep runs: a slow one may last longer than the timer's minute."""
     report_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
     with (report_dir / ".lock").open("a") as lock:
         try:
@@ -305,7 +300,7 @@ def adopt(settings: Settings) -> int:
 
 
 def spool_for_asterisk(settings: Settings, report: str) -> int:
-    """Keep a report for the dialplan, then try it once: what fails now is the sweep's."""
+    """Keep a report for the dialplan, then try it once: the sweep repeats what fails now."""
     if not sys.stdin.isatty():
         while sys.stdin.buffer.readline().strip():  # AGI begins with variables and a blank line
             pass
@@ -333,12 +328,8 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # AGI sends it when the caller hangs up: that is when we are called
     try:
         return run(arguments, environ)
-    except BadSetting as error:
-        code, sentence = EXIT_BAD_SETTING, str(error)
-    except Away as error:
-        code, sentence = EXIT_WAITING, f"{error}; the reports are kept and tried again"
-    except Refused as error:
-        code, sentence = EXIT_REFUSED, str(error)
+    except Failure as error:
+        code, sentence = error.code, str(error)
     except OSError as error:
         code, sentence = EXIT_WAITING, f"{error.filename or 'a file'}: {error.strerror}"
     print(sentence, file=sys.stderr)
