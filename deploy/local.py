@@ -1,4 +1,4 @@
-"""Private services for a laptop and for the tests: RabbitMQ and PostgreSQL, up, down, without touching the system's.
+"""Private RabbitMQ and PostgreSQL for a laptop and for the tests, beside those of the system.
 
     python deploy/local.py up | down | status | reset [--data DIR]
     python deploy/local.py add-vhost NAME | delete-vhost NAME [--data DIR]
@@ -7,9 +7,9 @@
 loopback only, and stay up until `down`. A second `up` changes nothing; what was killed is started again, its data
 kept. AMQP_URL and DATABASE_URL of the environment win: that service is not started, and not written to the file.
 
-Exit codes: 0 done · 3 `status`: not all runs · 69 what is needed cannot be had · 70 a start failed · 130 interrupted.
+Exit codes: 0 done · 3 `status`: not all runs · 69 a service cannot run here · 70 a start failed · 130 interrupted.
 
-From Python: `deploy/services/services.py`.
+From Python: `deploy/services/control.py`.
 
 This is not how to run faxhook in production: one broker node survives no loss of its disk.
 """

@@ -4,14 +4,14 @@
     python deploy/run.py demo [--data DIR] [--seed N]
 
 `run` brings up RabbitMQ and PostgreSQL (see local.py), ingress, dispatcher, a listener that verifies webhooks and a
-mail catcher, sends a sample callback, shows what came of it, and stays until Ctrl-C. INGRESS_PORT and OPS_PORT are
+mail catcher, sends a sample callback, shows its webhook, and stays until Ctrl-C. INGRESS_PORT and OPS_PORT are
 8080 and 8081 unless they are set; all other settings of the services may be given in the environment, too.
 
 `demo` does the same on a ledger and ports of its own, sends the samples of every provider twice in random order, and
-shows that each event was told once, in order, verified.
+shows that each event was told once, in order, and verified.
 
-Exit codes: 0 done · 1 `demo`: something is missing · 69 what is needed cannot be had · 70 a service ended by itself or
-did not start · 78 a setting is wrong · 130 interrupted before it was done.
+Exit codes: 0 done · 1 `demo`: something is missing · 69 a store or port is not available · 70 a service ended by
+itself or did not start · 78 a setting is wrong · 130 interrupted before it was done.
 """
 
 import argparse
@@ -45,7 +45,7 @@ REPOSITORY: Final = Path(__file__).resolve().parent.parent
 
 SAMPLE: Final = ("phaxio", "sent-success")
 TOLD_SECONDS: Final = 30.0
-"""For the first sample to come out at the other end; it takes some milliseconds."""
+"""For the webhook of the first sample; it takes some milliseconds."""
 
 
 def run(data: Path, environ: Mapping[str, str]) -> int:
@@ -110,7 +110,7 @@ Send a callback from a second terminal in this folder; its webhook appears here:
 
   {faxhook} simulate {shlex.join(SAMPLE)} --env {run_env}
 
-The same by curl; pasted again it is a repetition of the same event, and nobody is told twice:
+The same by curl; pasted again it is a repetition of the same event, and no endpoint is told twice:
 
   {curl_of(stack.ingress_url, again, bodies)}
 
@@ -119,7 +119,7 @@ Ctrl-C stops everything but the stores.
 
 
 def _shown(path: Path) -> str:
-    """Return *path* as it is written in the folder of the project, where people are."""
+    """Return *path* relative to the folder of the project, where `make run` is called."""
     return str(path.relative_to(REPOSITORY)) if path.is_relative_to(REPOSITORY) else str(path)
 
 
@@ -142,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LocalError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    except FaxhookError as error:  # a bad setting, or a queue by our name that is none of ours
+    except FaxhookError as error:  # a bad setting, or a queue of our name with other arguments
         print(error, file=sys.stderr)
         return EXIT_BAD_SETTING
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

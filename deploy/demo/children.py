@@ -1,4 +1,4 @@
-"""The programs that `make run` starts: their lines to our terminal, their end to our knowledge, and none left behind.
+"""The programs that `make run` starts: their lines are shown, their end is noticed, and none is left behind.
 
 `supervised` runs the work. Ctrl-C, SIGTERM, or a child that ends by itself cancel it; the children are then ended in
 the reverse order of their start, as the work's contexts close. A second Ctrl-C does not wait for them.
@@ -41,11 +41,11 @@ Result = TypeVar("Result")
 
 
 class ChildEnded(LocalError):
-    """A child ended though nobody asked it to."""
+    """A child ended by itself."""
 
 
 class Terminal:
-    """Where people look: our own words, and the children's lines with their names before them."""
+    """Prints our own lines, and the children's lines after their names."""
 
     def __init__(self) -> None:
         self._has_colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
@@ -55,7 +55,7 @@ class Terminal:
         encoding = sys.stdout.encoding or "utf-8"
         try:
             print(text.encode(encoding, "replace").decode(encoding), flush=True)
-        except BrokenPipeError:  # nobody reads any more; that is no reason to leave children behind
+        except BrokenPipeError:  # no one reads any more; the children must be ended all the same
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def line(self, name: str, text: str) -> None:
@@ -69,7 +69,7 @@ class Terminal:
 
 
 class Family:
-    """All children of one run, and the one wish to end."""
+    """All children of one run; they end together."""
 
     def __init__(self, terminal: Terminal) -> None:
         self.terminal = terminal

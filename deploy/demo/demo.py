@@ -60,7 +60,7 @@ def demo(data: Path, environ: Mapping[str, str], seed: int | None) -> int:
         async def work(family: Family) -> None:
             nonlocal seconds
             on_line = partial(_take_line, seen, terminal)
-            # One at a time: requests under way at once may cross, and then no order could be told from outside.
+            # One at a time: requests under way at once may cross, and their order could not be judged from outside.
             async with (
                 serving_document(media_port),
                 running_stack(family, variables, on_line, seen.heard.append, max_concurrent=1) as stack,
@@ -75,12 +75,12 @@ def demo(data: Path, environ: Mapping[str, str], seed: int | None) -> int:
 
         if not supervised(terminal, work):
             return Interrupted.exit_code
-    # Judged after everything has ended: what came too much has come by now.
+    # Judged after everything has ended: a webhook too many has come by now.
     return 0 if print_report(judge(expected, seen), seen, seconds) else EXIT_MISSING
 
 
 def _variables(stores: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of the demo's services: nothing that was set for others decides what they accept."""
+    """Return the environment of the demo's services: no setting of another ingress decides what they accept."""
     others = {field.encode_name for field in msgspec.structs.fields(IngressSettings)}
     kept = {name: value for name, value in environ.items() if name.removesuffix("_FILE") not in others}
     ingress_port = free_port()

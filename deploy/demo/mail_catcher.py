@@ -12,7 +12,7 @@ from deploy.services.processes import LOOPBACK
 
 
 class Catcher:
-    """Says each mail in a line."""
+    """Prints a line for each mail."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say

@@ -1,4 +1,4 @@
-"""What came of the demo: judged event by event, shown as a table. Pure but for the printing."""
+"""The demo's report: each event is judged and shown in a table. Pure except for the printing."""
 
 import sys
 from collections import Counter
@@ -23,7 +23,7 @@ LEAST_WIDTH: Final = 124
 VERIFIED: Final = "✓"
 MEANINGS: Final = {
     "no_equivalent": f"because {DEFAULT_FORMAT} has no word for it",
-    "overtaken": "because its fax had ended by then: nobody is told old news",
+    "overtaken": "because its fax had ended by then: old news is not told",
 }
 
 
@@ -123,9 +123,9 @@ def _outcome_problems(expected: Expected, recorded: Recorded, times_heard: int) 
         allowed = {("told", None), ("skipped", "overtaken")}
     if (recorded.state, recorded.reason) not in allowed:
         yield f"its delivery is {recorded.state} ({recorded.reason or 'no reason given'})"
-    owed = int(recorded.state == "told")
-    if times_heard != owed:
-        yield f"the listener got it {times_heard} times, not {owed}"
+    expected_times = int(recorded.state == "told")
+    if times_heard != expected_times:
+        yield f"the listener got it {times_heard} times, not {expected_times}"
 
 
 def _order(expected: Expected, recorded: Recorded, position: int | None, ending: int | None) -> tuple[str, list[str]]:
@@ -168,7 +168,7 @@ def print_report(rows: Sequence[Row], seen: Seen, seconds: float) -> bool:
         f"{row.expected.event.provider} {row.expected.sample.event_name} ({row.expected.event.id}): {problem}"
         for row in rows
         for problem in row.problems
-    ] + [f"the listener got an event that nobody sent: {event_id}" for event_id in sorted(map(str, unexpected))]
+    ] + [f"the listener got an event that was not sent: {event_id}" for event_id in sorted(map(str, unexpected))]
     for outcome, meaning in MEANINGS.items():
         if any(row.outcome == outcome for row in rows):
             console.print(f"  {outcome}: recorded only, {meaning}", soft_wrap=True)

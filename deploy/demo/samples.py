@@ -1,4 +1,4 @@
-"""What the demo sends and what must come of it: said by the adapters and the format, not by a list of ours."""
+"""What the demo sends, and which event must result: by the adapters and the format, not by a list of its own."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

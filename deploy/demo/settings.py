@@ -68,7 +68,7 @@ def chosen_port(variable: str, environ: Mapping[str, str], say: Callable[[str], 
 
     Raises:
         Unavailable: It was asked for and is taken.
-        BadSetting: What was asked for is no port.
+        BadSetting: The variable is not a port.
     """
     asked = environ.get(variable, "").strip()
     if asked in {"", "0"}:
@@ -80,7 +80,7 @@ def chosen_port(variable: str, environ: Mapping[str, str], say: Callable[[str], 
             say(f"Port {port} is taken by another program: {variable} is {other} this time.")
         return other
     if not (asked.isascii() and asked.isdigit() and int(asked) <= MOST_PORT):
-        raise BadSetting(f"{variable} is wrong: `{asked}` is no port")
+        raise BadSetting(f"{variable} is wrong: `{asked}` is not a port")
     if not is_free(int(asked)):
         raise Unavailable(
             f"{variable}={asked}: the port is taken by another program. Name another, or none to have a free one."
@@ -112,7 +112,7 @@ def run_environment(
 def secrets_key(data: Path, environ: Mapping[str, str]) -> str:
     """Return the key that seals the ledger's tokens: the given one, that of an earlier run, or a new one that is kept.
 
-    A ledger that was given outlives us, and with another key nobody could open what it holds.
+    A ledger that was given outlives us, and its tokens cannot be opened with another key.
     """
     if given := environ.get("SECRETS_KEY", "").strip():
         return given

@@ -33,7 +33,7 @@ READY_SECONDS: Final = 60.0
 
 POLL_SECONDS: Final = 0.02
 ENDPOINT_PATH: Final = "/make-run"
-"""By this path our endpoint is known again in a ledger that holds others."""
+"""Our endpoint is recognised by this path in a ledger that holds others."""
 
 REMOVE_ENDPOINT: Final = "UPDATE endpoints SET removed_at = now() WHERE id = $1"
 
@@ -82,7 +82,7 @@ async def running_stack(
 ) -> AsyncIterator[Stack]:
     """Run everything until the body is left. *variables* is the whole environment of the children.
 
-    They are ended in the reverse of their order: first what takes callbacks in, last who is told of them.
+    They are ended in the reverse of their order: first the ingress, last the listener.
 
     Raises:
         StartFailed: Something did not become ready.
@@ -134,7 +134,7 @@ async def own_endpoint(database_url: str, store: EndpointStore, url: str, token:
             else:
                 await store.remove(pool, endpoint.id)
         if found is None:
-            # Inflight events too: whatever somebody tries out in the second terminal shall be seen in the first.
+            # Inflight events too: what is tried out in the second terminal is shown in the first.
             found = Endpoint(id=uuid7(), url=url, tokens=(token,), inflight=True, max_concurrent=max_concurrent)
             await store.insert(pool, found)
         return found

@@ -1,4 +1,4 @@
-"""What is the same of every private RabbitMQ, node or container: its URLs, and asking it whether it is ready."""
+"""What a private RabbitMQ has in common as a node and as a container: its URLs, its API, and whether it is ready."""
 
 import base64
 import json

@@ -51,7 +51,7 @@ def has_engine() -> bool:
 
 
 def has_image(say: Callable[[str], None]) -> bool:
-    """Is the image here, or can it be pulled? Says so before it pulls."""
+    """Is the image here, or can it be pulled? Calls *say* before it pulls."""
     if docker("image", "inspect", IMAGE, seconds=ASK_SECONDS) is not None:
         return True
     say(f"RabbitMQ is not installed, but Docker answers: pulling the image {IMAGE} ...")
@@ -98,7 +98,7 @@ class Container:
             StartFailed: It did not come up; it does not run then.
             Interrupted: *stop* was set; it does not run then.
         """
-        self.stop()  # the ports belong to a container for life: it is made anew, the volume stays
+        self.stop()  # the ports belong to a container for life: it is created again, the volume stays
         self._state.choose_ports("amqp", "api")
         try:
             self._run()

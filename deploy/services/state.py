@@ -20,12 +20,12 @@ LOCK_NAME: Final = "local.lock"
 
 @dataclass
 class State:
-    """The memory of one data folder, kept in its `local.json`, for nobody else to read.
+    """What is remembered of one data folder, in its `local.json`, which only its owner can read.
 
     Attributes:
         password: Of both services; generated once. Hex digits, so that no URL or configuration must escape it.
         ports: By what they are for. Kept, so that URLs stay the same over restarts.
-        made: The folders that we created, and so may remove; relative to the data folder, if they lie in it.
+        made: The folders that we created and may remove; relative to the data folder, if they are in it.
         up: Names of the services that should be running.
         broker: How RabbitMQ runs here: `node` or `container`; None before the first time.
     """
@@ -42,7 +42,7 @@ class State:
 
     @property
     def marker(self) -> str:
-        """What all our processes of this data folder bear, and no others: `faxhook-` and 10 hex digits."""
+        """An argument of all our processes of this data folder, and of no others: `faxhook-` and 10 hex digits."""
         return "faxhook-" + hashlib.sha256(os.fsencode(self.data)).hexdigest()[:10]
 
     @property
@@ -97,7 +97,7 @@ def load(data: Path) -> State | None:
     path = data / STATE_NAME
     try:
         kept = json.loads(path.read_bytes())
-        if kept["data"] != str(data):  # copied or moved here: what lies outside belongs to where it came from
+        if kept["data"] != str(data):  # copied or moved here: folders outside belong to the original
             kept["made"] = [name for name in kept["made"] if not Path(name).is_absolute()]
             kept["up"] = []
         return State(**kept | {"data": data})
