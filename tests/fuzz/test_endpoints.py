@@ -1,4 +1,4 @@
-"""Endpoints with anything in their fields: taken and of use, or refused by name."""
+"""Any fields make an endpoint that webhooks can be posted to, or are refused with the name of the field."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which field was wrong, and why, out of what msgspec says. Pure."""
+"""Which field is wrong, and why, read from the error of msgspec. Pure."""
 
 import re
 

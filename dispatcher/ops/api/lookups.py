@@ -1,4 +1,4 @@
-"""Things named by an id, by API, console and command line: the one place that decides that there is no such thing."""
+"""Things that clients name by an id: the one place that decides that there is no such thing."""
 
 from uuid import UUID
 

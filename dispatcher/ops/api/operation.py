@@ -17,7 +17,7 @@ class Operation(msgspec.Struct, frozen=True):
     """One method on one path.
 
     Attributes:
-        path: As aiohttp has it; `{name}` or `{name:pattern}`.
+        path: As aiohttp writes it: `{name}` or `{name:pattern}`.
         summary: A line for people.
         parameters: The types of those parameters of the path that are not UUIDs, by name.
         query: A struct whose fields are the query's parameters, all optional.

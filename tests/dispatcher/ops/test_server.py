@@ -1,4 +1,4 @@
-"""The ops port: what is no HTTP gets a problem, and nothing of it back."""
+"""The ops port: what is not HTTP gets a problem that quotes nothing of it."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from apis import Api
     "sent",
     [b"<script>secret</script>\r\n\r\n", b"GET / HTTP/1.1\r\nsecret\x00: 1\r\n\r\n", b"\x16\x03\x01secret\r\n\r\n"],
 )
-async def test_what_is_no_http_is_not_sent_back_to_whoever_sent_it(api: Api, unused_tcp_port: int, sent: bytes) -> None:
+async def test_what_is_not_http_is_not_sent_back(api: Api, unused_tcp_port: int, sent: bytes) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", unused_tcp_port)
     writer.write(sent)
     head, _, body = (await reader.read()).partition(b"\r\n\r\n")

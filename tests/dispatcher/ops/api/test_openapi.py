@@ -1,4 +1,4 @@
-"""The API's description leaves nothing out, promises nothing that is not there, and holds for whatever is asked."""
+"""The API's description is complete, promises only what exists, and holds for every request made from it."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ EXAMPLES = int(os.environ.get("API_EXAMPLES", "8"))
 
 UNDESCRIBED = {"/openapi.json"}
 PAGES = ("/login", "/logout", "/overview", "/dead", "/faxes", "/endpoints", "/audit", "/console-assets", "/{path}")
-"""What is for browsers is no part of the API."""
+"""Pages for browsers are not part of the API."""
 
 
 async def description(port: int) -> dict[str, Any]:

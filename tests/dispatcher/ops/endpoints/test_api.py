@@ -1,4 +1,4 @@
-"""`/v1/endpoints`: set, shown without secrets, changed once however often asked, refused with the field's name."""
+"""`/v1/endpoints`: shown without secrets, changed once by a repeated command, refused with the name of the field."""
 
 import asyncio
 
@@ -133,8 +133,8 @@ BAD = {
     "a timeout too long": ({"url": "http://127.0.0.1/", "timeout_seconds": 61}, "timeout_seconds"),
     "no concurrency": ({"url": "http://127.0.0.1/", "max_concurrent": 0}, "max_concurrent"),
     "a wrong type": ({"url": "http://127.0.0.1/", "inflight": "yes"}, "inflight"),
-    "a number that is none": ({"url": "http://127.0.0.1/", "scope": "number", "match": "5551234"}, "match"),
-    "a fax of nobody": ({"url": "http://127.0.0.1/", "scope": "fax", "match": {"provider": "phaxio"}}, "match"),
+    "a text that is not a number": ({"url": "http://127.0.0.1/", "scope": "number", "match": "5551234"}, "match"),
+    "a fax without its id": ({"url": "http://127.0.0.1/", "scope": "fax", "match": {"provider": "phaxio"}}, "match"),
     "a global match": ({"url": "http://127.0.0.1/", "match": "+15551234567"}, "match"),
     "a fax's endpoint for received ones": (
         {"url": "http://127.0.0.1/", "scope": "fax", "match": {"job_id": "j"}, "direction": "received"},

@@ -1,4 +1,4 @@
-"""`/v1/endpoints` of a dispatcher whose only way out is a proxy."""
+"""`/v1/endpoints` of a dispatcher behind a proxy: names are taken unresolved, inner addresses are refused."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager

@@ -1,4 +1,4 @@
-"""Changes to endpoints, whoever asks: made once, and followed once by what they make owed."""
+"""Changes to endpoints: a repeated command changes once, and what a new endpoint makes owed is owed once."""
 
 import asyncpg
 import pytest
@@ -56,7 +56,7 @@ async def test_a_repeated_command_adds_nothing_and_owes_nothing(
     assert await pool.fetchval("SELECT count(*) FROM audit") == 1
 
 
-async def test_what_there_is_not_is_neither_changed_nor_audited(
+async def test_an_endpoint_that_does_not_exist_is_neither_changed_nor_audited(
     changes: EndpointChanges, intake: WatchedIntake, pool: asyncpg.Pool
 ) -> None:
     command = Command(who="operator")

@@ -1,4 +1,4 @@
-"""How endpoints are doing: told, failing since when, owed, dead; a test delivery; new tokens. API and command line."""
+"""How endpoints are doing (told, failing, owed, dead), a sample sent to one, its tokens rotated: API and commands."""
 
 import re
 from collections.abc import AsyncIterator, Callable
@@ -78,7 +78,7 @@ async def test_a_failing_endpoint_is_failing_since_the_first_failure_after_it_wa
     assert re.search(r"failing since 30 min( \d+ s)? ago, it answered 500", found.sentence)
 
 
-async def test_what_is_due_and_held_by_nobody_is_counted(pool: asyncpg.Pool) -> None:
+async def test_what_is_due_and_held_by_no_process_is_counted(pool: asyncpg.Pool) -> None:
     await endpoint(pool)
     await take(pool, an_event(1), an_event(2))
     assert (await health(pool)).due == 0

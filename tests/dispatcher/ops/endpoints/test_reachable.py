@@ -1,4 +1,4 @@
-"""Where an endpoint may lead is looked at when it is set: here if we resolve names, as text only if a proxy does."""
+"""An endpoint's host is checked when it is set: resolved here, or behind a proxy only as the URL says it."""
 
 import pytest
 
@@ -24,7 +24,7 @@ async def test_a_name_that_only_the_proxy_can_resolve_is_taken_where_there_is_on
     await check_reachable("url", url, (), proxied=True)
 
 
-async def test_without_a_proxy_a_name_that_nobody_knows_is_refused() -> None:
+async def test_without_a_proxy_a_name_that_does_not_resolve_is_refused() -> None:
     with pytest.raises(BadEndpoint, match="does not resolve"):
         await check_reachable("url", ANYWHERE[0], ())
 
