@@ -34,11 +34,20 @@ from dispatcher.ops.server import serving_ops
 from dispatcher.readiness import Readiness
 from dispatcher.settings import DispatcherSettings
 from shared.amqp.publisher import Publisher
-from shared.broker import FAX_DEAD, FAX_IN, FAX_RETRY, FAX_WORK, WORK_DELIVERIES, WORK_EVENTS, topology
+from shared.broker import (
+    FAX_DEAD,
+    FAX_IN,
+    FAX_RETRY,
+    FAX_WORK,
+    WORK_DELIVERIES,
+    WORK_EVENTS,
+    topology,
+    verified_topology,
+)
 from shared.log import get_logger
 from shared.media import MediaStore
 from shared.metrics import BROKER_CONNECTED, READY, UNCONFIRMED
-from shared.runtime.service import Stop, run, running, verified_topology
+from shared.runtime.service import Stop, run, running
 from shared.runtime.watchdog import Watch, watch
 
 EXCHANGES: Final = (FAX_IN, FAX_WORK, FAX_RETRY, FAX_DEAD)

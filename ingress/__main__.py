@@ -9,12 +9,12 @@ from ingress.metrics import Metrics
 from ingress.receive import Receiver
 from ingress.settings import IngressSettings
 from shared.amqp.publisher import Publisher
-from shared.broker import FAX_DEAD, FAX_IN, WORK_EVENTS
+from shared.broker import FAX_DEAD, FAX_IN, WORK_EVENTS, verified_topology
 from shared.callback import Adapter
 from shared.log import get_logger
 from shared.media import MediaStore
 from shared.providers import make_adapters
-from shared.runtime.service import Stop, run, running, verified_topology
+from shared.runtime.service import Stop, run, running
 from shared.runtime.watchdog import Watch, watch
 from shared.settings import BadSetting
 

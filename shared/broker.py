@@ -4,6 +4,7 @@ Everything that dead-letters, waits or routes is here once. The services declare
 and `verify` tells them at start if something is missing. `faxhook topology` declares.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ import msgspec
 from pamqp import commands
 
 from shared.amqp.channel import ChannelClosed
+from shared.amqp.connection import ConnectionLost
 from shared.amqp.session import PRECONDITION_FAILED, broker_session
 from shared.backoff import DEFER_WAITS_SECONDS, wait_name
 from shared.errors import Misconfigured
@@ -36,6 +38,7 @@ WORK_DELIVERY_LIMIT: Final = 50
 DEAD_DELIVERY_LIMIT: Final = 1_000_000
 """Browsing a dead-letter queue returns every message; the default of 20 (RabbitMQ 4) would delete them."""
 
+TOPOLOGY_RETRY_SECONDS: Final = 1.0
 CONNECT_SECONDS: Final = 10.0
 
 
@@ -177,3 +180,18 @@ async def verify(amqp_url: str, exchanges: Sequence[str], queues: Sequence[str])
         for queue in queues:
             if await broker.depth(queue) is None:
                 raise TopologyError(f"the broker has no queue `{queue}`: run `faxhook topology` first")
+
+
+async def verified_topology(amqp_url: str, exchanges: Sequence[str], queues: Sequence[str]) -> None:
+    """Check once, as soon as the broker answers, that what the service uses is there.
+
+    Raises:
+        TopologyError: Something is missing.
+    """
+    while True:
+        try:
+            await verify(amqp_url, exchanges, queues)
+            return
+        except ConnectionLost:
+            # Services may start before their broker; meanwhile `/readyz` says so.
+            await asyncio.sleep(TOPOLOGY_RETRY_SECONDS)

@@ -8,20 +8,17 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
 import uvloop
 
 from shared import log
-from shared.amqp.connection import ConnectionLost
-from shared.broker import verify
 from shared.errors import EXIT_BAD_SETTING, EXIT_CRASHED, Misconfigured, place_of
 from shared.runtime.hang_detector import HangDetector
 from shared.settings import Settings, load, masked
 
-TOPOLOGY_RETRY_SECONDS: Final = 1.0
 CANCEL_AGAIN_SECONDS: Final = 2.0
 
 Kind = TypeVar("Kind", bound=Settings)
@@ -48,21 +45,6 @@ class Stop:
     async def wait(self) -> None:
         """Wait until the service is to end."""
         await self._event.wait()
-
-
-async def verified_topology(amqp_url: str, exchanges: Sequence[str], queues: Sequence[str]) -> None:
-    """Check once, as soon as the broker answers, that what the service uses is there.
-
-    Raises:
-        TopologyError: Something is missing.
-    """
-    while True:
-        try:
-            await verify(amqp_url, exchanges, queues)
-            return
-        except ConnectionLost:
-            # Services may start before their broker; meanwhile `/readyz` says so.
-            await asyncio.sleep(TOPOLOGY_RETRY_SECONDS)
 
 
 @asynccontextmanager

@@ -175,7 +175,7 @@ async def test_a_dispatcher_is_not_ready_before_it_has_checked_the_brokers_queue
     async def only_that_is_missing() -> bool:
         return "queues are not checked yet" in (said := await problems(port)) and "away" not in said
 
-    monkeypatch.setattr("shared.runtime.service.verify", held_back)
+    monkeypatch.setattr("shared.broker.verify", held_back)
     async with asyncio.TaskGroup() as group, AsyncExitStack() as stack:
         ready = group.create_task(stack.enter_async_context(dispatching()))
         await until(only_that_is_missing, "all but the check is done")
