@@ -172,8 +172,8 @@ GROUPS: Final = (
     ),
     Group(
         key="parser",
-        title="our parser",
-        hint="A genuine callback that our parser did not understand. Replay with a version whose parser is fixed.",
+        title="could not be parsed",
+        hint="A genuine callback that our parser does not understand. Replay it with a version whose parser is fixed.",
         pattern="unreadable|parser_crashed",
         kinds=("callback",),
     ),

@@ -136,7 +136,7 @@ class FaxStory(Fax, frozen=True, kw_only=True):
     """A fax with everything that is known of it.
 
     Attributes:
-        summary: In a sentence, how it stands and who was told of it.
+        summary: In a sentence, its state and what became of its deliveries.
         events: In the order in which they were received.
         deliveries: In the order in which they were owed, with their attempts.
         untold: Endpoints that could have been meant but are owed nothing of this fax.

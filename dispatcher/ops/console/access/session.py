@@ -35,7 +35,7 @@ class Role(StrEnum):
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """A person who is logged in.
+    """A log-in with its role.
 
     Attributes:
         id: Random; what form tokens are made from.
