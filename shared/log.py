@@ -93,7 +93,7 @@ FIELDS: Final[dict[str, str]] = {
     "media_bytes": "of the document that came with a callback",
     "owed": "to how many endpoints",
     "count": "how many",
-    "job_id": "of a replay or discard of dead letters",
+    "replay_job_id": "of a replay or discard of dead letters",
     "what": "`dead.replay` or `dead.discard`",
     "total": "how many letters a job is about",
     "done": "how many of them were replayed or discarded",

@@ -20,7 +20,7 @@ from dispatcher.ops.api.problems import Problem
 from dispatcher.ops.console.console import Console
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.dead.api import DeadLetterApi
-from dispatcher.ops.dead.opened import serving_dead
+from dispatcher.ops.dead.service import serving_dead
 from dispatcher.ops.endpoints.api import EndpointApi
 from dispatcher.ops.endpoints.changes import EndpointChanges
 from dispatcher.ops.endpoints.health import EndpointHealthReader

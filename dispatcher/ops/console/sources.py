@@ -9,8 +9,8 @@ from uuid import UUID
 
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.pool import Pool
-from dispatcher.ops.dead.asked import DeadLetters
 from dispatcher.ops.dead.letters import DeadFilter
+from dispatcher.ops.dead.service import DeadLetterService
 from dispatcher.ops.endpoints.health import EndpointHealth, EndpointHealthReader
 from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.ops.queues.history import QueueHistory
@@ -58,7 +58,7 @@ class Sources:
 
     pool: Pool
     store: EndpointStore
-    dead: DeadLetters
+    dead: DeadLetterService
     faxes: FaxReader
     history: QueueHistory
     health: EndpointHealthReader

@@ -35,9 +35,9 @@ INLINE_SECONDS: Final = 2.0
 class DeadLetterApi:
     """The handlers."""
 
-    def __init__(self, pool: Pool, service: DeadLetterService, seal: Seal) -> None:
+    def __init__(self, pool: Pool, dead: DeadLetterService, seal: Seal) -> None:
         self._pool = pool
-        self._service = service
+        self._dead = dead
         self._seal = seal
 
     def operations(self) -> Sequence[Operation]:
@@ -111,7 +111,7 @@ class DeadLetterApi:
                 method="POST",
                 path="/v1/jobs/{id}/stop",
                 handler=self.stop,
-                summary="End a job early: what it has not come to stays dead",
+                summary="End a job early: the letters that it has not reached stay dead",
                 parameters={"id": UUID},
                 answer=Job,
                 problems=(404, 409),
@@ -121,15 +121,15 @@ class DeadLetterApi:
     async def list(self, request: web.Request) -> web.Response:
         """Answer a page of dead letters, latest death first."""
         query = read_query(request, DeadQuery)
-        return answered(200, await self._service.page(query.filter, query.after, query.limit))
+        return answered(200, await self._dead.page(query.filter, query.after, query.limit))
 
     async def groups(self, request: web.Request) -> web.Response:
         """Answer the dead letters grouped by kind and cause."""
-        return answered(200, await self._service.groups(read_query(request, DeadFilter)))
+        return answered(200, await self._dead.groups(read_query(request, DeadFilter)))
 
     async def show(self, request: web.Request) -> web.Response:
         """Answer one dead letter, with its attempts or its message."""
-        return answered(200, await self._service.show(request.match_info["id"]))
+        return answered(200, await self._dead.show(request.match_info["id"]))
 
     async def replay(self, request: web.Request) -> web.Response:
         """Replay dead letters; 200 with the counts, or 202 with a job to follow."""
@@ -146,15 +146,15 @@ class DeadLetterApi:
     async def jobs(self, request: web.Request) -> web.Response:
         """Answer the latest jobs."""
         query = read_query(request, JobQuery)
-        return answered(200, JobPage(items=await self._service.jobs(query.limit)))
+        return answered(200, JobPage(items=await self._dead.jobs.latest(query.limit)))
 
     async def job(self, request: web.Request) -> web.Response:
         """Answer a job as it stands."""
-        return answered(200, await self._service.job(_job_id(request)))
+        return answered(200, await self._dead.jobs.get(_job_id(request)))
 
     async def stop(self, request: web.Request) -> web.Response:
-        """End a job early: what it has not come to stays as it is."""
-        return answered(200, await self._service.stop(_job_id(request), who=request[WHO]))
+        """End a job early: the letters that it has not reached stay dead."""
+        return answered(200, await self._dead.jobs.stop(_job_id(request), who=request[WHO]))
 
     async def _do(
         self, request: web.Request, what: What, body: ReplayRequest | DiscardRequest, reason: str | None
@@ -162,19 +162,19 @@ class DeadLetterApi:
         ids = None if body.ids is None else tuple(sorted(set(body.ids)))
         selection = Selection(ids=ids, filter=body.filter)
         if body.dry_run:
-            return answered(200, await self._service.preview(what, selection))
-        plan = await self._service.plan(what, selection)
+            return answered(200, await self._dead.planner.preview(what, selection))
+        plan = await self._dead.planner.plan(what, selection)
 
         async def change(connection: Any) -> Answer:
-            job_id = await self._service.write(connection, plan, who=request[WHO], reason=reason)
+            job_id = await self._dead.planner.write(connection, plan, who=request[WHO], reason=reason)
             return 202, {"id": str(job_id)}
 
         unnamed = msgspec.structs.replace(body, command_id=None)
         digest = digest_of("POST", request.path, msgspec.to_builtins(unnamed))
         _, answer = await run_once(self._pool, self._seal, body.command_id, digest, change)
         job_id = UUID(answer["id"])
-        await self._service.go_on(job_id)
-        return _answered_job(await self._service.wait(job_id, INLINE_SECONDS))
+        await self._dead.jobs.go_on(job_id)
+        return _answered_job(await self._dead.jobs.wait(job_id, INLINE_SECONDS))
 
 
 def _answered_job(job: Job) -> web.Response:

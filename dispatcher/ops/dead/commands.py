@@ -1,8 +1,8 @@
-"""`faxhook dead`: dead letters on the command line, by hand or by scripts.
+"""`faxhook dead`: dead letters on the command line, for people and scripts.
 
 Exit codes: 0 all that matched is done or needs nothing more; 1 some stay dead (they failed, or their endpoint takes no
-more); 65 a wrong id or a filter that matches nothing; 69 a store is away, or another person is at the same; 70 our own
-code failed, the sentence says where.
+more); 65 a wrong id or a filter that matches nothing; 69 a store is away, or another process has the same letters; 70
+our own code failed, the sentence says where.
 """
 
 import asyncio
@@ -11,27 +11,15 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Annotated, Final, TypeVar
-from uuid import UUID
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dispatcher.ops.dead.jobs.bodies import Job, Selection, What
 from dispatcher.ops.dead.jobs.pace import RATE
-from dispatcher.ops.dead.opened import opened
-from dispatcher.ops.dead.options import (
-    Cause,
-    Endpoint,
-    EventType,
-    Kind,
-    OfEvent,
-    OfProvider,
-    Older,
-    Younger,
-    filter_of,
-    selection_of,
-)
-from dispatcher.ops.dead.service import DeadLetterService
+from dispatcher.ops.dead.letters import DeadFilter
+from dispatcher.ops.dead.options import filtering, selection_of
+from dispatcher.ops.dead.service import DeadLetterService, open_dead_letters
 from dispatcher.ops.dead.text import print_detail, print_groups, print_job, print_letters, print_preview, verb
 from dispatcher.ops.terminal import Json, console, fail, print_json, run, settings_of
 from dispatcher.settings import DeadSettings
@@ -39,6 +27,7 @@ from shared.errors import EXIT_AWAY, EXIT_BAD_INPUT, EXIT_CRASHED
 
 EXIT_SOME_LEFT: Final = 1
 MOST_PER_LIST: Final = 1_000
+ALL: Final = DeadFilter()
 Value = TypeVar("Value")
 
 app = typer.Typer(
@@ -53,21 +42,14 @@ Rate = Annotated[float, typer.Option(min=1.0, max=1_000.0, help="Letters a secon
 
 
 @app.command(name="list")
+@filtering
 def list_letters(
-    kind: Kind = None,
-    endpoint: Endpoint = None,
-    provider: OfProvider = None,
-    cause: Cause = None,
-    event_type: EventType = None,
-    event: OfEvent = None,
-    older_than: Older = None,
-    younger_than: Younger = None,
+    wanted: DeadFilter,
     each: Annotated[bool, typer.Option("--each", help="Every letter on a line of its own.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=MOST_PER_LIST, help="With --each: the latest so many.")] = 100,
     as_json: Json = False,
 ) -> None:
     """Show dead letters, grouped by what they died of, and what to do about each group."""
-    wanted = filter_of(kind, endpoint, provider, cause, event_type, event, older_than, younger_than)
     if each:
         page = _run(lambda dead: dead.page(wanted, None, limit))
         if as_json:
@@ -93,16 +75,10 @@ def show(letter_id: Annotated[str, typer.Argument(help="A dead letter's id.")], 
 
 
 @app.command()
+@filtering
 def replay(
     ids: Ids = None,
-    kind: Kind = None,
-    endpoint: Endpoint = None,
-    provider: OfProvider = None,
-    cause: Cause = None,
-    event_type: EventType = None,
-    event: OfEvent = None,
-    older_than: Older = None,
-    younger_than: Younger = None,
+    wanted: DeadFilter = ALL,
     everything: Everything = False,
     yes: Yes = False,
     dry_run: DryRun = False,
@@ -114,47 +90,35 @@ def replay(
     Shows first what it would do, and asks. If it is killed in the middle, a dispatcher goes on with it, or the same
     command does. Ends with 1 if some stay dead.
     """
-    wanted = filter_of(kind, endpoint, provider, cause, event_type, event, older_than, younger_than)
-    _do(
-        "dead.replay", selection_of(ids, wanted, everything), None, yes=yes, dry_run=dry_run, rate=rate, as_json=as_json
-    )
+    selection = selection_of(ids, wanted, everything)
+    _do("dead.replay", selection, None, yes=yes, dry_run=dry_run, rate=rate, as_json=as_json)
 
 
 @app.command()
+@filtering
 def discard(
     ids: Ids = None,
     reason: Annotated[str, typer.Option(help="Why; kept in the audit.")] = "",
-    kind: Kind = None,
-    endpoint: Endpoint = None,
-    provider: OfProvider = None,
-    cause: Cause = None,
-    event_type: EventType = None,
-    event: OfEvent = None,
-    older_than: Older = None,
-    younger_than: Younger = None,
+    wanted: DeadFilter = ALL,
     everything: Everything = False,
     yes: Yes = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Give up for good, for a reason: nobody will be told.
+    """Give up for good, for a reason: no application will be told.
 
     Shows first what it would do, and asks.
     """
     if not reason.strip() and not dry_run:
         fail("say why with --reason: it stays in the audit", EXIT_BAD_INPUT)
-    wanted = filter_of(kind, endpoint, provider, cause, event_type, event, older_than, younger_than)
     selection = selection_of(ids, wanted, everything)
     _do("dead.discard", selection, reason.strip(), yes=yes, dry_run=dry_run, rate=RATE, as_json=as_json)
-
-
-# ---- Doing -----------------------------------------------------------------------------------------------------------
 
 
 def _do(
     what: What, selection: Selection, reason: str | None, *, yes: bool, dry_run: bool, rate: float, as_json: bool
 ) -> None:
-    preview = _run(lambda dead: dead.preview(what, selection))
+    preview = _run(lambda dead: dead.planner.preview(what, selection))
     if dry_run and as_json:
         print_json(preview)
         return
@@ -166,7 +130,7 @@ def _do(
         return
     if preview.count and not yes:
         _ask(f"{verb(what)} {preview.count}?", as_json=as_json)
-    job = _run(lambda dead: _followed(dead, what, selection, reason, quiet=as_json), rate=rate)
+    job = _run(lambda dead: _follow(dead, what, selection, reason, quiet=as_json), rate=rate)
     if as_json:
         print_json(job)
     else:
@@ -188,14 +152,12 @@ def _end_by(job: Job) -> None:
 
 def _ask(question: str, *, as_json: bool) -> None:
     if as_json or not sys.stdin.isatty():
-        fail("nobody is here to ask: say --yes", EXIT_BAD_INPUT)
+        fail("there is no terminal to ask on: say --yes", EXIT_BAD_INPUT)
     if not typer.confirm(question):
         fail("nothing was changed", EXIT_SOME_LEFT)
 
 
-async def _followed(
-    dead: DeadLetterService, what: What, selection: Selection, reason: str | None, *, quiet: bool
-) -> Job:
+async def _follow(dead: DeadLetterService, what: What, selection: Selection, reason: str | None, *, quiet: bool) -> Job:
     """Begin, show how it goes, and return the job when it is done, or stopped by Ctrl-C."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=quiet, transient=True) as bar:
@@ -204,26 +166,24 @@ async def _followed(
         async def progress(job: Job) -> None:
             bar.update(task, total=job.total, completed=job.total - job.left)
 
-        job = await dead.begin(what, selection, who="cli", reason=reason, progress=progress)
+        job = await dead.jobs.begin(what, selection, who="cli", reason=reason, progress=progress)
         loop = asyncio.get_running_loop()
         stopping: set[asyncio.Task[Job]] = set()
         with suppress(NotImplementedError, RuntimeError, ValueError):  # not in a thread, not on every platform
-            loop.add_signal_handler(signal.SIGINT, lambda: stopping.add(asyncio.create_task(_stop(dead, job.id))))
-        job = await dead.wait(job.id, None)
+            loop.add_signal_handler(
+                signal.SIGINT, lambda: stopping.add(asyncio.create_task(dead.jobs.stop(job.id, who="cli")))
+            )
+        job = await dead.jobs.wait(job.id, None)
         if stopping:
             await asyncio.wait(stopping)
-        return await dead.job(job.id)
-
-
-async def _stop(dead: DeadLetterService, job_id: UUID) -> Job:
-    return await dead.stop(job_id, who="cli")
+        return await dead.jobs.get(job.id)
 
 
 def _run(ask: Callable[[DeadLetterService], Awaitable[Value]], rate: float = RATE) -> Value:
     settings = settings_of(DeadSettings)
 
     async def work() -> Value:
-        async with opened(settings, "faxhook dead", rate=rate) as dead:
+        async with open_dead_letters(settings, "faxhook dead", rate=rate) as dead:
             return await ask(dead)
 
     return run(work())

@@ -1,65 +1,71 @@
 """Dead letters of one kind and cause gathered into a group: those the ledger counted, and those of the queues. Pure."""
 
-from datetime import datetime
+from collections import Counter
+from collections.abc import Iterable
 from uuid import UUID
+
+import msgspec
 
 from dispatcher.ops.dead.causes import group_of
 from dispatcher.ops.dead.letters import DeadGroup, DeadLetter, Kind
 from dispatcher.ops.dead.store import CodeCount
 
 
-class Gathered:
-    """A group in the making."""
+class Gathered(msgspec.Struct, kw_only=True):
+    """A group in the making: what the ledger counted, and the letters of the queues."""
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.codes: dict[str, int] = {}
-        self.endpoints: set[UUID] = set()
-        self.oldest: datetime | None = None
-        self.newest: datetime | None = None
-        self.latest_id: UUID | None = None
-        self.latest: DeadLetter | None = None
+    kind: Kind
+    key: str
+    counts: list[CodeCount] = []
+    letters: list[DeadLetter] = []
 
-    def add_count(self, each: CodeCount) -> None:
-        """Add what the ledger counted."""
-        if self.newest is None or each.newest >= self.newest:
-            self.latest_id = each.latest_id
-        self._add(each.code, each.count, each.endpoint_id, each.oldest, each.newest)
+    @property
+    def latest_id(self) -> UUID | None:
+        """The ledger's latest delivery of the group; None if it has none."""
+        return max(self.counts, key=lambda each: each.newest).latest_id if self.counts else None
 
-    def add_letter(self, letter: DeadLetter) -> None:
-        """Add a letter of a queue."""
-        if self.latest is None or letter.place > self.latest.place:
-            self.latest = letter
-        self._add(letter.cause, 1, letter.endpoint_id, letter.died_at, letter.died_at)
-
-    def _add(
-        self, code: str, count: int, endpoint_id: UUID | None, oldest: datetime | None, newest: datetime | None
-    ) -> None:
-        self.count += count
-        self.codes[code] = self.codes.get(code, 0) + count
-        if endpoint_id is not None:
-            self.endpoints.add(endpoint_id)
-        if oldest is not None:
-            self.oldest = oldest if self.oldest is None else min(self.oldest, oldest)
-        if newest is not None:
-            self.newest = newest if self.newest is None else max(self.newest, newest)
-
-    def group(self, kind: Kind, key: str, examples: dict[UUID, DeadLetter]) -> DeadGroup | None:
-        """Return the group; None if its only letter is no more."""
-        example = self.latest if self.latest_id is None else examples.get(self.latest_id, self.latest)
+    def group(self, examples: dict[UUID, DeadLetter]) -> DeadGroup | None:
+        """Return the group; None if its only letter was replayed meanwhile. *examples* are letters by `latest_id`."""
+        example = None if self.latest_id is None else examples.get(self.latest_id)
         if example is None:
-            return None  # replayed while we looked, and it was the only one
-        about = group_of(kind, next(iter(self.codes)))
+            example = max(self.letters, key=lambda letter: letter.place, default=None)
+        if example is None:
+            return None
+        codes, endpoints = Counter[str](), set[UUID]()
+        times = [time for each in self.counts for time in (each.oldest, each.newest)]
+        times += [letter.died_at for letter in self.letters if letter.died_at is not None]
+        for each in self.counts:
+            codes[each.code] += each.count
+            endpoints.add(each.endpoint_id)
+        for letter in self.letters:
+            codes[letter.cause] += 1
+            if letter.endpoint_id is not None:
+                endpoints.add(letter.endpoint_id)
+        about = group_of(self.kind, next(iter(codes)))
         return DeadGroup(
-            cause=key,
-            kind=kind,
+            cause=self.key,
+            kind=self.kind,
             title=about.title,
             hint=about.hint,
-            count=self.count,
-            oldest=self.oldest,
-            newest=self.newest,
-            endpoint_id=next(iter(self.endpoints)) if len(self.endpoints) == 1 else None,
-            endpoints=len(self.endpoints),
-            codes=dict(sorted(self.codes.items())),
+            count=codes.total(),
+            oldest=min(times, default=None),
+            newest=max(times, default=None),
+            endpoint_id=next(iter(endpoints)) if len(endpoints) == 1 else None,
+            endpoints=len(endpoints),
+            codes=dict(sorted(codes.items())),
             example=example,
         )
+
+
+def gather(counts: Iterable[CodeCount], letters: Iterable[DeadLetter]) -> list[Gathered]:
+    """Return what belongs together."""
+    found: dict[tuple[Kind, str], Gathered] = {}
+
+    def of(kind: Kind, key: str) -> Gathered:
+        return found.setdefault((kind, key), Gathered(kind=kind, key=key))
+
+    for each in counts:
+        of("delivery", group_of("delivery", each.code).key).counts.append(each)
+    for letter in letters:
+        of(letter.kind, letter.group).letters.append(letter)
+    return list(found.values())

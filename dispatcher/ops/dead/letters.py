@@ -1,13 +1,13 @@
-"""The words of dead letters as types. Pure data.
+"""Dead letters as types. Pure data.
 
 | kind | where it is | its id |
 |---|---|---|
 | delivery | the ledger (state `dead`); the message in `dead.deliveries` is its copy | the delivery's |
 | delivery | only a message in `dead.deliveries` (`is_message`): unreadable, or given up by the broker | `message-…` |
 | callback | `dead.callbacks`, its raw body in the media store | the callback's |
-| event | `dead.events` | `event-…`: made of the message's content, so that it is the same at every look |
+| event | `dead.events` | `event-…`: a digest of the message, so that it is the same each time |
 
-Every struct is a body of the HTTP API as it stands here.
+Every struct is a body of the HTTP API.
 """
 
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ Kind = Literal["callback", "event", "delivery"]
 KINDS: Final[tuple[Kind, ...]] = ("callback", "event", "delivery")
 
 NO_NULL: Final = "^[^\\u0000]*$"
-"""Texts that the ledger can be asked for."""
+"""PostgreSQL takes no text with a zero in it."""
 
 Cause = Annotated[
     str, msgspec.Meta(min_length=1, max_length=100, pattern=NO_NULL, description="a cause's code, or a group's")
@@ -45,8 +45,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
         cause: A stable code: `timeout`, `http_503`, `gone`, `unreadable`, …
         group: The key of the cause's group, see `causes`.
         reason: A sentence.
-        type: Of the event, e.g. `fax.delivered`; None where nobody could read it.
-        attempts: Made so far; 0 for what is no delivery.
+        type: Of the event, e.g. `fax.delivered`; None where it could not be read.
+        attempts: Made so far; 0 for callbacks and events.
         died_at: Aware UTC; None where the broker did not say.
         is_message: A message in `dead.deliveries` that the ledger does not call dead.
     """
@@ -84,7 +84,7 @@ class DeadAttempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadLetterDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """A dead letter, and what helps to decide on it.
+    """A dead letter, with what is needed to decide on it.
 
     Attributes:
         title: What happened, in plain words.
@@ -92,8 +92,8 @@ class DeadLetterDetail(msgspec.Struct, frozen=True, kw_only=True):
         endpoint_url: Without user, password and query.
         is_endpoint_ready: Does the endpoint take deliveries now? None for what has none.
         attempts: In order.
-        message: Of what lies in a queue only: its content as far as it can be read; a callback's raw body stays in
-            the media store.
+        message: Of a letter that is in a queue only: its content as far as it can be read; a callback's raw body stays
+            in the media store.
     """
 
     letter: DeadLetter
@@ -112,7 +112,7 @@ class DeadGroup(msgspec.Struct, frozen=True, kw_only=True):
         cause: The group's key; good as `cause` of a filter.
         title: What happened, in plain words.
         hint: What to do about it.
-        endpoint_id: The one endpoint that they all were for; None if there are several, or none.
+        endpoint_id: The one endpoint that they all were for; None if there are several, or it is unknown.
         endpoints: How many endpoints they were for.
         codes: How many of each cause's code.
         example: One of them, a late one.
@@ -132,13 +132,13 @@ class DeadGroup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Which dead letters; what is None does not narrow, and an empty filter is all of them.
+    """Which dead letters; a field that is None does not narrow, and an empty filter matches all of them.
 
     Attributes:
         cause: A cause's code (`http_503`) or a group's key (`http_5xx`).
         type: Of the event, e.g. `fax.delivered`.
-        older_than_seconds: Died at least so long ago.
-        younger_than_seconds: Died at most so long ago.
+        older_than_seconds: They died at least so long ago.
+        younger_than_seconds: They died at most so long ago.
     """
 
     kind: Kind | None = None

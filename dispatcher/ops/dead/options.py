@@ -1,7 +1,10 @@
-"""Which letters the options of `faxhook dead` mean."""
+"""The options of `faxhook dead` that select letters."""
 
+import inspect
 import re
-from typing import Annotated, Final
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any, Final
 
 import msgspec
 import typer
@@ -14,27 +17,22 @@ from shared.errors import EXIT_BAD_INPUT
 
 _UNIT_SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 
-Kind = Annotated[str | None, typer.Option(help=f"One of {', '.join(KINDS)}.")]
-Endpoint = Annotated[str | None, typer.Option("--endpoint", help="An endpoint's id.")]
-OfProvider = Annotated[str | None, typer.Option("--provider", help=f"One of {', '.join(Provider)}.")]
-Cause = Annotated[str | None, typer.Option(help="A group's key or a code, as `dead list` shows them: http_5xx, tls.")]
-EventType = Annotated[str | None, typer.Option("--type", help="Of the event, e.g. fax.delivered.")]
-OfEvent = Annotated[str | None, typer.Option("--event", help="An event's id.")]
-Older = Annotated[str | None, typer.Option("--older-than", help="Died at least so long ago: 90s, 30m, 6h, 2d.")]
-Younger = Annotated[str | None, typer.Option("--younger-than", help="Died at most so long ago.")]
 
-
-def filter_of(
-    kind: str | None,
-    endpoint: str | None,
-    provider: str | None,
-    cause: str | None,
-    event_type: str | None,
-    event: str | None,
-    older_than: str | None,
-    younger_than: str | None,
+def _filter_of(
+    kind: Annotated[str | None, typer.Option(help=f"One of {', '.join(KINDS)}.")] = None,
+    endpoint: Annotated[str | None, typer.Option("--endpoint", help="An endpoint's id.")] = None,
+    provider: Annotated[str | None, typer.Option("--provider", help=f"One of {', '.join(Provider)}.")] = None,
+    cause: Annotated[
+        str | None, typer.Option(help="A group's key or a code, as `dead list` shows them: http_5xx, tls.")
+    ] = None,
+    event_type: Annotated[str | None, typer.Option("--type", help="Of the event, e.g. fax.delivered.")] = None,
+    event: Annotated[str | None, typer.Option("--event", help="An event's id.")] = None,
+    older_than: Annotated[
+        str | None, typer.Option("--older-than", help="Died at least so long ago: 90s, 30m, 6h, 2d.")
+    ] = None,
+    younger_than: Annotated[str | None, typer.Option("--younger-than", help="Died at most so long ago.")] = None,
 ) -> DeadFilter:
-    """Return the filter that the options are; end with a sentence if they are none."""
+    """Return the filter that the options are; end with a sentence if they are not one."""
     given = {
         "kind": kind,
         "endpoint_id": endpoint,
@@ -51,17 +49,26 @@ def filter_of(
         fail(f"no such filter: {error}", EXIT_BAD_INPUT)
 
 
-def _seconds(option: str, text: str | None) -> float | None:
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)([smhd])", text.strip(), re.ASCII)
-    if match is None:
-        fail(f"{option} wants a number with s, m, h or d, like 90s or 2d; not `{text}`", EXIT_BAD_INPUT)
-    return float(match[1]) * _UNIT_SECONDS[match[2]]
+_OPTIONS: Final = inspect.signature(_filter_of).parameters
+
+
+def filtering(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a filter in place of its parameter `wanted`."""
+
+    @wraps(command)
+    def with_options(**given: Any) -> None:
+        wanted = _filter_of(**{name: given.pop(name) for name in _OPTIONS})
+        command(wanted=wanted, **given)
+
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        parameters += _OPTIONS.values() if parameter.name == "wanted" else [parameter]
+    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by typer
+    return with_options
 
 
 def selection_of(ids: list[str] | None, wanted: DeadFilter, everything: bool) -> Selection:
-    """Return what was chosen, by ids or by a filter; end with a sentence if it was neither."""
+    """Return what is selected, by ids or by a filter; end with a sentence if it is neither."""
     is_filtered = wanted != DeadFilter()
     if ids and (is_filtered or everything):
         fail("name ids or a filter, not both", EXIT_BAD_INPUT)
@@ -70,3 +77,12 @@ def selection_of(ids: list[str] | None, wanted: DeadFilter, everything: bool) ->
     if not is_filtered and not everything:
         fail("say which: ids, a filter (see --help), or --all", EXIT_BAD_INPUT)
     return Selection(filter=wanted)
+
+
+def _seconds(option: str, text: str | None) -> float | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)([smhd])", text.strip(), re.ASCII)
+    if match is None:
+        fail(f"{option} wants a number with s, m, h or d, like 90s or 2d; not `{text}`", EXIT_BAD_INPUT)
+    return float(match[1]) * _UNIT_SECONDS[match[2]]

@@ -22,66 +22,40 @@ LEFT JOIN attempts last ON last.delivery_id = d.id AND last.number = d.attempts
 """
 
 
-class Wanted(msgspec.Struct, frozen=True):
-    """A filter as SQL: conditions on dead deliveries `d`, whether they speak of `events`, and their arguments."""
-
-    conditions: str
-    arguments: list[Any]
-    of_events: bool
-
-    @property
-    def source(self) -> str:
-        """`FROM` and `WHERE`."""
-        events = "JOIN events ON events.id = d.event_id" if self.of_events else ""
-        return f"FROM deliveries d {events} WHERE {self.conditions}"
-
-
-def wanted_of(wanted: DeadFilter, *, first: int = 1) -> Wanted | None:
-    """Return *wanted* as SQL, its arguments numbered from *first*; None if it asks for another kind."""
+def where(wanted: DeadFilter, *, first: int = 1) -> tuple[str, list[Any]]:
+    """Return *wanted* as a condition on dead deliveries `d` and their `events`, and its arguments from `$first` on."""
     if wanted.kind not in {None, "delivery"}:
-        return None
+        return "false", []
     conditions, arguments = ["d.state = 'dead'"], list[Any]()
 
     def add(condition: str, argument: Any) -> None:
-        conditions.append(condition.format(f"${first + len(arguments)}"))
-        arguments.append(argument)
+        if argument is not None:
+            conditions.append(condition.format(f"${first + len(arguments)}"))
+            arguments.append(argument)
 
-    if wanted.endpoint_id is not None:
-        add("d.endpoint_id = {}::uuid", wanted.endpoint_id)
-    if wanted.event_id is not None:
-        add("d.event_id = {}::text", wanted.event_id)
-    if wanted.provider is not None:
-        add("events.provider = {}::text", str(wanted.provider))
-    if wanted.type is not None:
-        add("events.type = {}::text", wanted.type)
+    add("d.endpoint_id = {}::uuid", wanted.endpoint_id)
+    add("d.event_id = {}::text", wanted.event_id)
+    add("events.provider = {}::text", wanted.provider)
+    add("events.type = {}::text", wanted.type)
     if wanted.cause is not None:
         codes, is_negated = delivery_codes(wanted.cause)
         add(f"d.reason {'!~' if is_negated else '~'} {{}}::text", codes)
-    if wanted.older_than_seconds is not None:
-        add("d.settled_at <= now() - make_interval(secs => {}::float8)", wanted.older_than_seconds)
-    if wanted.younger_than_seconds is not None:
-        add("d.settled_at >= now() - make_interval(secs => {}::float8)", wanted.younger_than_seconds)
-    return Wanted(" AND ".join(conditions), arguments, wanted.provider is not None or wanted.type is not None)
+    add("d.settled_at <= now() - make_interval(secs => {}::float8)", wanted.older_than_seconds)
+    add("d.settled_at >= now() - make_interval(secs => {}::float8)", wanted.younger_than_seconds)
+    return " AND ".join(conditions), arguments
 
 
 async def page(connection: Any, wanted: DeadFilter, after: tuple[datetime, str] | None, most: int) -> list[DeadLetter]:
     """Return the latest deaths before the cursor (time, id)."""
-    sql = wanted_of(wanted)
-    if sql is None:
-        return []
-    cursor, arguments = "", [*sql.arguments]
+    condition, arguments = where(wanted)
+    cursor = ""
     if after is not None:
-        died_at, letter_id = after
-        position = len(arguments)
-        arguments += [died_at, letter_id]
+        time, letter_id = (f"${len(arguments) + 1}::timestamptz", f"${len(arguments) + 2}::text")
+        arguments += after
         # The first condition is for the index; the ids of other kinds of letters, which share the order, are texts.
-        cursor = (
-            f"AND d.settled_at <= ${position + 1}::timestamptz "
-            f'AND (d.settled_at, d.id::text COLLATE "C") < (${position + 1}::timestamptz, ${position + 2}::text)'
-        )
+        cursor = f'AND d.settled_at <= {time} AND (d.settled_at, d.id::text COLLATE "C") < ({time}, {letter_id})'
     rows = await connection.fetch(
-        f"{_LETTERS} WHERE {sql.conditions} {cursor} ORDER BY d.settled_at DESC, d.id DESC LIMIT {int(most)}",
-        *arguments,
+        f"{_LETTERS} WHERE {condition} {cursor} ORDER BY d.settled_at DESC, d.id DESC LIMIT {int(most)}", *arguments
     )
     return [_letter(row) for row in rows]
 
@@ -122,16 +96,14 @@ class CodeCount(msgspec.Struct, frozen=True, kw_only=True):
 
 async def counts(connection: Any, wanted: DeadFilter) -> list[CodeCount]:
     """Return the matching deliveries counted by code and endpoint."""
-    sql = wanted_of(wanted)
-    if sql is None:
-        return []
+    condition, arguments = where(wanted)
     rows = await connection.fetch(
         f"""
         SELECT coalesce(d.reason, '') AS code, d.endpoint_id, count(*) AS count, min(d.settled_at) AS oldest,
                max(d.settled_at) AS newest, (array_agg(d.id ORDER BY d.settled_at DESC))[1] AS latest_id
-        {sql.source} GROUP BY 1, 2
-        """,
-        *sql.arguments,
+        FROM deliveries d LEFT JOIN events ON events.id = d.event_id WHERE {condition} GROUP BY 1, 2
+        """,  # noqa: S608 - what is inserted is ours
+        *arguments,
     )
     return [CodeCount(**dict(row)) for row in rows]
 
@@ -141,17 +113,17 @@ async def count_dead(connection: Any) -> int:
     return int(await connection.fetchval("SELECT count(*) FROM deliveries WHERE state = 'dead'"))
 
 
-ENDPOINTS: Final = f"SELECT id, url, {IS_READY} AS is_ready FROM endpoints WHERE id = ANY($1::uuid[])"  # noqa: S608 - what is inserted is ours
-
-
 async def endpoints(connection: Any, endpoint_ids: Sequence[UUID]) -> dict[UUID, tuple[str, bool]]:
     """Return URL (without user, password and query) and readiness of endpoints, removed ones included."""
-    rows = await connection.fetch(ENDPOINTS, list(endpoint_ids))
+    rows = await connection.fetch(
+        f"SELECT id, url, {IS_READY} AS is_ready FROM endpoints WHERE id = ANY($1::uuid[])",  # noqa: S608 - what is inserted is ours
+        list(endpoint_ids),
+    )
     return {row["id"]: (public_url(row["url"]).partition("?")[0], row["is_ready"]) for row in rows}
 
 
 class DeliveryStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How a delivery stands, for what a message says of it. `is_leased`: a process is at it now."""
+    """What the ledger knows of the delivery that a message names."""
 
     state: str
     attempts: int
@@ -161,15 +133,14 @@ class DeliveryStatus(msgspec.Struct, frozen=True, kw_only=True):
     fax_id: str
     type: str
     replayed_at: datetime | None
-    is_leased: bool
 
 
-async def standings(connection: Any, delivery_ids: Sequence[UUID]) -> dict[UUID, DeliveryStatus]:
-    """Return how each of the deliveries stands; one that is missing the ledger does not know."""
+async def statuses(connection: Any, delivery_ids: Sequence[UUID]) -> dict[UUID, DeliveryStatus]:
+    """Return the status of each of the deliveries that the ledger knows."""
     rows = await connection.fetch(
         """
         SELECT d.id, d.state, d.attempts, d.event_id, d.endpoint_id, d.replayed_at,
-               coalesce(d.lease_until > now(), false) AS is_leased, events.provider, events.fax_id, events.type
+               events.provider, events.fax_id, events.type
         FROM deliveries d JOIN events ON events.id = d.event_id
         WHERE d.id = ANY($1::uuid[])
         """,

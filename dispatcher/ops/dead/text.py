@@ -1,4 +1,4 @@
-"""What `faxhook dead` shows to people."""
+"""What `faxhook dead` prints for people."""
 
 from datetime import datetime
 from typing import Final
@@ -97,7 +97,7 @@ def _endpoint(detail: DeadLetterDetail) -> str:
 
 
 def print_preview(preview: ReplayPreview) -> None:
-    """Show what would be done."""
+    """Show what a replay or discard would do."""
     console.print(f"{preview.matched} match; to {verb(preview.what)}: {preview.count}", highlight=False)
     for each in preview.endpoints[:SHOWN_ENDPOINTS]:
         console.print(f"{each.count:>8}  {each.url}  {each.endpoint_id}", highlight=False, markup=False)
@@ -112,7 +112,7 @@ def print_preview(preview: ReplayPreview) -> None:
 
 
 def print_job(job: Job) -> None:
-    """Show what was done."""
+    """Show what a job did."""
     done = "replayed" if job.what == "dead.replay" else "discarded"
     console.print(f"{job.done} of {job.total} {done} in {job.seconds:.1f} s (job {job.id})", highlight=False)
     for count, why in _skipped(job):
@@ -128,8 +128,8 @@ def print_job(job: Job) -> None:
 def _skipped(counts: ReplayPreview | Job) -> list[tuple[int, str]]:
     said = (
         (counts.skipped_told, "told meanwhile"),
-        (counts.skipped_gone, "dead no longer: replayed or discarded meanwhile"),
-        (counts.skipped_taken, "another job is at them"),
+        (counts.skipped_gone, "not dead any more: replayed or discarded meanwhile"),
+        (counts.skipped_taken, "another job has them"),
         (counts.skipped_endpoint, "their endpoint is disabled or removed: enable it first, or discard"),
     )
     return [(count, why) for count, why in said if count]

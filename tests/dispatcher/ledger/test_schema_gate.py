@@ -9,8 +9,8 @@ from dispatcher.maintenance.retention import Retention
 from dispatcher.maintenance.sampler import Sampler
 from dispatcher.maintenance.sweeper import Sweeper
 from dispatcher.metrics import Metrics
-from dispatcher.ops.dead.opened import opened
-from dispatcher.ops.dead.service import DeadLetterService
+from dispatcher.ops.dead.jobs.runner import JobRunner
+from dispatcher.ops.dead.service import open_dead_letters
 from dispatcher.settings import DeadSettings
 from shared.media import MediaStore
 from shared.settings import load
@@ -35,12 +35,12 @@ async def part(request: pytest.FixtureRequest, harness: DispatcherHarness) -> As
     # Another's ledger: the first statement that touches a table of ours would fail with another error.
     await harness.pool.execute("DROP SCHEMA public CASCADE")
     media = MediaStore(harness.environment["MEDIA_URL"])
-    async with opened(load(DeadSettings, harness.environment), "test") as dead:
-        made: dict[str, Sampler | Sweeper | Retention | DeadLetterService] = {
+    async with open_dead_letters(load(DeadSettings, harness.environment), "test") as dead:
+        made: dict[str, Sampler | Sweeper | Retention | JobRunner] = {
             "sampler": Sampler(harness.pool, Metrics()),
             "sweeper": Sweeper(harness.pool, harness.publisher, Metrics(), lambda: None),
             "retention": Retention(harness.pool, media, _nothing_waits, 90),
-            "jobs": dead,
+            "jobs": dead.jobs,
         }
         yield made[request.param].run
 

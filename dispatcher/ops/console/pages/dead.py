@@ -49,7 +49,7 @@ class DeadPages:
             "dead.html",
             groups=groups,
             count=sum(group.count for group in groups),
-            jobs=await self._dead.jobs(DONE_JOBS_SHOWN),
+            jobs=await self._dead.jobs.latest(DONE_JOBS_SHOWN),
             endpoints=await self._sources.named(group.endpoint_id for group in groups),
             **_filter_context(chosen),
         )
@@ -85,7 +85,7 @@ class DeadPages:
         if reason is not None and not 0 < len(reason) <= MOST_REASON_CHARACTERS:
             wrong = f"Enter a reason of at most {MOST_REASON_CHARACTERS} characters: the audit keeps it."
             return await self._preview(visit, visit.form, wrong)
-        job = await self._dead.begin(what, selection, who=visit.session.who, reason=reason)
+        job = await self._dead.jobs.begin(what, selection, who=visit.session.who, reason=reason)
         self._sources.forget()
         return visit.go(f"/dead/jobs/{job.id}")
 
@@ -96,7 +96,7 @@ class DeadPages:
         return visit.page(
             "dead_preview.html",
             200 if wrong is None else 422,
-            preview=await self._dead.preview(what, selection),
+            preview=await self._dead.planner.preview(what, selection),
             change=change,
             chosen=chosen,
             sentence=wrong,
@@ -113,7 +113,7 @@ class DeadPages:
         return visit.part("dead_job_live.html", job=await self._job(visit))
 
     async def _job(self, visit: Visit) -> Job:
-        job = await self._dead.job(read_id(visit.request.match_info["id"], "job", UnknownJob))
+        job = await self._dead.jobs.get(read_id(visit.request.match_info["id"], "job", UnknownJob))
         if job.finished_at is not None:
             self._sources.forget()
         return job

@@ -1,6 +1,6 @@
-"""The words of replays and discards as types: what is chosen, what would be, the job that does it. Pure data.
+"""Replays and discards as types: the selection, the preview, the job. Pure data.
 
-Every struct is a body of the HTTP API as it stands here.
+Every struct is a body of the HTTP API.
 """
 
 from datetime import datetime
@@ -14,24 +14,24 @@ from dispatcher.ops.dead.letters import NO_NULL, DeadFilter
 
 What = Literal["dead.replay", "dead.discard"]
 JobState = Literal["running", "waiting", "done", "stopped", "failed"]
-"""`waiting`: whoever was at it is gone; a dispatcher goes on with it by itself. `stopped`: a person ended it early.
-`failed`: our own code failed at it again and again; what it did not come to stays dead."""
+"""`waiting`: its process is gone; a dispatcher goes on with it by itself. `stopped`: a person ended it early. `failed`:
+our own code failed in it again and again; the letters that it did not reach stay dead."""
 
 MOST_IDS: Final = 1_000
-"""Named one by one in a request; more than that is what a filter is for."""
+"""Named one by one in a request; a filter selects any number."""
 
 LetterId = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=NO_NULL)]
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is to be replayed or discarded: these ids, or what matches a filter when it is asked for. One of both."""
+    """What is to be replayed or discarded: these ids, or what matches a filter at that moment. One of both."""
 
     ids: tuple[str, ...] | None = None
     filter: DeadFilter | None = None
 
 
 class EndpointCount(msgspec.Struct, frozen=True, kw_only=True):
-    """How many of a preview go to one endpoint, and whether it takes any now. `url` as in `DeadLetterDetail`."""
+    """How many letters of a preview are for one endpoint, and whether it takes any. `url`: see `DeadLetterDetail`."""
 
     endpoint_id: UUID
     url: str
@@ -40,16 +40,16 @@ class EndpointCount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplayPreview(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replay, or a discard, would do now; nothing has been done.
+    """What a replay or a discard would do now; nothing has been done.
 
     Attributes:
         matched: The sum of the counts that follow.
         count: Would be replayed (or discarded).
         skipped_told: Were told meanwhile.
         skipped_gone: Are dead no longer: replayed or discarded meanwhile.
-        skipped_taken: Another job is at them.
+        skipped_taken: Another job has them.
         skipped_endpoint: Their endpoint is disabled or removed: they would die again. Not skipped by a discard.
-        endpoints: What `count` goes to; most first.
+        endpoints: Which endpoints `count` is for; most first.
         kinds: How many of `count` are of each kind.
     """
 
@@ -65,14 +65,14 @@ class ReplayPreview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobFailure(msgspec.Struct, frozen=True, kw_only=True):
-    """A dead letter that stays one, and why."""
+    """A dead letter that stays dead, and why."""
 
     id: str
     reason: str
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A replay or discard that is under way or was done; it survives the process that does it.
+    """A replay or discard, under way or finished; it survives the process that does it.
 
     At every moment `total` is `done` + `skipped_*` + `failed` + `left`.
 
@@ -126,11 +126,7 @@ class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     command_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=NO_NULL)] | None = None
 
 
-class DiscardRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class DiscardRequest(ReplayRequest, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The body of `POST /v1/dead-letters/discard`: `ids` or `filter`, and why; the reason stays in the audit."""
 
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=500, pattern=NO_NULL)]
-    ids: Annotated[list[LetterId], msgspec.Meta(min_length=1, max_length=MOST_IDS)] | None = None
-    filter: DeadFilter | None = None
-    dry_run: bool = False
-    command_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=NO_NULL)] | None = None

@@ -1,4 +1,4 @@
-"""How fast a replay goes: evenly, and never with much standing in line before live traffic."""
+"""How fast a replay goes: evenly, and never with many deliveries ahead of live traffic."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,32 +6,31 @@ from typing import Final
 from uuid import UUID
 
 from dispatcher.ledger.pool import Pool
-from dispatcher.ops.dead.jobs import fates
+from dispatcher.ops.dead.jobs import deliveries
 from dispatcher.ops.dead.queues.held_queue import DeadQueues
 from shared.broker import WORK_DELIVERIES
 
 RATE: Final = 5.0
 """Letters a second, one at a time: live traffic comes first, and what is dead has waited for long. Several at once
-would be noticed by the live deliveries that come just behind them. Who is in a hurry says so."""
+would delay the live deliveries just behind them. `dead replay --rate` sets another."""
 
 MOST_UNDER_WAY: Final = 100
-"""Replayed and not yet attempted, or put off: behind a slow application, or a queue that is long, the replay waits."""
+"""Replayed and neither attempted nor put off: behind a slow application, or a long queue, the replay waits."""
 
 LOOK_SECONDS: Final = 0.25
-NOBODY_SECONDS: Final = 3.0
+UNCONSUMED_SECONDS: Final = 3.0
 
 
 class Pace:
-    """Lets one letter after the other go."""
+    """Lets letters go one by one, *rate* a second."""
 
-    def __init__(self, pool: Pool, queues: DeadQueues, rate: float = RATE) -> None:
+    def __init__(self, pool: Pool, queues: DeadQueues, rate: float) -> None:
         self._pool = pool
         self._queues = queues
         self._gap_seconds = 1.0 / rate
         self._next_at = 0.0
         self._under_way: list[UUID] = []
-        self._looked_at = 0.0
-        self._nobody_at = float("-inf")
+        self._unconsumed_at = float("-inf")
 
     async def next(self) -> None:
         """Wait until one more may go."""
@@ -42,22 +41,22 @@ class Pace:
             await asyncio.sleep(wait_seconds)
 
     def sent(self, delivery_ids: Sequence[UUID]) -> None:
-        """Count what stands in line now."""
+        """Count deliveries that are under way now."""
         self._under_way += delivery_ids
 
     async def room(self) -> None:
-        """Wait until little stands in line; not where no dispatcher runs, and so nobody could be disturbed."""
+        """Wait until few deliveries are under way; return at once where no dispatcher runs that they could delay."""
         loop = asyncio.get_running_loop()
-        if len(self._under_way) < MOST_UNDER_WAY or loop.time() - self._nobody_at < NOBODY_SECONDS:
+        if len(self._under_way) < MOST_UNDER_WAY or loop.time() - self._unconsumed_at < UNCONSUMED_SECONDS:
             return
         began = loop.time()
         while True:
-            self._under_way = await fates.under_way(self._pool, self._under_way)
+            self._under_way = await deliveries.under_way(self._pool, self._under_way)
             if len(self._under_way) < MOST_UNDER_WAY:
                 return
-            if loop.time() - began >= NOBODY_SECONDS:
+            if loop.time() - began >= UNCONSUMED_SECONDS:
                 if not (await self._queues.depth(WORK_DELIVERIES)).consumers:
-                    self._nobody_at, self._under_way = loop.time(), []
+                    self._unconsumed_at, self._under_way = loop.time(), []
                     return
                 began = loop.time()
             await asyncio.sleep(LOOK_SECONDS)

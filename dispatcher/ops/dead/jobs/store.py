@@ -1,7 +1,7 @@
-"""Jobs in the ledger: which letters a replay or discard is about, what became of each, and who is at it.
+"""Jobs in the ledger: which letters a replay or discard takes, what became of each, and which process has it.
 
-A job is held by lease, like a delivery: whoever works on it proves with every step that it is still theirs. Its items
-are fixed when it begins, so that its counts add up whoever finishes it.
+A job is held by lease, like a delivery: the process that works on it checks with every step that it still holds it. Its
+items are fixed when it begins, so that its counts add up whichever process finishes it.
 """
 
 from datetime import UTC, datetime
@@ -17,33 +17,38 @@ from shared.ids import uuid7
 
 LEASE_SECONDS: Final = 10.0
 MOST_CRASHES: Final = 3
-"""Tries of a job that our own code fails at; then it is given up."""
+"""Of our own code in one job; then it is given up."""
 
 MOST_FAILURES_SHOWN: Final = 20
 
 
-class Lost(FaxhookError):
-    """The job is somebody else's now, or was stopped."""
+class JobLost(FaxhookError):
+    """Another process has the job now, or it was stopped."""
 
     code = "job_lost"
-
-
-INSERT: Final = """
-INSERT INTO jobs (id, what, who, reason, selection, holder, lease_until)
-VALUES ($1, $2, $3, $4, $5::jsonb, $6, now() + make_interval(secs => $7))
-"""
 
 
 async def insert(connection: Any, what: What, who: str, reason: str | None, selection: Selection, holder: UUID) -> UUID:
     """Write a job, held by *holder* from now on; return its id."""
     job_id = uuid7()
-    encoded = msgspec.json.encode(selection, order="sorted").decode()
-    await connection.execute(INSERT, job_id, what, who, reason, encoded, holder, LEASE_SECONDS)
+    await connection.execute(
+        """
+        INSERT INTO jobs (id, what, who, reason, selection, holder, lease_until)
+        VALUES ($1, $2, $3, $4, $5::jsonb, $6, now() + make_interval(secs => $7))
+        """,
+        job_id,
+        what,
+        who,
+        reason,
+        _encoded(selection),
+        holder,
+        LEASE_SECONDS,
+    )
     return job_id
 
 
 async def abandoned(connection: Any, what: What, selection: Selection, reason: str | None) -> UUID | None:
-    """Return a job that somebody began with the same words and left; None if there is none."""
+    """Return an unfinished job of the same request whose lease has expired; None if there is none."""
     found: UUID | None = await connection.fetchval(
         """
         SELECT id FROM jobs
@@ -52,14 +57,14 @@ async def abandoned(connection: Any, what: What, selection: Selection, reason: s
         ORDER BY created_at LIMIT 1
         """,
         what,
-        msgspec.json.encode(selection, order="sorted").decode(),
+        _encoded(selection),
         reason,
     )
     return found
 
 
 async def claim(connection: Any, holder: UUID, job_id: UUID | None = None) -> UUID | None:
-    """Take an unfinished job that nobody holds (this one, or any) or that is *holder*'s already; None if none is."""
+    """Take an unfinished job (this one, or any) that no live process holds, or *holder* does; None if there is none."""
     found: UUID | None = await connection.fetchval(
         """
         UPDATE jobs SET holder = $1, lease_until = now() + make_interval(secs => $2)
@@ -77,10 +82,10 @@ async def claim(connection: Any, holder: UUID, job_id: UUID | None = None) -> UU
 
 
 async def renew(connection: Any, job_id: UUID, holder: UUID) -> None:
-    """Prove that the job is ours, and keep it.
+    """Renew the lease.
 
     Raises:
-        Lost: It is not.
+        JobLost: *holder* does not have it any more.
     """
     ours = await connection.fetchval(
         """
@@ -92,11 +97,11 @@ async def renew(connection: Any, job_id: UUID, holder: UUID) -> None:
         LEASE_SECONDS,
     )
     if not ours:
-        raise Lost(f"job {job_id} is another's now, or was stopped")
+        raise JobLost(f"another process has job {job_id} now, or it was stopped")
 
 
 async def finish(connection: Any, job_id: UUID, holder: UUID) -> bool:
-    """Write that it is done, or stopped if items are left; False if it was not ours."""
+    """Write that the job is finished; return False if *holder* does not have it any more."""
     return bool(
         await connection.fetchval(
             """
@@ -110,7 +115,7 @@ async def finish(connection: Any, job_id: UUID, holder: UUID) -> bool:
 
 
 async def stop(connection: Any, job_id: UUID) -> bool:
-    """End a job, whoever holds it; False if it had ended."""
+    """End a job, whichever process holds it; return False if it had ended."""
     return bool(
         await connection.fetchval(
             "UPDATE jobs SET finished_at = now(), holder = NULL WHERE id = $1 AND finished_at IS NULL RETURNING true",
@@ -120,7 +125,7 @@ async def stop(connection: Any, job_id: UUID) -> bool:
 
 
 async def crashed(connection: Any, job_id: UUID, holder: UUID, place: str) -> bool:
-    """Write down type and place of our own code's failure; at the last try give the job up, and return True."""
+    """Record type and place of a failure of our own code; return True if it was the last and the job is given up."""
     return bool(
         await connection.fetchval(
             """
@@ -141,7 +146,7 @@ async def get(connection: Any, job_id: UUID) -> Job:
     """Return a job as it stands.
 
     Raises:
-        UnknownJob: There is none.
+        UnknownJob: There is no such job.
     """
     row = await connection.fetchrow("SELECT *, now() AS now FROM jobs WHERE id = $1", job_id)
     if row is None:
@@ -201,3 +206,7 @@ def _state(row: Any, left: int) -> JobState:
 
 def _seconds(begun: datetime, ended: datetime) -> float:
     return round(max(0.0, (ended - begun).total_seconds()), 3)
+
+
+def _encoded(selection: Selection) -> str:
+    return msgspec.json.encode(selection, order="sorted").decode()

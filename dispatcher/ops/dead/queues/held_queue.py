@@ -1,8 +1,8 @@
-"""A dead-letter queue in hand: looked through without losing anything, by one at a time.
+"""A dead-letter queue browsed without losing anything, by one process at a time.
 
-Messages are taken without an acknowledgement and put back, so nothing that happens to us loses one: a broken connection
-puts them back as well. While somebody holds a queue its messages are invisible to others, so whoever wants it takes a
-lock in the ledger first; waiting for it is fair, and bounded.
+Messages are taken without an acknowledgement and put back, so no failure of ours loses one: a broken connection puts
+them back as well. While a process holds a queue its messages are invisible to others, so each takes a lock in the
+ledger first; waiting for it is fair, and bounded.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import asyncpg
+import msgspec
 
 from dispatcher.ledger.locks import Lock
 from dispatcher.ledger.pool import COMMAND_TIMEOUT_SECONDS, Pool
@@ -23,23 +24,20 @@ from shared.amqp.frames import Message
 from shared.amqp.session import broker_session
 
 LOCK_SECONDS: Final = 5.0
-"""So long to wait for whoever has the queue; a look takes under a second, a round of a replay two."""
-
-ALL_AT_ONCE: Final = 65_535
-"""The most that AMQP lets a consumer have unacknowledged."""
+"""The longest wait for a queue; another process browses it for under a second, or for two seconds of a replay."""
 
 _LOCK_TIMEOUT_SECONDS: Final = LOCK_SECONDS + COMMAND_TIMEOUT_SECONDS
-"""For the ledger to say that it waited in vain: cut off before, nobody would know why."""
+"""Longer, so that the ledger says that the wait was in vain: a statement cut off before does not say why."""
 
 QUIET_SECONDS: Final = 2.0
-"""Nothing more comes though the broker had counted more: somebody with other tools has it."""
+"""Nothing more comes though the broker had counted more: a client with other tools has it."""
 
 RETURNED_SECONDS: Final = 2.0
 
 ACKS_AT_ONCE: Final = 20
 """A channel of RabbitMQ passes on some 30 single acknowledgements to a quorum queue; the others wait in the channel
-until those are applied, and are forgotten if it closes before. So they are given time, and whoever takes messages out
-counts afterwards."""
+until those are applied, and are forgotten if it closes before. So they are given time, and a worker that removes
+messages counts afterwards."""
 
 APPLIED_SECONDS: Final = 0.05
 _PER_TURN: Final = 100
@@ -50,8 +48,20 @@ _LOCKS: Final[dict[Kind, Lock]] = {
 }
 
 
+class Chunks(msgspec.Struct, frozen=True):
+    """How a queue is gone through: so many messages at a time, 1 to 65,535, and a pause after each chunk."""
+
+    size: int
+    pause_seconds: float
+
+
+ALL_AT_ONCE: Final = Chunks(65_535, 0.0)
+BESIDE_TRAFFIC: Final = Chunks(100, 0.01)
+"""For a dispatcher, whose deliveries share the event loop."""
+
+
 class HeldQueue:
-    """A queue that nobody else of us looks at now."""
+    """A queue that no other process of ours browses now."""
 
     def __init__(self, channel: AmqpChannel, queue: str) -> None:
         self._channel = channel
@@ -63,12 +73,12 @@ class HeldQueue:
         """Return how many messages it holds."""
         return (await self._channel.depth(self._queue)).messages
 
-    async def messages(self, chunk: int = ALL_AT_ONCE, pause_seconds: float = 0.0) -> AsyncIterator[Message]:
-        """Yield each message that it holds now, once; with a *pause_seconds* after each *chunk*, to be gentle."""
+    async def messages(self, chunks: Chunks = ALL_AT_ONCE) -> AsyncIterator[Message]:
+        """Yield each message that it holds now, once."""
         self._ready = await self.count()
         seen = 0
         while seen < self._ready:
-            credit = min(chunk, self._ready - seen)
+            credit = min(chunks.size, self._ready - seen)
             await self._channel.prefetch(credit)
             tag = await self._channel.consume(self._queue)
             target = seen + credit
@@ -83,10 +93,10 @@ class HeldQueue:
                     yield message
                 await asyncio.sleep(0)
             await self._channel.cancel(tag)
-            await asyncio.sleep(pause_seconds)
+            await asyncio.sleep(chunks.pause_seconds)
 
     async def remove(self, message: Message) -> None:
-        """Take *message* out for good."""
+        """Remove *message* for good."""
         self._channel.ack(message.tag)
         self.removed += 1
         if self.removed % ACKS_AT_ONCE == 0:
@@ -94,11 +104,11 @@ class HeldQueue:
 
     @property
     def expected(self) -> int:
-        """How many it should hold afterwards, if nobody else puts anything in."""
+        """How many it should hold afterwards, if nothing else is put in."""
         return self._ready - self.removed
 
     async def put_back(self) -> None:
-        """Put back what was looked at and not removed; return when it is there, or should be."""
+        """Put back what was not removed; return when it is there, or should be."""
         self._channel.put_back()
         deadline = asyncio.get_running_loop().time() + RETURNED_SECONDS
         if self.removed:
@@ -119,8 +129,8 @@ class DeadQueues:
         """Hold the queue of *kind*; afterwards everything is back in it that was not removed.
 
         Raises:
-            TakenByAnother: Somebody else holds it for longer than `LOCK_SECONDS`.
-            ConnectionLost: The broker is away, or the queue is not there.
+            TakenByAnother: Another process holds it for longer than `LOCK_SECONDS`.
+            ConnectionLost: The broker is away, or the queue does not exist.
         """
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(f"SET LOCAL lock_timeout = {LOCK_SECONDS * 1_000:.0f}")
@@ -129,7 +139,7 @@ class DeadQueues:
                     "SELECT pg_advisory_xact_lock($1)", _LOCKS[kind], timeout=_LOCK_TIMEOUT_SECONDS
                 )
             except asyncpg.LockNotAvailableError:
-                raise TakenByAnother(f"somebody else is at {QUEUES[kind]} at this moment: try again") from None
+                raise TakenByAnother(f"another process browses {QUEUES[kind]} at this moment: try again") from None
             async with connected(self._amqp_url, f"faxhook {QUEUES[kind]}") as broker:
                 channel = await AmqpChannel.open(broker)
                 held = HeldQueue(channel, QUEUES[kind])

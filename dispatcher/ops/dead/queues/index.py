@@ -1,20 +1,19 @@
-"""What lies in the dead-letter queues and nowhere else, as letters; looked at again when it may have changed.
+"""The letters that are in the dead-letter queues only; the queues are browsed again when that may have changed.
 
-In `dead.deliveries` most messages are copies of what the ledger says: they are not letters of their own, and a list
-needs no look as long as there are as many as there are dead deliveries. So a list does not show a stray letter while
-exactly as many copies are lost; a preview, a replay and a discard always look, and lists show what they found.
+In `dead.deliveries` most messages are copies of rows of the ledger, not letters of their own: a list does not browse
+the queue as long as it holds as many messages as there are dead deliveries. So a list does not show a stray letter
+while exactly as many copies are lost; a preview, a replay and a discard always browse, and lists show what they found.
 """
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal
-from uuid import UUID
 
 import msgspec
 
 from dispatcher.ledger.pool import Pool
-from dispatcher.ops.dead import store as deliveries
+from dispatcher.ops.dead import store as ledger
 from dispatcher.ops.dead.letters import KINDS, DeadFilter, DeadLetter, Kind
 from dispatcher.ops.dead.queues.held_queue import DeadQueues
 from dispatcher.ops.dead.queues.reading import QUEUES, Copy, Found, copied_id, fits, read
@@ -23,58 +22,49 @@ from shared.amqp.frames import Message
 from shared.domain import utc_now
 
 LOOK_SHARE: Final = 10.0
-"""A look that took a second is not repeated for ten times as long: looking must not become the work."""
+"""A look that took a second is not repeated for ten seconds, so that browsing does not become the main load."""
 
 LOOK_AGAIN_SECONDS: Final = 10.0
-"""Counts that stand still may hide that one message came and another went."""
+"""A count that stays the same may hide that one message came and another went."""
 
 Role = Literal["letter", "copy", "stale"]
-"""Of a message in `dead.deliveries`: a letter of its own, the copy of one of the ledger, or of nothing any more."""
+"""Of a message in `dead.deliveries`: a letter of its own, the copy of a dead delivery, or a copy out of date."""
 
 
-def role_of(copy: Copy | None, standing: DeliveryStatus | None, attempts: int) -> Role:
-    """Return what a message in `dead.deliveries` is, the ledger saying how its delivery stands. Pure.
+def role_of(copy: Copy | None, status: DeliveryStatus | None, attempts: int) -> Role:
+    """Return what a message in `dead.deliveries` is, by the *status* of its delivery. Pure.
 
     *attempts* are those made when it was written.
     """
-    if copy is None or standing is None:
+    if copy is None or status is None:
         return "letter"
-    was_replayed = standing.replayed_at is not None and copy.died_at is not None and copy.died_at < standing.replayed_at
-    if standing.state in {"told", "skipped"} or was_replayed:
+    was_replayed = status.replayed_at is not None and copy.died_at is not None and copy.died_at < status.replayed_at
+    if status.state in {"told", "skipped"} or was_replayed:
         return "stale"
-    if standing.state == "dead" or copy.is_ours:
-        # Ours may lie here a moment before the ledger says dead.
+    if status.state == "dead" or copy.is_ours:
+        # Ours may be here a moment before the ledger says dead.
         return "copy"
-    return "letter" if standing.attempts <= attempts else "stale"
+    return "letter" if status.attempts <= attempts else "stale"
 
 
-def shown(found: Found, standing: DeliveryStatus | None) -> DeadLetter:
-    """Return a message's letter with what the ledger knows of its delivery."""
+def completed(found: Found, status: DeliveryStatus | None) -> DeadLetter:
+    """Return a message's letter, completed with what the ledger knows of its delivery."""
     if found.copy is None:
         return found.letter
-    if standing is None:
+    if status is None:
         return msgspec.structs.replace(found.letter, reason=f"{found.letter.reason}; the ledger does not know it")
     return msgspec.structs.replace(
         found.letter,
-        event_id=standing.event_id,
-        endpoint_id=standing.endpoint_id,
-        provider=standing.provider,
-        fax_id=standing.fax_id,
-        type=standing.type,
+        event_id=status.event_id,
+        endpoint_id=status.endpoint_id,
+        provider=status.provider,
+        fax_id=status.fax_id,
+        type=status.type,
     )
 
 
-async def roles(pool: Pool, messages: Sequence[Found]) -> tuple[Mapping[UUID, DeliveryStatus], list[Role]]:
-    """Return how the deliveries of *messages* stand, and each message's role."""
-    known = await deliveries.standings(pool, [found.copy.delivery_id for found in messages if found.copy is not None])
-    return known, [
-        role_of(found.copy, None if found.copy is None else known.get(found.copy.delivery_id), found.letter.attempts)
-        for found in messages
-    ]
-
-
 class _Look(msgspec.Struct):
-    """A look at one queue: what `fingerprint` it had, when it was (monotonic), how long it took, what it found."""
+    """A look into one queue: its `fingerprint` then, when it was (monotonic), how long it took, the letters found."""
 
     fingerprint: int
     at: float
@@ -83,7 +73,7 @@ class _Look(msgspec.Struct):
 
 
 class DeadQueueIndex:
-    """Looks into the queues."""
+    """Browses the queues, and remembers what it found."""
 
     def __init__(self, pool: Pool, queues: DeadQueues) -> None:
         self._pool = pool
@@ -92,14 +82,14 @@ class DeadQueueIndex:
         self._looking: dict[Kind, asyncio.Lock] = {kind: asyncio.Lock() for kind in KINDS}
 
     def forget(self) -> None:
-        """Look again next time, whatever the counts say: something was taken out."""
+        """Browse again next time, whatever the counts say: something was removed."""
         self._looks.clear()
 
     async def letters(self, kind: Kind | None = None, *, fresh: bool = False) -> dict[str, DeadLetter]:
-        """Return the letters that only the queues hold, by id; *fresh* ones cost a look.
+        """Return the letters that only the queues hold, by id; *fresh* ones are always browsed.
 
         Raises:
-            TakenByAnother: Somebody else holds a queue that has to be looked at.
+            TakenByAnother: Another process holds a queue that has to be browsed.
         """
         wanted = KINDS if kind is None else (kind,)
         looks = await asyncio.gather(*(self._letters(each, fresh=fresh) for each in wanted))
@@ -134,7 +124,7 @@ class DeadQueueIndex:
         ready = (await self._queues.depth(QUEUES[kind])).messages
         if kind != "delivery" or not ready:
             return ready, ready
-        return ready, ready - await deliveries.count_dead(self._pool)
+        return ready, ready - await ledger.count_dead(self._pool)
 
     async def _look(self, kind: Kind) -> dict[str, DeadLetter]:
         async with self._queues.hold(kind) as held:
@@ -144,17 +134,18 @@ class DeadQueueIndex:
         return {found.letter.id: found.letter for found in (read(kind, message) for message in messages)}
 
     async def _of_deliveries(self, messages: Sequence[Message]) -> dict[str, DeadLetter]:
-        """Return the letters among them; copies of what the ledger knows are none, and sorted out by their ids."""
+        """Return the letters among them; our copies of deliveries that the ledger knows are recognized by their ids."""
         ids = [copied_id(message) for message in messages]
-        unknown = await deliveries.unknown(self._pool, [each for each in ids if each is not None])
+        unknown = await ledger.unknown(self._pool, [each for each in ids if each is not None])
         doubtful = [
             read("delivery", message)
             for message, each in zip(messages, ids, strict=True)
             if each is None or each in unknown
         ]
-        known, roles_of_messages = await roles(self._pool, doubtful)
-        return {
-            found.letter.id: shown(found, None if found.copy is None else known.get(found.copy.delivery_id))
-            for found, role in zip(doubtful, roles_of_messages, strict=True)
-            if role == "letter"
-        }
+        statuses = await ledger.statuses(self._pool, [each.copy.delivery_id for each in doubtful if each.copy])
+        letters: dict[str, DeadLetter] = {}
+        for found in doubtful:
+            status = None if found.copy is None else statuses.get(found.copy.delivery_id)
+            if role_of(found.copy, status, found.letter.attempts) == "letter":
+                letters[found.letter.id] = completed(found, status)
+        return letters

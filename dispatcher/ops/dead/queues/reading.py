@@ -1,7 +1,7 @@
-"""What a message in a dead-letter queue is: read into a letter, whoever wrote it. Pure; nothing here raises.
+"""A message of a dead-letter queue, read into a letter. Pure; nothing here raises.
 
-Three hands write there: the ingress and the dispatcher, with headers or bodies that say why, and RabbitMQ itself, whose
-`x-death` header tells when and how a message left its queue.
+Three programs write there: the ingress and the dispatcher, with headers or bodies that say why, and RabbitMQ itself,
+whose `x-death` header tells when and how a message left its queue.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ QUEUES: Final[dict[Kind, str]] = {
 UNREADABLE: Final = (msgspec.DecodeError, ValueError, RecursionError)
 
 _BROKER: Final = {
-    "delivery_limit": "the broker gave it up: it was handed out and came back too often",
+    "delivery_limit": "the broker gave it up: it was pushed and came back too often",
     "rejected": "a consumer rejected it",
     "expired": "it expired",
     "maxlen": "its queue was full",
@@ -37,10 +37,10 @@ _BROKER: Final = {
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
-    """A readable message in `dead.deliveries`: which delivery it points at; what becomes of it the ledger knows.
+    """The delivery that a readable message in `dead.deliveries` names; its state is in the ledger.
 
     Attributes:
-        is_ours: Written by the dispatcher when the delivery died, and no more than the ledger row's copy.
+        is_ours: Written by the dispatcher when the delivery died: a copy of the ledger's row.
     """
 
     delivery_id: UUID
@@ -49,7 +49,7 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """A message, read. `copy` is of deliveries only; `digest` (SHA-256, hex) is of the body."""
+    """A message that was read. `copy`: of deliveries only; `digest`: SHA-256 of the body, hex."""
 
     letter: DeadLetter
     digest: str
@@ -68,7 +68,7 @@ def read(kind: Kind, message: Message) -> Found:
 
 
 def copied_id(message: Message) -> UUID | None:
-    """Return the delivery whose copy of ours *message* of `dead.deliveries` is; None if it is none. Quick."""
+    """Return the delivery of which *message* is our own copy; None if it is not one. Quick."""
     try:
         return msgspec.json.decode(message.body, type=DeadDelivery).delivery_id
     except UNREADABLE:
@@ -76,36 +76,29 @@ def copied_id(message: Message) -> UUID | None:
 
 
 def fits(letter: DeadLetter, wanted: DeadFilter, now: datetime) -> bool:
-    """Does *letter* match *wanted*? What a letter does not say matches no filter that asks for it."""
-    age_seconds = None if letter.died_at is None else (now - letter.died_at).total_seconds()
-    return (
-        (wanted.kind is None or letter.kind == wanted.kind)
-        and (wanted.endpoint_id is None or letter.endpoint_id == wanted.endpoint_id)
-        and (wanted.provider is None or letter.provider == wanted.provider)
-        and (wanted.cause is None or wanted.cause in {letter.cause, letter.group})
-        and (wanted.type is None or letter.type == wanted.type)
-        and (wanted.event_id is None or letter.event_id == wanted.event_id)
-        and (
-            wanted.older_than_seconds is None or (age_seconds is not None and age_seconds >= wanted.older_than_seconds)
-        )
-        and (
-            wanted.younger_than_seconds is None
-            or (age_seconds is not None and age_seconds <= wanted.younger_than_seconds)
-        )
-    )
+    """Return True if *letter* matches *wanted*; a field that the letter lacks matches no filter on it."""
+    for name in ("kind", "endpoint_id", "provider", "type", "event_id"):
+        if getattr(wanted, name) not in {None, getattr(letter, name)}:
+            return False
+    if wanted.cause is not None and wanted.cause not in {letter.cause, letter.group}:
+        return False
+    if letter.died_at is None:
+        return wanted.older_than_seconds is None and wanted.younger_than_seconds is None
+    age_seconds = (now - letter.died_at).total_seconds()
+    youngest, oldest = wanted.older_than_seconds, wanted.younger_than_seconds
+    return (youngest is None or age_seconds >= youngest) and (oldest is None or age_seconds <= oldest)
 
 
 def shown_message(kind: Kind, body: bytes) -> Any:
     """Return a message's content for people, as far as it can be read."""
     try:
-        content = msgspec.json.decode(body)
+        return msgspec.json.decode(body)
     except UNREADABLE:
         return {"kind": kind, "bytes": len(body), "begins": body[:200].decode("utf-8", "replace")}
-    return content
 
 
 def as_event(body: bytes) -> Event | None:
-    """Return the event of a message; None if it is none."""
+    """Return the event in a message; None if it is not one."""
     try:
         return decode_event(body)
     except UNREADABLE:
@@ -113,7 +106,7 @@ def as_event(body: bytes) -> Event | None:
 
 
 def as_callback(body: bytes) -> QuarantinedCallback | None:
-    """Return the callback of a message; None if it is none."""
+    """Return the quarantined callback in a message; None if it is not one."""
     try:
         return msgspec.json.decode(body, type=QuarantinedCallback)
     except UNREADABLE:
@@ -141,10 +134,10 @@ def _read_callback(message: Message) -> Found:
 def _read_event(message: Message) -> Found:
     digest = _digest(message.body)
     event = as_event(message.body)
-    told = {} if event is None else _of_event(event)
-    if not told and (event_id := _text(message.headers.get("event_id"))):
-        told = {"event_id": event_id}
-    return Found(letter=_unread("event", digest, message, told), digest=digest)
+    fields = {} if event is None else _of_event(event)
+    if not fields and (event_id := _text(message.headers.get("event_id"))):
+        fields = {"event_id": event_id}
+    return Found(letter=_unread("event", digest, message, fields), digest=digest)
 
 
 def _of_event(event: Event) -> dict[str, Any]:
@@ -158,7 +151,7 @@ def _of_event(event: Event) -> dict[str, Any]:
 
 def _read_delivery(message: Message) -> Found:
     digest = _digest(message.body)
-    # Told apart by their fields: ours has all of a dead letter, the broker's is the plain message that it gave up.
+    # Ours has all fields of a dead letter; what the broker gave up is the plain message of a delivery.
     try:
         dead = msgspec.json.decode(message.body, type=DeadDelivery)
     except UNREADABLE:
@@ -189,7 +182,7 @@ def _read_given_up(message: Message, digest: str) -> Found:
     return Found(letter=msgspec.structs.replace(letter, attempts=wanted.attempt - 1), digest=digest, copy=copy)
 
 
-def _unread(kind: Kind, digest: str, message: Message, told: Mapping[str, Any]) -> DeadLetter:
+def _unread(kind: Kind, digest: str, message: Message, fields: Mapping[str, Any]) -> DeadLetter:
     """Return a letter by its headers: ours, else the broker's."""
     headers = message.headers
     broker_cause, broker_died_at = _x_death(headers)
@@ -203,7 +196,7 @@ def _unread(kind: Kind, digest: str, message: Message, told: Mapping[str, Any]) 
         group=group_of(kind, cause).key,
         reason=reason,
         died_at=_time(headers.get("died_at")) or broker_died_at,
-        **told,
+        **fields,
     )
 
 

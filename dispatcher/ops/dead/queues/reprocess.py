@@ -1,6 +1,6 @@
-"""A letter of a queue tried again: a callback through the parser, an event through the reader, a message to its queue.
+"""A letter of a queue reprocessed: a callback by the parser, an event by the reader, a delivery by a new message.
 
-Whatever comes of it is published and confirmed before anybody takes the letter out of its queue.
+The result is published and confirmed before the letter is removed from its queue.
 """
 
 import asyncio
@@ -25,17 +25,17 @@ THREAD_FROM_BYTES: Final = 64 * 1024
 
 
 class NotReprocessed(FaxhookError):
-    """The letter stays one; the sentence says why."""
+    """The letter stays dead; the sentence says why."""
 
-    code = "not_mended"
+    code = "not_reprocessed"
 
 
 class Reprocessor:
-    """Tries letters again.
+    """Reprocesses letters.
 
     Args:
-        media: Where callbacks' bodies and documents are; None where MEDIA_URL is not set.
-        spool_dir: Of the Asterisk's documents, as the ingress has it; None: they cannot be read here.
+        media: Holds callbacks' bodies and documents; None where MEDIA_URL is not set.
+        spool_dir: Of Asterisk's documents, as the ingress has it; None if they cannot be read here.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class Reprocessor:
         self._document_limit_bytes = document_limit_bytes
         self._parsers = make_parsers(spool_dir)
 
-    async def mend(self, kind: Kind, body: bytes, found: Found, standing: DeliveryStatus | None) -> None:
-        """Publish what comes of a letter.
+    async def reprocess(self, kind: Kind, body: bytes, found: Found, status: DeliveryStatus | None) -> None:
+        """Publish the event or delivery of a letter, which is in the queue of *kind*.
 
         Raises:
-            NotReprocessed: Nothing does.
+            NotReprocessed: There is none: the letter stays where it is.
         """
         match kind:
             case "callback":
@@ -62,7 +62,7 @@ class Reprocessor:
                     raise NotReprocessed("it still cannot be read")
                 await self._publish(event)
             case "delivery":
-                await self._publish_delivery(found, standing)
+                await self._publish_delivery(found, status)
 
     async def _publish(self, event: Event) -> None:
         try:
@@ -71,12 +71,12 @@ class Reprocessor:
             raise NotReprocessed(str(error)) from error
         await publish_until_kept(self._publisher, FAX_IN, event.routing_key, message, headers)
 
-    async def _publish_delivery(self, found: Found, standing: DeliveryStatus | None) -> None:
+    async def _publish_delivery(self, found: Found, status: DeliveryStatus | None) -> None:
         if found.copy is None:
             raise NotReprocessed("it still cannot be read")
-        if standing is None:
-            raise NotReprocessed("the ledger does not know this delivery: there is nothing to tell")
-        message = DeliveryMessage(found.copy.delivery_id, standing.attempts + 1)
+        if status is None:
+            raise NotReprocessed("the ledger does not know this delivery: it cannot be attempted")
+        message = DeliveryMessage(found.copy.delivery_id, status.attempts + 1)
         headers: dict[str, str | int] = {"attempt": message.attempt}
         await publish_until_kept(self._publisher, FAX_WORK, WORK_KEY, msgspec.json.encode(message), headers)
 
@@ -85,7 +85,7 @@ class Reprocessor:
         if kept is None:
             raise NotReprocessed("it still cannot be read")
         if self._media is None:
-            raise NotReprocessed("MEDIA_URL is not set here: the callback's body lies in the media store")
+            raise NotReprocessed("MEDIA_URL is not set here: the callback's body is in the media store")
         try:
             body = await self._media.get(kept.body)
             callback = callback_of(kept, body)

@@ -6,8 +6,7 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 from dispatchers import DispatcherHarness
 
-from dispatcher.ops.dead.opened import opened
-from dispatcher.ops.dead.service import DeadLetterService
+from dispatcher.ops.dead.service import DeadLetterService, open_dead_letters
 from dispatcher.settings import DeadSettings
 from shared.settings import load
 
@@ -19,7 +18,7 @@ def opening(harness: DispatcherHarness) -> Opening:
     """Call it for another person's view of the same stores."""
 
     def another(rate: float = 1_000.0) -> AbstractAsyncContextManager[DeadLetterService]:
-        return opened(load(DeadSettings, harness.environment), "test", rate=rate)
+        return open_dead_letters(load(DeadSettings, harness.environment), "test", rate=rate)
 
     return another
 

@@ -12,7 +12,7 @@ from stores import count
 from typer.testing import CliRunner
 
 from dispatcher.ops.cli import app
-from dispatcher.ops.dead.jobs import items as job_items
+from dispatcher.ops.dead.jobs import deliveries
 from dispatcher.ops.dead.jobs import store as jobs
 
 
@@ -119,7 +119,7 @@ async def test_our_own_crash_is_exit_70_with_the_place_and_nothing_stays_half_do
     async def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(job_items, "move", broken)
+    monkeypatch.setattr(deliveries, "move", broken)
     for tries in range(1, jobs.MOST_CRASHES + 1):
         await harness.pool.execute("UPDATE jobs SET lease_until = now() - interval '1 s'")
         code, _, complained = await faxhook(harness, "replay", "--all", "--yes")

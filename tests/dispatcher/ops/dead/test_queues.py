@@ -43,8 +43,8 @@ def media_of(harness: DispatcherHarness) -> Path:
 
 
 async def done(dead: DeadLetterService, what: str, *ids: str, reason: str | None = None) -> Job:
-    job = await dead.begin(what, Selection(ids=ids), who="test", reason=reason)
-    job = await dead.wait(job.id, 30.0)
+    job = await dead.jobs.begin(what, Selection(ids=ids), who="test", reason=reason)
+    job = await dead.jobs.wait(job.id, 30.0)
     assert job.state == "done"
     return job
 
@@ -218,7 +218,7 @@ async def test_a_discard_is_recorded_and_what_it_was_about_is_gone(
     ]
     details = msgspec.json.decode(audit[1]["details"])
     assert (details["reason"], details["cause"], len(details["sha256"])) == ("a test of ours", "unreadable", 64)
-    with pytest.raises(UnknownLetter, match="no longer"):
+    with pytest.raises(UnknownLetter, match="any more"):
         await dead.show(callback_id)
     assert (await done(dead, "dead.replay", callback_id)).skipped_gone == 1
 
@@ -297,8 +297,8 @@ async def test_a_killed_dispatcher_between_publishing_and_writing_down_repeats_a
     again = await quarantine(harness, media_of(harness), TELNYX)
     await harness.pool.execute("UPDATE job_items SET letter_id = $1 WHERE job_id = $2", again, job.id)
     await harness.pool.execute("UPDATE jobs SET finished_at = NULL, lease_until = now() - interval '1 min'")
-    await dead.go_on(job.id)
-    await dead.wait(job.id, 10.0)
+    await dead.jobs.go_on(job.id)
+    await dead.jobs.wait(job.id, 10.0)
     assert await count(harness.amqp_url, "dead.callbacks") == 0
     assert len(await take_all(harness.amqp_url, WORK_EVENTS)) == 1
 
@@ -319,5 +319,5 @@ async def test_a_stray_letter_that_a_lost_copy_hides_from_the_list_is_found_by_a
     await harness.publisher.publish(FAX_DEAD, "delivery", b"not ours", {"cause": "unreadable"})
     assert await count(harness.amqp_url, "dead.deliveries") == 3
     assert len(await listed(dead)) == 3, "as many messages as dead deliveries: nobody looked"
-    assert (await dead.preview("dead.discard", Selection(filter=DeadFilter()))).count == 4
+    assert (await dead.planner.preview("dead.discard", Selection(filter=DeadFilter()))).count == 4
     assert len(await listed(dead)) == 4

@@ -13,7 +13,7 @@ from stores import count, take_all
 from waiting import until
 
 from dispatcher.ops.dead.errors import NothingMatches, TakenByAnother, UnknownLetter
-from dispatcher.ops.dead.jobs import items as job_items
+from dispatcher.ops.dead.jobs import deliveries
 from dispatcher.ops.dead.jobs import store as jobs
 from dispatcher.ops.dead.jobs.bodies import Job, Selection
 from dispatcher.ops.dead.letters import DeadFilter
@@ -26,8 +26,8 @@ Opening = Callable[..., AbstractAsyncContextManager[DeadLetterService]]
 
 
 async def replayed(dead: DeadLetterService, selection: Selection, seconds: float = 30.0) -> Job:
-    job = await dead.begin("dead.replay", selection, who="test")
-    job = await dead.wait(job.id, seconds)
+    job = await dead.jobs.begin("dead.replay", selection, who="test")
+    job = await dead.jobs.wait(job.id, seconds)
     assert job.state == "done"
     assert job.total == job.done + job.failed + job.skipped_told + job.skipped_gone + job.skipped_taken + (
         job.skipped_endpoint
@@ -45,7 +45,7 @@ async def test_a_group_is_replayed_told_once_and_gone_from_the_queue(
     endpoint = await harness.endpoint()
     await bury(harness, [endpoint], 50)
     by_cause = Selection(filter=DeadFilter(cause="timeout"))
-    preview = await dead.preview("dead.replay", by_cause)
+    preview = await dead.planner.preview("dead.replay", by_cause)
     assert (preview.matched, preview.count) == (10, 10)
     assert [(each.endpoint_id, each.count) for each in preview.endpoints] == [(endpoint.id, 10)]
     async with dispatching():
@@ -85,7 +85,7 @@ async def test_what_was_told_or_replayed_meanwhile_is_counted_and_skipped(
     told, replayed_before, waiting = await bury(harness, [await harness.endpoint()], 3)
     await harness.pool.execute("UPDATE deliveries SET state = 'told' WHERE id = $1", told)
     await harness.pool.execute("UPDATE deliveries SET state = 'retrying' WHERE id = $1", replayed_before)
-    preview = await dead.preview("dead.replay", of(told, replayed_before, waiting))
+    preview = await dead.planner.preview("dead.replay", of(told, replayed_before, waiting))
     assert (preview.matched, preview.count, preview.skipped_told, preview.skipped_gone) == (3, 1, 1, 1)
     job = await replayed(dead, of(told, replayed_before, waiting))
     assert (job.total, job.done, job.skipped_told, job.skipped_gone) == (3, 1, 1, 1)
@@ -108,17 +108,17 @@ async def test_a_wrong_id_changes_nothing_of_the_right_ones(
 ) -> None:
     (delivery_id,) = await bury(harness, [await harness.endpoint()], 1)
     with pytest.raises(UnknownLetter, match="no dead letter"):
-        await dead.begin("dead.replay", of(delivery_id, "nonsense"), who="test")
+        await dead.jobs.begin("dead.replay", of(delivery_id, "nonsense"), who="test")
     assert [row["state"] for row in await harness.deliveries()] == ["dead"]
-    assert await dead.jobs() == []
+    assert await dead.jobs.latest() == []
 
 
 async def test_a_filter_that_matches_nothing_says_so(harness: DispatcherHarness, dead: DeadLetterService) -> None:
     await bury(harness, [await harness.endpoint()], 1, ["tls"])
     nothing = Selection(filter=DeadFilter(cause="gone"))
-    assert (await dead.preview("dead.replay", nothing)).matched == 0
+    assert (await dead.planner.preview("dead.replay", nothing)).matched == 0
     with pytest.raises(NothingMatches):
-        await dead.begin("dead.replay", nothing, who="test")
+        await dead.jobs.begin("dead.replay", nothing, who="test")
 
 
 async def test_of_two_people_at_once_one_replays_and_the_other_is_told_so(
@@ -128,8 +128,8 @@ async def test_of_two_people_at_once_one_replays_and_the_other_is_told_so(
     everything = Selection(filter=DeadFilter(cause="tls"))
     async with opening() as other:
         begun = await asyncio.gather(
-            dead.begin("dead.replay", everything, who="one"),
-            other.begin("dead.replay", everything, who="two"),
+            dead.jobs.begin("dead.replay", everything, who="one"),
+            other.jobs.begin("dead.replay", everything, who="two"),
             return_exceptions=True,
         )
         (job,) = [each for each in begun if isinstance(each, Job)]
@@ -137,10 +137,10 @@ async def test_of_two_people_at_once_one_replays_and_the_other_is_told_so(
         assert isinstance(refusal, TakenByAnother)
 
         async def is_done() -> bool:
-            return (await dead.job(job.id)).state == "done"
+            return (await dead.jobs.get(job.id)).state == "done"
 
         await until(is_done, "the one replay is done")
-    assert (await dead.job(job.id)).done == 200
+    assert (await dead.jobs.get(job.id)).done == 200
     messages = [message.body for message in await take_all(harness.amqp_url, WORK_DELIVERIES)]
     assert len(messages) == len(set(messages)) == 200
 
@@ -148,10 +148,10 @@ async def test_of_two_people_at_once_one_replays_and_the_other_is_told_so(
 async def test_overlapping_replays_share_out_what_they_match(harness: DispatcherHarness, opening: Opening) -> None:
     ids = await bury(harness, [await harness.endpoint()], 60, ["tls"])
     async with opening(rate=50.0) as one, opening() as two:
-        first = await one.begin("dead.replay", of(*ids[:40]), who="one")
+        first = await one.jobs.begin("dead.replay", of(*ids[:40]), who="one")
         job = await replayed(two, Selection(filter=DeadFilter()))
         assert (job.done, job.skipped_taken + job.skipped_gone) == (20, job.total - 20)
-        assert (await one.wait(first.id, 30.0)).done == 40
+        assert (await one.jobs.wait(first.id, 30.0)).done == 40
     assert len(await take_all(harness.amqp_url, WORK_DELIVERIES)) == 60
 
 
@@ -161,13 +161,13 @@ async def test_a_job_whose_holder_died_is_gone_on_with_by_the_next_and_its_count
     await bury(harness, [await harness.endpoint()], 100, ["tls"])
     everything = Selection(filter=DeadFilter(cause="tls"))
     async with opening(rate=50.0) as killed:
-        job = await killed.begin("dead.replay", everything, who="one")
+        job = await killed.jobs.begin("dead.replay", everything, who="one")
 
         async def has_begun() -> bool:
-            return 0 < (await dead.job(job.id)).done < 90
+            return 0 < (await dead.jobs.get(job.id)).done < 90
 
         await until(has_begun, "some are replayed")
-    assert (await dead.job(job.id)).state == "running", "nobody can tell yet that its holder is gone"
+    assert (await dead.jobs.get(job.id)).state == "running", "nobody can tell yet that its holder is gone"
     await harness.pool.execute("UPDATE jobs SET lease_until = now()")
     again = await replayed(dead, everything)
     assert again.id == job.id
@@ -181,14 +181,14 @@ async def test_what_was_moved_but_not_published_is_published_by_the_next_holder(
     harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
     (delivery_id,) = await bury(harness, [await harness.endpoint()], 1)
-    plan = await dead.plan("dead.replay", of(delivery_id))
+    plan = await dead.planner.plan("dead.replay", of(delivery_id))
     async with harness.pool.acquire() as connection, connection.transaction():
-        job_id = await dead.write(connection, plan, who="test", reason=None)
-        _, moved = await job_items.move(connection, job_id, "dead.replay", 10)
+        job_id = await dead.planner.write(connection, plan, who="test", reason=None)
+        _, moved = await deliveries.move(connection, job_id, "dead.replay", 10)
     assert len(moved) == 1
     assert await take_all(harness.amqp_url, WORK_DELIVERIES) == []
-    await dead.go_on(job_id)
-    job = await dead.wait(job_id, 10.0)
+    await dead.jobs.go_on(job_id)
+    job = await dead.jobs.wait(job_id, 10.0)
     assert (job.state, job.done) == ("done", 1)
     (message,) = await take_all(harness.amqp_url, WORK_DELIVERIES)
     assert msgspec.json.decode(message.body) == {"delivery_id": str(delivery_id), "attempt": 18}
@@ -197,11 +197,11 @@ async def test_what_was_moved_but_not_published_is_published_by_the_next_holder(
 async def test_a_stopped_job_leaves_the_rest_dead(harness: DispatcherHarness, opening: Opening) -> None:
     await bury(harness, [await harness.endpoint()], 300, ["tls"])
     async with opening(rate=50.0) as dead:
-        job = await dead.begin("dead.replay", Selection(filter=DeadFilter()), who="one")
-        job = await dead.stop(job.id, who="two")
+        job = await dead.jobs.begin("dead.replay", Selection(filter=DeadFilter()), who="one")
+        job = await dead.jobs.stop(job.id, who="two")
         assert job.state == "stopped"
-        await dead.wait(job.id, 10.0)
-        job = await dead.job(job.id)
+        await dead.jobs.wait(job.id, 10.0)
+        job = await dead.jobs.get(job.id)
     still_dead = await harness.pool.fetchval("SELECT count(*) FROM deliveries WHERE state = 'dead'")
     assert job.left > 0
     assert still_dead + job.done <= 300
@@ -220,16 +220,16 @@ async def test_a_replay_waits_behind_what_is_not_attempted_yet(
     harness.receiver.answer = answer
     await bury(harness, [await harness.endpoint(max_concurrent=1)], 300, ["tls"])
     async with opening() as dead, dispatching():
-        job = await dead.begin("dead.replay", Selection(filter=DeadFilter()), who="one")
+        job = await dead.jobs.begin("dead.replay", Selection(filter=DeadFilter()), who="one")
 
         async def stands() -> bool:
-            return (await dead.job(job.id)).done >= 100
+            return (await dead.jobs.get(job.id)).done >= 100
 
         await until(stands, "the line is full")
-        job = await dead.wait(job.id, 1.0)
+        job = await dead.jobs.wait(job.id, 1.0)
         assert job.done < 150
         holding.set()
-        assert (await dead.wait(job.id, 30.0)).done == 300
+        assert (await dead.jobs.wait(job.id, 30.0)).done == 300
         await harness.receiver.got(300)
 
 
@@ -250,10 +250,10 @@ async def test_a_job_that_our_code_fails_at_is_given_up_after_a_few_tries_and_sa
     async def broken(*_: object) -> None:
         raise ZeroDivisionError("the number +15550001 was")
 
-    monkeypatch.setattr(job_items, "move", broken)
-    job = await dead.begin("dead.replay", Selection(filter=DeadFilter()), who="test")
+    monkeypatch.setattr(deliveries, "move", broken)
+    job = await dead.jobs.begin("dead.replay", Selection(filter=DeadFilter()), who="test")
     for tries in range(1, jobs.MOST_CRASHES + 1):
-        job = await dead.wait((await dead.go_on(job.id)).id, 10.0)
+        job = await dead.jobs.wait((await dead.jobs.go_on(job.id)).id, 10.0)
         assert (job.state == "failed") == (tries == jobs.MOST_CRASHES)
     assert job.finished_at is not None
     assert (job.total, job.left) == (3, 3)
@@ -261,6 +261,6 @@ async def test_a_job_that_our_code_fails_at_is_given_up_after_a_few_tries_and_sa
     assert job.crash.startswith("ZeroDivisionError at ")
     assert "+15550001" not in job.crash
     monkeypatch.undo()
-    again = await dead.begin("dead.replay", Selection(filter=DeadFilter()), who="test")
+    again = await dead.jobs.begin("dead.replay", Selection(filter=DeadFilter()), who="test")
     assert again.id != job.id
-    assert (await dead.wait(again.id, 30.0)).done == 3
+    assert (await dead.jobs.wait(again.id, 30.0)).done == 3
