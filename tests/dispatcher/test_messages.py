@@ -1,0 +1,74 @@
+"""Messages of the dispatcher: written in one shape, and published until they are kept where that is needed."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import pytest
+from structlog.testing import capture_logs
+
+from dispatcher.messages import DeadDelivery, PersistentPublisher, publish_dead, publish_delivery
+from dispatcher.metrics import Metrics
+from shared.amqp.publisher import NotKept
+from shared.broker import FAX_DEAD, FAX_WORK, WORK_KEY
+from shared.ids import uuid7
+
+Published = tuple[str, str, bytes, Mapping[str, str | int]]
+
+
+class Refusing:
+    """A publisher that keeps a message at the try after *refusals*."""
+
+    def __init__(self, refusals: int = 0) -> None:
+        self.refusals = refusals
+        self.kept: list[Published] = []
+
+    async def publish(self, exchange: str, routing_key: str, body: bytes, headers: Mapping[str, str | int]) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise NotKept("the broker is away")
+        self.kept.append((exchange, routing_key, body, headers))
+
+
+def a_dead_delivery() -> DeadDelivery:
+    return DeadDelivery(
+        delivery_id=uuid7(),
+        attempt=17,
+        event_id="phaxio:1",
+        endpoint_id=uuid7(),
+        cause="stuck",
+        reason="put back 10 times without an attempt",
+        died_at=datetime(2026, 10, 3, tzinfo=UTC),
+    )
+
+
+def dead_count(metrics: Metrics, cause: str) -> float | None:
+    return metrics.registry.get_sample_value("faxhook_dead_deliveries_total", {"cause": cause})
+
+
+async def test_a_delivery_message_is_what_the_contract_says() -> None:
+    publisher, delivery_id = Refusing(), uuid7()
+    await publish_delivery(publisher, FAX_WORK, WORK_KEY, delivery_id, 3)
+    ((exchange, key, body, headers),) = publisher.kept
+    assert (exchange, key, headers) == (FAX_WORK, WORK_KEY, {"attempt": 3})
+    assert json.loads(body) == {"delivery_id": str(delivery_id), "attempt": 3}
+
+
+async def test_a_dead_letter_is_counted_and_logged_with_its_cause_once_it_is_kept() -> None:
+    publisher, metrics = Refusing(refusals=1), Metrics()
+    with capture_logs() as lines, pytest.raises(NotKept):
+        await publish_dead(publisher, metrics, a_dead_delivery())
+    assert (dead_count(metrics, "stuck"), lines) == (0, [])
+    with capture_logs() as lines:
+        await publish_dead(publisher, metrics, a_dead_delivery())
+    assert [(each["event"], each["cause"]) for each in lines] == [("delivery.dead", "stuck")]
+    assert dead_count(metrics, "stuck") == 1
+    ((exchange, _, _, headers),) = publisher.kept
+    assert (exchange, headers) == (FAX_DEAD, {"cause": "stuck"})
+
+
+async def test_a_persistent_publisher_goes_on_until_the_message_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dispatcher.messages.PUBLISH_RETRY_SECONDS", 0.0)
+    publisher = Refusing(refusals=5)
+    await PersistentPublisher(publisher).publish(FAX_WORK, WORK_KEY, b"{}", {})
+    assert len(publisher.kept) == 1
