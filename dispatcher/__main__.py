@@ -88,7 +88,7 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         # the way of a delivery, from its last step to its first
         client = EgressClient(settings.allowed_networks(), settings.proxy())
         stack.push_async_callback(client.close)
-        channels = open_channels(stack, settings, client)
+        channels = open_channels(stack, client, settings.mail())
         held = HeldDeliveries(metrics.leased)
         recorder = Recorder(pool, held)
         await stack.enter_async_context(running(recorder.run(), stop, "recorder"))

@@ -1,20 +1,27 @@
-"""The channels for the schemes of endpoints' URLs, opened by settings; whoever tells applications needs them."""
+"""Opens the channel for each scheme that an endpoint's URL may have."""
 
 from contextlib import AsyncExitStack
 
 from dispatcher.channels.base import Channel
+from dispatcher.channels.mail.address import Mailbox, Relay
 from dispatcher.channels.mail.channel import MailChannel, NoMailChannel
 from dispatcher.channels.webhook import WebhookChannel
 from dispatcher.egress.client import EgressClient
-from dispatcher.settings import ChannelSettings
 
 
-def open_channels(stack: AsyncExitStack, settings: ChannelSettings, way_out: EgressClient) -> dict[str, Channel]:
-    """Return the channel for each scheme; what is opened for them closes with *stack*."""
-    webhooks = WebhookChannel(way_out)
+def open_channels(
+    stack: AsyncExitStack, client: EgressClient, mail: tuple[Relay, Mailbox] | None
+) -> dict[str, Channel]:
+    """Return the channel for each scheme; what is opened for them closes with *stack*.
+
+    Args:
+        stack: Closed by the caller, before *client*.
+        client: What webhooks are sent with.
+        mail: The relay and the sender of all mail; None: mails are not tried.
+    """
+    webhooks = WebhookChannel(client)
     channels: dict[str, Channel] = {"http": webhooks, "https": webhooks, "mailto": NoMailChannel()}
-    if mail := settings.mail():
-        relay, mail_from = mail
-        channels["mailto"] = mails = MailChannel(relay, mail_from)
+    if mail is not None:
+        channels["mailto"] = mails = MailChannel(*mail)
         stack.push_async_callback(mails.close)
     return channels

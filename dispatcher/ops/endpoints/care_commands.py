@@ -80,7 +80,7 @@ def send_test(
             endpoint = await ledger.changes.existing(ledger.pool, read_id(endpoint_id, "endpoint"))
             client = EgressClient(ledger.settings.allowed_networks(), ledger.settings.proxy())
             stack.push_async_callback(client.close)
-            channels = open_channels(stack, ledger.settings, client)
+            channels = open_channels(stack, client, ledger.settings.mail())
             outcome = await send_sample(endpoint, channels, _type(event_type), failover=failover)
             await audit_sample(ledger.pool, CLI, endpoint, outcome)
             return outcome
