@@ -9,8 +9,8 @@ What the ledger says is owed is one of these:
 | due later | leaves it alone: its delay queue brings it, or, if that was lost, the sweeper does when it is due |
 
 What is due later gains nothing by a new message: a delay queue knows its whole wait only, not the rest of one, so the
-sweeper is always there first; and nothing may be attempted before it is due. Needs no dispatcher to run, and none to
-stop. Broken off and run again, it goes on where it was; a message too many is dropped by the claim, so nothing is told
+sweeper is always there first; and nothing may be attempted before it is due. It works whether a dispatcher runs or not.
+Interrupted and run again, it goes on where it was; a message too many is dropped by the claim, so nothing is told
 twice.
 """
 
@@ -55,7 +55,7 @@ class OwedByEndpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         due: To put back.
-        leased: A live process is at it.
+        leased: A live process has it.
         later: Not due yet.
     """
 
@@ -69,7 +69,7 @@ class OwedByEndpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """Messages that lie in the broker: in `work.deliveries`, and in the delay queues together."""
+    """Messages in the broker: in `work.deliveries`, and in the delay queues together."""
 
     work: int
     delayed: int
@@ -132,7 +132,7 @@ async def put_back_due(
         found = await overdue.find(connection, 0.0, MOST_PER_BATCH, now)
         if not found:
             return total
-        # Asked for by a person: what was swept in vain before begins anew.
+        # A person asks for it: sweeps in vain before do not count any more.
         total += await overdue.put_back(connection, publisher, [OverdueUpdate(each, 0, LOOK_SECONDS) for each in found])
         advance(len(found))
         await asyncio.sleep(len(found) / per_second - (time.monotonic() - started))
@@ -196,13 +196,13 @@ async def _turn(connection: Any) -> AsyncIterator[None]:
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", Lock.SWEEP, timeout=TURN_SECONDS)
     except TimeoutError:
-        fail(f"somebody else has been putting back for {TURN_SECONDS:.0f} s: wait for it, or stop it", EXIT_AWAY)
+        fail(f"another process has been putting back for {TURN_SECONDS:.0f} s: wait for it, or stop it", EXIT_AWAY)
     yield
 
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """Yield what advances a bar; on stderr, and only where a person looks."""
+    """Yield what advances a bar; on stderr, and only on a terminal."""
     columns = (TextColumn("putting back"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bar_console = Console(stderr=True)
     with Progress(*columns, console=bar_console, disable=not bar_console.is_terminal) as progress:
@@ -242,7 +242,7 @@ def sentences(report: Report) -> list[str]:
         )
     if report.messages.work:
         said.append(
-            f"{report.messages.work} messages lie in {WORK_DELIVERIES} already: what is due may only wait its turn"
+            f"{report.messages.work} messages are in {WORK_DELIVERIES} already: what is due may only wait its turn"
         )
     return said
 

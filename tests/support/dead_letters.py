@@ -21,14 +21,14 @@ from shared.quarantine import QuarantinedCallback
 CAUSES = ("host_not_found", "tls", "timeout", "http_503", "http_404")
 
 
-async def bury(
+async def add_dead_deliveries(
     harness: DispatcherHarness,
     endpoints: Sequence[Endpoint],
     count: int,
     causes: Sequence[str] = CAUSES,
     first: int = 0,
 ) -> list[UUID]:
-    """Kill *count* deliveries, evenly over endpoints and causes, as settling does: copy in the queue, row dead."""
+    """Add *count* dead deliveries, evenly over endpoints and causes, as settling does: copy in the queue, row dead."""
     rows, copies = [], []
     now = datetime.now(UTC)
     for number in range(first, first + count):
@@ -98,7 +98,7 @@ async def _insert(harness: DispatcherHarness, rows: Sequence[tuple[UUID, Event, 
         )
 
 
-async def quarantine(
+async def quarantine_callback(
     harness: DispatcherHarness,
     media: Path,
     body: bytes,
@@ -129,7 +129,7 @@ async def quarantine(
     return callback_id
 
 
-async def park(harness: DispatcherHarness, body: bytes, cause: str = "unreadable", **headers: Any) -> None:
+async def park_event(harness: DispatcherHarness, body: bytes, cause: str = "unreadable", **headers: Any) -> None:
     """Park an event message as the dispatcher does."""
     properties = {"event_id": "", "cause": cause, "reason": "ValidationError", **headers}
     properties["died_at"] = datetime.now(UTC).isoformat()

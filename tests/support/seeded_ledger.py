@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from dead_letters import quarantine
+from dead_letters import quarantine_callback
 from dispatchers import DispatcherHarness, an_event
 
 from dispatcher.messages import DeadDelivery, DeliveryMessage
@@ -96,7 +96,7 @@ async def seed_ledger(harness: DispatcherHarness, media: Path) -> str:
         await harness.take(event)
         await _bury(harness, event.id, endpoint, at, cause)
     await harness.pool.execute("UPDATE events SET recorded_at = received_at + interval '9 milliseconds'")
-    await asyncio.gather(*(quarantine(harness, media, b'{"data": {}}') for _ in range(UNREADABLE)))
+    await asyncio.gather(*(quarantine_callback(harness, media, b'{"data": {}}') for _ in range(UNREADABLE)))
     return FAX
 
 

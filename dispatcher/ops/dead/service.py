@@ -61,7 +61,7 @@ class DeadLetterService:
         self.jobs = jobs
 
     async def page(self, wanted: DeadFilter, after: str | None, most: int) -> DeadPage:
-        """Return at most *most* letters, latest death first, after the cursor; raise `BadSelection` if it is none."""
+        """Return at most *most* letters after the cursor, latest death first; raise `BadSelection` if it is wrong."""
         place = None if after is None else read_place(after)
         queued, of_ledger = await asyncio.gather(
             self._index.matching(wanted), ledger.page(self._pool, wanted, place, most + 1)

@@ -22,7 +22,7 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
         wait_seconds: How long a message waits in a delay queue.
         in_per_second: Messages that came lately; None without RABBITMQ_API_URL, as `out_per_second`.
         out_per_second: Messages acknowledged lately; None for a delay queue, whose messages leave by themselves.
-        oldest_seconds: How long the oldest message has been waiting, at most; None if nothing tells.
+        oldest_seconds: How long the oldest message has been waiting, at most; None if unknown.
         next_due_at: Of a delay queue, when its next message is due, by the ledger.
     """
 
@@ -48,7 +48,7 @@ class Queues(msgspec.Struct, frozen=True, kw_only=True):
         at: When it was read.
         owed: Deliveries that are owed by the ledger, wherever they wait; None if it is away.
         overdue: Those of them that are due and that no process holds.
-        troubles: In sentences, what could not be read, is missing or left over; empty if all is well.
+        troubles: What could not be read, is missing or left over, in sentences; empty if nothing is.
     """
 
     items: tuple[Queue, ...]

@@ -19,7 +19,7 @@ BROKER_SECONDS: Final = 5.0
 
 
 class ApiAway(FaxhookError):
-    """The management API does not answer as one; the message says how."""
+    """The management API does not answer, or not as it should; the message says how."""
 
     code = "api_away"
 
@@ -91,4 +91,4 @@ async def api_queues(api_url: str, amqp_url: str) -> dict[str, ApiQueue]:
     try:
         return {queue.name: queue for queue in msgspec.json.decode(body, type=list[ApiQueue])}
     except msgspec.DecodeError:
-        raise ApiAway("RABBITMQ_API_URL is no management API: no rates") from None
+        raise ApiAway("RABBITMQ_API_URL is not a management API: no rates") from None

@@ -1,4 +1,4 @@
-"""`faxhook queues`: how much waits where, how old it is, when it is due, and who takes it."""
+"""`faxhook queues`: how many messages wait where, how old they are, when they are due, how many consumers."""
 
 import asyncio
 from typing import Annotated, Final
@@ -70,7 +70,7 @@ async def _watched(reader: QueueReader, interval: float, *, as_json: bool) -> Qu
 
 
 def page(found: Queues) -> Group:
-    """Return the queues as a table for people, what is in trouble below."""
+    """Return the queues as a table for people, with the troubles below."""
     table = Table(box=None, pad_edge=False)
     table.add_column("queue", no_wrap=True)
     for name in ("ready", "unacked", "in/s", "out/s", "consumers"):
@@ -80,7 +80,7 @@ def page(found: Queues) -> Group:
     for queue in found.items:
         table.add_row(*_row(queue, found), style="" if queue.messages or queue.standing != "present" else "dim")
     owed = "the ledger does not answer" if found.owed is None else f"{counted(found.owed, 'delivery')} owed"
-    overdue = f", {found.overdue:,} of them due and held by nobody" if found.overdue else ""
+    overdue = f", {found.overdue:,} of them due and not held by a process" if found.overdue else ""
     return Group(table, Text(f"\n{owed}{overdue}"), *(Text(trouble, style="red") for trouble in found.troubles))
 
 

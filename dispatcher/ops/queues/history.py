@@ -17,7 +17,7 @@ from shared.domain import utc_now
 SAMPLE_SECONDS: Final = 10.0
 KEPT_SECONDS: Final = 3_600.0
 FRESH_SECONDS: Final = 1.0
-"""Who asks within this time of somebody else gets the same answer: many open consoles cost as much as one."""
+"""A second request within this time gets the same answer: many open consoles cost as much as one."""
 
 
 class Reading(Protocol):

@@ -16,7 +16,7 @@ KINDS: Final[tuple[QueueKind, ...]] = ("work", "retry", "defer", "dead")
 DEAD_DELIVERIES: Final = "dead.deliveries"
 
 LastEmpty = Callable[[str], datetime | None]
-"""When a queue was last seen empty; None if nobody saw it so."""
+"""When a queue was last seen empty; None if it never was."""
 
 
 def kind_of(name: str) -> QueueKind:
@@ -42,7 +42,7 @@ def picture(
         api: By the management API.
         waiting: By the ledger.
         last_empty: See `LastEmpty`.
-        troubles: What went wrong in reading; what is missing or left over is added.
+        troubles: What could not be read; missing and left-over queues are added.
         now: Aware UTC.
     """
     wanted = {queue.name: queue for queue in topology(backoff_seconds).queues}

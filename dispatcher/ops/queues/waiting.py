@@ -1,4 +1,4 @@
-"""What the ledger says of what waits in the queues: how much is owed, what is due when, how old the oldest is."""
+"""What the ledger knows of the deliveries that wait in the queues: how many, when they are due, how old they are."""
 
 from datetime import datetime
 from typing import Final

@@ -7,7 +7,7 @@ import asyncpg
 import msgspec
 import pytest
 from browser_sessions import BrowserSession
-from dead_letters import bury
+from dead_letters import add_dead_deliveries
 from dispatchers import STORE, DispatcherHarness, an_event
 from stores import Stores
 from waiting import until
@@ -128,7 +128,7 @@ async def test_a_filter_narrows_what_is_shown_and_what_is_replayed(
     session: BrowserSession, harness: DispatcherHarness
 ) -> None:
     endpoints = [await harness.endpoint(), await harness.endpoint()]
-    await bury(harness, endpoints, 20, causes=("timeout", "tls"))
+    await add_dead_deliveries(harness, endpoints, 20, causes=("timeout", "tls"))
     await session.log_in()
     page = await session.get("/dead")
     assert "20 dead letters, in 2 groups" in page.text
@@ -222,7 +222,7 @@ async def test_a_ledger_that_is_away_is_said_and_the_first_page_still_stands(
     session: BrowserSession, harness: DispatcherHarness, database_url: str, service_stores: Stores
 ) -> None:
     endpoint = await harness.endpoint()
-    await bury(harness, [endpoint], 2, causes=("timeout",))
+    await add_dead_deliveries(harness, [endpoint], 2, causes=("timeout",))
     await session.log_in()
     assert "2 deliveries to 127.0.0.1" in (await session.get("/")).text
     name = database_url.rpartition("/")[2]

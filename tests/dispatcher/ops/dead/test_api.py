@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from apis import READER, Api
-from dead_letters import bury, park, quarantine
+from dead_letters import add_dead_deliveries, park_event, quarantine_callback
 from dispatchers import DispatcherHarness, an_event
 from ledgers import ADVISORY_LOCKS
 from stores import count
@@ -19,7 +19,7 @@ async def test_dead_letters_are_listed_filtered_grouped_shown_and_replayed(
     api: Api, harness: DispatcherHarness
 ) -> None:
     endpoint = await harness.endpoint()
-    ids = [str(each) for each in await bury(harness, [endpoint], 10)]
+    ids = [str(each) for each in await add_dead_deliveries(harness, [endpoint], 10)]
     status, listed = await api.ask("GET", "/v1/dead-letters?limit=4")
     assert (status, len(listed["items"])) == (200, 4)
     status, rest = await api.ask("GET", f"/v1/dead-letters?after={listed['next']}")
@@ -59,7 +59,7 @@ async def done(api: Api, job: dict[str, Any]) -> dict[str, Any]:
 
 
 async def test_a_long_one_is_answered_202_and_followed(api: Api, harness: DispatcherHarness) -> None:
-    await bury(harness, [await harness.endpoint()], 40)
+    await add_dead_deliveries(harness, [await harness.endpoint()], 40)
     status, job = await api.ask("POST", "/v1/dead-letters/replay", {"filter": {"kind": "delivery"}})
     assert status == 202
     assert job["left"] > 0
@@ -71,7 +71,7 @@ async def test_a_long_one_is_answered_202_and_followed(api: Api, harness: Dispat
 async def test_a_job_that_a_dead_process_left_is_gone_on_with_by_the_dispatcher(
     api: Api, harness: DispatcherHarness
 ) -> None:
-    await park(harness, encode_event(an_event(1)))
+    await park_event(harness, encode_event(an_event(1)))
     letter = (await api.ask("GET", "/v1/dead-letters"))[1]["items"][0]
     await harness.pool.execute(
         """
@@ -94,7 +94,7 @@ async def jobs_are_done(api: Api) -> bool:
 async def test_a_command_that_comes_again_does_nothing_again_and_two_at_once_are_one(
     api: Api, harness: DispatcherHarness
 ) -> None:
-    ids = [str(each) for each in await bury(harness, [await harness.endpoint()], 2)]
+    ids = [str(each) for each in await add_dead_deliveries(harness, [await harness.endpoint()], 2)]
     command = {"ids": ids, "command_id": "once"}
     answers = await asyncio.gather(*(api.ask("POST", "/v1/dead-letters/replay", command) for _ in range(3)))
     assert {status for status, _ in answers} <= {200, 202}
@@ -137,7 +137,7 @@ async def test_what_cannot_be_is_refused_with_a_sentence(api: Api) -> None:
 
 
 async def test_a_reader_reads_and_changes_nothing(api: Api, harness: DispatcherHarness) -> None:
-    await bury(harness, [await harness.endpoint()], 1)
+    await add_dead_deliveries(harness, [await harness.endpoint()], 1)
     assert (await api.ask("GET", "/v1/dead-letters/groups", headers=READER))[0] == 200
     status, problem = await api.ask("POST", "/v1/dead-letters/replay", {"filter": {}}, READER)
     assert (status, problem["code"]) == (403, "read_only")
@@ -146,9 +146,9 @@ async def test_a_reader_reads_and_changes_nothing(api: Api, harness: DispatcherH
 async def test_every_kind_of_letter_is_listed_while_a_dispatcher_runs_and_samples(
     api: Api, harness: DispatcherHarness, tmp_path: Path
 ) -> None:
-    await quarantine(harness, tmp_path / "media", b"{}")
-    await park(harness, b"{}")
-    await bury(harness, [await harness.endpoint()], 1)
+    await quarantine_callback(harness, tmp_path / "media", b"{}")
+    await park_event(harness, b"{}")
+    await add_dead_deliveries(harness, [await harness.endpoint()], 1)
 
     async def is_sampling() -> bool:
         held = f"SELECT count(*) FROM {ADVISORY_LOCKS} WHERE objid = $1 AND granted"  # noqa: S608 - a constant

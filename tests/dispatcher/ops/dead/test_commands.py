@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from dead_letters import bury
+from dead_letters import add_dead_deliveries
 from dispatchers import DispatcherHarness
 from stores import count
 from typer.testing import CliRunner
@@ -30,7 +30,7 @@ def read(said: str) -> Any:
 
 
 async def test_groups_are_shown_to_people_with_what_to_do_and_to_programs_as_json(harness: DispatcherHarness) -> None:
-    ids = await bury(harness, [await harness.endpoint()], 10)
+    ids = await add_dead_deliveries(harness, [await harness.endpoint()], 10)
     code, said, _ = await faxhook(harness, "list")
     assert code == 0
     assert "host_not_found" in said
@@ -46,7 +46,7 @@ async def test_groups_are_shown_to_people_with_what_to_do_and_to_programs_as_jso
 
 
 async def test_one_is_shown_with_its_attempts_and_what_to_do(harness: DispatcherHarness) -> None:
-    (delivery_id,) = await bury(harness, [await harness.endpoint()], 1, ["http_404"])
+    (delivery_id,) = await add_dead_deliveries(harness, [await harness.endpoint()], 1, ["http_404"])
     code, said, _ = await faxhook(harness, "show", str(delivery_id))
     assert code == 0
     assert "answered 404" in said
@@ -56,7 +56,7 @@ async def test_one_is_shown_with_its_attempts_and_what_to_do(harness: Dispatcher
 
 async def test_a_replay_previews_asks_and_counts(harness: DispatcherHarness) -> None:
     (endpoint, off) = (await harness.endpoint(), await harness.endpoint(enabled=False))
-    await bury(harness, [endpoint, off], 20)
+    await add_dead_deliveries(harness, [endpoint, off], 20)
     code, said, _ = await faxhook(harness, "replay", "--cause", "tls", "--dry-run")
     assert code == 0
     assert "4 match; to replay: 2" in said
@@ -73,14 +73,14 @@ async def test_a_replay_previews_asks_and_counts(harness: DispatcherHarness) -> 
 
 
 async def test_what_was_told_meanwhile_is_said_and_is_no_failure(harness: DispatcherHarness) -> None:
-    (delivery_id,) = await bury(harness, [await harness.endpoint()], 1)
+    (delivery_id,) = await add_dead_deliveries(harness, [await harness.endpoint()], 1)
     await harness.pool.execute("UPDATE deliveries SET state = 'told'")
     code, said, _ = await faxhook(harness, "replay", str(delivery_id), "--yes")
     assert (code, "1  skipped: told meanwhile" in said) == (0, True)
 
 
 async def test_a_discard_wants_a_reason_and_says_what_it_did(harness: DispatcherHarness) -> None:
-    await bury(harness, [await harness.endpoint()], 3)
+    await add_dead_deliveries(harness, [await harness.endpoint()], 3)
     code, _, complained = await faxhook(harness, "discard", "--all", "--yes")
     assert (code, "--reason" in complained) == (65, True)
     code, said, _ = await faxhook(harness, "discard", "--all", "--yes", "--reason", "moved away")
@@ -90,7 +90,7 @@ async def test_a_discard_wants_a_reason_and_says_what_it_did(harness: Dispatcher
 
 
 async def test_each_mistake_ends_with_a_sentence_and_its_exit_code(harness: DispatcherHarness) -> None:
-    await bury(harness, [await harness.endpoint()], 1, ["tls"])
+    await add_dead_deliveries(harness, [await harness.endpoint()], 1, ["tls"])
     unknown = "018f0000-0000-7000-8000-000000000000"
     for arguments, code, sentence in (
         (["show", "nonsense"], 65, "there is no dead letter nonsense"),
@@ -114,7 +114,7 @@ async def test_each_mistake_ends_with_a_sentence_and_its_exit_code(harness: Disp
 async def test_our_own_crash_is_exit_70_with_the_place_and_nothing_stays_half_done(
     harness: DispatcherHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await bury(harness, [await harness.endpoint()], 2)
+    await add_dead_deliveries(harness, [await harness.endpoint()], 2)
 
     async def broken(*_: object) -> None:
         raise ZeroDivisionError

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import aio_pika
 import msgspec
 import pytest
-from dead_letters import bury, park, quarantine
+from dead_letters import add_dead_deliveries, park_event, quarantine_callback
 from dispatchers import DispatcherHarness, an_event
 from stores import count, take_all
 from waiting import until
@@ -56,7 +56,7 @@ async def listed(dead: DeadLetterService, **wanted: object) -> list[str]:
 async def test_a_quarantined_callback_goes_through_the_parser_again_and_out_of_its_queue(
     harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
-    callback_id = await quarantine(harness, media_of(harness), TELNYX)
+    callback_id = await quarantine_callback(harness, media_of(harness), TELNYX)
     assert await listed(dead) == [callback_id]
     job = await done(dead, "dead.replay", callback_id)
     assert (job.total, job.done, job.failed) == (1, 1, 0)
@@ -71,8 +71,8 @@ async def test_a_quarantined_callback_goes_through_the_parser_again_and_out_of_i
 async def test_a_callback_that_still_cannot_be_read_stays_and_is_counted_with_the_reason(
     harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
-    bad = await quarantine(harness, media_of(harness), b'{"data": 7}')
-    good = await quarantine(harness, media_of(harness), TELNYX)
+    bad = await quarantine_callback(harness, media_of(harness), b'{"data": 7}')
+    good = await quarantine_callback(harness, media_of(harness), TELNYX)
     job = await done(dead, "dead.replay", bad, good)
     assert (job.total, job.done, job.failed) == (2, 1, 1)
     assert [failure.id for failure in job.failures] == [bad]
@@ -85,7 +85,7 @@ async def test_a_form_of_phaxios_is_read_without_its_signature_unless_names_are_
 ) -> None:
     form = b"success=true&is_test=false&direction=sent&fax=%7B%22id%22%3A+7%2C%22status%22%3A+%22success%22%7D"
     ids = [
-        await quarantine(
+        await quarantine_callback(
             harness,
             media_of(harness),
             body,
@@ -103,8 +103,8 @@ async def test_a_form_of_phaxios_is_read_without_its_signature_unless_names_are_
 async def test_an_event_that_can_be_read_now_is_published_again_and_one_that_cannot_stays(
     harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
-    await park(harness, encode_event(an_event(1)))
-    await park(harness, b"{}")
+    await park_event(harness, encode_event(an_event(1)))
+    await park_event(harness, b"{}")
     events = await dead.page(DeadFilter(kind="event"), None, 10)
     assert {letter.event_id for letter in events.items} == {an_event(1).id, None}
     job = await done(dead, "dead.replay", *(letter.id for letter in events.items))
@@ -119,7 +119,7 @@ async def test_the_same_event_dead_twice_is_one_letter_and_both_copies_go(
     harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
     for _ in range(2):
-        await park(harness, encode_event(an_event(1)))
+        await park_event(harness, encode_event(an_event(1)))
     (letter_id,) = await listed(dead)
     assert (await done(dead, "dead.replay", letter_id)).done == 1
     assert await count(harness.amqp_url, "dead.events") == 0
@@ -193,7 +193,7 @@ async def test_a_message_that_is_none_of_ours_is_shown_stays_when_replayed_and_g
 async def test_a_stale_copy_is_no_letter_and_goes_with_the_next_replay(
     harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
-    told, waiting = await bury(harness, [await harness.endpoint()], 2)
+    told, waiting = await add_dead_deliveries(harness, [await harness.endpoint()], 2)
     await harness.pool.execute("UPDATE deliveries SET state = 'told' WHERE id = $1", told)
     assert await listed(dead) == [str(waiting)]
     assert (await done(dead, "dead.replay", str(waiting))).done == 1
@@ -203,8 +203,8 @@ async def test_a_stale_copy_is_no_letter_and_goes_with_the_next_replay(
 async def test_a_discard_is_recorded_and_what_it_was_about_is_gone(
     harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
-    (delivery_id,) = await bury(harness, [await harness.endpoint()], 1)
-    callback_id = await quarantine(harness, media_of(harness), b"{}")
+    (delivery_id,) = await add_dead_deliveries(harness, [await harness.endpoint()], 1)
+    callback_id = await quarantine_callback(harness, media_of(harness), b"{}")
     job = await done(dead, "dead.discard", str(delivery_id), callback_id, reason="a test of ours")
     assert job.done == 2
     (row,) = await harness.deliveries()
@@ -227,7 +227,7 @@ async def test_people_who_look_at_once_all_see_everything_and_nothing_is_lost(
     harness: DispatcherHarness, opening: Opening
 ) -> None:
     for number in range(300):
-        await park(harness, encode_event(an_event(number)))
+        await park_event(harness, encode_event(an_event(number)))
     async with opening() as one, opening() as two, opening() as three:
         for _ in range(5):
             seen = await asyncio.gather(
@@ -239,7 +239,7 @@ async def test_people_who_look_at_once_all_see_everything_and_nothing_is_lost(
 
 async def test_a_look_that_is_killed_puts_everything_back(harness: DispatcherHarness, dead: DeadLetterService) -> None:
     for number in range(50):
-        await park(harness, encode_event(an_event(number)))
+        await park_event(harness, encode_event(an_event(number)))
     held = DeadQueues(harness.pool, harness.amqp_url)
 
     async def look() -> None:
@@ -262,7 +262,7 @@ async def test_who_wants_a_queue_that_another_holds_is_told_so(
     harness: DispatcherHarness, dead: DeadLetterService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queues, "LOCK_SECONDS", 0.2)
-    await park(harness, encode_event(an_event(1)))
+    await park_event(harness, encode_event(an_event(1)))
     async with DeadQueues(harness.pool, harness.amqp_url).hold("event"):
         with pytest.raises(TakenByAnother, match="try again"):
             await dead.page(DeadFilter(), None, 10)
@@ -272,10 +272,10 @@ async def test_who_wants_a_queue_that_another_holds_is_told_so(
 async def test_pages_of_all_kinds_follow_each_other_without_a_gap_or_a_repetition(
     harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
-    await bury(harness, [await harness.endpoint()], 25)
-    callbacks = [await quarantine(harness, media_of(harness), b"{}") for _ in range(3)]
+    await add_dead_deliveries(harness, [await harness.endpoint()], 25)
+    callbacks = [await quarantine_callback(harness, media_of(harness), b"{}") for _ in range(3)]
     for number in range(3):
-        await park(harness, encode_event(an_event(number)))
+        await park_event(harness, encode_event(an_event(number)))
     seen: list[str] = []
     after = None
     while True:
@@ -291,10 +291,10 @@ async def test_pages_of_all_kinds_follow_each_other_without_a_gap_or_a_repetitio
 async def test_a_killed_dispatcher_between_publishing_and_writing_down_repeats_an_event_and_loses_none(
     harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
-    callback_id = await quarantine(harness, media_of(harness), TELNYX)
+    callback_id = await quarantine_callback(harness, media_of(harness), TELNYX)
     job = await done(dead, "dead.replay", callback_id)
     # As if it had died before the acknowledgement: the item is done, the message is there again.
-    again = await quarantine(harness, media_of(harness), TELNYX)
+    again = await quarantine_callback(harness, media_of(harness), TELNYX)
     await harness.pool.execute("UPDATE job_items SET letter_id = $1 WHERE job_id = $2", again, job.id)
     await harness.pool.execute("UPDATE jobs SET finished_at = NULL, lease_until = now() - interval '1 min'")
     await dead.jobs.go_on(job.id)
@@ -312,7 +312,7 @@ async def test_a_letter_nobody_knows_is_unknown(dead: DeadLetterService) -> None
 async def test_a_stray_letter_that_a_lost_copy_hides_from_the_list_is_found_by_a_preview(
     harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
-    await bury(harness, [await harness.endpoint()], 3)
+    await add_dead_deliveries(harness, [await harness.endpoint()], 3)
     async with await aio_pika.connect(harness.amqp_url) as connection:
         queue = await (await connection.channel()).get_queue("dead.deliveries")
         await (await queue.get()).ack()

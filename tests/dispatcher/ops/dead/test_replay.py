@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from dead_letters import bury
+from dead_letters import add_dead_deliveries
 from dispatchers import DispatcherHarness, an_event
 from stores import count, take_all
 from waiting import until
@@ -43,7 +43,7 @@ async def test_a_group_is_replayed_told_once_and_gone_from_the_queue(
     harness: DispatcherHarness, dead: DeadLetterService, dispatching: Dispatching
 ) -> None:
     endpoint = await harness.endpoint()
-    await bury(harness, [endpoint], 50)
+    await add_dead_deliveries(harness, [endpoint], 50)
     by_cause = Selection(filter=DeadFilter(cause="timeout"))
     preview = await dead.planner.preview("dead.replay", by_cause)
     assert (preview.matched, preview.count) == (10, 10)
@@ -64,7 +64,7 @@ async def test_a_replayed_letter_has_a_new_budget_and_its_time_begins_anew(
     harness: DispatcherHarness, dead: DeadLetterService, dispatching: Dispatching
 ) -> None:
     harness.receiver.answer = lambda _: 503
-    (delivery_id,) = await bury(harness, [await harness.endpoint()], 1)
+    (delivery_id,) = await add_dead_deliveries(harness, [await harness.endpoint()], 1)
     await harness.pool.execute("UPDATE deliveries SET created_at = now() - interval '30 days'")
     async with dispatching():
         await replayed(dead, of(delivery_id))
@@ -82,7 +82,7 @@ async def test_a_replayed_letter_has_a_new_budget_and_its_time_begins_anew(
 async def test_what_was_told_or_replayed_meanwhile_is_counted_and_skipped(
     harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
-    told, replayed_before, waiting = await bury(harness, [await harness.endpoint()], 3)
+    told, replayed_before, waiting = await add_dead_deliveries(harness, [await harness.endpoint()], 3)
     await harness.pool.execute("UPDATE deliveries SET state = 'told' WHERE id = $1", told)
     await harness.pool.execute("UPDATE deliveries SET state = 'retrying' WHERE id = $1", replayed_before)
     preview = await dead.planner.preview("dead.replay", of(told, replayed_before, waiting))
@@ -97,7 +97,7 @@ async def test_what_would_die_again_at_once_is_skipped_and_stays(
     harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
     off = await harness.endpoint(enabled=False)
-    (delivery_id,) = await bury(harness, [off], 1)
+    (delivery_id,) = await add_dead_deliveries(harness, [off], 1)
     job = await replayed(dead, of(delivery_id))
     assert (job.done, job.skipped_endpoint) == (0, 1)
     assert [letter.id for letter in (await dead.page(DeadFilter(), None, 10)).items] == [str(delivery_id)]
@@ -106,7 +106,7 @@ async def test_what_would_die_again_at_once_is_skipped_and_stays(
 async def test_a_wrong_id_changes_nothing_of_the_right_ones(
     harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
-    (delivery_id,) = await bury(harness, [await harness.endpoint()], 1)
+    (delivery_id,) = await add_dead_deliveries(harness, [await harness.endpoint()], 1)
     with pytest.raises(UnknownLetter, match="no dead letter"):
         await dead.jobs.begin("dead.replay", of(delivery_id, "nonsense"), who="test")
     assert [row["state"] for row in await harness.deliveries()] == ["dead"]
@@ -114,7 +114,7 @@ async def test_a_wrong_id_changes_nothing_of_the_right_ones(
 
 
 async def test_a_filter_that_matches_nothing_says_so(harness: DispatcherHarness, dead: DeadLetterService) -> None:
-    await bury(harness, [await harness.endpoint()], 1, ["tls"])
+    await add_dead_deliveries(harness, [await harness.endpoint()], 1, ["tls"])
     nothing = Selection(filter=DeadFilter(cause="gone"))
     assert (await dead.planner.preview("dead.replay", nothing)).matched == 0
     with pytest.raises(NothingMatches):
@@ -124,7 +124,7 @@ async def test_a_filter_that_matches_nothing_says_so(harness: DispatcherHarness,
 async def test_of_two_people_at_once_one_replays_and_the_other_is_told_so(
     harness: DispatcherHarness, dead: DeadLetterService, opening: Opening
 ) -> None:
-    await bury(harness, [await harness.endpoint()], 200, ["tls"])
+    await add_dead_deliveries(harness, [await harness.endpoint()], 200, ["tls"])
     everything = Selection(filter=DeadFilter(cause="tls"))
     async with opening() as other:
         begun = await asyncio.gather(
@@ -146,7 +146,7 @@ async def test_of_two_people_at_once_one_replays_and_the_other_is_told_so(
 
 
 async def test_overlapping_replays_share_out_what_they_match(harness: DispatcherHarness, opening: Opening) -> None:
-    ids = await bury(harness, [await harness.endpoint()], 60, ["tls"])
+    ids = await add_dead_deliveries(harness, [await harness.endpoint()], 60, ["tls"])
     async with opening(rate=50.0) as one, opening() as two:
         first = await one.jobs.begin("dead.replay", of(*ids[:40]), who="one")
         job = await replayed(two, Selection(filter=DeadFilter()))
@@ -158,7 +158,7 @@ async def test_overlapping_replays_share_out_what_they_match(harness: Dispatcher
 async def test_a_job_whose_holder_died_is_gone_on_with_by_the_next_and_its_counts_add_up(
     harness: DispatcherHarness, dead: DeadLetterService, opening: Opening
 ) -> None:
-    await bury(harness, [await harness.endpoint()], 100, ["tls"])
+    await add_dead_deliveries(harness, [await harness.endpoint()], 100, ["tls"])
     everything = Selection(filter=DeadFilter(cause="tls"))
     async with opening(rate=50.0) as killed:
         job = await killed.jobs.begin("dead.replay", everything, who="one")
@@ -180,7 +180,7 @@ async def test_a_job_whose_holder_died_is_gone_on_with_by_the_next_and_its_count
 async def test_what_was_moved_but_not_published_is_published_by_the_next_holder(
     harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
-    (delivery_id,) = await bury(harness, [await harness.endpoint()], 1)
+    (delivery_id,) = await add_dead_deliveries(harness, [await harness.endpoint()], 1)
     plan = await dead.planner.plan("dead.replay", of(delivery_id))
     async with harness.pool.acquire() as connection, connection.transaction():
         job_id = await dead.planner.write(connection, plan, who="test", reason=None)
@@ -195,7 +195,7 @@ async def test_what_was_moved_but_not_published_is_published_by_the_next_holder(
 
 
 async def test_a_stopped_job_leaves_the_rest_dead(harness: DispatcherHarness, opening: Opening) -> None:
-    await bury(harness, [await harness.endpoint()], 300, ["tls"])
+    await add_dead_deliveries(harness, [await harness.endpoint()], 300, ["tls"])
     async with opening(rate=50.0) as dead:
         job = await dead.jobs.begin("dead.replay", Selection(filter=DeadFilter()), who="one")
         job = await dead.jobs.stop(job.id, who="two")
@@ -218,7 +218,7 @@ async def test_a_replay_waits_behind_what_is_not_attempted_yet(
         return 200
 
     harness.receiver.answer = answer
-    await bury(harness, [await harness.endpoint(max_concurrent=1)], 300, ["tls"])
+    await add_dead_deliveries(harness, [await harness.endpoint(max_concurrent=1)], 300, ["tls"])
     async with opening() as dead, dispatching():
         job = await dead.jobs.begin("dead.replay", Selection(filter=DeadFilter()), who="one")
 
@@ -234,7 +234,7 @@ async def test_a_replay_waits_behind_what_is_not_attempted_yet(
 
 
 async def test_events_of_a_living_fax_are_untouched(harness: DispatcherHarness, dead: DeadLetterService) -> None:
-    await bury(harness, [await harness.endpoint()], 1)
+    await add_dead_deliveries(harness, [await harness.endpoint()], 1)
     taken = await harness.take(an_event(9_999))
     assert len(taken.deliveries) == 1
     await replayed(dead, Selection(filter=DeadFilter()))
@@ -245,7 +245,7 @@ async def test_events_of_a_living_fax_are_untouched(harness: DispatcherHarness, 
 async def test_a_job_that_our_code_fails_at_is_given_up_after_a_few_tries_and_says_where(
     harness: DispatcherHarness, dead: DeadLetterService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await bury(harness, [await harness.endpoint()], 3)
+    await add_dead_deliveries(harness, [await harness.endpoint()], 3)
 
     async def broken(*_: object) -> None:
         raise ZeroDivisionError("the number +15550001 was")

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from dead_letters import CAUSES, bury
+from dead_letters import CAUSES, add_dead_deliveries
 from dispatchers import DispatcherHarness, an_event
 from processes import running
 from receiver import Receiver, receiving
@@ -48,7 +48,7 @@ MOST_SECONDS = 1.0
 
 async def test_ten_thousand_are_listed_and_grouped_in_a_moment(harness: DispatcherHarness, opening: Opening) -> None:
     endpoints = [await harness.endpoint(enabled=False) for _ in range(20)]
-    await bury(harness, endpoints, DEAD)
+    await add_dead_deliveries(harness, endpoints, DEAD)
     async with opening() as dead:
         began = time.perf_counter()
         page = await dead.page(DeadFilter(), None, 100)
@@ -68,7 +68,7 @@ async def test_ten_thousand_are_listed_and_grouped_in_a_moment(harness: Dispatch
 async def test_a_letter_of_the_queue_among_ten_thousand_copies_is_found_in_a_moment(
     harness: DispatcherHarness, opening: Opening
 ) -> None:
-    await bury(harness, [await harness.endpoint()], DEAD)
+    await add_dead_deliveries(harness, [await harness.endpoint()], DEAD)
     await harness.publisher.publish("fax.dead", "delivery", b"not ours", {"cause": "unreadable"})
     took = []
     for _ in range(TRIES):
@@ -149,7 +149,7 @@ async def test_a_group_is_replayed_beside_live_traffic_killed_and_started_again_
     environment = {**harness.environment, "OPS_PORT": str(unused_tcp_port)}
     async with receiver_process() as application, receiving() as live_receiver:
         endpoints = [await harness.endpoint(url=application.url, direction="received") for _ in range(20)]
-        await bury(harness, endpoints, DEAD)
+        await add_dead_deliveries(harness, endpoints, DEAD)
         await harness.pool.execute("ANALYZE")  # a ledger that has lived knows how large its tables are
         await harness.endpoint(url=live_receiver.url, direction="sent")
         live = Live(harness, live_receiver)
