@@ -1,4 +1,4 @@
-"""The dead letters of a harness, asked as a dispatcher and the command line ask."""
+"""The dead letters of a harness, as a dispatcher and the command line open them."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager

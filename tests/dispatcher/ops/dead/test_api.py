@@ -68,9 +68,7 @@ async def test_a_long_one_is_answered_202_and_followed(api: Api, harness: Dispat
     await harness.receiver.got(40)
 
 
-async def test_a_job_that_a_dead_process_left_is_gone_on_with_by_the_dispatcher(
-    api: Api, harness: DispatcherHarness
-) -> None:
+async def test_a_job_whose_process_died_is_continued_by_the_dispatcher(api: Api, harness: DispatcherHarness) -> None:
     await park_event(harness, encode_event(an_event(1)))
     letter = (await api.ask("GET", "/v1/dead-letters"))[1]["items"][0]
     await harness.pool.execute(

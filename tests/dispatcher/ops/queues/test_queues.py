@@ -41,7 +41,7 @@ async def test_depths_and_consumers_are_those_of_the_broker(harness: DispatcherH
     assert found.troubles == ()
 
 
-async def test_a_queue_that_somebody_deleted_is_missing_and_the_others_are_still_read(
+async def test_a_queue_that_was_deleted_is_missing_and_the_others_are_still_read(
     harness: DispatcherHarness,
 ) -> None:
     async with await aio_pika.connect(harness.amqp_url) as connection:

@@ -1,4 +1,4 @@
-"""Replay: every letter that matched is counted once, told once, and gone from its queue; whoever dies meanwhile."""
+"""A replay: each letter that matched is counted once, told once and removed from its queue, whichever process dies."""
 
 import asyncio
 from collections.abc import Callable
@@ -60,7 +60,7 @@ async def test_a_group_is_replayed_told_once_and_gone_from_the_queue(
     assert sorted(group.count for group in groups.items) == [10, 10, 10, 10]
 
 
-async def test_a_replayed_letter_has_a_new_budget_and_its_time_begins_anew(
+async def test_a_replayed_letter_has_a_new_budget_and_its_time_starts_again(
     harness: DispatcherHarness, dead: DeadLetterService, dispatching: Dispatching
 ) -> None:
     harness.receiver.answer = lambda _: 503
@@ -121,7 +121,7 @@ async def test_a_filter_that_matches_nothing_says_so(harness: DispatcherHarness,
         await dead.jobs.begin("dead.replay", nothing, who="test")
 
 
-async def test_of_two_people_at_once_one_replays_and_the_other_is_told_so(
+async def test_of_two_clients_at_once_one_replays_and_the_other_is_refused(
     harness: DispatcherHarness, dead: DeadLetterService, opening: Opening
 ) -> None:
     await add_dead_deliveries(harness, [await harness.endpoint()], 200, ["tls"])
@@ -155,7 +155,7 @@ async def test_overlapping_replays_share_out_what_they_match(harness: Dispatcher
     assert len(await take_all(harness.amqp_url, WORK_DELIVERIES)) == 60
 
 
-async def test_a_job_whose_holder_died_is_gone_on_with_by_the_next_and_its_counts_add_up(
+async def test_a_job_whose_holder_died_is_continued_by_the_next_and_its_counts_add_up(
     harness: DispatcherHarness, dead: DeadLetterService, opening: Opening
 ) -> None:
     await add_dead_deliveries(harness, [await harness.endpoint()], 100, ["tls"])
@@ -167,7 +167,7 @@ async def test_a_job_whose_holder_died_is_gone_on_with_by_the_next_and_its_count
             return 0 < (await dead.jobs.get(job.id)).done < 90
 
         await until(has_begun, "some are replayed")
-    assert (await dead.jobs.get(job.id)).state == "running", "nobody can tell yet that its holder is gone"
+    assert (await dead.jobs.get(job.id)).state == "running", "the lease still says that its holder is alive"
     await harness.pool.execute("UPDATE jobs SET lease_until = now()")
     again = await replayed(dead, everything)
     assert again.id == job.id

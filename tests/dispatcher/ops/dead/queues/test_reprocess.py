@@ -1,4 +1,4 @@
-"""What lies in the queues: seen by everybody, lost by nobody, replayed through the parser, discarded with a record."""
+"""Letters of the queues: every client sees them, none is lost; they are reprocessed, or discarded with a record."""
 
 import asyncio
 from collections.abc import Callable
@@ -164,7 +164,7 @@ async def test_what_the_broker_gave_up_while_the_ledger_has_it_owed_is_shown_and
     assert await count(harness.amqp_url, "dead.deliveries") == 0
 
 
-async def test_what_the_broker_gave_up_is_discarded_with_its_delivery_but_not_while_somebody_is_at_it(
+async def test_what_the_broker_gave_up_is_discarded_with_its_delivery_but_not_while_it_is_being_attempted(
     harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
     await harness.endpoint()
@@ -180,7 +180,7 @@ async def test_what_the_broker_gave_up_is_discarded_with_its_delivery_but_not_wh
     assert await count(harness.amqp_url, "dead.deliveries") == 0
 
 
-async def test_a_message_that_is_none_of_ours_is_shown_stays_when_replayed_and_goes_when_discarded(
+async def test_a_message_that_is_not_ours_is_shown_stays_when_replayed_and_goes_when_discarded(
     harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
     await harness.publisher.publish(FAX_DEAD, "delivery", b"\xff not ours", {"cause": "unreadable"})
@@ -190,7 +190,7 @@ async def test_a_message_that_is_none_of_ours_is_shown_stays_when_replayed_and_g
     assert await listed(dead) == []
 
 
-async def test_a_stale_copy_is_no_letter_and_goes_with_the_next_replay(
+async def test_a_stale_copy_is_not_a_letter_and_goes_with_the_next_replay(
     harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
     told, waiting = await add_dead_deliveries(harness, [await harness.endpoint()], 2)
@@ -200,7 +200,7 @@ async def test_a_stale_copy_is_no_letter_and_goes_with_the_next_replay(
     assert await count(harness.amqp_url, "dead.deliveries") == 0
 
 
-async def test_a_discard_is_recorded_and_what_it_was_about_is_gone(
+async def test_a_discard_is_recorded_and_its_letters_are_gone(
     harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
     (delivery_id,) = await add_dead_deliveries(harness, [await harness.endpoint()], 1)
@@ -223,7 +223,7 @@ async def test_a_discard_is_recorded_and_what_it_was_about_is_gone(
     assert (await done(dead, "dead.replay", callback_id)).skipped_gone == 1
 
 
-async def test_people_who_look_at_once_all_see_everything_and_nothing_is_lost(
+async def test_clients_that_browse_at_once_all_see_everything_and_nothing_is_lost(
     harness: DispatcherHarness, opening: Opening
 ) -> None:
     for number in range(300):
@@ -258,7 +258,7 @@ async def test_a_look_that_is_killed_puts_everything_back(harness: DispatcherHar
     assert len(await listed(dead)) == 50
 
 
-async def test_who_wants_a_queue_that_another_holds_is_told_so(
+async def test_a_queue_that_another_process_holds_is_refused(
     harness: DispatcherHarness, dead: DeadLetterService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queues, "LOCK_SECONDS", 0.2)
@@ -288,7 +288,7 @@ async def test_pages_of_all_kinds_follow_each_other_without_a_gap_or_a_repetitio
     assert set(callbacks) <= set(seen)
 
 
-async def test_a_killed_dispatcher_between_publishing_and_writing_down_repeats_an_event_and_loses_none(
+async def test_a_killed_dispatcher_between_publishing_and_recording_repeats_an_event_and_loses_none(
     harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
     callback_id = await quarantine_callback(harness, media_of(harness), TELNYX)
@@ -303,7 +303,7 @@ async def test_a_killed_dispatcher_between_publishing_and_writing_down_repeats_a
     assert len(await take_all(harness.amqp_url, WORK_EVENTS)) == 1
 
 
-async def test_a_letter_nobody_knows_is_unknown(dead: DeadLetterService) -> None:
+async def test_an_unknown_letter_is_refused(dead: DeadLetterService) -> None:
     for letter_id in ("nonsense", str(uuid7()), "event-00"):
         with pytest.raises(UnknownLetter, match="no dead letter"):
             await dead.show(letter_id)
