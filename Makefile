@@ -44,7 +44,7 @@ services: $(READY) ## Bring up the private RabbitMQ and PostgreSQL
 services-down: $(READY) ## Stop them
 	@$(BIN)/python deploy/local.py down
 
-docs: $(READY) ## Write what is generated: settings, formats, metrics, log lines, deploy/env.example
+docs: $(READY) ## Write the generated pages: settings, formats, metrics, log lines, deploy/env.example
 	@$(BIN)/python -m docs.generate.settings
 	@$(BIN)/python -m docs.generate.formats
 	@$(BIN)/python -m docs.generate.metrics

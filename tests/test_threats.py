@@ -1,4 +1,4 @@
-"""The README's list of threats: every line of it names tests that there are."""
+"""Every line of `docs/threats.md` names what stops a threat, and tests that exist."""
 
 import re
 from pathlib import Path
@@ -8,16 +8,16 @@ BEGIN, END = "<!-- threats -->", "<!-- /threats -->"
 NAMED_TEST = re.compile(r"`([\w/]+\.py)::(test_\w+)`")
 
 
-def rows(readme: str) -> list[list[str]]:
+def rows(page: str) -> list[list[str]]:
     """Return the cells of every line of the list, tables' heads left out."""
-    table = readme.partition(BEGIN)[2].partition(END)[0]
+    table = page.partition(BEGIN)[2].partition(END)[0]
     lines = [line for line in table.splitlines() if line.startswith("|")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return [row for row in cells if row[0] and row[0] != "threat" and not set(row[0]) <= {"-"}]
 
 
 def test_every_threat_names_what_stops_it_and_a_test_that_there_is() -> None:
-    found = rows((REPOSITORY / "README.md").read_text(encoding="utf-8"))
+    found = rows((REPOSITORY / "docs" / "threats.md").read_text(encoding="utf-8"))
     assert len(found) > 30
     for row in found:
         threat, answer, tests = row

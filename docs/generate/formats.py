@@ -180,7 +180,7 @@ def table() -> str:
 
 
 def page_with_table(text: str) -> str:
-    """Return the page's *text* with the table written anew; unchanged where it has no place for one."""
+    """Return the page's *text* with the table written again; unchanged where it has no place for one."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     return f"{before}{BEGIN}\n{table()}\n{END}{after}" if begin and end else text

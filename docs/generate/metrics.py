@@ -1,4 +1,4 @@
-"""Writes the README's table of metrics and the page of log lines, docs/log-lines.md, from the code: `make docs`.
+"""Writes the tables of `docs/metrics.md` and `docs/log-lines.md` from the code: `make docs`.
 
 Which fields a log line carries is read from the calls themselves, so that no list of ours can be out of date.
 """
@@ -17,7 +17,7 @@ from shared.metrics import SHARED, Measure
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 
-README: Final = REPOSITORY / "README.md"
+METRICS_PAGE: Final = REPOSITORY / "docs" / "metrics.md"
 LOGS_PAGE: Final = REPOSITORY / "docs" / "log-lines.md"
 METRICS: Final = ("<!-- metrics: written by `make docs` -->", "<!-- /metrics -->")
 LOGS: Final = ("<!-- logs: written by `make docs` -->", "<!-- /logs -->")
@@ -121,13 +121,13 @@ def logs_table() -> str:
     return "\n".join(lines)
 
 
-def readme_with_table(text: str) -> str:
-    """Return the README's *text* with its table of metrics written anew."""
+def metrics_page(text: str) -> str:
+    """Return the *text* of the page of metrics with its table written again."""
     return _with_table(text, METRICS, metrics_table())
 
 
-def page_with_tables(text: str) -> str:
-    """Return the *text* of the page of log lines with its tables written anew."""
+def logs_page(text: str) -> str:
+    """Return the *text* of the page of log lines with its tables written again."""
     return _with_table(text, LOGS, logs_table())
 
 
@@ -140,8 +140,8 @@ def _with_table(text: str, marks: tuple[str, str], table: str) -> str:
 
 def main() -> None:
     """Write them."""
-    README.write_text(readme_with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
-    LOGS_PAGE.write_text(page_with_tables(LOGS_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    METRICS_PAGE.write_text(metrics_page(METRICS_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    LOGS_PAGE.write_text(logs_page(LOGS_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
-"""Writes the settings tables of the README and `deploy/env.example` from the code: `make docs`."""
+"""Writes the table of `docs/settings.md` and `deploy/env.example` from the code: `make docs`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from dispatcher.settings import DispatcherSettings
 from ingress.settings import IngressSettings
@@ -9,7 +12,7 @@ from shared.settings import Settings, describe
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 
-README: Final = REPOSITORY / "README.md"
+PAGE: Final = REPOSITORY / "docs" / "settings.md"
 ENV_EXAMPLE: Final = REPOSITORY / "deploy" / "env.example"
 BEGIN: Final = "<!-- settings: written by `make docs` -->"
 END: Final = "<!-- /settings -->"
@@ -20,42 +23,77 @@ SERVICES: Final[tuple[tuple[str, type[Settings]], ...]] = (
 )
 
 
-def tables() -> str:
-    """Return one Markdown table of all variables: name, who reads it, default, meaning."""
-    readers: dict[str, list[str]] = {}
-    rows: dict[str, tuple[str, str]] = {}
+class Variable(msgspec.Struct, frozen=True):
+    """One variable, as each service that reads it declares it.
+
+    Attributes:
+        defaults: By service, as text; `required` where there is no default.
+        meanings: By service.
+    """
+
+    name: str
+    defaults: dict[str, str]
+    meanings: dict[str, str]
+
+    def default(self) -> str:
+        """Return its default, for each service if they differ."""
+        return _same_or_each(self.defaults)
+
+    def meaning(self) -> str:
+        """Return what it means, for each service if they differ."""
+        return _same_or_each(self.meanings)
+
+
+def _same_or_each(by_service: Mapping[str, str]) -> str:
+    if len(set(by_service.values())) == 1:
+        return next(iter(by_service.values()))
+    return "; ".join(f"{service}: {text or 'no default'}" for service, text in by_service.items())
+
+
+def variables() -> list[Variable]:
+    """Return every variable once, in the order of the services' structs."""
+    found: dict[str, Variable] = {}
     for service, kind in SERVICES:
         for name, default, description in describe(kind):
-            readers.setdefault(name, []).append(service)
-            rows[name] = (default, description)
+            variable = found.setdefault(name, Variable(name, {}, {}))
+            variable.defaults[service] = default
+            variable.meanings[service] = description
+    return list(found.values())
+
+
+def table() -> str:
+    """Return one Markdown table of all variables: name, which services read it, default, meaning."""
     lines = ["| variable | read by | default | meaning |", "|---|---|---|---|"]
-    for name, (default, description) in rows.items():
+    for each in variables():
+        default = each.default()
         shown = default if default in {"required", ""} else f"`{default}`"
-        lines.append(f"| `{name}` | {', '.join(readers[name])} | {shown} | {description} |")
+        lines.append(f"| `{each.name}` | {', '.join(each.meanings)} | {shown} | {each.meaning()} |")
     return "\n".join(lines)
 
 
 def env_example() -> str:
-    """Return an env file with every variable, commented out where it has a default."""
+    """Return an env file with every variable once, commented out where it has a default."""
     lines = ["# Every variable of faxhook; written by `make docs`. Any X may come from a file: X_FILE=/run/secrets/x."]
-    for service, kind in SERVICES:
-        lines += ["", f"# --- {service} ---"]
-        for name, default, description in describe(kind):
-            prefix = "" if default == "required" else "# "
-            lines += [f"# {description}", f"{prefix}{name}={'' if default == 'required' else default}"]
+    readers: list[str] = []
+    for each in sorted(variables(), key=lambda variable: -len(variable.meanings)):  # first what both services read
+        if readers != list(each.meanings):
+            readers = list(each.meanings)
+            lines += ["", f"# --- {' and '.join(readers)} ---"]
+        prefix, value = ("", "") if each.default() == "required" else ("# ", each.default())
+        lines += [f"# {each.meaning()}", f"{prefix}{each.name}={value}"]
     return "\n".join(lines) + "\n"
 
 
-def readme_with_tables(text: str) -> str:
-    """Return the README's *text* with its settings written anew."""
+def page_with_table(text: str) -> str:
+    """Return the page's *text* with its table written again."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{tables()}\n{END}{after}"
+    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
 
 
 def main() -> None:
     """Write both files."""
-    README.write_text(readme_with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(page_with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     ENV_EXAMPLE.write_text(env_example(), encoding="utf-8")
 
 

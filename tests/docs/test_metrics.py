@@ -9,11 +9,11 @@ from dispatcher.metrics import Metrics as DispatcherMetrics
 from docs.generate.metrics import (
     COMMON_FIELDS,
     LOGS_PAGE,
-    README,
+    METRICS_PAGE,
     log_calls,
+    logs_page,
     measures,
-    page_with_tables,
-    readme_with_table,
+    metrics_page,
 )
 from ingress.metrics import MEASURES as INGRESS_MEASURES
 from ingress.metrics import STATUS_OF
@@ -26,14 +26,14 @@ from shared.metrics import BUILD_INFO, OTHER
 CALLS = list(log_calls())
 
 
-def test_the_readme_s_table_of_metrics_is_that_of_the_code():
-    text = README.read_text(encoding="utf-8")
-    assert text == readme_with_table(text)
+def test_the_page_of_metrics_is_that_of_the_code():
+    text = METRICS_PAGE.read_text(encoding="utf-8")
+    assert text == metrics_page(text)
 
 
 def test_the_page_of_log_lines_is_that_of_the_code():
     text = LOGS_PAGE.read_text(encoding="utf-8")
-    assert text == page_with_tables(text)
+    assert text == logs_page(text)
 
 
 # ---- log lines -------------------------------------------------------------------------------------------------------
