@@ -16,8 +16,9 @@ PAGES = [
     *(REPOSITORY / name for name in ("CONTRIBUTING.md", "SECURITY.md")),
     *sorted((REPOSITORY / "docs").glob("*.md")),
 ]
-READERS = [page for page in PAGES if page != README]
-TEXTS = [*PAGES, REPOSITORY / "CHANGELOG.md", REPOSITORY / "deploy" / "asterisk" / "README.md"]
+ASTERISK = REPOSITORY / "deploy" / "asterisk" / "README.md"
+READERS = [page for page in [*PAGES, ASTERISK] if page != README]
+TEXTS = [*PAGES, REPOSITORY / "CHANGELOG.md", ASTERISK]
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
@@ -25,6 +26,8 @@ CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 TARGET = re.compile(r"\bmake ([a-z][a-z-]*)")
 COMMAND = re.compile(r"(?:^|[`\s/])faxhook(?! is )((?: [a-z][a-z-]*)+)", re.MULTILINE)
 OPTION = re.compile(r"(?<![\w-])(--[a-z][a-z-]*)")
+LABEL = re.compile(r"(?<!\*)\*([A-Z][^*\n]*)\*(?!\*)")
+FOLDER = re.compile(r"`((?:[\w.-]+/)+)`")
 FILE = re.compile(r"(?<![\w./])((?:[\w.-]+/)+[\w-]+\.(?:py|yml|md|conf|example|html|js))(?![\w/])")
 
 
@@ -131,3 +134,28 @@ def test_every_file_that_is_named_exists(page):
     places = (REPOSITORY, REPOSITORY / "tests", page.parent)
     for path in FILE.findall(page.read_text(encoding="utf-8")):
         assert any((place / path).exists() for place in places), path
+
+
+def test_every_folder_of_the_layout_exists():
+    layout = README.read_text(encoding="utf-8").partition("## Layout")[2].partition("```")[0]
+    found = FOLDER.findall(layout)
+    assert "dispatcher/" in found
+    for folder in found:
+        assert any((REPOSITORY / place / folder).is_dir() for place in ("", "dispatcher", "shared", "deploy")), folder
+
+
+def test_every_module_on_the_way_of_a_fax_exists():
+    way = README.read_text(encoding="utf-8").partition("The way of a fax")[2].split("```")[1]
+    modules = re.findall(r"[a-z_]+(?:/[a-z_]+)+", way)
+    assert len(modules) >= 10
+    for module in modules:
+        places = [REPOSITORY / f"{prefix}{module}.py" for prefix in ("", "dispatcher/")]
+        assert any(place.exists() for place in [*places, REPOSITORY / module]), module
+
+
+def test_every_label_of_the_console_that_its_page_names_is_in_the_console():
+    folder = REPOSITORY / "dispatcher" / "ops" / "console"
+    shown = "".join(path.read_text(encoding="utf-8") for ext in ("html", "py") for path in folder.rglob(f"*.{ext}"))
+    labels = LABEL.findall((REPOSITORY / "docs" / "console.md").read_text(encoding="utf-8"))
+    assert "Dead letters" in labels
+    assert not [label for label in labels if label not in shown]
