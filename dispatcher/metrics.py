@@ -101,7 +101,7 @@ SWEPT: Final = Measure(
     name="faxhook_swept_deliveries_total",
     kind="counter",
     meaning="deliveries put back by the sweeper: a dispatcher died, or the broker lost messages",
-    alert="a rate that stays",
+    alert="a rate that does not go back to 0",
 )
 LEASED: Final = Measure(
     name="faxhook_leased_deliveries",
@@ -131,18 +131,18 @@ CONSUMING: Final = Measure(
 OWED: Final = Measure(
     name="faxhook_owed_deliveries",
     kind="gauge",
-    meaning="deliveries in the ledger that are not settled, at most a million; one dispatcher tells it",
+    meaning="deliveries in the ledger that are not settled, at most a million; one dispatcher reports it",
     alert="growing for a day",
 )
 DUE: Final = Measure(
     name="faxhook_due_deliveries",
     kind="gauge",
-    meaning="of these, those that are due and not leased, at most 100,000; one dispatcher tells it",
+    meaning="of these, those that are due and not leased, at most 100,000; one dispatcher reports it",
 )
 OVERDUE_SECONDS: Final = Measure(
     name="faxhook_oldest_overdue_seconds",
     kind="gauge",
-    meaning="how long ago the oldest of these became due; one dispatcher tells it",
+    meaning="how long ago the oldest of these became due; one dispatcher reports it",
     alert="over 5 minutes",
 )
 

@@ -88,7 +88,7 @@ class EndpointSettings(StoreSettings, frozen=True, kw_only=True):
         Secret | None,
         Meta(
             description="proxy that webhooks and fetched documents go through, `http://user:password@host:port`; names "
-            "are resolved, and have to be checked, by it"
+            "are resolved by it, and it must refuse inner addresses itself"
         ),
     ] = None
 
@@ -196,9 +196,9 @@ class DispatcherSettings(ChannelSettings, frozen=True, kw_only=True):
     ops_host: Annotated[str, Meta(description="address of health, metrics and operations")] = "127.0.0.1"
     ops_port: Annotated[int, Meta(ge=0, le=65_535, description="port of health, metrics and operations")] = 8081
     ops_token: Annotated[Secret | None, Meta(description="token of console and HTTP API; unset: both are off")] = None
-    ops_read_token: Annotated[Secret | None, Meta(description="token that may look, not change")] = None
+    ops_read_token: Annotated[Secret | None, Meta(description="token that may read and change nothing")] = None
     log_level: Annotated[
-        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="least level that is logged")
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="lowest level that is logged")
     ] = "INFO"
     log_format: Annotated[Literal["json", "console"], Meta(description="`json` for machines, `console` for people")] = (
         "json"

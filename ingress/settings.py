@@ -56,7 +56,7 @@ class IngressSettings(Settings, frozen=True, kw_only=True):
         int, Meta(ge=1024, description="body bytes held at once by this process; past it 503")
     ] = 256 * 1024 * 1024
     log_level: Annotated[
-        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="least level that is logged")
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="lowest level that is logged")
     ] = "INFO"
     log_format: Annotated[Literal["json", "console"], Meta(description="`json` for machines, `console` for people")] = (
         "json"
