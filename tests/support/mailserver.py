@@ -1,4 +1,4 @@
-"""A relay: a real aiosmtpd that keeps the mails it takes and answers as it is told."""
+"""A relay: a real aiosmtpd that keeps the mails it accepts and answers as the test says."""
 
 import asyncio
 import datetime as dt
@@ -24,8 +24,8 @@ Hook = Callable[["Relay", Any], str | Awaitable[str]]
 
 
 @dataclass(frozen=True)
-class Taken:
-    """One mail as the relay took it."""
+class ReceivedMail:
+    """One mail as the relay accepted it."""
 
     sender: str
     recipients: list[str]
@@ -41,21 +41,27 @@ class Taken:
 
 
 class Relay:
-    """What came so far, and how it answers: with 250 unless a hook says otherwise."""
+    """What came so far, and how it answers: with 250 unless a hook says otherwise.
+
+    Attributes:
+        connections: Made so far.
+        most_open: Most connections that were open at once.
+    """
 
     def __init__(self) -> None:
-        self.mails: list[Taken] = []
+        self.mails: list[ReceivedMail] = []
         self.connections = 0
+        self.most_open = 0
         self.commands: list[str] = []
         self.port = 0
         self.on_mail: Hook | None = None
         self.on_rcpt: Hook | None = None
         self.on_data: Hook | None = None
-        self.on_rset: Hook | None = None
+        self.on_quit: Hook | None = None
         self.open: set[asyncio.Transport] = set()
 
-    async def got(self, count: int, seconds: float = 15.0) -> list[Taken]:
-        """Wait until *count* mails came and return all."""
+    async def got(self, count: int, seconds: float = 15.0) -> list[ReceivedMail]:
+        """Wait until *count* mails have come and return all."""
         await until(lambda: len(self.mails) >= count, f"{count} mails", seconds)
         return list(self.mails)
 
@@ -73,22 +79,16 @@ class Relay:
             envelope.rcpt_tos.append(address)
         return answer
 
-    async def handle_RSET(self, server, _session, _envelope):  # noqa: N802 - aiosmtpd's names
-        self.commands.append("RSET")
-        return await self._hooked(self.on_rset, server)
-
-    async def handle_QUIT(self, _server, _session, _envelope):  # noqa: N802 - aiosmtpd's names
+    async def handle_QUIT(self, server, _session, _envelope):  # noqa: N802 - aiosmtpd's names
         self.commands.append("QUIT")
-        return "221 Bye"
+        return "221 Bye" if self.on_quit is None else await self._hooked(self.on_quit, server)
 
     async def handle_DATA(self, server, session, envelope):  # noqa: N802 - aiosmtpd's names
         answer = await self._hooked(self.on_data, server)
         if answer.startswith("250"):
             user = session.auth_data.login if session.auth_data else None
-            taken = Taken(
-                envelope.mail_from, envelope.rcpt_tos, envelope.original_content, session.ssl is not None, user
-            )
-            self.mails.append(taken)
+            content, is_encrypted = envelope.original_content, session.ssl is not None
+            self.mails.append(ReceivedMail(envelope.mail_from, envelope.rcpt_tos, content, is_encrypted, user))
         return answer
 
     async def _hooked(self, hook: Hook | None, server: Any) -> str:
@@ -109,6 +109,7 @@ class _Server(SMTP):
         if self.session is None:  # else it is STARTTLS
             self._relay.connections += 1
         self._relay.open.add(transport)
+        self._relay.most_open = max(self._relay.most_open, len(self._relay.open))
         super().connection_made(transport)
 
     def connection_lost(self, error):
@@ -123,7 +124,7 @@ class _Server(SMTP):
 def hang_up(_relay: Relay, server: Any) -> str:
     """Hook: the connection ends without an answer."""
     server.transport.abort()
-    return "250 nobody hears this"
+    return "250 not heard by the client"
 
 
 def login_of(user: str, password: str) -> dict[str, Any]:

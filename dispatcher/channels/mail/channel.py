@@ -21,7 +21,7 @@ import aiosmtplib
 from dispatcher.channels.base import Attempt
 from dispatcher.channels.mail.address import Mailbox, Relay, address_of
 from dispatcher.channels.mail.content import wants_document
-from dispatcher.channels.mail.relay import Connections, RelayAway, abort
+from dispatcher.channels.mail.relay import RelayAway, RelayClient, abort
 from dispatcher.channels.mail.render import render
 from dispatcher.channels.outcome import ANSWER_KEPT_BYTES, NotTold, NotTried, Outcome, Told
 from shared.domain import Event
@@ -48,11 +48,11 @@ class MailChannel:
 
     def __init__(self, relay: Relay, mail_from: Mailbox, tls_context: ssl.SSLContext | None = None) -> None:
         self._mail_from = mail_from
-        self._connections = Connections(relay, mail_from.domain, tls_context)
+        self._relay = RelayClient(relay, mail_from.domain, tls_context)
 
     async def close(self) -> None:
-        """Close all connections."""
-        await self._connections.close()
+        """Wait until the relay has answered each QUIT."""
+        await self._relay.close()
 
     def wants_document(self, event: Event, format_name: str) -> bool:  # noqa: ARG002 - a mail has no webhook format
         """Received faxes carry their document."""
@@ -65,16 +65,11 @@ class MailChannel:
             recipient = address_of(attempt.url)
         except ValueError:
             return NotTold(error="bad_address", url=attempt.url)
-        for fresh in (False, True):
-            try:
-                async with self._connections.taken(deadline, fresh=fresh) as (connection, was_kept):
-                    outcome = await self._send(connection, attempt, recipient, deadline)
-            except RelayAway as away:
-                return NotTried(error=away.code)
-            # A kept connection may be refused what a new one is not: so many mails each, so many minutes.
-            if not (was_kept and isinstance(outcome, NotTried)):
-                break
-        return outcome
+        try:
+            async with self._relay.connect(deadline) as connection:
+                return await self._send(connection, attempt, recipient, deadline)
+        except RelayAway as away:
+            return NotTried(error=away.code)
 
     async def _send(self, connection: aiosmtplib.SMTP, attempt: Attempt, recipient: str, deadline: float) -> Outcome:
         message = await self._rendered(attempt, connection)

@@ -1,10 +1,10 @@
-"""Connections to real relays: kept, made anew, encrypted, logged in; never in clear what was not to be."""
+"""Connections to real relays: one a mail, bounded, encrypted, logged in; nothing in clear that must not be."""
 
 import asyncio
 
 import pytest
 from mails import an_attempt, both, mailing, silence
-from mailserver import Authority, login_of, make_authority, relaying
+from mailserver import Authority, login_of, make_authority, relaying, talking
 from waiting import until
 
 from dispatcher.channels.mail import relay as mail_relay
@@ -19,66 +19,60 @@ def authority(tmp_path_factory) -> Authority:
 # ---- Connections ----------------------------------------------------------------------------------------------------
 
 
-async def test_mails_after_each_other_share_a_connection_and_leave_is_taken_at_the_end() -> None:
+async def test_each_mail_has_its_connection_and_ends_it_with_quit() -> None:
     async with both() as (relay, channel):
         for _ in range(3):
             assert isinstance(await channel.attempt(an_attempt()), Told)
-        assert (relay.connections, len(relay.mails)) == (1, 3)
         await channel.close()
-        assert relay.commands[-1] == "QUIT"
+        assert (relay.connections, len(relay.mails), relay.commands.count("QUIT")) == (3, 3, 3)
 
 
-async def test_mails_at_once_have_a_connection_each_up_to_the_limit() -> None:
+async def test_a_burst_of_mails_never_has_more_connections_at_once_than_the_limit() -> None:
     async with both() as (relay, channel):
         outcomes = await asyncio.gather(*(channel.attempt(an_attempt()) for _ in range(30)))
         assert {type(outcome) for outcome in outcomes} == {Told}
-        assert 1 < relay.connections <= mail_relay.MOST_CONNECTIONS
+        assert 1 < relay.most_open <= mail_relay.MOST_CONNECTIONS
 
 
-async def test_a_connection_that_the_relay_closed_meanwhile_is_made_anew_within_the_attempt() -> None:
+async def test_a_connection_counts_until_quit_is_answered_and_the_outcome_does_not_wait_for_it(monkeypatch) -> None:
+    monkeypatch.setattr(mail_relay, "MOST_CONNECTIONS", 1)
     async with both() as (relay, channel):
-        await channel.attempt(an_attempt())
-        for transport in list(relay.open):
-            transport.abort()
+        relay.on_quit = silence
         assert isinstance(await channel.attempt(an_attempt()), Told)
-        assert relay.connections == 2
+        await until(lambda: "QUIT" in relay.commands, "QUIT")
+        assert await channel.attempt(an_attempt(timeout_seconds=0.05)) == NotTried(error="smtp_busy")
+        assert relay.connections == 1
 
 
-@pytest.mark.parametrize("answer", ["421 4.7.0 enough of you", "500 what?"])
-async def test_a_kept_connection_that_refuses_rset_is_made_anew_within_the_attempt(answer: str) -> None:
+async def test_a_relay_that_does_not_answer_quit_is_left_after_a_while(monkeypatch) -> None:
+    monkeypatch.setattr(mail_relay, "MOST_CONNECTIONS", 1)
+    monkeypatch.setattr(mail_relay, "QUIT_SECONDS", 0.05)
     async with both() as (relay, channel):
-        await channel.attempt(an_attempt())
-        relay.on_rset = lambda _relay, _server: answer
+        relay.on_quit = silence
         assert isinstance(await channel.attempt(an_attempt()), Told)
-        assert relay.connections == 2
+        assert isinstance(await channel.attempt(an_attempt()), Told)
+        await channel.close()
+        await until(lambda: not relay.open, "both connections closed")
 
 
-async def test_a_kept_connection_that_refuses_one_mail_too_many_is_made_anew_within_the_attempt() -> None:
+async def test_a_cancelled_attempt_gives_its_connection_back(monkeypatch) -> None:
+    monkeypatch.setattr(mail_relay, "MOST_CONNECTIONS", 1)
     async with both() as (relay, channel):
-        relay.on_mail = lambda here, _server: (
-            "452 4.5.3 too many mails" if len(here.mails) == here.connections else "250 fine"
-        )
+        relay.on_data = silence
+        attempt = asyncio.create_task(channel.attempt(an_attempt(timeout_seconds=60.0)))
+        await until(lambda: "RCPT" in relay.commands, "a mail under way")
+        attempt.cancel()
+        await asyncio.wait([attempt])
+        relay.on_data = None
+        assert isinstance(await channel.attempt(an_attempt()), Told)
+        await until(lambda: not relay.open, "both connections closed")
+
+
+async def test_a_relay_that_cannot_be_used_gives_the_connection_back(monkeypatch) -> None:
+    monkeypatch.setattr(mail_relay, "MOST_CONNECTIONS", 1)
+    async with talking("421 4.3.2 closing") as port, mailing(f"smtp://127.0.0.1:{port}") as channel:
         for _ in range(3):
-            assert isinstance(await channel.attempt(an_attempt()), Told)
-        assert (relay.connections, len(relay.mails)) == (3, 3)
-
-
-async def test_a_kept_connection_that_no_longer_answers_is_made_anew_within_the_attempt(monkeypatch) -> None:
-    monkeypatch.setattr(mail_relay, "PROBE_SECONDS", 0.05)
-    async with both() as (relay, channel):
-        await channel.attempt(an_attempt())
-        relay.on_rset = silence
-        assert isinstance(await channel.attempt(an_attempt()), Told)
-        assert relay.connections == 2
-
-
-async def test_a_connection_without_work_is_given_back(monkeypatch) -> None:
-    monkeypatch.setattr(mail_relay, "KEPT_SECONDS", 0.02)
-    async with both() as (relay, channel):
-        await channel.attempt(an_attempt())
-        await until(lambda: "QUIT" in relay.commands and not relay.open, "given back")
-        assert isinstance(await channel.attempt(an_attempt()), Told)
-        assert relay.connections == 2
+            assert await channel.attempt(an_attempt()) == NotTried(error="smtp_421")
 
 
 # ---- TLS and login --------------------------------------------------------------------------------------------------
@@ -90,9 +84,7 @@ async def test_starttls_is_used_where_it_is_offered(authority: Authority) -> Non
         mailing(f"smtp://127.0.0.1:{relay.port}", authority.client) as channel,
     ):
         assert isinstance(await channel.attempt(an_attempt()), Told)
-        assert isinstance(await channel.attempt(an_attempt()), Told)
-    assert [mail.is_encrypted for mail in relay.mails] == [True, True]
-    assert relay.connections == 1
+    assert [mail.is_encrypted for mail in relay.mails] == [True]
 
 
 @pytest.mark.parametrize("scheme", ["smtp+starttls", "smtps"])
@@ -124,7 +116,9 @@ async def test_smtps_is_encrypted_from_the_first_byte(authority: Authority) -> N
 @pytest.mark.parametrize(
     ("scheme", "options"), [("smtp", "tls_context"), ("smtp+starttls", "tls_context"), ("smtps", "implicit_tls")]
 )
-async def test_a_certificate_of_nobody_we_know_is_not_tried(scheme: str, options: str, authority: Authority) -> None:
+async def test_a_certificate_of_an_unknown_authority_is_not_tried(
+    scheme: str, options: str, authority: Authority
+) -> None:
     async with (
         relaying(**{options: authority.server}) as relay,
         mailing(f"{scheme}://127.0.0.1:{relay.port}") as channel,
@@ -141,7 +135,7 @@ async def test_a_certificate_of_another_host_is_not_tried(authority: Authority) 
         assert await channel.attempt(an_attempt()) == NotTried(error="smtp_tls")
 
 
-async def test_an_authority_of_ones_own_is_named_by_ssl_cert_file(
+async def test_ssl_cert_file_names_an_authority_of_ones_own(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca_file))
