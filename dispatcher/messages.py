@@ -64,28 +64,21 @@ async def publish_dead(publisher: Publishing, metrics: Metrics, dead: DeadDelive
     )
 
 
-async def publish_until_kept(
-    publisher: Publishing, exchange: str, routing_key: str, body: bytes, headers: Mapping[str, str | int]
-) -> None:
-    """Publish again and again until the broker holds the message: what follows must not happen without it."""
-    was_logged = False
-    while True:
-        try:
-            await publisher.publish(exchange, routing_key, body, headers)
-            return
-        except NotKept as error:
-            if not was_logged:
-                get_logger().warning("publish.delayed", exchange=exchange, key=routing_key, reason=str(error))
-                was_logged = True
-            await asyncio.sleep(PUBLISH_RETRY_SECONDS)
-
-
 class PersistentPublisher:
-    """A publisher whose every publish goes on until the message is kept."""
+    """Publishes again and again until the broker holds the message: what follows must not happen without it."""
 
     def __init__(self, publisher: Publishing) -> None:
         self._publisher = publisher
 
     async def publish(self, exchange: str, routing_key: str, body: bytes, headers: Mapping[str, str | int]) -> None:
         """Return once a queue holds the message, however long that takes."""
-        await publish_until_kept(self._publisher, exchange, routing_key, body, headers)
+        was_logged = False
+        while True:
+            try:
+                await self._publisher.publish(exchange, routing_key, body, headers)
+                return
+            except NotKept as error:
+                if not was_logged:
+                    get_logger().warning("publish.delayed", exchange=exchange, key=routing_key, reason=str(error))
+                    was_logged = True
+                await asyncio.sleep(PUBLISH_RETRY_SECONDS)

@@ -16,10 +16,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 from uuid import UUID
 
-import msgspec
-
 from dispatcher.ledger.pool import Pool
-from dispatcher.messages import DeliveryMessage, Publishing, publish_until_kept
+from dispatcher.messages import PersistentPublisher, Publishing, publish_delivery
 from dispatcher.ops.dead.errors import TakenByAnother
 from dispatcher.ops.dead.jobs import deliveries
 from dispatcher.ops.dead.jobs import items as job_items
@@ -57,7 +55,7 @@ class Worker:
     ) -> None:
         self._pool = pool
         self._queues = queues
-        self._publisher = publisher
+        self._publisher = PersistentPublisher(publisher)
         self._reprocessor = reprocessor
         self._holder = holder
         self._pace = Pace(pool, queues, rate)
@@ -130,13 +128,11 @@ class Worker:
         async with asyncio.TaskGroup() as publishing:  # at a high rate the next one does not wait for a confirm
             for each in moved:
                 await self._pace.next()
-                publishing.create_task(self._publish_one(each))
+                publishing.create_task(
+                    publish_delivery(self._publisher, FAX_WORK, WORK_KEY, each.delivery_id, each.attempt)
+                )
         self._pace.sent([each.delivery_id for each in moved])
         await job_items.settle(self._pool, job_id, [(each.letter_id, "done", None) for each in moved])
-
-    async def _publish_one(self, moved: Moved) -> None:
-        body = msgspec.json.encode(DeliveryMessage(moved.delivery_id, moved.attempt))
-        await publish_until_kept(self._publisher, FAX_WORK, WORK_KEY, body, {"attempt": moved.attempt})
 
     async def _pass(self, job: Job, kind: Kind) -> bool:
         """Go once through a queue; return False if nothing is left to do in it.

@@ -7,9 +7,7 @@ import asyncio
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
-from dispatcher.messages import DeliveryMessage, Publishing, publish_until_kept
+from dispatcher.messages import PersistentPublisher, Publishing, publish_delivery
 from dispatcher.ops.dead.letters import Kind
 from dispatcher.ops.dead.queues.reading import Found, as_callback, as_event
 from dispatcher.ops.dead.store import DeliveryStatus
@@ -41,7 +39,7 @@ class Reprocessor:
     def __init__(
         self, publisher: Publishing, media: MediaStore | None, spool_dir: Path | None, document_limit_bytes: int
     ) -> None:
-        self._publisher = publisher
+        self._publisher = PersistentPublisher(publisher)
         self._media = media
         self._spool_dir = spool_dir
         self._document_limit_bytes = document_limit_bytes
@@ -69,16 +67,14 @@ class Reprocessor:
             message, headers = event_message(event)
         except Unreadable as error:
             raise NotReprocessed(str(error)) from error
-        await publish_until_kept(self._publisher, FAX_IN, event.routing_key, message, headers)
+        await self._publisher.publish(FAX_IN, event.routing_key, message, headers)
 
     async def _publish_delivery(self, found: Found, status: DeliveryStatus | None) -> None:
         if found.copy is None:
             raise NotReprocessed("it still cannot be read")
         if status is None:
             raise NotReprocessed("the ledger does not know this delivery: it cannot be attempted")
-        message = DeliveryMessage(found.copy.delivery_id, status.attempts + 1)
-        headers: dict[str, str | int] = {"attempt": message.attempt}
-        await publish_until_kept(self._publisher, FAX_WORK, WORK_KEY, msgspec.json.encode(message), headers)
+        await publish_delivery(self._publisher, FAX_WORK, WORK_KEY, found.copy.delivery_id, status.attempts + 1)
 
     async def _event_of_callback(self, message: bytes) -> Event:
         kept = as_callback(message)
