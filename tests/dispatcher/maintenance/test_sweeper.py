@@ -257,8 +257,11 @@ async def test_after_every_queue_is_lost_what_was_owed_is_told_and_what_was_told
 
 @pytest.mark.usefixtures("quick_sweeps")
 async def test_a_broker_wiped_under_a_running_dispatcher_is_rebuilt_by_it_alone(
-    harness: DispatcherHarness, dispatching: Dispatching
+    harness: DispatcherHarness, dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The broker may not tell a consumer that its queue is a new one: it registers again after a minute of silence,
+    # here 5 s (more than the 2 s of silence that make an idle consumer of it).
+    monkeypatch.setattr("dispatcher.consumers.consumer.SILENCE_SECONDS", 5.0)
     await harness.endpoint()
     harness.receiver.answer = lambda received: 200 if "phaxio:1-" in received.event_id else 500
     async with dispatching():
