@@ -4,7 +4,7 @@
         [--amqp-url URL --database-url URL]   # stores to use instead of private ones: the vhost's queues are EMPTIED
 
 Everything is on loopback: a provider, `python -m ingress`, RabbitMQ, `python -m dispatcher`, PostgreSQL, an
-application. The stores are private ones in a temporary folder, so that nobody else's work is counted; they are on one
+application. The stores are private ones in a temporary folder, so that no other work is counted; they are on one
 disk with fsync and confirms on. CPU time of provider and application is not counted. About a minute, most of it the
 stores' start.
 """

@@ -34,7 +34,7 @@ SMTP_USER, SMTP_PASSWORD = "relay-user", "relay-password"
 
 @dataclass
 class Seen:
-    """What anybody could read afterwards, by where."""
+    """What can be read afterwards, by where."""
 
     texts: dict[str, str] = field(default_factory=dict)
 
@@ -222,7 +222,7 @@ async def test_a_full_run_of_everything_good_and_bad_shows_nothing_confidential_
                 await look_at_platform(running_stack.http, service, seen)
         for service in (ingress, dispatcher):
             seen.add(f"{service.name} log", service.text + service.stderr)
-    del seen.texts["echo"]  # the ops port's library tells whoever sends no HTTP what it was; nobody else reads it
+    del seen.texts["echo"]  # the ops port's library repeats what is not HTTP to its sender; no one else reads it
     for event in ("callback.accepted", "callback.quarantined", "callback.refused", "media.missing"):
         assert event in seen.texts["ingress log"]
     for event in ("event.accepted", "attempt.made"):

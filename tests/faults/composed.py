@@ -6,7 +6,7 @@ FAULT_PLAN says where it kills itself, how its clock stands, and, to show that t
 leaves out. The packages hold nothing of this: names of the composition roots are replaced before they run.
 """
 
-# ruff: noqa: E402 - waits are scaled before anybody takes them by value
+# ruff: noqa: E402 - waits are scaled before a module takes them by value
 
 import asyncio
 import ctypes
@@ -236,15 +236,15 @@ def _tell_what_waits(_number: int, _frame: object) -> None:
     sys.stderr.flush()
 
 
-def _die_with_whoever_started_us() -> None:
-    """So that a test run that is itself killed leaves nobody behind (Linux)."""
+def _die_with_parent() -> None:
+    """So that a test run that is itself killed leaves no process behind (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def main(service: str) -> int:
     """Run the service."""
-    _die_with_whoever_started_us()
+    _die_with_parent()
     signal.signal(signal.SIGUSR1, _tell_what_waits)
     compose()
     if service == "topology":

@@ -134,7 +134,7 @@ def test_any_token_that_is_taken_can_sign(text: str, format_name: str) -> None:
 
 @pytest.fixture(scope="module")
 def spool(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A spool folder with what may lie there, and a fax outside of it that nobody may read."""
+    """A spool folder with what may lie there, and a fax outside of it that must not be read."""
     folder = tmp_path_factory.mktemp("fax") / "spool"
     (folder / "in").mkdir(parents=True)
     (folder / "in" / "a.tiff").write_bytes(b"II*\0 inside")

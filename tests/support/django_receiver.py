@@ -1,7 +1,7 @@
 """An application of Phaxio's as people write it: Django with django-phaxio, running on a free loopback port.
 
 Django knows one set of settings in a process, so there is one application for all tests. Nothing of Django is imported
-before it is wanted: whoever only looks at an unconfigured `settings`, as the collector of doctests does, gets an error.
+before it is wanted: code that only looks at an unconfigured `settings`, as the collector of doctests does, gets an error.
 """
 
 import threading

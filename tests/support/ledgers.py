@@ -25,7 +25,7 @@ async def take(pool: asyncpg.Pool, *events: Event) -> None:
 
 
 async def endpoint(pool: asyncpg.Pool, **fields: Any) -> Endpoint:
-    """Add an endpoint that nobody listens at."""
+    """Add an endpoint at which no application listens."""
     made = Endpoint(**{"id": uuid7(), "url": "http://127.0.0.1:1/hook", **fields})
     await STORE.insert(pool, made)
     return made

@@ -16,7 +16,7 @@ NO_BROKER = {"AMQP_URL": "amqp://somebody:else@broker.test/"}
 
 
 def without_stores():
-    """Return our environment without stores that somebody gave the tests."""
+    """Return our environment without stores that were given to the tests."""
     return {name: value for name, value in os.environ.items() if name not in {"AMQP_URL", "DATABASE_URL"}}
 
 

@@ -72,7 +72,7 @@ def _is_gone(pid):
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
-    return b") Z " in Path(f"/proc/{pid}/stat").read_bytes()  # in a container nobody may reap it
+    return b") Z " in Path(f"/proc/{pid}/stat").read_bytes()  # in a container there may be no process that reaps it
 
 
 def test_lines_of_children_bear_our_time_and_their_name_once(capsys):

@@ -71,7 +71,7 @@ async def test_a_wrong_password_is_refused(pair):
 def test_a_second_up_changes_nothing(pair):
     services = control.up(pair, environ={}, say=silent)
     before, env = pids(pair), (pair / "env").read_text()
-    # A shell that sourced the env file gives us our own URLs: they are not somebody else's.
+    # A shell that sourced the env file gives us our own URLs: they are not another's.
     assert control.up(pair, environ=read_env(pair), say=silent) == services
     assert pids(pair) == before
     assert (pair / "env").read_text() == env
@@ -108,7 +108,7 @@ async def test_what_was_killed_is_found_dead_and_comes_back_with_its_data(pair):
     await channel.default_exchange.publish(message, routing_key="kept")
     await broker.close()
     # RabbitMQ writes down which queue is which file about 1 s after it confirmed the declaration. Killed before that,
-    # it makes the queue anew: empty, without a leader, for ever.
+    # it makes the queue again: empty, without a leader, for ever.
     (names,) = pair.glob("rabbitmq/mnesia/*/quorum/*/names.dets")
     assert wait_until(lambda: b"faxhook_kept" in names.read_bytes(), 10)
 
@@ -149,10 +149,10 @@ def test_a_port_that_somebody_took_is_given_up(postgres_only):
     first = control.up(postgres_only, environ=NO_BROKER, say=silent)
     control.down(postgres_only, say=silent)
     port = load(postgres_only).port("postgres")
-    with socket.socket() as somebody:
-        somebody.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        somebody.bind(("127.0.0.1", port))
-        somebody.listen()
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
+        other.listen()
         second = control.up(postgres_only, environ=NO_BROKER, say=silent)
     assert second.database_url != first.database_url
     assert read_env(postgres_only)["DATABASE_URL"] == second.database_url

@@ -160,7 +160,7 @@ async def problems(port: int) -> str:
             async with http.get(f"http://127.0.0.1:{port}/readyz") as response:
                 return await response.text()
         except aiohttp.ClientConnectorError:
-            return "nobody listens"
+            return "no answer"
 
 
 async def test_a_dispatcher_is_not_ready_before_it_has_checked_the_brokers_queues(

@@ -32,7 +32,7 @@ def test_it_opens_after_enough_timeouts_in_a_row_and_not_before() -> None:
     attempt(circuit, REFUSAL)
     for _ in range(TIMEOUTS_TO_OPEN - 1):
         attempt(circuit, TIMEOUT)
-    assert not circuit.is_open, "an answer in between begins the count anew"
+    assert not circuit.is_open, "an answer in between restarts the count"
     attempt(circuit, TIMEOUT)
     assert circuit.is_open
 

@@ -1,4 +1,4 @@
-"""The bytes of documents are bounded, for the process and for each endpoint, and everybody has a turn."""
+"""The bytes of documents are bounded, for the process and for each endpoint, and every request has its turn."""
 
 import asyncio
 from collections import Counter

@@ -19,7 +19,7 @@ async def test_a_failover_on_an_inner_address_is_never_connected_to(
     connected: list[str] = []
 
     async def handle(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-        connected.append("somebody")
+        connected.append("other")
 
     async with raw_server(handle, "127.0.0.2") as inner:
         # Set before the rules were what they are now, or past the check that refuses it today.

@@ -1,4 +1,4 @@
-"""A name whose servers never answer keeps no other name waiting, and nobody waits for it for ever."""
+"""A name whose servers never answer delays no other name, and no request waits for it for ever."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""Who waits for a lock of the ledger waits for nobody who is at something else."""
+"""Each advisory lock of the ledger has its own number: work of one kind never waits for work of another."""
 
 import re
 from collections import Counter

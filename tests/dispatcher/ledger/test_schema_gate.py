@@ -1,4 +1,4 @@
-"""Whatever works in the background leaves the ledger alone until its schema was seen to be ours."""
+"""What works in the background does not touch the ledger before its schema is verified."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -19,7 +19,7 @@ Part = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
 
 
 class NotYetKnown(Exception):
-    """What stands for the wait; it ends whoever waits."""
+    """Raised in place of the wait; it ends the part that waits."""
 
 
 async def _not_yet() -> None:

@@ -1,4 +1,4 @@
-"""Retention: what is old and over goes, what is owed or dead stays, and nobody has to wait for it."""
+"""Retention: what is old and over goes, what is owed or dead stays, and no other work waits for it."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -31,9 +31,9 @@ async def test_what_is_old_and_over_loses_payload_and_attempts_and_everything_el
     await in_state(harness, an_old_event(5), "dead")
     await in_state(harness, an_old_event(6), "told", settled=timedelta(days=29))
     await in_state(harness, an_event(7, received_at=datetime.now(UTC) - timedelta(days=29)), "told")
-    nobody = an_old_event(8, EventType.QUEUED)
-    await harness.take(nobody)
-    await harness.pool.execute("UPDATE events SET recorded_at = now() - interval '31 days' WHERE id = $1", nobody.id)
+    unowed = an_old_event(8, EventType.QUEUED)
+    await harness.take(unowed)
+    await harness.pool.execute("UPDATE events SET recorded_at = now() - interval '31 days' WHERE id = $1", unowed.id)
     late = an_old_event(9, EventType.QUEUED)
     await harness.take(late)
     pruned = await retention.prune()
@@ -61,7 +61,7 @@ async def test_an_event_told_to_one_and_dead_for_another_is_kept(
     assert await payloads(harness) == {"1"}
 
 
-async def test_a_pruned_event_that_is_repeated_is_known_and_owed_to_nobody_again(
+async def test_a_pruned_event_that_is_repeated_is_known_and_owed_to_unowed_again(
     harness: DispatcherHarness, retention: Retention, dispatching: Dispatching
 ) -> None:
     await harness.endpoint()

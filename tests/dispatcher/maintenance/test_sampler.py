@@ -41,7 +41,11 @@ async def owing(harness):
 
 async def test_a_sample_counts_what_is_owed_and_due_and_how_long(owing):
     found = await sample(owing.pool)
-    assert (found.owed, found.due, found.oldest_overdue_seconds) == (5, 0, 0.0)  # leased to whoever took them in
+    assert (found.owed, found.due, found.oldest_overdue_seconds) == (
+        5,
+        0,
+        0.0,
+    )  # leased to the process that took them in
     await owing.pool.execute(
         "UPDATE deliveries SET lease_until = NULL, due_at = now() - interval '90 s' "
         "WHERE id IN (SELECT id FROM deliveries ORDER BY id LIMIT 2)"

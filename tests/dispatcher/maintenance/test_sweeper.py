@@ -1,4 +1,4 @@
-"""The sweeper finds what is owed and has nobody looking; a ledger rebuilds a broker that lost everything."""
+"""The sweeper finds what is owed without a lease or a message; the ledger rebuilds a broker that lost everything."""
 
 import asyncio
 import json

@@ -318,6 +318,6 @@ async def test_a_stray_letter_that_a_lost_copy_hides_from_the_list_is_found_by_a
         await (await queue.get()).ack()
     await harness.publisher.publish(FAX_DEAD, "delivery", b"not ours", {"cause": "unreadable"})
     assert await count(harness.amqp_url, "dead.deliveries") == 3
-    assert len(await listed(dead)) == 3, "as many messages as dead deliveries: nobody looked"
+    assert len(await listed(dead)) == 3, "as many messages as dead deliveries: no queue was looked at"
     assert (await dead.planner.preview("dead.discard", Selection(filter=DeadFilter()))).count == 4
     assert len(await listed(dead)) == 4
