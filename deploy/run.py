@@ -37,7 +37,9 @@ from deploy.demo.stack import Stack, running_stack, wait_for
 from deploy.services import control
 from deploy.services.processes import LOOPBACK, Interrupted, LocalError, Unavailable
 from dispatcher.ops.listener.listen import Listened, line_of
-from dispatcher.ops.simulator.simulate import SimulateSettings, curl_of, make_sample, send
+from dispatcher.ops.simulator.samples import make_sample
+from dispatcher.ops.simulator.sending import curl_of, send
+from dispatcher.ops.simulator.settings import SimulateSettings
 from shared.errors import EXIT_BAD_SETTING, FaxhookError
 from shared.settings import load
 

@@ -30,7 +30,7 @@ from deploy.demo.settings import make_secrets, secrets_key, store_variables
 from deploy.demo.stack import POLL_SECONDS, remove_endpoint, running_stack
 from deploy.services import control
 from deploy.services.processes import LOOPBACK, Interrupted, free_port
-from dispatcher.ops.simulator.simulate import OK, send
+from dispatcher.ops.simulator.sending import OK, send
 from ingress.settings import IngressSettings
 
 AT_ONCE: Final = 4

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from dispatcher.formats import DEFAULT_FORMAT, FORMATS
-from dispatcher.ops.simulator.samples import SAMPLES, SampleCallback, events_of
-from dispatcher.ops.simulator.simulate import SimulateSettings, make_sample
+from dispatcher.ops.simulator.samples import SAMPLES, SampleCallback, make_sample
+from dispatcher.ops.simulator.settings import SimulateSettings
 from ingress.settings import IngressSettings
 from shared.callback import Adapter, Callback
 from shared.domain import Event, EventType, Phase, utc_now
@@ -50,7 +50,7 @@ def expected_samples(variables: Mapping[str, str], base_url: str, media_url: str
             sample = make_sample(settings, base_url, provider, name, fax_id=fax_id, media_url=media_url)
             return _expected(sample, adapters)
 
-        drafts = [make(name) for name in events_of(provider)]
+        drafts = [make(name) for name in SAMPLES[provider]]
         stories: dict[str, str] = {}
         for draft in drafts:
             if draft.event.type in _STORIES:

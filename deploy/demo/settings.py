@@ -17,7 +17,7 @@ from typing import Final
 from deploy.services.control import Services
 from deploy.services.processes import LOOPBACK, Unavailable, free_port, is_free
 from deploy.services.state import write_private
-from dispatcher.ops.simulator.simulate import TELNYX_SEED, read_env_file
+from dispatcher.ops.simulator.settings import TELNYX_SEED, read_env_file
 from shared.settings import BadSetting
 from shared.signatures import telnyx_public_key
 

@@ -23,13 +23,14 @@ from dispatcher.channels.mail.render import render
 from dispatcher.formats import FORMATS, Facts
 from dispatcher.formats.tokens import new_token, public_key
 from dispatcher.ops.listener.readers import READERS, Posted
-from dispatcher.ops.simulator.samples import SAMPLES, build
-from dispatcher.ops.simulator.signing import SampleSecrets
+from dispatcher.ops.simulator.samples import SAMPLES, make_sample
+from dispatcher.ops.simulator.settings import SimulateSettings
 from dispatcher.policy.routing import has_word
 from shared.callback import Callback, Document, Parsed, SpoolFile
 from shared.domain import Event, Media, utc_now
 from shared.ids import uuid7
 from shared.providers import ProviderSettings, make_adapters
+from shared.settings import Secret
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 
@@ -69,8 +70,11 @@ def sample_events(now: datetime) -> Iterator[SampleEvent]:
     """Yield an event for every sample of every provider, made by the adapters."""
     seed = new_token("telnyx-v2")
     secret = new_token("phaxio-v2.1")
-    secrets = SampleSecrets(
-        phaxio_callback_token=secret, telnyx_seed=seed, sinch_hmac_secret=secret, asterisk_secret=secret
+    secrets = SimulateSettings(
+        phaxio_callback_token=(Secret(secret),),
+        telnyx_simulate_seed=Secret(seed),
+        sinch_inbound_hmac_secret=(Secret(secret),),
+        asterisk_inbound_secret=(Secret(secret),),
     )
     settings = ProviderSettings(
         phaxio_callback_tokens=(secret,),
@@ -83,9 +87,7 @@ def sample_events(now: datetime) -> Iterator[SampleEvent]:
     adapters = make_adapters(settings)
     for provider, samples in SAMPLES.items():
         for name in samples:
-            sent = build(
-                provider, name, secrets=secrets, public_url=_PUBLIC_URL, now=now, tiff_path=str(_SPOOL / "fax.tiff")
-            )
+            sent = make_sample(secrets, _PUBLIC_URL, provider, name, now=now, tiff_path=str(_SPOOL / "fax.tiff"))
             callback = Callback(
                 route=sent.path,
                 target=sent.target,

@@ -1,27 +1,35 @@
-"""Samples, made and received by adapters of the same secrets."""
+"""Sample callbacks, and adapters that verify them by the same secrets."""
 
 import base64
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from dispatcher.ops.simulator.samples import SAMPLES, build, events_of
-from dispatcher.ops.simulator.signing import SampleSecrets
+from dispatcher.ops.simulator.samples import SAMPLES, make_sample
+from dispatcher.ops.simulator.settings import SimulateSettings
 from shared.callback import Callback
 from shared.providers import ProviderSettings, make_adapters
+from shared.settings import load
 from shared.signatures import telnyx_public_key
 
 NOW = datetime(2025, 10, 21, 12, 0, 0, tzinfo=UTC)
 SEED = bytes(range(32))
 PUBLIC_URL = "https://hooks.example.com/fax"
-SECRETS = SampleSecrets(
+
+
+def settings_of(**secrets: str) -> SimulateSettings:
+    """Return the settings of `faxhook simulate` with these variables, in lower case."""
+    return load(SimulateSettings, {name.upper(): value for name, value in secrets.items()})
+
+
+SECRETS = settings_of(
     phaxio_callback_token="phaxio-token",
     phaxio_api_secret="phaxio-api",
-    telnyx_seed=base64.b64encode(SEED).decode(),
-    sinch_user="sinch",
-    sinch_password="with:colons",
-    sinch_hmac_secret="sinch-hmac",
-    asterisk_secret="sekret",
+    telnyx_simulate_seed=base64.b64encode(SEED).decode(),
+    sinch_inbound_basic_user="sinch",
+    sinch_inbound_basic_pass="with:colons",
+    sinch_inbound_hmac_secret="sinch-hmac",
+    asterisk_inbound_secret="sekret",
 )
 ADAPTERS = make_adapters(
     ProviderSettings(
@@ -36,11 +44,11 @@ ADAPTERS = make_adapters(
         public_url=PUBLIC_URL,
     )
 )
-ALL = [(provider, event) for provider in SAMPLES for event in events_of(provider)]
+ALL = [(provider, event) for provider in SAMPLES for event in SAMPLES[provider]]
 
 
 def make(provider, event, *, secrets=SECRETS, now=NOW, **options):
-    return build(provider, event, secrets=secrets, public_url=PUBLIC_URL, now=now, **options)
+    return make_sample(secrets, PUBLIC_URL, provider, event, now=now, **options)
 
 
 def receive(sample, adapters=ADAPTERS, now=NOW):

@@ -14,9 +14,10 @@ from urllib.parse import quote_plus
 from adapters import GENUINE
 from callbacks import PUBLIC_URL, SAMPLES, TELNYX_SEED
 from hypothesis import strategies as st
+from made_samples import settings_of
 
-from dispatcher.ops.simulator.samples import build, events_of
-from dispatcher.ops.simulator.signing import SampleSecrets
+from dispatcher.ops.simulator.samples import SAMPLES as SAMPLES_OF_PROVIDERS
+from dispatcher.ops.simulator.samples import make_sample
 from shared.forms import MULTIPART, URLENCODED, media_type, read_form
 
 JSON_TYPE = "application/json"
@@ -66,16 +67,16 @@ def genuine() -> tuple[Sent, ...]:
     for case in json.loads((SAMPLES / "asterisk/inbound_bodies.json").read_text()):
         found.append(Sent(ASTERISK, JSON_TYPE, json.dumps(case["body"]).encode()))
     now = datetime(2026, 10, 3, 8, 0, tzinfo=UTC)
-    given = SampleSecrets(
+    settings = settings_of(
         phaxio_callback_token="t",
-        telnyx_seed=b64encode(TELNYX_SEED).decode(),
-        sinch_user="u",
-        sinch_password="p",
-        asterisk_secret="a",
+        telnyx_simulate_seed=b64encode(TELNYX_SEED).decode(),
+        sinch_inbound_basic_user="u",
+        sinch_inbound_basic_pass="p",
+        asterisk_inbound_secret="a",
     )
-    for provider in ("phaxio", "telnyx", "sinch", "asterisk"):
-        for event in events_of(provider):
-            sample = build(provider, event, secrets=given, public_url=PUBLIC_URL, now=now, tiff_path="/faxdata/in.tiff")
+    for provider, samples in SAMPLES_OF_PROVIDERS.items():
+        for event in samples:
+            sample = make_sample(settings, PUBLIC_URL, provider, event, now=now, tiff_path="/faxdata/in.tiff")
             found.append(Sent(sample.path, sample.headers["Content-Type"], sample.body))
     return tuple(found)
 

@@ -1,1 +1,1 @@
-"""`faxhook listen`: an application's side, for a laptop."""
+"""`faxhook listen`: a receiver of webhooks for a laptop."""

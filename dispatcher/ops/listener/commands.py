@@ -1,7 +1,7 @@
-"""`faxhook listen`: what it is asked for, and what it prints.
+"""`faxhook listen`: its options and its output.
 
-How verified attempts go wrong is said by `--status`, `--hang`, `--drip` and `--close`; `--fail N` lets only the first N
-attempts of each delivery go wrong, and alone it means 500.
+`--status`, `--hang`, `--drip` and `--close` say how verified attempts fail; with `--fail N` only the first N attempts
+of each delivery fail, and by itself it means 500.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ def _reporter(as_json: bool) -> Report:
 
 
 def _print(line: str) -> None:
-    # A terminal that knows no ✓, and a surrogate out of a header, are no reason to end.
+    # A terminal without ✓, or a lone surrogate in a header, must not end the program.
     encoding = sys.stdout.encoding or "utf-8"
     print(line.encode(encoding, "replace").decode(encoding), flush=True)
 
@@ -41,38 +41,40 @@ def _print(line: str) -> None:
 
 def listen_command(
     token: Annotated[
-        list[str], typer.Option(envvar="LISTEN_TOKEN", help="The endpoint's; give several while one replaces another.")
+        list[str],
+        typer.Option(envvar="LISTEN_TOKEN", help="Token of the endpoint; repeat it while tokens are rotated."),
     ],
     format_name: Annotated[str, typer.Option("--format", help=f"One of {', '.join(READERS)}.")] = DEFAULT_FORMAT,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any free one, printed.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any free port, which is printed.")] = 0,
     url: Annotated[
-        str | None, typer.Option(help="The endpoint's URL, if a proxy or tunnel stands before: it is what is signed.")
+        str | None,
+        typer.Option(help="URL of the endpoint, which is signed, if requests come through a proxy or tunnel."),
     ] = None,
     fail_count: Annotated[
-        int | None, typer.Option("--fail", min=1, help="Only the first N attempts of each delivery go wrong, then 200.")
+        int | None, typer.Option("--fail", min=1, help="Only the first N attempts of each delivery fail, then 200.")
     ] = None,
     status: Annotated[
-        int | None, typer.Option(min=200, max=599, help="The answer when it goes wrong. [default: 500]")
+        int | None, typer.Option(min=200, max=599, help="Status of the answer to an attempt that fails. [default: 500]")
     ] = None,
-    retry_after: Annotated[str | None, typer.Option(help="Sent with that answer: seconds, or a date.")] = None,
+    retry_after: Annotated[str | None, typer.Option(help="`Retry-After` of that answer: seconds, or a date.")] = None,
     hang: Annotated[float, typer.Option(min=0.0, help="Seconds to wait before the answer.")] = 0.0,
-    drip: Annotated[bool, typer.Option("--drip", help="Answer a byte a second, without end.")] = False,
+    drip: Annotated[bool, typer.Option("--drip", help="Answer one byte a second, without end.")] = False,
     close: Annotated[bool, typer.Option("--close", help="Close the connection without an answer.")] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON lines for programs; the first says where.")
+        bool, typer.Option("--json", help="Print JSON lines for programs; the first one holds the URL.")
     ] = False,
 ) -> None:
-    """Receive webhooks here: verify each as an application would, print it, answer 200 (401 if it is not verified).
+    """Receive webhooks: verify each as an application does, print it, answer 200 (401 if it is not verified).
 
-    --status, --hang, --drip and --close say how verified attempts go wrong; --fail how many of each delivery do.
+    --status, --hang, --drip and --close say how verified attempts fail; --fail N: only the first N of each delivery.
     """
     if format_name not in READERS:
         fail(f"format `{format_name}` is unknown; known are {', '.join(READERS)}", EXIT_BAD_INPUT)
     if close and (drip or status or retry_after):
-        fail("--close gives no answer, so --drip, --status and --retry-after say nothing beside it", EXIT_BAD_INPUT)
+        fail("--close gives no answer, so --drip, --status and --retry-after cannot be used with it", EXIT_BAD_INPUT)
     if retry_after is not None and not (retry_after.isascii() and retry_after.isprintable()):
-        fail("--retry-after is no header's value", EXIT_BAD_INPUT)
+        fail("--retry-after is not a valid header value", EXIT_BAD_INPUT)
     how = Wrong(status=status, hang_seconds=hang, drips=drip, closes=close, retry_after=retry_after)
     wrong = how if fail_count is not None or how != Wrong() else None
 
@@ -91,11 +93,11 @@ def listen_command(
     except OSError as error:
         if not isinstance(error, BrokenPipeError):
             fail(f"cannot listen on {host} port {port}: {error.strerror or error}", EXIT_AWAY)
-    _let_go_of_stdout()
+    _flush_stdout()
 
 
-def _let_go_of_stdout() -> None:
-    """Flush; and if nobody reads any more, do not have the interpreter complain of it at its end."""
+def _flush_stdout() -> None:
+    """Flush; if the reader of the pipe is gone, keep the interpreter from reporting that when it exits."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:

@@ -1,11 +1,10 @@
-"""`faxhook listen`: an application's side for a laptop. Verifies every webhook, says it in a line, answers.
+"""A receiver of webhooks for a laptop: verifies each webhook, reports it in a line, answers.
 
-It can be told to go wrong, to see what the dispatcher does then: how (`Wrong`), and how often (the first attempts of
-each delivery, or all). Only what is verified goes wrong; the rest is answered 401 as ever. The command is in
-`listen_command`.
+It can fail on purpose, to show what the dispatcher does then: how (`Wrong`), and how often (the first attempts of each
+delivery, or all). Only verified attempts fail; all others are answered 401.
 
-It keeps nothing and is no example of a production receiver: one that works writes the event down before it answers,
-and drops what it knows already by `X-Faxhook-Event-Id`.
+It stores nothing and is not an example of a production receiver: that stores the event before it answers, and drops
+events that it has already, by `X-Faxhook-Event-Id`.
 """
 
 import asyncio
@@ -27,7 +26,7 @@ from shared.errors import Refused
 
 MOST_BODY_BYTES: Final = 64 * 1024 * 1024
 SHUTDOWN_SECONDS: Final = 0.5
-"""A sender that hangs does not keep Ctrl-C waiting."""
+"""For requests under way at Ctrl-C."""
 
 DRIP_SECONDS: Final = 1.0
 OK: Final = 200
@@ -36,16 +35,16 @@ _FAXHOOK: Final = "X-Faxhook-"
 
 
 class Listened(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One request and what became of it: a line of `--json`.
+    """One request and how it was answered: a line of `--json`.
 
     Attributes:
-        at: Our clock, with its offset.
+        at: Local time, with its offset.
         verified: Is it signed with the token, over the URL that it was posted to?
-        refused: Why not.
+        refused: Why it is not verified.
         what: What happened to the fax, in plain words.
-        answered: The HTTP status that we give; 0 if none is.
-        went_wrong: What we do to the sender on purpose: hang, drip or close.
-        attempt, event_id, delivery_id: As the headers say.
+        answered: HTTP status of the answer; 0 if there is none.
+        went_wrong: How the attempt fails on purpose: hangs, drips or closes.
+        attempt, event_id, delivery_id: From the headers.
     """
 
     at: datetime
@@ -65,14 +64,14 @@ class Listened(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class Wrong(msgspec.Struct, frozen=True, kw_only=True):
-    """How an attempt goes wrong.
+    """How an attempt fails on purpose.
 
     Attributes:
-        status: It is answered so; None: 500, or 200 if it hangs first.
-        hang_seconds: Waits this long before the answer.
-        drips: Answers at once, but its body comes a byte a second and has no end.
+        status: Of the answer; None: 500, or 200 if it hangs or drips.
+        hang_seconds: Wait before the answer.
+        drips: The answer starts at once; its body is one byte a second, without end.
         closes: The connection is closed without an answer.
-        retry_after: Sent as `Retry-After`.
+        retry_after: The answer's `Retry-After`.
     """
 
     status: int | None = None
@@ -83,7 +82,7 @@ class Wrong(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def answered(self) -> int:
-        """The status of the answer; 0 if there is none."""
+        """Status of the answer; 0 if there is none."""
         if self.closes:
             return 0
         return self.status or (OK if self.hang_seconds or self.drips else SERVER_ERROR)
@@ -109,11 +108,11 @@ class Listener:
     Args:
         format_name: One of `READERS`.
         tokens: Each is valid, as during a rotation.
-        report: Is told of every request.
-        url: The endpoint's URL, where it is not what requests say (behind a proxy or tunnel).
-        wrong: How attempts go wrong; None: they do not.
-        fail: How many attempts of each delivery; None: all. A delivery is told from others by `X-Faxhook-Delivery-Id`,
-            and its attempts are counted as they come: a replay's do not begin anew.
+        report: Called for every request.
+        url: The endpoint's URL, if requests name another one (behind a proxy or tunnel).
+        wrong: How attempts fail; None: they do not.
+        fail: How many attempts of each `X-Faxhook-Delivery-Id` fail, counted as they arrive (a replay does not start
+            again at 1); None: all.
     """
 
     def __init__(
@@ -136,36 +135,37 @@ class Listener:
         self.stop = asyncio.Event()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answer 200 if verified, 401 if not, 405 to what is no POST, 400 to what cannot be read."""
+        """Answer 200 if verified, 401 if not, 405 to other methods than POST, 400 and 413 to what cannot be read."""
         delivery_id = request.headers.get(f"{_FAXHOOK}Delivery-Id")
-        told, status = await self._judge(request)
-        wrong = self._goes_wrong(delivery_id or "") if status == OK else None
+        summary, status = await self._verify(request)
+        wrong = self._next_failure(delivery_id or "") if status == OK else None
         attempt = request.headers.get(f"{_FAXHOOK}Attempt", "")
         listened = Listened(
             at=datetime.now().astimezone(),
-            verified=told.refused is None,
+            verified=summary.refused is None,
             answered=status if wrong is None else wrong.answered,
             attempt=int(attempt) if attempt.isascii() and attempt.isdigit() else None,
             event_id=request.headers.get(f"{_FAXHOOK}Event-Id"),
             delivery_id=delivery_id,
             went_wrong=str(wrong or "") or None,
-            **msgspec.structs.asdict(told),
+            **msgspec.structs.asdict(summary),
         )
         try:
             self._report(listened)
-        except BrokenPipeError:  # whoever read our lines has seen enough (`faxhook listen | head`)
+        except BrokenPipeError:  # the reader of our lines has ended (`faxhook listen | head`)
             self.stop.set()
         if wrong is not None:
-            return await _go_wrong(request, wrong)
-        return web.json_response({"verified": told.refused is None}, status=status)
+            return await _fail_as_asked(request, wrong)
+        return web.json_response({"verified": summary.refused is None}, status=status)
 
-    def _goes_wrong(self, delivery_id: str) -> Wrong | None:
+    def _next_failure(self, delivery_id: str) -> Wrong | None:
+        """Count this attempt; return how it fails, None if it does not."""
         if self._wrong is None or (self._fail is not None and self._failed[delivery_id] >= self._fail):
             return None
         self._failed[delivery_id] += 1
         return self._wrong
 
-    async def _judge(self, request: web.Request) -> tuple[WebhookSummary, int]:
+    async def _verify(self, request: web.Request) -> tuple[WebhookSummary, int]:
         if request.method != "POST":
             return WebhookSummary(what=f"{request.method} request", refused="webhooks are POSTed"), 405
         try:
@@ -176,17 +176,17 @@ class Listener:
                 body=await request.read(),
                 now=time.time(),
             )
-            told = self._read(posted, self._tokens)
+            summary = self._read(posted, self._tokens)
         except web.HTTPRequestEntityTooLarge:
             return WebhookSummary(what="too long a request", refused=f"over {MOST_BODY_BYTES} bytes"), 413
         except Refused as refusal:
             return WebhookSummary(what="no webhook", refused=str(refusal)), 400
-        except Exception as error:  # noqa: BLE001 - whatever comes in here is not worth a traceback
+        except Exception as error:  # noqa: BLE001 - a strange request is answered and reported, without a traceback
             return WebhookSummary(what="an unreadable request", refused=type(error).__name__), 400
-        return told, OK if told.refused is None else 401
+        return summary, OK if summary.refused is None else 401
 
 
-async def _go_wrong(request: web.Request, wrong: Wrong) -> web.StreamResponse:
+async def _fail_as_asked(request: web.Request, wrong: Wrong) -> web.StreamResponse:
     await asyncio.sleep(wrong.hang_seconds)
     if wrong.closes:
         if request.transport is not None:
@@ -199,7 +199,7 @@ async def _go_wrong(request: web.Request, wrong: Wrong) -> web.StreamResponse:
     if not wrong.drips:
         return web.Response(status=wrong.answered, headers=headers)
     await response.prepare(request)
-    with suppress(ConnectionError):  # it has had enough
+    with suppress(ConnectionError):  # the client has closed
         while True:
             await response.write(b".")
             await asyncio.sleep(DRIP_SECONDS)
@@ -221,10 +221,10 @@ async def listening(listener: Listener, host: str, port: int) -> AsyncIterator[s
 
 
 async def listen(listener: Listener, host: str, port: int, started: Callable[[str], None]) -> None:
-    """Listen until SIGINT or SIGTERM; *started* is told the URL."""
+    """Listen until SIGINT or SIGTERM; call *started* with the URL."""
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, listener.stop.set)
-    logging.getLogger("aiohttp").setLevel(logging.CRITICAL)  # bad requests are the sender's, and no news
+    logging.getLogger("aiohttp").setLevel(logging.CRITICAL)  # it reports bad requests as errors
     async with listening(listener, host, port) as url:
         started(url)
         await listener.stop.wait()
@@ -234,7 +234,7 @@ async def listen(listener: Listener, host: str, port: int, started: Callable[[st
 
 
 def line_of(listened: Listened) -> str:
-    """Return what `listened` says to people, in one line without the time, whatever came from outside."""
+    """Return *listened* for people: one line without the time, all of it printable."""
     facts = [f"fax {listened.fax_id} {listened.what}" if listened.fax_id else listened.what]
     if listened.pages is not None:
         facts.append(f"{listened.pages} page{'' if listened.pages == 1 else 's'}")

@@ -1,8 +1,8 @@
-"""How an application reads and verifies the webhooks that it gets: one function for each family of formats. Pure.
+"""Reads and verifies webhooks as an application does: one function for each family of formats. Pure.
 
-This is the other side of `dispatcher.formats`, written against what applications see and not against what we render:
-what `faxhook listen` calls verified, a receiver written for that provider verifies too. To add a format: a function
-that raises `Refused` unless the webhook is signed, and says what it tells; and a line in `READERS`.
+Written from the providers' documentation, not from `dispatcher.formats`: what `faxhook listen` calls verified, a
+receiver written for that provider verifies too. To add a format: a function that summarizes a webhook and sets
+`refused` unless it is signed; and a line in `READERS`.
 """
 
 import base64
@@ -29,10 +29,10 @@ from shared.signatures import (
 
 
 class Posted(msgspec.Struct, frozen=True, kw_only=True):
-    """A webhook as it came.
+    """A webhook as received.
 
     Attributes:
-        url: That it was posted to, without user and password.
+        url: It was posted to this one, without user and password.
         user_info: `user:password` of the endpoint's URL, percent-encoded as there; empty if it has none.
         headers: Case-insensitive.
         now: Unix seconds.
@@ -46,11 +46,11 @@ class Posted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WebhookSummary(msgspec.Struct, kw_only=True):
-    """What a webhook tells. Everything is None that it does not say.
+    """What a webhook says; None where it says nothing.
 
     Attributes:
         what: What happened to the fax, in plain words.
-        file_bytes: Size of the document that came along.
+        file_bytes: Size of the document in it.
         refused: Why it is not verified; None if it is.
     """
 
@@ -71,10 +71,10 @@ _SENT: Final = "sent"
 def read_phaxio(posted: Posted, tokens: Sequence[str]) -> WebhookSummary:
     """Phaxio's form, any version: HMAC-SHA1 over the URL, the sorted fields, the sorted files."""
     form = read_form(posted.headers.get("Content-Type"), posted.body)
-    told = _phaxio_told(form)
+    summary = _phaxio_summary(form)
     files = [(part.name, part.content) for part in form.files]
     signed = phaxio_signed_bytes(posted.url, form.fields, files)
-    return _verified(told, lambda: _phaxio_verify(posted, tokens, signed))
+    return _verified(summary, lambda: _phaxio_verify(posted, tokens, signed))
 
 
 def _phaxio_verify(posted: Posted, tokens: Sequence[str], signed: bytes) -> None:
@@ -85,7 +85,7 @@ def _phaxio_verify(posted: Posted, tokens: Sequence[str], signed: bytes) -> None
         raise SignatureInvalid(f"the signature does not match the token, the URL {posted.url} and the form")
 
 
-def _phaxio_told(form: Form) -> WebhookSummary:
+def _phaxio_summary(form: Form) -> WebhookSummary:
     fields = dict(form.fields)
     fax = _object(_json(fields.get("fax", "")))
     recipient = _first(fax.get("recipients"))
@@ -118,7 +118,7 @@ def read_telnyx(posted: Posted, tokens: Sequence[str]) -> WebhookSummary:
     kind = str(data.get("event_type") or "")
     direction = "received" if payload.get("direction") == "inbound" else _SENT
     ending = {"fax.delivered": "success", "fax.received": "success", "fax.failed": "failure"}.get(kind)
-    told = WebhookSummary(
+    summary = WebhookSummary(
         what=_ending(direction, ending, _text(payload.get("failure_reason"))) if ending else _what(kind),
         fax_id=_text(payload.get("fax_id")),
         pages=_count(payload.get("page_count")),
@@ -126,7 +126,9 @@ def read_telnyx(posted: Posted, tokens: Sequence[str]) -> WebhookSummary:
         to_number=_text(payload.get("to")),
     )
     signature, timestamp = (posted.headers.get(f"telnyx-{name}") for name in ("signature-ed25519", "timestamp"))
-    return _verified(told, lambda: verify_telnyx(_public_keys(tokens), signature, timestamp, posted.body, posted.now))
+    return _verified(
+        summary, lambda: verify_telnyx(_public_keys(tokens), signature, timestamp, posted.body, posted.now)
+    )
 
 
 def read_standard(posted: Posted, tokens: Sequence[str]) -> WebhookSummary:
@@ -134,7 +136,7 @@ def read_standard(posted: Posted, tokens: Sequence[str]) -> WebhookSummary:
     message = _object(_json(posted.body))
     data = _object(message.get("data"))
     why = _text(_object(data.get("failure")).get("message"))
-    told = WebhookSummary(
+    summary = WebhookSummary(
         what=_what(str(message.get("type") or "")) + (f" ({why})" if why else ""),
         fax_id=_text(data.get("fax_id")),
         pages=_count(data.get("pages")),
@@ -144,7 +146,7 @@ def read_standard(posted: Posted, tokens: Sequence[str]) -> WebhookSummary:
     identity, timestamp, signature = (
         posted.headers.get(f"webhook-{name}") for name in ("id", "timestamp", "signature")
     )
-    return _verified(told, lambda: verify_standard(tokens, identity, timestamp, signature, posted.body, posted.now))
+    return _verified(summary, lambda: verify_standard(tokens, identity, timestamp, signature, posted.body, posted.now))
 
 
 def read_sinch(posted: Posted, tokens: Sequence[str]) -> WebhookSummary:
@@ -154,7 +156,7 @@ def read_sinch(posted: Posted, tokens: Sequence[str]) -> WebhookSummary:
     direction = "received" if message.get("event") == "INCOMING_FAX" or fax.get("direction") == "INBOUND" else _SENT
     ending = {"COMPLETED": "success", "FAILURE": "failure"}.get(str(fax.get("status")))
     file = message.get("file")
-    told = WebhookSummary(
+    summary = WebhookSummary(
         what=_ending(direction, ending or _text(fax.get("status")), _text(fax.get("errorMessage"))),
         fax_id=_text(fax.get("id")),
         pages=_count(fax.get("numberOfPages")),
@@ -162,7 +164,7 @@ def read_sinch(posted: Posted, tokens: Sequence[str]) -> WebhookSummary:
         to_number=_text(fax.get("to")),
         file_bytes=len(file) * 3 // 4 if isinstance(file, str) else None,
     )
-    return _verified(told, lambda: _sinch_verify(posted, tokens))
+    return _verified(summary, lambda: _sinch_verify(posted, tokens))
 
 
 def _sinch_verify(posted: Posted, tokens: Sequence[str]) -> None:
@@ -191,7 +193,7 @@ def user_info_of(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[0]
 
 
-# ---- Words and odd values -------------------------------------------------------------------------------------------
+# ---- Words, and values of any type ----------------------------------------------------------------------------------
 
 _PHAXIO_ENDINGS: Final = {"partialsuccess": "partial"}
 _ENDINGS: Final = {
@@ -218,14 +220,14 @@ def _what(event_type: str) -> str:
     return in_short(_TELNYX_TYPES.get(event_type, event_type)) or "an event without a type"
 
 
-def _verified(told: WebhookSummary, verify: Callable[[], None]) -> WebhookSummary:
+def _verified(summary: WebhookSummary, verify: Callable[[], None]) -> WebhookSummary:
     try:
         verify()
     except Refused as refusal:
-        told.refused = str(refusal)
+        summary.refused = str(refusal)
     except ValueError as error:  # a token that the format cannot use
-        told.refused = f"the token is no good: {error}"
-    return told
+        summary.refused = f"the token is no good: {error}"
+    return summary
 
 
 def _public_keys(seeds: Sequence[str]) -> list[str]:

@@ -1,1 +1,1 @@
-"""`faxhook simulate`: what a provider would send, signed as it signs."""
+"""`faxhook simulate`: sample callbacks of each provider, signed as it signs."""

@@ -1,11 +1,9 @@
-"""What each provider would write about a fax: the bodies of sample callbacks, in the providers' own words and shapes.
+"""Bodies of sample callbacks: what each provider writes about a fax, in its own words and shapes.
 
 Modelled on the providers' documentation: Phaxio's v2.1 form, Telnyx's envelope, Sinch's form, the form of our own
-dialplan. How they are signed and under which names they are asked for stands in `samples`; how single fields are
-changed before that, in `sample_fields`.
+dialplan.
 """
 
-import secrets
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -14,30 +12,32 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from dispatcher.formats.forms import FileToSend, write_form
 from dispatcher.ops.simulator.documents import sample_pdf
 
 SECOND_RECIPIENT: Final = "+15550100199"
-"""Whom the partial samples do not reach. 555-01xx is set aside for fiction."""
+"""The recipient that the partial samples do not reach. 555-01xx is reserved for fiction."""
 
 _URLENCODED: Final = "application/x-www-form-urlencoded"
 _BUSY: Final = {"error_type": "lineError", "error_id": 17, "error_message": "Busy"}
 _NO_ERROR: Final = dict.fromkeys(_BUSY)
 
-Pairs = Sequence[tuple[str, str]]
 _encode = msgspec.json.Encoder().encode
 
-
 MEDIA_URL: Final = "https://www.example.com/received.pdf"
-"""Nothing lies there: an event goes out with this URL alone."""
+"""There is no document there: an event goes out with this URL alone."""
 
 
 class SampleFax(msgspec.Struct, frozen=True, kw_only=True):
-    """The fax that a sample callback tells of.
+    """The fax that a sample callback is about.
 
     Attributes:
-        occurred_at: Aware UTC.
-        tiff_path: What an Asterisk would name; empty: it names no file.
-        media_url: Where Telnyx says that the document lies.
+        from_number, to_number: E.164; ours is the recipient of a received fax, and the sender of a sent one.
+        pages: From 1; the partial samples need 2.
+        occurred_at: Aware UTC. Phaxio's events are told apart by it.
+        client_state: Telnyx returns it.
+        tiff_path: What Asterisk names; empty: no file.
+        media_url: Where Telnyx says that the document of a received fax is.
     """
 
     fax_id: str
@@ -60,33 +60,38 @@ class SampleDraft(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         fields: Of `json` the object; of the forms the fields by name: text, or what is written there as JSON.
-        files: Of a `form`, name and content; all are called `fax.pdf`.
+        document: Of a `form`: the content of its file `fax.pdf`.
     """
 
     shape: Literal["json", "form", "urlencoded"]
     fields: dict[str, Any]
-    files: Sequence[tuple[str, bytes]] = ()
+    document: bytes | None = None
 
 
 class SampleBody(msgspec.Struct, frozen=True, kw_only=True):
-    """A body, and what of it a signature over a form needs."""
+    """A body, and the fields and files (name and content) that a signature over a form needs."""
 
     content_type: str
     body: bytes
-    fields: Pairs = ()
+    fields: Sequence[tuple[str, str]] = ()
     files: Sequence[tuple[str, bytes]] = ()
 
 
-def written(draft: SampleDraft) -> SampleBody:
-    """Return *draft* as it is sent."""
+def encode_draft(draft: SampleDraft) -> SampleBody:
+    """Return *draft* as bytes."""
     if draft.shape == "json":
         return SampleBody(content_type="application/json", body=_encode(draft.fields))
     pairs = [
         (name, value if isinstance(value, str) else _encode(value).decode()) for name, value in draft.fields.items()
     ]
-    if draft.shape == "form":
-        return _form(pairs, draft.files)
-    return SampleBody(content_type=_URLENCODED, body=urlencode(pairs).encode(), fields=pairs)
+    if draft.shape == "urlencoded":
+        return SampleBody(content_type=_URLENCODED, body=urlencode(pairs).encode(), fields=pairs)
+    file = None
+    if draft.document is not None:
+        file = FileToSend(name="file", filename="fax.pdf", content_type="application/pdf", content=draft.document)
+    content_type, body = write_form(pairs, file)
+    files = [(file.name, file.content)] if file else []
+    return SampleBody(content_type=content_type, body=body, fields=pairs, files=files)
 
 
 # ---- Phaxio ----------------------------------------------------------------------------------------------------------
@@ -99,8 +104,8 @@ def phaxio(fax: SampleFax, *, direction: str, status: str, event_type: str = "",
     fields |= extra
     if event_type in ("transmitting_page", "retry_scheduled"):
         fields["recipient_phone_number"] = fax.to_number
-    files = [("file", fax.pdf)] if (direction, status) == ("received", "success") else []
-    return SampleDraft(shape="form", fields=fields, files=files)
+    document = fax.pdf if (direction, status) == ("received", "success") else None
+    return SampleDraft(shape="form", fields=fields, document=document)
 
 
 def _phaxio_fax(fax: SampleFax, direction: str, status: str) -> dict[str, Any]:
@@ -152,7 +157,7 @@ def _phaxio_recipient(number: str, status: str, completed_at: str | None) -> dic
 def telnyx(
     fax: SampleFax, *, event_type: str, direction: str, status: str, has_media: bool = False, **extra: Any
 ) -> SampleDraft:
-    """Return an event in its envelope; *extra* are keys of its payload."""
+    """Return an event in its envelope; *extra* is added to its payload."""
     payload: dict[str, Any] = {
         "connection_id": "1232154810234000001",
         "direction": direction,
@@ -174,7 +179,7 @@ def telnyx(
     data = {
         "record_type": "event",
         "event_type": event_type,
-        # Asked for again, a sample is the repetition of the same event: its id follows from what it says.
+        # The same sample again must be a repetition of the same event: its id is derived from its content.
         "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"faxhook:{fax.fax_id}:{event_type}:{direction}:{extra}")),
         "occurred_at": fax.occurred_at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "payload": payload,
@@ -207,8 +212,8 @@ def sinch(fax: SampleFax, *, event: str, direction: str, status: str, pages_sent
     if status == "FAILURE":
         content |= {"errorType": "CALL_ERROR", "errorCode": 17, "errorMessage": "Busy"}
     fields = {"event": event, "eventTime": _text(fax.occurred_at), "fax": content}
-    files = [("file", fax.pdf)] if (direction, status) == ("INBOUND", "COMPLETED") else []
-    return SampleDraft(shape="form", fields=fields, files=files)
+    document = fax.pdf if (direction, status) == ("INBOUND", "COMPLETED") else None
+    return SampleDraft(shape="form", fields=fields, document=document)
 
 
 # ---- Asterisk --------------------------------------------------------------------------------------------------------
@@ -233,15 +238,3 @@ def asterisk(fax: SampleFax, *, faxstatus: str, faxpages: int | None = None, **e
 
 def _text(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _form(fields: Pairs, files: Sequence[tuple[str, bytes]]) -> SampleBody:
-    boundary = f"----faxhooksample{secrets.token_hex(12)}"
-    delimiter = f"--{boundary}\r\nContent-Disposition: form-data; name="
-    body = "".join(f'{delimiter}"{name}"\r\n\r\n{value}\r\n' for name, value in fields).encode()
-    for name, content in files:
-        head = f'{delimiter}"{name}"; filename="fax.pdf"\r\nContent-Type: application/pdf\r\n\r\n'
-        body += head.encode() + content + b"\r\n"
-    body += f"--{boundary}--\r\n".encode()
-    content_type = f"multipart/form-data; boundary={boundary}"
-    return SampleBody(content_type=content_type, body=body, fields=fields, files=files)

@@ -1,17 +1,17 @@
-"""`faxhook simulate`: one sample callback, or the whole life of a fax, in order or in the disorder of real life.
+"""`faxhook simulate`: one sample callback, or the whole life of a fax, in order or shuffled.
 
 | asked for | sent |
 |---|---|
 | `PROVIDER EVENT` | that one callback |
-| `PROVIDER [EVENT] --life` | everything on the way to that ending (`sent-success`, or `received`), in order |
-| `--count N` | the same for so many faxes |
+| `PROVIDER [EVENT] --life` | everything until that ending (`sent-success`, or `received`), in order |
+| `--count N` | the same for N faxes |
 | `--repeat N` | each callback N times, byte for byte: the provider's own repetitions |
-| `--shuffle` | all of it in an order that follows from `--seed` |
+| `--shuffle` | all of it in the order of `--seed` |
 """
 
 import asyncio
 import os
-import secrets as randomness
+import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -32,22 +32,14 @@ from dispatcher.ops.simulator.samples import (
     TO_NUMBER,
     SampleCallback,
     UnknownSample,
-    draft_of,
-    events_of,
     find,
-    own_name,
-)
-from dispatcher.ops.simulator.signing import MissingSecret
-from dispatcher.ops.simulator.simulate import (
-    OK,
-    VARIABLES,
-    Answer,
-    SimulateSettings,
-    curl_of,
     make_sample,
-    read_env_file,
-    send,
+    sample_fax,
+    samples_of,
 )
+from dispatcher.ops.simulator.sending import curl_of, send_all
+from dispatcher.ops.simulator.settings import VARIABLES, SimulateSettings, read_env_file
+from dispatcher.ops.simulator.signing import MissingSecret
 from dispatcher.ops.terminal import fail
 from shared.domain import utc_now
 from shared.errors import EXIT_AWAY, EXIT_BAD_INPUT, EXIT_BAD_SETTING, FaxhookError
@@ -58,7 +50,7 @@ EXIT_NOT_ACCEPTED: Final = 1
 
 
 class BadRequest(FaxhookError):
-    """What was asked for cannot be sent; nothing was."""
+    """What was asked for cannot be sent, and nothing was sent."""
 
     code = "bad_request"
 
@@ -72,58 +64,60 @@ def simulate_command(
         ),
     ] = None,
     to: Annotated[
-        str | None, typer.Option(help="The ingress; default: http://INGRESS_HOST:INGRESS_PORT, 127.0.0.1:8080.")
+        str | None, typer.Option(help="URL of the ingress; default: http://INGRESS_HOST:INGRESS_PORT, 127.0.0.1:8080.")
     ] = None,
     fax_id: Annotated[
-        str | None, typer.Option(help="The same id and event again is a repetition; absent: a new id each time.")
+        str | None, typer.Option(help="The same id and event again is a repetition. Default: a new id for each fax.")
     ] = None,
     number: Annotated[
-        str | None, typer.Option(help="Our number: a received fax came to it, a sent fax from it.")
+        str | None, typer.Option(help="Our number: the recipient of a received fax, the sender of a sent fax.")
     ] = None,
     from_number: Annotated[str | None, typer.Option("--from", "--from-number", help=f"Default: {FROM_NUMBER}.")] = None,
     to_number: Annotated[str | None, typer.Option(help=f"Default: {TO_NUMBER}.")] = None,
     pages: Annotated[int, typer.Option(min=1, max=1000, help="Pages of the fax.")] = 2,
-    job_id: Annotated[str | None, typer.Option(help="Goes into the query of a sent fax's callbacks.")] = None,
+    job_id: Annotated[str | None, typer.Option(help="Is put into the query of a sent fax's callbacks.")] = None,
     changes: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="FIELD=VALUE",
-            help="Change a field, by its path; PROVIDER EVENT --list shows them. Repeatable.",
+            help="Change the field with this path; PROVIDER EVENT --list shows the paths. Repeatable.",
         ),
     ] = None,
     unset: Annotated[
-        list[str] | None, typer.Option("--unset", metavar="FIELD", help="Leave a field out. Repeatable.")
+        list[str] | None, typer.Option("--unset", metavar="FIELD", help="Remove a field. Repeatable.")
     ] = None,
     file: Annotated[
-        Path | None, typer.Option(help="The document that goes along, where the provider sends one.")
+        Path | None, typer.Option(help="The document to send instead of the sample's, if the provider sends one.")
     ] = None,
     life: Annotated[
-        bool, typer.Option("--life", help="Send everything on the way to EVENT, which is an ending.")
+        bool, typer.Option("--life", help="Send all events of a fax up to EVENT, which must be an ending.")
     ] = False,
-    count: Annotated[int, typer.Option(min=1, help="Do it for so many faxes.")] = 1,
-    repeat: Annotated[int, typer.Option(min=1, help="Send each callback so many times.")] = 1,
-    shuffle: Annotated[bool, typer.Option("--shuffle", help="Send them in any order.")] = False,
-    seed: Annotated[int | None, typer.Option(help="Which order; absent: another each time, and said.")] = None,
-    every: Annotated[float, typer.Option(min=0.0, help="Seconds between two callbacks.")] = 0.0,
-    env: Annotated[
-        Path | None, typer.Option(help="A file with KEY=value lines, which win over the environment.")
+    count: Annotated[int, typer.Option(min=1, help="Number of faxes.")] = 1,
+    repeat: Annotated[int, typer.Option(min=1, help="How many times each callback is sent.")] = 1,
+    shuffle: Annotated[bool, typer.Option("--shuffle", help="Send the callbacks in random order.")] = False,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed is the same order. Default: a new one, which is printed.")
     ] = None,
+    every: Annotated[float, typer.Option(min=0.0, help="Seconds between two callbacks.")] = 0.0,
+    env: Annotated[Path | None, typer.Option(help="File of KEY=value lines; they override the environment.")] = None,
     secret: Annotated[
         list[str] | None,
-        typer.Option("--secret", metavar="VARIABLE=VALUE", help="Wins over both; others on this machine may see it."),
+        typer.Option(
+            "--secret", metavar="VARIABLE=VALUE", help="Overrides both; other users of this machine can see it."
+        ),
     ] = None,
     as_list: Annotated[
-        bool, typer.Option("--list", help="Send nothing; list the events, or an event's fields.")
+        bool, typer.Option("--list", help="Send nothing; list the events, or the fields of one event.")
     ] = False,
     as_curl: Annotated[
-        bool, typer.Option("--print-curl", "--curl", help="Send nothing; print the curl commands that would.")
+        bool, typer.Option("--print-curl", "--curl", help="Send nothing; print curl commands that send the callbacks.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line for each callback.")] = False,
 ) -> None:
     """Send sample callbacks to the ingress, signed as their provider signs.
 
-    Ends with 1 if some were not answered 200, 78 if the provider's secret is not set.
+    Exit code 1: some were not answered 200; 78: the provider's secret is not set.
     """
     try:
         if as_list:
@@ -155,14 +149,14 @@ def simulate_command(
         fail(str(error), EXIT_BAD_SETTING)
     except (UnknownSample, BadEndpoint, BadChange, BadRequest) as error:
         fail(str(error), EXIT_BAD_INPUT)
-    seed = randomness.randbelow(1_000_000) if seed is None else seed
+    seed = secrets.randbelow(1_000_000) if seed is None else seed
     samples = repeat_and_shuffle(samples, repeat=repeat, shuffle=shuffle, seed=seed)
-    _say_what_is_odd(provider, samples)
+    _warn_of_added_fields(provider, samples)
     if as_curl:
         _print_curl(base_url, samples)
         return
     try:
-        accepted = asyncio.run(_send_all(base_url, provider, samples, every, as_json))
+        accepted = asyncio.run(send_all(base_url, provider, samples, every, as_json))
     except (aiohttp.ClientError, OSError) as error:
         reason = "timeout" if isinstance(error, TimeoutError) else error_code(error)
         fail(f"nothing answers at {base_url} ({reason}). Does the ingress run there?", EXIT_AWAY)
@@ -174,7 +168,7 @@ def simulate_command(
         raise typer.Exit(EXIT_NOT_ACCEPTED)
 
 
-# ---- What is asked for ----------------------------------------------------------------------------------------------
+# ---- Options --------------------------------------------------------------------------------------------------------
 
 
 def _samples(
@@ -201,8 +195,8 @@ def _samples(
 
 def _what_is_missing(provider: str | None) -> str:
     if provider is None:
-        return f"say which PROVIDER and EVENT; providers are {', '.join(SAMPLES)}. --list shows their events"
-    return f"say which EVENT; {provider} has {', '.join(events_of(provider))}"
+        return f"PROVIDER and EVENT are missing; providers are {', '.join(SAMPLES)}. --list shows their events"
+    return f"EVENT is missing; {provider} has {', '.join(samples_of(provider))}"
 
 
 def _numbers(
@@ -240,53 +234,14 @@ def _variables(assignments: Sequence[str] | None) -> dict[str, str]:
     return found
 
 
-# ---- Sending and saying ---------------------------------------------------------------------------------------------
+# ---- Output ---------------------------------------------------------------------------------------------------------
 
 
-async def _send_all(
-    base_url: str, provider: str, samples: Sequence[SampleCallback], every: float, as_json: bool
-) -> int:
-    accepted = 0
-    async with aiohttp.ClientSession() as session:
-        for number, sample in enumerate(samples):
-            await asyncio.sleep(every if number else 0)
-            answer = await send(session, base_url, sample)
-            accepted += answer.http_status == OK
-            print(_json_of(provider, sample, answer) if as_json else _text_of(base_url, provider, sample, answer))
-    return accepted
-
-
-def _text_of(base_url: str, provider: str, sample: SampleCallback, answer: Answer) -> str:
-    sent = f"sent      {provider} {sample.event_name} of fax {sample.fax_id} to {base_url.rstrip('/')}{sample.target}"
-    if answer.http_status == OK:
-        return f"{sent}\nanswered  200 {answer.body.get('status')}: {answer.event_id or answer.body.get('callback_id')}"
-    hint = {
-        401: f" Are {VARIABLES[provider]} and PUBLIC_URL those of the ingress?",
-        404: f" Has the ingress what switches {provider} on?",
-    }.get(answer.http_status, "")
-    code = answer.body.get("error", "")
-    return f"{sent}\nanswered  {answer.http_status} {code}: {answer.body.get('detail', '')}.{hint}"
-
-
-def _json_of(provider: str, sample: SampleCallback, answer: Answer) -> str:
-    line = {
-        "provider": provider,
-        "event": sample.event_name,
-        "type": sample.event_type,
-        "fax_id": sample.fax_id,
-        "target": sample.target,
-        "bytes": len(sample.body),
-        "http_status": answer.http_status,
-        "answer": answer.body,
-    }
-    return msgspec.json.encode(line).decode()
-
-
-def _say_what_is_odd(provider: str, samples: Sequence[SampleCallback]) -> None:
+def _warn_of_added_fields(provider: str, samples: Sequence[SampleCallback]) -> None:
     added = sorted({path for sample in samples for path in sample.added})
     if added:
         sys.stderr.write(
-            f"faxhook: {provider}'s sample had no {', '.join(added)}; sent all the same. "
+            f"faxhook: {provider}'s sample had no {', '.join(added)}; they were added. "
             f"`faxhook simulate {provider} {samples[0].event_name} --list` shows its fields\n"
         )
 
@@ -298,18 +253,19 @@ def _print_curl(base_url: str, samples: Sequence[SampleCallback]) -> None:
     except OSError as error:
         fail(f"the body cannot be written: {error}", EXIT_AWAY)
     if samples[0].path == "/telnyx-webhook":
-        sys.stderr.write("Telnyx signs the time: the command is good for 5 minutes.\n")
+        sys.stderr.write("Telnyx signs the time: the command works for 5 minutes.\n")
 
 
 def _print_list(provider: str | None, event: str | None, as_json: bool) -> None:
     if provider is not None and event is not None:
-        fields = dict(paths_of(draft_of(provider, event, utc_now() - timedelta(seconds=1)).fields))
-        for path, value in fields.items():
+        _, sample = find(provider, event)
+        draft = sample.write(sample_fax(provider, utc_now() - timedelta(seconds=1)))
+        for path, value in paths_of(draft.fields):
             shown = msgspec.json.encode({"field": path, "value": value} if as_json else value).decode()
             print(shown if as_json else f"{path:<40} {shown}")
         return
     for each in [provider] if provider else SAMPLES:
-        for name in events_of(each):
-            theirs, event_type = own_name(each, name), find(each, name)[1]
-            line = {"provider": each, "event": name, "type": event_type, "own_name": theirs or None}
-            print(msgspec.json.encode(line).decode() if as_json else f"{each:<9} {name:<22} {event_type:<24} {theirs}")
+        for name, sample in samples_of(each).items():
+            line = {"provider": each, "event": name, "type": sample.type, "own_name": sample.own_name or None}
+            text = f"{each:<9} {name:<22} {sample.type:<24} {sample.own_name}"
+            print(msgspec.json.encode(line).decode() if as_json else text)

@@ -18,13 +18,13 @@ MOST_DIGITS: Final = 6
 
 
 class BadChange(FaxhookError):
-    """A field cannot be apply_fields so; the sentence says why and what there is."""
+    """A field cannot be changed like this; the sentence says why and which fields there are."""
 
     code = "bad_change"
 
 
 class Change(msgspec.Struct, frozen=True):
-    """One field: its path, and the value as it was typed; None takes it out."""
+    """One field: its path, and its new value as text; None removes it."""
 
     path: str
     value: str | None
@@ -37,7 +37,7 @@ def parse_change(assignment: str) -> Change:
     Change(path='fax.num_pages', value='3')
 
     Raises:
-        BadChange: It is none.
+        BadChange: It is not a field and a value.
     """
     path, equals, value = assignment.partition("=")
     if not equals or not all(path.split(".")) or assignment.encode(errors="replace").decode() != assignment:
@@ -48,16 +48,16 @@ def parse_change(assignment: str) -> Change:
 def apply_fields(
     draft: SampleDraft, changes: Sequence[Change], document: bytes | None = None
 ) -> tuple[SampleDraft, tuple[str, ...]]:
-    """Return *draft* with *changes* and *document*, and the paths of fields that it had not before.
+    """Return *draft* with *changes* and *document*, and the paths of the fields that were added.
 
     Raises:
-        BadChange: A path leads through what holds no fields, a field to be taken out is not there, or a document is
-            given that this provider does not send.
+        BadChange: A path leads through a value without fields, a field to be removed is not there, or a document is
+            given and this provider sends none.
     """
     if document is not None:
         if draft.shape != "form":
             raise BadChange("this provider sends no document with its callbacks, it only names one")
-        draft = msgspec.structs.replace(draft, files=[("file", document)])
+        draft = msgspec.structs.replace(draft, document=document)
     if not changes:
         return draft, ()
     fields = copy.deepcopy(draft.fields)
@@ -65,23 +65,22 @@ def apply_fields(
     for change in changes:
         holder, name = _holder(fields, change.path)
         is_there = name in holder if isinstance(holder, dict) else 0 <= name < len(holder)
+        if not is_there and (change.value is None or isinstance(holder, list)):
+            raise _unknown(fields, change.path)
         if change.value is None:
-            if not is_there:
-                raise _unknown(fields, change.path)
             del holder[name]
             continue
         if not is_there:
-            if isinstance(holder, list):
-                raise _unknown(fields, change.path)
             added.append(change.path)
         before = holder[name] if is_there else None
+        # A form's own fields are text, whatever the text looks like.
         is_text_only = holder is fields and draft.shape != "json" and isinstance(before, str | None)
         holder[name] = change.value if is_text_only else _value(change.value, before)
     return msgspec.structs.replace(draft, fields=fields), tuple(added)
 
 
 def paths_of(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the path and value of every field, nested ones under their holders' names."""
+    """Yield the path and value of every field; nested ones have the paths of what holds them in front."""
     pairs: Any = enumerate(value) if isinstance(value, list) else value.items()
     for name, inner in pairs:
         path = f"{prefix}{name}"
@@ -92,6 +91,7 @@ def paths_of(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _holder(fields: dict[str, Any], path: str) -> tuple[Any, Any]:
+    """Return the object or list that holds the field, and its key there; -1 for what is not an index."""
     holder: Any = fields
     *outer, last = path.split(".")
     for name in outer:
@@ -100,8 +100,7 @@ def _holder(fields: dict[str, Any], path: str) -> tuple[Any, Any]:
         if not isinstance(inner, dict | list):
             raise _unknown(fields, path)
         holder = inner
-    key = _key(holder, last)
-    return holder, key
+    return holder, _key(holder, last)
 
 
 def _key(holder: Any, name: str) -> Any:
@@ -111,7 +110,7 @@ def _key(holder: Any, name: str) -> Any:
 
 
 def _value(typed: str, before: Any) -> Any:
-    """Return JSON as what it says, anything else as text; a bare number stays text where the sample has text."""
+    """Return JSON as its value, anything else as text; a bare number stays text where the sample has text."""
     try:
         value = msgspec.json.decode(typed)
     except (msgspec.DecodeError, UnicodeError, RecursionError):

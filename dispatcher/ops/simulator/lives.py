@@ -1,6 +1,6 @@
-"""A fax's whole life as sample callbacks: everything that its provider says of it on the way to one ending.
+"""The whole life of a fax as sample callbacks: everything that its provider reports until one ending.
 
-Sinch and Asterisk tell of the ending only; so their lives are one callback long.
+Sinch and Asterisk report the ending only, so their lives are one callback long.
 """
 
 import random
@@ -11,14 +11,14 @@ from typing import Final, TypeVar
 import msgspec
 
 from dispatcher.ops.simulator.fields import Change
-from dispatcher.ops.simulator.samples import UnknownSample, events_of, find
+from dispatcher.ops.simulator.samples import UnknownSample, find, samples_of
 from shared.domain import Phase
 
 STEP_SECONDS: Final = 1.0
-"""Between two events of a life, as their `occurred_at` says."""
+"""Between the `occurred_at` of two events of a life."""
 
 ENDINGS: Final = {"phaxio": "sent-success", "telnyx": "sent-success", "sinch": "sent-success", "asterisk": "received"}
-"""How a life ends unless it is said."""
+"""The ending of a life if none is asked for."""
 
 _BEFORE_SENT: Final = {
     "phaxio": ("queued", "sending", "page-sent"),
@@ -30,7 +30,7 @@ Value = TypeVar("Value")
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One event of a life: its sample's name, when it happened, and what tells it from others of that name."""
+    """One event of a life: its sample's name, when it happened, and changes that distinguish samples of one name."""
 
     event: str
     occurred_at: datetime
@@ -41,11 +41,11 @@ def life_of(provider: str, ending: str, *, pages: int, ends_at: datetime) -> lis
     """Return the events of a fax that ends with *ending*, in order; the ending happens at *ends_at*.
 
     Raises:
-        UnknownSample: No such provider or event, or one that is no ending.
+        UnknownSample: No such provider or event, or one that is not an ending.
     """
-    name, event_type = find(provider, ending)
-    if event_type.phase is not Phase.POSTFLIGHT:
-        endings = [each for each in events_of(provider) if find(provider, each)[1].phase is Phase.POSTFLIGHT]
+    name, sample = find(provider, ending)
+    if sample.type.phase is not Phase.POSTFLIGHT:
+        endings = [each for each, other in samples_of(provider).items() if other.type.phase is Phase.POSTFLIGHT]
         raise UnknownSample(f"no life of a fax ends with {name!r}; {provider}'s end with {', '.join(endings)}")
     steps = [*_steps_before(provider, name, pages), (name, ())]
     return [
@@ -63,11 +63,9 @@ def repeat_and_shuffle(callbacks: Sequence[Value], *, repeat: int, shuffle: bool
 
 
 def _steps_before(provider: str, ending: str, pages: int) -> Iterator[tuple[str, tuple[Change, ...]]]:
-    before = (_BEFORE_RECEIVED if ending.startswith("received") else _BEFORE_SENT).get(provider, ())
-    for event in before:
+    for event in (_BEFORE_RECEIVED if ending.startswith("received") else _BEFORE_SENT).get(provider, ()):
         if event == "page-sent":
-            for page in range(1, pages + 1):
-                yield event, (Change("page", str(page)),)
+            yield from ((event, (Change("page", str(page)),)) for page in range(1, pages + 1))
         else:
             yield event, ()
     if provider == "phaxio" and ending == "sent-failure":

@@ -1,13 +1,14 @@
-"""What proves a sample callback's sender: each provider's signature, credentials or shared secret."""
+"""Signs sample callbacks: each provider's signature, credentials or shared secret."""
 
 import base64
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-import msgspec
-
 from dispatcher.ops.simulator.bodies import SampleBody
+from dispatcher.ops.simulator.settings import SimulateSettings
 from shared.errors import FaxhookError
+from shared.settings import Secret
 from shared.signatures import basic_header, sign_body, sign_phaxio, sign_telnyx
 
 
@@ -17,52 +18,30 @@ class MissingSecret(FaxhookError):
     code = "missing_secret"
 
 
-class SampleSecrets(msgspec.Struct, frozen=True, kw_only=True):
-    """What samples are signed with: one value each, empty where there is none.
-
-    Attributes:
-        phaxio_callback_token: Signs as Phaxio does; without it the API secret signs, as Faxbot does.
-        telnyx_seed: Base64 of an Ed25519 seed of 32 bytes, whose public key the ingress must have been given: nobody
-            but Telnyx can sign for Telnyx's own key.
-        sinch_password: Goes with the user.
-    """
-
-    phaxio_callback_token: str = ""
-    phaxio_api_secret: str = ""
-    telnyx_seed: str = ""
-    sinch_user: str = ""
-    sinch_password: str = ""
-    sinch_hmac_secret: str = ""
-    asterisk_secret: str = ""
-
-    def __repr__(self) -> str:
-        return "SampleSecrets(***)"
-
-
-def sign(provider: str, written: SampleBody, given: SampleSecrets, url: str, now: datetime) -> dict[str, str]:
-    """Return the headers that make the ingress take *written*, posted to *url* at *now*.
+def sign(provider: str, content: SampleBody, settings: SimulateSettings, url: str, now: datetime) -> dict[str, str]:
+    """Return the headers with which the ingress accepts *content*, posted to *url* at *now*.
 
     Raises:
-        MissingSecret: *given* does not hold what this provider is proved by.
+        MissingSecret: *settings* does not hold this provider's secret.
     """
-    return _SIGNERS[provider](written, given, url, now)
+    return _SIGNERS[provider](content, settings, url, now)
 
 
-def _sign_phaxio(written: SampleBody, given: SampleSecrets, url: str, _now: datetime) -> dict[str, str]:
-    if given.phaxio_callback_token:
-        signature = sign_phaxio(given.phaxio_callback_token, url, written.fields, written.files)
-    elif given.phaxio_api_secret:
-        signature = sign_body(given.phaxio_api_secret, written.body)
+def _sign_phaxio(content: SampleBody, settings: SimulateSettings, url: str, _now: datetime) -> dict[str, str]:
+    if token := _first(settings.phaxio_callback_token):
+        signature = sign_phaxio(token, url, content.fields, content.files)
+    elif secret := _first(settings.phaxio_api_secret):
+        signature = sign_body(secret, content.body)
     else:
         raise MissingSecret("phaxio's samples are signed with a callback token or an API secret")
     return {"X-Phaxio-Signature": signature}
 
 
-def _sign_telnyx(written: SampleBody, given: SampleSecrets, _url: str, now: datetime) -> dict[str, str]:
+def _sign_telnyx(content: SampleBody, settings: SimulateSettings, _url: str, now: datetime) -> dict[str, str]:
+    timestamp = int(now.timestamp())
+    seed = settings.telnyx_simulate_seed
     try:
-        seed = base64.b64decode(given.telnyx_seed, validate=True)
-        timestamp = int(now.timestamp())
-        signature = sign_telnyx(seed, timestamp, written.body)
+        signature = sign_telnyx(base64.b64decode(seed.reveal() if seed else "", validate=True), timestamp, content.body)
     except ValueError:
         raise MissingSecret("telnyx's samples are signed with the base64 of an Ed25519 seed of 32 bytes") from None
     return {
@@ -72,20 +51,27 @@ def _sign_telnyx(written: SampleBody, given: SampleSecrets, _url: str, now: date
     }
 
 
-def _sign_sinch(written: SampleBody, given: SampleSecrets, _url: str, _now: datetime) -> dict[str, str]:
-    # Neither may be right, too: an ingress that was opened on purpose wants nothing.
+def _sign_sinch(content: SampleBody, settings: SimulateSettings, _url: str, _now: datetime) -> dict[str, str]:
+    # Without any secret it is sent unsigned: SINCH_INBOUND_ALLOW_UNVERIFIED may have opened the ingress to that.
     headers = {}
-    if given.sinch_user or given.sinch_password:
-        headers["Authorization"] = basic_header(given.sinch_user, given.sinch_password)
-    if given.sinch_hmac_secret:
-        headers["X-Sinch-Signature"] = sign_body(given.sinch_hmac_secret, written.body)
+    user = settings.sinch_inbound_basic_user[0] if settings.sinch_inbound_basic_user else ""
+    password = _first(settings.sinch_inbound_basic_pass)
+    if user or password:
+        headers["Authorization"] = basic_header(user, password)
+    if secret := _first(settings.sinch_inbound_hmac_secret):
+        headers["X-Sinch-Signature"] = sign_body(secret, content.body)
     return headers
 
 
-def _sign_asterisk(_written: SampleBody, given: SampleSecrets, _url: str, _now: datetime) -> dict[str, str]:
-    if not given.asterisk_secret:
+def _sign_asterisk(_content: SampleBody, settings: SimulateSettings, _url: str, _now: datetime) -> dict[str, str]:
+    secret = _first(settings.asterisk_inbound_secret)
+    if not secret:
         raise MissingSecret("asterisk's samples carry the shared secret")
-    return {"X-Internal-Secret": given.asterisk_secret}
+    return {"X-Internal-Secret": secret}
+
+
+def _first(values: Sequence[Secret]) -> str:
+    return values[0].reveal() if values else ""
 
 
 _SIGNERS: Final = {

@@ -9,7 +9,7 @@ from deploy.demo import settings as run_settings
 from deploy.demo.settings import chosen_port, make_secrets, only_run, run_environment, secrets_key, write_run_env
 from deploy.services.control import Services
 from deploy.services.processes import Unavailable
-from dispatcher.ops.simulator.simulate import read_env_file
+from dispatcher.ops.simulator.settings import read_env_file
 from shared.settings import BadSetting
 from shared.signatures import telnyx_public_key
 

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from dispatcher.ops.cli import app
-from dispatcher.ops.simulator.samples import SAMPLES, events_of
-from dispatcher.ops.simulator.simulate import VARIABLES, SimulateSettings, read_env_file
+from dispatcher.ops.simulator.samples import SAMPLES
+from dispatcher.ops.simulator.settings import VARIABLES, SimulateSettings, read_env_file
 from shared.settings import BadSetting, Settings, describe
 
 TOKEN = {"PHAXIO_CALLBACK_TOKEN": "token"}
@@ -28,7 +28,7 @@ def test_an_unknown_provider_or_event_is_answered_with_those_there_are():
     assert all(provider in result.stderr for provider in SAMPLES)
     result = simulate("phaxio", "sent")
     assert result.exit_code == 65
-    assert all(event in result.stderr for event in events_of("phaxio"))
+    assert all(event in result.stderr for event in SAMPLES["phaxio"])
     assert result.stderr.count("\n") == 1
 
 
@@ -72,9 +72,9 @@ def test_without_an_event_it_says_which_there_are():
 @pytest.mark.parametrize("provider", SAMPLES)
 def test_list_shows_every_event_and_every_field_of_one(provider):
     shown = simulate("--list").stdout
-    assert all(re.search(rf"^{provider} +{event} ", shown, re.MULTILINE) for event in events_of(provider))
+    assert all(re.search(rf"^{provider} +{event} ", shown, re.MULTILINE) for event in SAMPLES[provider])
     lines = [json.loads(line) for line in simulate(provider, "--list", "--json").stdout.splitlines()]
-    assert [line["event"] for line in lines] == events_of(provider)
+    assert [line["event"] for line in lines] == list(SAMPLES[provider])
     fields = [json.loads(line) for line in simulate(provider, "received", "--list", "--json").stdout.splitlines()]
     known = {"phaxio": "fax.num_pages", "telnyx": "data.payload.page_count", "sinch": "fax.numberOfPages"}
     assert known.get(provider, "faxpages") in [field["field"] for field in fields]

@@ -6,10 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from made_samples import ALL, NOW, SECRETS, as_dict, make, receive
+from made_samples import ALL, NOW, SECRETS, as_dict, make, receive, settings_of
 
-from dispatcher.ops.simulator.samples import SAMPLES, UnknownSample, events_of
-from dispatcher.ops.simulator.signing import MissingSecret, SampleSecrets
+from dispatcher.ops.simulator.samples import SAMPLES, UnknownSample, samples_of
+from dispatcher.ops.simulator.signing import MissingSecret
 from shared.callback import Document, SpoolFile
 from shared.domain import Direction, EventType
 from shared.errors import Refused
@@ -78,7 +78,7 @@ def test_asked_for_again_a_sample_is_the_repetition_of_the_same_event(provider, 
 
 @pytest.mark.parametrize("provider", SAMPLES)
 def test_the_samples_of_one_fax_are_all_different_events(provider):
-    ids = [receive(make(provider, event, fax_id="77")).event.id for event in events_of(provider)]
+    ids = [receive(make(provider, event, fax_id="77")).event.id for event in SAMPLES[provider]]
     # Only these two say the same fax, event and status in Sinch's words, as the event id has it; and failed is failed.
     same = {"sinch": 1, "asterisk": 1}.get(provider, 0)
     assert len(set(ids)) == len(ids) - same
@@ -90,13 +90,13 @@ def test_a_changed_byte_or_another_secret_is_refused(provider, event):
     other = make(
         provider,
         event,
-        secrets=SampleSecrets(
+        secrets=settings_of(
             phaxio_callback_token="other",
-            telnyx_seed=base64.b64encode(bytes(32)).decode(),
-            sinch_user="sinch",
-            sinch_password="other",
-            sinch_hmac_secret="other",
-            asterisk_secret="other",
+            telnyx_simulate_seed=base64.b64encode(bytes(32)).decode(),
+            sinch_inbound_basic_user="sinch",
+            sinch_inbound_basic_pass="other",
+            sinch_inbound_hmac_secret="other",
+            asterisk_inbound_secret="other",
         ),
     )
     with pytest.raises(Refused):
@@ -145,11 +145,11 @@ def test_the_provider_s_own_name_is_understood_where_it_means_one_event(provider
 def test_a_name_that_means_none_or_several_is_answered_with_those_there_are(provider, event):
     with pytest.raises(UnknownSample) as trouble:
         make(provider, event)
-    assert all(name in str(trouble.value) for name in events_of(provider))
+    assert all(name in str(trouble.value) for name in SAMPLES[provider])
 
 
 def test_an_unknown_provider_is_answered_with_those_there_are():
-    for ask in (lambda: make("efax", "received"), lambda: events_of("efax")):
+    for ask in (lambda: make("efax", "received"), lambda: samples_of("efax")):
         with pytest.raises(UnknownSample, match="phaxio, telnyx, sinch, asterisk"):
             ask()
 
@@ -157,26 +157,29 @@ def test_an_unknown_provider_is_answered_with_those_there_are():
 @pytest.mark.parametrize("provider", ["phaxio", "telnyx", "asterisk"])
 def test_without_its_secret_a_sample_cannot_be_made(provider):
     with pytest.raises(MissingSecret, match=provider):
-        make(provider, "received", secrets=SampleSecrets())
+        make(provider, "received", secrets=settings_of())
     for seed in ("not base64!", base64.b64encode(b"short").decode()):
         with pytest.raises(MissingSecret, match="telnyx"):
-            make("telnyx", "received", secrets=SampleSecrets(telnyx_seed=seed))
+            make("telnyx", "received", secrets=settings_of(telnyx_simulate_seed=seed))
 
 
 def test_phaxio_s_samples_may_be_signed_faxbot_s_way():
-    sample = make("phaxio", "received", secrets=SampleSecrets(phaxio_api_secret="phaxio-api"))
+    sample = make("phaxio", "received", secrets=settings_of(phaxio_api_secret="phaxio-api"))
     assert len(sample.headers["X-Phaxio-Signature"]) == 64
     assert receive(sample).event.type is EventType.RECEIVED
 
 
 def test_sinch_s_samples_prove_themselves_by_what_is_given_and_by_nothing_where_that_is_wanted():
     cases = [
-        ({"sinch_user": "u", "sinch_password": "p"}, {"sinch_users": ("u",), "sinch_passwords": ("p",)}),
-        ({"sinch_hmac_secret": "h"}, {"sinch_hmac_secrets": ("h",)}),
+        (
+            {"sinch_inbound_basic_user": "u", "sinch_inbound_basic_pass": "p"},
+            {"sinch_users": ("u",), "sinch_passwords": ("p",)},
+        ),
+        ({"sinch_inbound_hmac_secret": "h"}, {"sinch_hmac_secrets": ("h",)}),
         ({}, {"sinch_allow_unverified": True}),
     ]
     for secrets, configured in cases:
-        sample = make("sinch", "received", secrets=SampleSecrets(**secrets))
+        sample = make("sinch", "received", secrets=settings_of(**secrets))
         assert receive(sample, make_adapters(ProviderSettings(**configured))).event.type is EventType.RECEIVED
 
 
