@@ -61,7 +61,7 @@ async def test_an_event_told_to_one_and_dead_for_another_is_kept(
     assert await payloads(harness) == {"1"}
 
 
-async def test_a_pruned_event_that_is_repeated_is_known_and_owed_to_unowed_again(
+async def test_a_pruned_event_that_is_repeated_is_known_and_not_owed_again(
     harness: DispatcherHarness, retention: Retention, dispatching: Dispatching
 ) -> None:
     await harness.endpoint()

@@ -107,7 +107,7 @@ async def test_a_faxs_endpoint_registered_before_its_first_event_supersedes_the_
     }
 
 
-async def test_a_faxs_endpoint_registered_late_gets_what_was_owed_to_nobody(
+async def test_a_faxs_endpoint_registered_late_gets_what_was_owed_to_no_endpoint(
     harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
     await harness.take(an_event(1, job_id="j1"), an_event(2, job_id="j2"))
