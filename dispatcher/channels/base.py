@@ -1,4 +1,4 @@
-"""What a channel is given."""
+"""What a channel is given, and what a channel is."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ from shared.domain import Event
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One try at telling an application of an event.
+    """One try at telling an application about an event.
 
     Attributes:
         url: The endpoint's, or its failover's, as stored: user and password included.
@@ -20,7 +20,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
         command_id: See `shared.ids.command_id`.
         number: From 1.
         now: Aware UTC.
-        document: The fax's document, where the endpoint's format or channel carries it.
+        document: The fax's document, if the endpoint's format or channel carries it.
     """
 
     event: Event
@@ -36,10 +36,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Channel(Protocol):
-    """What reaches one kind of endpoint."""
+    """Sends to one kind of endpoint."""
 
     def wants_document(self, event: Event, format_name: str) -> bool:
         """Does what is sent carry the fax's document, if there is one?"""
 
     async def attempt(self, attempt: Attempt) -> Outcome:
-        """Make one try; never raises but for cancellation."""
+        """Make one try; raises nothing but cancellation."""

@@ -5,11 +5,11 @@ from typing import ClassVar, Final
 import msgspec
 
 ANSWER_KEPT_BYTES: Final = 2 * 1024
-"""Of what the application answered; shown in the story of its fax."""
+"""Of the application's answer; shown with the attempts of its fax."""
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """The application has it."""
+    """The application has the event."""
 
     word: ClassVar[str] = "told"
     error: ClassVar[None] = None

@@ -19,7 +19,7 @@ from dispatcher.formats import FORMATS, Facts
 from shared.domain import Event
 
 ANSWER_LIMIT_BYTES: Final = 64 * 1024
-"""The rest of an answer beyond this is not waited for: the application has answered."""
+"""An answer that reaches this size counts as complete; the rest is not read."""
 
 
 class WebhookChannel:
@@ -33,7 +33,7 @@ class WebhookChannel:
         return FORMATS[format_name].wants_document(event)
 
     async def attempt(self, attempt: Attempt) -> Outcome:
-        """Render, sign and POST; never raises but for cancellation.
+        """Render, sign and POST; raises nothing but cancellation.
 
         The URL's user and password become Basic authentication; what is signed and recorded is the URL without them.
         """
@@ -110,7 +110,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 
 
 def retry_after_seconds(header: str | None, now: datetime) -> float | None:
-    """Return what a `Retry-After` asks for, in whole seconds rounded up; None if it says nothing readable.
+    """Return the wait that a `Retry-After` asks for, in whole seconds rounded up; None if it cannot be read.
 
     >>> retry_after_seconds("120.1", datetime.now(UTC))
     121.0

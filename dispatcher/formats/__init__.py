@@ -1,7 +1,7 @@
 """Formats: the shape and signature that an application expects, whatever the provider was. Pure.
 
-One module for each family, one line here. A module needs nothing but the event, the document and the facts of the
-attempt; it says for which events it has a word, and renders them. To add one: a module with a mapping table, a line
+One module for each family, one line here. A module gets the event, the document and the facts of the
+attempt; it says which events it has a word for, and renders them. To add one: a module with a mapping table, a line
 here, a reader in `dispatcher.ops.listener.readers`; tests/dispatcher/formats/test_checklist.py says what is missing.
 """
 

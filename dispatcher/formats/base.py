@@ -11,10 +11,10 @@ from shared.domain import Event
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a signature may need to know of one attempt.
+    """What a signature may need of one attempt.
 
     Attributes:
-        url: The URL really posted to, without user and password.
+        url: The URL that is posted to, without user and password.
         tokens: The endpoint's, in order.
         attempt: From 1.
         now: Aware UTC, the time of the attempt.

@@ -1,6 +1,6 @@
-"""Phaxio's families of errors and Sinch's are one list under two spellings: Sinch took Phaxio's numbers over.
+"""Error types of Phaxio and Sinch: one list in two spellings, because Sinch adopted Phaxio's numbers.
 
-An application that keys on (type, number) keeps working across the two. Every other provider's words go out unchanged.
+An application that keys on (type, number) keeps working across the two. Other providers' words are passed on unchanged.
 """
 
 from typing import Final

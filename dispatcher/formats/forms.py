@@ -1,6 +1,6 @@
-"""Writes multipart forms. By hand: the form is ours down to the last name, and a library costs more than all the rest.
+"""Writes multipart forms. By hand: a library takes longer than the rest of rendering.
 
-A name never stands twice and never has brackets, and no name, file name or type can end its quotes or its line.
+Callers give each name once, without brackets; no name, file name or type holds a quote or a line end.
 """
 
 import re

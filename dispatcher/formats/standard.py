@@ -26,7 +26,7 @@ _encode = msgspec.json.Encoder().encode
 class StandardV1:
     """The format `standard-v1`."""
 
-    def has_word_for(self, event: Event) -> bool:  # noqa: ARG002 - all are alike to it
+    def has_word_for(self, event: Event) -> bool:  # noqa: ARG002 - it has a word for all
         """Everything can be said."""
         return True
 
@@ -54,5 +54,5 @@ class StandardV1:
 def _signature(token: str, message_id: str, timestamp: int, body: bytes) -> str | None:
     try:
         return sign_standard(token, message_id, timestamp, body)
-    except ValueError:  # no secret of this kind: it signs nothing, and spoils nothing for the others
+    except ValueError:  # not a secret of this kind: the other tokens still sign
         return None

@@ -1,4 +1,4 @@
-"""Tokens of endpoints, by format: made, checked, and what of them the application is to know. Pure but for chance."""
+"""Makes and checks the tokens of endpoints, and derives public keys, by format. Pure but for randomness."""
 
 import base64
 import secrets

@@ -1,1 +1,1 @@
-"""The mail channel: addresses, the relay, and a fax's event as a mail."""
+"""The mail channel: addresses, the relay, and the mail about an event."""

@@ -1,4 +1,4 @@
-"""What people give us for mail, as text: addresses, `mailto:` URLs, the relay's URL. Pure.
+"""Parses what is configured for mail: addresses, `mailto:` URLs, the relay's URL. Pure.
 
 Addresses are the plain kind that every relay takes: ASCII, no quoted local part, no address literal. What is refused
 here cannot become a second recipient or a header anywhere else.
@@ -29,7 +29,7 @@ class Relay(msgspec.Struct, frozen=True, kw_only=True):
     """The mail server that takes our mail.
 
     Attributes:
-        starttls: True: or nothing; None: if it is offered; False: never, `use_tls` covers the whole connection.
+        starttls: True: required; None: if it is offered; False: never, since `use_tls` encrypts the whole connection.
     """
 
     host: str
@@ -41,14 +41,14 @@ class Relay(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mailbox(msgspec.Struct, frozen=True):
-    """Who a mail is from: an address, and a name for people."""
+    """Sender of a mail: an address, and a name for people."""
 
     address: str
     name: str = ""
 
     @property
     def domain(self) -> str:
-        """What stands right of the @."""
+        """The part right of the @."""
         return self.address.rpartition("@")[2]
 
 
@@ -99,7 +99,7 @@ def address_of(url: str) -> str:
 
 
 def parse_mailbox(text: str) -> Mailbox:
-    """Return who `fax@example.com` or `Faxes <fax@example.com>` is.
+    """Parse `fax@example.com` or `Faxes <fax@example.com>`.
 
     Raises:
         ValueError: A sentence that says what is wrong with it.

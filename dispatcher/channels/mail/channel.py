@@ -4,12 +4,12 @@
 |---|---|
 | the relay took the mail (250 after its content) | told, whatever comes after |
 | it refused recipient or content (4xx, 5xx) | not told: `smtp_550`, … |
-| it was silent from RCPT on until the timeout | not told: `timeout` |
-| it hung up from RCPT on | not told: `reset`. It may have the mail; this must not go on uncounted for ever |
-| it cannot be reached, TLS or login fail, it fails us before RCPT | not tried: our own trouble |
+| it was silent after RCPT until the timeout | not told: `timeout` |
+| it hung up after RCPT | not told: `reset`. It may have the mail, so this must be counted |
+| it cannot be reached, TLS or login fail, or it fails before RCPT | not tried: our own trouble |
 | it says 421 (not available) or 530 (log in first) at any time | not tried |
 
-A mail that is sent again bears the same Message-ID, by which mail servers and readers know it again.
+A mail that is sent again has the same Message-ID, by which mail servers and readers recognize it.
 """
 
 import asyncio
@@ -27,10 +27,10 @@ from dispatcher.channels.outcome import ANSWER_KEPT_BYTES, NotTold, NotTried, Ou
 from shared.domain import Event
 
 RENDER_IN_THREAD_FROM_BYTES: Final = 256 * 1024
-"""Encoding a document of this size takes about 3 ms; at 10 MB it is 100 ms, which others must not wait for."""
+"""Encoding a document of this size takes about 3 ms; 10 MB take 100 ms, which would block the event loop."""
 
 CHUNK_BYTES: Final = 128 * 1024
-"""Of a mail, between others' turns."""
+"""Of a mail, before other tasks run."""
 
 START_INPUT: Final = 354
 ACCEPTED: Final = 250
@@ -59,7 +59,7 @@ class MailChannel:
         return wants_document(event)
 
     async def attempt(self, attempt: Attempt) -> Outcome:
-        """Render and send; never raises but for cancellation."""
+        """Render and send; raises nothing but cancellation."""
         deadline = asyncio.get_running_loop().time() + attempt.timeout_seconds
         try:
             recipient = address_of(attempt.url)
@@ -81,8 +81,8 @@ class MailChannel:
             await asyncio.wait({conversation}, timeout=seconds_left)
             if conversation.done():
                 return conversation.result()
-            # Not cancelled: that could swallow a 250 that has just come. Without its connection it ends at once, with
-            # the answer if there was one.
+            # Time is up. Not cancelled: that could lose a 250 that has just arrived. Without its connection the
+            # conversation ends at once, with the answer if there was one.
             abort(connection)
             outcome = await conversation
         finally:
@@ -108,7 +108,7 @@ class MailChannel:
 
 
 class NoMailChannel:
-    """Stands where SMTP_URL is not set: mails wait, uncounted, until it is."""
+    """Used where SMTP_URL is not set: mails wait, uncounted, until it is."""
 
     def wants_document(self, event: Event, format_name: str) -> bool:  # noqa: ARG002 - the shape of a channel
         """Nothing is sent."""
@@ -120,7 +120,8 @@ class NoMailChannel:
 
 
 async def _converse(connection: aiosmtplib.SMTP, sender: str, recipient: str, message: bytes, url: str) -> Outcome:
-    """Hand one mail over."""
+    """Send one mail: MAIL, RCPT, DATA."""
+    # MAIL: what fails here concerns the relay, not this mail; but for the announced size.
     options = [f"SIZE={len(message)}"] if connection.supports_extension("size") else []
     try:
         await connection.mail(sender, options=options)
@@ -128,7 +129,7 @@ async def _converse(connection: aiosmtplib.SMTP, sender: str, recipient: str, me
         return _refused(error, url) if error.code == MESSAGE_TOO_LARGE else NotTried(error=f"smtp_{error.code}")
     except (aiosmtplib.SMTPException, OSError):
         return NotTried(error="smtp_disconnected")
-    # From here on it is this mail that fails, unless the relay says that it is itself.
+    # RCPT and DATA: what fails here is this mail, unless the answer is about the relay itself.
     try:
         await connection.rcpt(recipient)
         answer = await _content_sent(connection, message)
@@ -142,7 +143,7 @@ async def _converse(connection: aiosmtplib.SMTP, sender: str, recipient: str, me
 async def _content_sent(connection: aiosmtplib.SMTP, message: bytes) -> aiosmtplib.SMTPResponse:
     """Send the content and return the answer to it.
 
-    Not by the library's `data`: its search for line ends, which ours all are, holds the loop for 300 ms at 14 MB.
+    Not by the library's `data`: it searches the mail for bad line ends, which blocks the loop for 300 ms at 14 MB.
     """
     response = await connection.execute_command(b"DATA")
     if response.code != START_INPUT:
@@ -153,13 +154,13 @@ async def _content_sent(connection: aiosmtplib.SMTP, message: bytes) -> aiosmtpl
     content = message.replace(b"\r\n.", b"\r\n..") + b".\r\n"
     answering = asyncio.create_task(protocol.read_response())
     try:
-        await asyncio.sleep(0)  # an answer that nobody waits for yet would be dropped
+        await asyncio.sleep(0)  # the library drops an answer that is not awaited yet
         for start in range(0, len(content), CHUNK_BYTES):
-            if answering.done():  # refused, or gone, before it has heard all
+            if answering.done():  # refused, or gone, before it has read all
                 abort(connection)
                 break
             protocol.write(content[start : start + CHUNK_BYTES])
-            await asyncio.sleep(0)  # others' turn
+            await asyncio.sleep(0)  # let other tasks run
         response = await answering
     finally:
         answering.cancel()

@@ -1,6 +1,6 @@
-"""What a mail tells of an event, before it has a shape: outcome first, then whom, how much, when, why. Pure.
+"""What a mail says about an event: outcome first, then numbers, pages, time, reason. Pure.
 
-Every text in a story has gone through `plain`: one line, bounded, nothing that a mail reader would obey.
+Every text in a story has passed `plain`: one line, bounded, without characters that a mail reader would interpret.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ MOST_ATTACHED_BYTES: Final = 10 * 1024 * 1024
 fax is about 50 kB, so this is some 200 pages."""
 
 MOST_RECIPIENTS: Final = 50
-"""That get a line each; a fax to more is told of as a number."""
+"""That get a line each; the rest is given as a number."""
 
 _MONTHS: Final = (
     *("January", "February", "March", "April", "May", "June", "July"),
@@ -50,10 +50,10 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the mail says.
 
     Attributes:
-        lead: From whom to whom.
+        lead: The numbers of sender and recipient.
         rows: Label and value, in reading order.
-        link: Where the provider still has the document, if only it has.
-        small: Label and value of what only a person who searches needs.
+        link: URL of the document, if only the provider has it.
+        small: Label and value of the ids, for searching.
     """
 
     subject: str
@@ -125,7 +125,7 @@ def moment(at: datetime) -> str:
 def _lead(event: Event, recipient_count: int) -> str:
     to = f"{recipient_count} recipients" if recipient_count and not event.to_number else number(event.to_number)
     if event.from_number is None and event.direction is Direction.SENT:
-        return f"To {to}"  # of a sent fax one knows whose it is
+        return f"To {to}"  # a sent fax is our own
     if event.to_number is None and event.direction is Direction.RECEIVED:
         return f"From {number(event.from_number)}"
     return f"{number(event.from_number)} → {to}"
@@ -164,7 +164,7 @@ def _document_notes(event: Event, attached: Attachment | None) -> list[str]:
 
 
 def _link(event: Event, attached: Attachment | None) -> str | None:
-    """Return the provider's URL of a document that nobody kept."""
+    """Return the provider's URL of a document that is not in our media store."""
     if attached is not None or event.media is None or event.media.key is not None or event.media.url is None:
         return None
     url = event.media.url

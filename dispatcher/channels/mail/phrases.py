@@ -114,7 +114,7 @@ def plain(text: str, most_characters: int = 300) -> str:
 
 
 def reason(failure: Failure | None) -> str | None:
-    """Return why, in plain words: a table's, else the provider's own; None if nobody said.
+    """Return why, in plain words: a table's, else the provider's own; None if the provider gave none.
 
     >>> reason(Failure(type="lineError", code="17", message="Busy signal")), reason(Failure(code="user_busy"))
     ('line busy', 'line busy')
@@ -130,7 +130,7 @@ def reason(failure: Failure | None) -> str | None:
 
 
 def own_words(failure: Failure | None) -> str | None:
-    """Return what the provider wrote, for whoever asks it: message, type and code; None if that adds nothing."""
+    """Return what the provider wrote, for questions to it: message, type and code; None if that adds nothing."""
     if failure is None:
         return None
     code = " ".join(part for part in (failure.type, failure.code) if part)
@@ -140,7 +140,7 @@ def own_words(failure: Failure | None) -> str | None:
 
 
 def advice(failure: Failure | None) -> str | None:
-    """Return whether trying the same again may help, where anybody knows."""
+    """Return whether another try may help; None if that is not known."""
     if failure is None or failure.permanent is None:
         return None
     return "The same fax would fail again." if failure.permanent else "Trying again later may help."

@@ -27,10 +27,10 @@ _FONT: Final = "-apple-system,BlinkMacSystemFont,'Segoe UI',Roboto,Helvetica,Ari
 
 
 class MailFormat:
-    """The one way a mail is written, whatever format the endpoint names for webhooks."""
+    """The format of all mails, whichever format the endpoint names for webhooks."""
 
     def has_word_for(self, event: Event) -> bool:
-        """Everything but what we do not understand ourselves: that is not worth a mail."""
+        """Every event but unknown ones: they are not worth a mail."""
         return event.type is not EventType.UNKNOWN
 
 
@@ -59,10 +59,11 @@ def render(attempt: Attempt, mail_from: Mailbox, *, with_document: bool = True) 
 
 
 def _with_attachment(message: EmailMessage, attached: Attachment) -> bytes:
-    # A stand-in goes through the mail library, the document takes its place: the library needs 45 ms for each MB.
+    # The mail library needs 45 ms for each MB, so it gets a stand-in for the document.
     stand_in = secrets.token_bytes(30)
     maintype, _, subtype = attached.content_type.partition("/")
     message.add_attachment(stand_in, maintype=maintype, subtype=subtype, filename=attached.filename)
+    # The document, encoded here, takes the place of the stand-in.
     before, _, after = message.as_bytes().partition(b2a_base64(stand_in, newline=False))
     encoded = b2a_base64(attached.content, newline=False)
     lines = [encoded[start : start + _BASE64_LINE] for start in range(0, len(encoded), _BASE64_LINE)]
@@ -87,7 +88,7 @@ def text_of(story: Story) -> str:
 
 
 def html_of(story: Story) -> str:
-    """Return the mail for everybody else. Tables, because some mail readers know no other layout."""
+    """Return the mail for all other readers. With tables: some mail readers support no other layout."""
     test = (
         '<div style="margin:0 0 6px"><span style="display:inline-block;background:#ffffff;color:#24292f;'
         'font-size:12px;font-weight:700;letter-spacing:.06em;padding:1px 8px;border-radius:9px">TEST FAX</span></div>'
