@@ -4,8 +4,8 @@
 |---|---|
 | the relay took the mail (250 after its content) | told, whatever comes after |
 | it refused recipient or content (4xx, 5xx) | not told: `smtp_550`, … |
-| it was silent after RCPT until the timeout | not told: `timeout` |
-| it hung up after RCPT | not told: `reset`. It may have the mail, so this must be counted |
+| it was silent after RCPT was sent, until the timeout | not told: `timeout` |
+| it hung up after RCPT was sent | not told: `reset`. It may have the mail, so this must be counted |
 | it cannot be reached, TLS or login fail, or it fails before RCPT | not tried: our own trouble |
 | it says 421 (not available) or 530 (log in first) at any time | not tried |
 
