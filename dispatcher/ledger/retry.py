@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
+import asyncpg
+
 from dispatcher.ledger.health import CutOff, LedgerHealth
 from dispatcher.ledger.pool import LEDGER_REFUSES, LEDGER_UNAVAILABLE
 from shared.log import get_logger
@@ -37,8 +39,8 @@ class LedgerRetry:
             try:
                 return await work()
             except LEDGER_REFUSES as error:
-                # Certificate errors are both OSError and ValueError; no row is to blame for them.
-                if not isinstance(error, OSError):
+                # Trouble with certificates is a ValueError as well; no row is to blame for it.
+                if not isinstance(error, OSError | asyncpg.ClientConfigurationError):
                     raise
                 reason = type(error).__name__
             except LEDGER_UNAVAILABLE as error:

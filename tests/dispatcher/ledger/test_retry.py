@@ -35,8 +35,12 @@ async def test_a_ledger_that_is_away_or_busy_is_asked_again() -> None:
     assert retry.tries == 5
 
 
-async def test_certificate_trouble_is_the_ledgers_though_it_is_a_value_error() -> None:
-    assert await LedgerRetry("batch.delayed")(Failing(ssl.SSLCertVerificationError()), 1) == "done"
+@pytest.mark.parametrize(
+    "error",
+    [ssl.SSLCertVerificationError(), asyncpg.exceptions.ClientConfigurationError("root certificate file is missing")],
+)
+async def test_certificate_trouble_is_the_ledgers_though_it_is_a_value_error(error: Exception) -> None:
+    assert await LedgerRetry("batch.delayed")(Failing(error), 1) == "done"
 
 
 @pytest.mark.parametrize("error", [asyncpg.DataError("too large"), ValueError("no number"), ZeroDivisionError()])
