@@ -6,14 +6,14 @@ deliveries held by the process in all. At the last bound consuming pauses.
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
-from typing import Final, cast
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final, cast
 from uuid import UUID
 
 from dispatcher.delivery.deliverer import Deliverer
 from dispatcher.delivery.held import HeldDeliveries
 from dispatcher.delivery.settler import Settler
-from dispatcher.policy.delivery import LeasedDelivery, UnreadableDelivery
+from dispatcher.policy.delivery import Lease, LeasedDelivery, UnreadableDelivery
 from shared.backoff import DEFER_WAITS_SECONDS
 from shared.errors import place_of
 from shared.log import get_logger
@@ -50,7 +50,7 @@ class Lanes:
                     held.lease_for(held.endpoint.lease_seconds, each.lease_until)
             elif isinstance(each, UnreadableDelivery):
                 self._held.hold(each.delivery_id)
-                await self._settler.crashed(each, each.error)
+                await self._guarded(each, self._settler.crashed(each, each.error))
             else:
                 self._held.hold(each.delivery_id, each)
                 if not self._enter(each):
@@ -75,7 +75,8 @@ class Lanes:
     async def _work(self, endpoint_id: UUID, lane: Lane) -> None:
         try:
             while lane.waiting:
-                await self._deliver(lane.waiting.popleft())
+                delivery = lane.waiting.popleft()
+                await self._guarded(delivery, self._deliverer.deliver(delivery))
         finally:
             # At once, not by a callback in the next turn of the loop: what enters in between would find a full set of
             # workers of which none looks again.
@@ -83,19 +84,20 @@ class Lanes:
             if not lane.workers and not lane.waiting:
                 self._lanes.pop(endpoint_id, None)
 
-    async def _deliver(self, delivery: LeasedDelivery) -> None:
+    async def _guarded(self, lease: Lease, work: Coroutine[Any, Any, None]) -> None:
+        """Do *work* for a held delivery; if it fails, free the delivery, and go on."""
         try:
-            await self._deliverer.deliver(delivery)
+            await work
         except (Exception, asyncio.CancelledError) as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
             # A cancellation that we did not ask for came out of a library. The lease runs out by itself.
-            self._held.free(delivery.delivery_id)
+            self._held.free(lease.delivery_id)
             get_logger().error(
                 "attempt.crashed",
-                delivery_id=str(delivery.delivery_id),
-                event_id=delivery.event_id,
-                attempt=delivery.attempt,
+                delivery_id=str(lease.delivery_id),
+                event_id=lease.event_id,
+                attempt=lease.attempt,
                 reason=place_of(error),
             )

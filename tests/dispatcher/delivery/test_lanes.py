@@ -120,6 +120,33 @@ async def test_a_delivery_whose_row_cannot_be_read_is_settled_as_crashed_and_the
     assert deliverer.begun == [1]
 
 
+async def test_an_unreadable_delivery_that_cannot_be_settled_is_freed_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deliverer = HeldUp()
+    deliverer.may_end.set()
+    lanes, settler = new_lanes(deliverer)
+
+    async def fail(*_arguments: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(settler, "crashed", fail)
+    good = a_delivery(1)
+    bad = UnreadableDelivery(
+        *(),
+        delivery_id=uuid7(),
+        event_id="phaxio:2",
+        endpoint_id=good.endpoint_id,
+        attempt=1,
+        lease_until=good.lease_until,
+        error=ValueError("unreadable"),
+    )
+    await lanes.enter([bad, good])
+    await lanes.idle()
+    assert deliverer.begun == [1]
+    assert not settler.held.holds(bad.delivery_id), "its next message would find it held, for ever"
+
+
 async def test_a_cancellation_that_comes_out_of_a_library_ends_one_delivery_and_not_its_lane() -> None:
     class Cancelling(HeldUp):
         async def deliver(self, delivery: LeasedDelivery) -> None:
