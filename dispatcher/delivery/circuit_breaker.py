@@ -36,6 +36,11 @@ class Circuit:
         return self._timeouts >= TIMEOUTS_TO_OPEN
 
     @property
+    def is_unused(self) -> bool:
+        """Is it as a new one: no timeout since the last answer?"""
+        return self._timeouts == 0
+
+    @property
     def wait_seconds(self) -> float:
         """How long to defer what comes while it is open: growing with every probe that timed out, to 15 minutes."""
         failed_probes = max(0, self._timeouts - TIMEOUTS_TO_OPEN)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from dispatcher.channels.outcome import NotTried, Outcome, Told
 from dispatcher.delivery.attempts import Attempts
-from dispatcher.delivery.circuit_breaker import Circuit
+from dispatcher.delivery.circuit_breaker import Admitted, Circuit
 from dispatcher.delivery.document_budget import DocumentBudget, Reservation
 from dispatcher.delivery.leases import LeaseKeeper
 from dispatcher.delivery.settler import MadeAttempt, Settler
@@ -70,7 +70,7 @@ class Deliverer:
             await self._settler.crashed(delivery, error)
 
     async def _through_circuit(self, delivery: LeasedDelivery) -> None:
-        circuit = self._circuits.setdefault(delivery.endpoint_id, Circuit())
+        circuit = self._circuits.get(delivery.endpoint_id) or Circuit()
         admitted = circuit.admit(time.monotonic())
         if admitted is None:
             await self._settler.settle(delivery, self._while_open(delivery, circuit))
@@ -86,7 +86,7 @@ class Deliverer:
                 made = await self._attempt(delivery, reservation)
                 outcome = made.outcome
         finally:
-            circuit.report(admitted, outcome, time.monotonic())
+            self._report_to_circuit(delivery.endpoint_id, admitted, outcome)
         verdict = judge(outcome, delivery.attempt, self._backoff_seconds, spent=delivery.spent)
         if isinstance(verdict, Requeue) and self._stopping:
             verdict = Requeue(0.0)  # another process may do it at once
@@ -97,6 +97,13 @@ class Deliverer:
         started_at, started = datetime.now(UTC), time.perf_counter()
         outcome = await self._attempts.make(delivery, started_at, reservation)
         return MadeAttempt(outcome, started_at, time.perf_counter() - started)
+
+    def _report_to_circuit(self, endpoint_id: UUID, admitted: Admitted, outcome: Outcome) -> None:
+        # Only circuits that count timeouts are kept: there may be an endpoint for each fax.
+        circuit = self._circuits.setdefault(endpoint_id, Circuit())
+        circuit.report(admitted, outcome, time.monotonic())
+        if circuit.is_unused:
+            del self._circuits[endpoint_id]
 
     def _while_open(self, delivery: LeasedDelivery, circuit: Circuit) -> Verdict:
         """Return what becomes of a delivery to an endpoint whose circuit is open: it waits, but not for ever."""

@@ -148,3 +148,18 @@ async def test_what_is_owed_for_longer_than_the_whole_table_is_given_up_while_th
         await steps.deliver(lately(number, endpoint))
     old = a_delivery(8, endpoint, owed_since=datetime.now(UTC) - timedelta(seconds=sum(TABLE) + 1))
     assert await steps.deliver(old) == GiveUp("timeout", "owed for longer than the whole table takes")
+
+
+async def test_a_circuit_without_timeouts_leaves_nothing_behind() -> None:
+    steps, endpoint = Steps(), an_endpoint()
+    for outcome in (Told(), NotTold(error="http_500", http_status=500), NotTried(error="proxy_away")):
+        steps.outcome = outcome
+        await steps.deliver(lately(1))
+    steps.outcome = NotTold(error="timeout")
+    for number in range(TIMEOUTS_TO_OPEN):
+        await steps.deliver(lately(number, endpoint))
+    assert set(steps.deliverer._circuits) == {endpoint.id}, "endpoints of single faxes would fill the memory"
+    steps.deliverer._circuits[endpoint.id]._next_probe_at = 0.0
+    steps.outcome = Told()
+    await steps.deliver(lately(9, endpoint))
+    assert steps.deliverer._circuits == {}
