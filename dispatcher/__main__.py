@@ -103,7 +103,7 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         events = Consumer(
             amqp_url,
             WORK_EVENTS,
-            EventHandler(intake, endpoints, health, lanes, publisher, metrics),
+            EventHandler(intake, health, lanes, publisher, metrics),
             health,
             held,
             prefetch=EVENTS_PREFETCH,
@@ -134,12 +134,9 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         watches = [
             Watch("connection to publish", 60.0, publisher.connecting),
             *(Watch("connection to consume", 60.0, consumer.connecting) for consumer in consumers),
-            *(
-                Watch("messages of the work queues", 120.0, each.unhandled, readiness.is_store_away)
-                for each in consumers
-            ),
+            *(Watch("messages of the work queues", 120.0, each.unhandled, is_store_away) for each in consumers),
             Watch("answers of the ledger", 60.0, health.progress),
-            Watch("endpoints to be read", 60.0, endpoints.progress),
+            Watch("endpoints to be read", 60.0, endpoints.progress, is_store_away),
             Watch("outcomes to be recorded", 120.0, recorder.progress),
             Watch("attempts under way", 600.0, attempts.progress),
             Watch("deliveries held", 900.0, held.progress, is_store_away),
@@ -172,15 +169,16 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         port = await stack.enter_async_context(serving)
         get_logger().info("service.listening", host=settings.ops_host, port=port)
 
-        await _consume(consumers, stop)
+        await _consume(consumers, endpoints, stop)
         await _drain(deliverer, lanes, recorder, stop)
 
 
-async def _consume(consumers: Sequence[Consumer], stop: Stop) -> None:
-    """Consume until *stop*; then give the batches in hand their time."""
+async def _consume(consumers: Sequence[Consumer], endpoints: EndpointCache, stop: Stop) -> None:
+    """Consume until *stop*, once *endpoints* are read; then give the batches in hand their time."""
     async with AsyncExitStack() as consuming:
         tasks = [
-            await consuming.enter_async_context(running(consumer.run(), stop, "consumer")) for consumer in consumers
+            await consuming.enter_async_context(running(consumer.run(endpoints.loaded), stop, "consumer"))
+            for consumer in consumers
         ]
         await stop.wait()
         get_logger().info("service.stopping")

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
@@ -99,8 +99,13 @@ class Consumer:
         """For how long there has been capacity here and no message there; 0 while there is work, or no connection."""
         return 0.0 if self._idle_since is None else time.monotonic() - self._idle_since
 
-    async def run(self) -> None:
-        """Consume until `stop`, connecting again as often as needed."""
+    async def run(self, ready: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Consume until `stop`, once *ready* returns, connecting again as often as needed.
+
+        What is pushed before the handler can work would be kept from other dispatchers.
+        """
+        if not await self._unless_stopping(ready()):
+            return
         while await self._unless_stopping(self._health.answering()):
             self._wants_connection = True
             try:

@@ -20,7 +20,6 @@ import asyncpg
 
 from dispatcher.consumers.isolation import bisect_batch
 from dispatcher.delivery.lanes import Lanes
-from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.health import LedgerHealth
 from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.pool import LEDGER_REFUSES
@@ -44,14 +43,12 @@ class EventHandler:
     def __init__(
         self,
         intake: Intake,
-        endpoints: EndpointCache,
         health: LedgerHealth,
         lanes: Lanes,
         publisher: Publishing,
         metrics: Metrics,
     ) -> None:
         self._intake = intake
-        self._endpoints = endpoints
         self._lanes = lanes
         self._publisher = PersistentPublisher(publisher)
         self._metrics = metrics
@@ -65,7 +62,6 @@ class EventHandler:
 
     async def __call__(self, batch: Sequence[Message]) -> None:
         """Take *batch*; afterwards each of its messages is in the ledger or in `dead.events`."""
-        await self._endpoints.loaded()
         events: dict[str, Event] = {}
         for message in batch:
             try:
@@ -97,7 +93,8 @@ class EventHandler:
         owed_ids.update(delivery.event_id for delivery in late)
         for event in events:
             if event.id in taken.fresh:
-                self._report_accepted(event, owed_ids[event.id], is_owed=event.id in {*owed_ids, *taken.recorded_only})
+                is_owed = event.id in owed_ids or event.id in taken.recorded_only
+                self._report_accepted(event, owed_ids[event.id], is_owed=is_owed)
             else:
                 self._report_repeated(event)
 

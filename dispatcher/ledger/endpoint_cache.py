@@ -32,7 +32,7 @@ class EndpointCache:
         self._refreshes = 0
 
     def progress(self) -> Look:
-        """Return for the watchdog that there is always work, and how often the endpoints were asked for."""
+        """Return for the watchdog that there is always work, and how often the endpoints were read."""
         return int(self._read.is_set()), self._refreshes
 
     def candidates(self, event: Event) -> list[Endpoint]:
@@ -57,6 +57,7 @@ class EndpointCache:
                 if isinstance(endpoint.match, str):
                     self._of_number.setdefault(endpoint.match, []).append(endpoint)
         self._read.set()
+        self._refreshes += 1
 
     async def run(self, schema_verified: Callable[[], Awaitable[None]]) -> None:
         """Refresh for ever, once the schema is verified. What was read last stays in use while the ledger is away.
@@ -66,7 +67,6 @@ class EndpointCache:
         """
         await schema_verified()
         while True:
-            self._refreshes += 1
-            with suppress(*LEDGER_UNAVAILABLE):  # `health` says in the log that the ledger is away
+            with suppress(*LEDGER_UNAVAILABLE):  # `health` says so in the log; the watchdog, if it is only this
                 await self.refresh()
             await asyncio.sleep(REFRESH_SECONDS)

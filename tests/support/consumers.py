@@ -4,6 +4,10 @@ import asyncio
 from typing import Any
 
 
+async def ready() -> None:
+    """At once."""
+
+
 class AnsweringLedger:
     """A ledger's health as it is while the ledger answers."""
 

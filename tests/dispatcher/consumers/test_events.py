@@ -1,17 +1,23 @@
 """What the dispatcher does with every message of its queues: taken into the ledger, parked, or rightly dropped."""
 
+import asyncio
 import json
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
+import pytest
 from dispatchers import DispatcherHarness, an_event
 from proxy import proxied
 from stores import count, take_all
 from waiting import until
 
+from dispatcher.__main__ import serve
+from dispatcher.settings import DispatcherSettings
 from shared.broker import FAX_IN, WORK_EVENTS
 from shared.domain import EventType
 from shared.runtime.service import Stop
+from shared.settings import load
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 
@@ -129,3 +135,26 @@ async def test_a_2xx_whose_record_cannot_be_written_is_held_and_recorded_later_n
         (delivery,) = await harness.settled(1)
     assert (delivery["state"], delivery["attempts"]) == ("told", 1)
     assert len(harness.receiver.received) == 1
+
+
+async def test_no_message_is_taken_before_the_endpoints_were_read(
+    harness: DispatcherHarness, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def too_slow(*_arguments: object) -> None:
+        raise TimeoutError
+
+    await harness.endpoint()
+    await harness.publish(an_event(1))
+    stop = Stop()
+    settings = load(DispatcherSettings, {**harness.environment, "OPS_PORT": str(unused_tcp_port)})
+    with monkeypatch.context() as patch:
+        patch.setattr("dispatcher.ledger.endpoint_cache.EndpointCache.refresh", too_slow)
+        serving = asyncio.create_task(serve(settings, stop))
+        deadline = time.monotonic() + 3.0
+        taken: list[int] = []
+        while time.monotonic() < deadline and not stop.is_set:
+            taken.append(1 - await count(harness.amqp_url, WORK_EVENTS))
+        assert not any(taken), "another dispatcher could have taken it"
+    await harness.settled(1)
+    stop.set()
+    await serving

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from consumers import AnsweringLedger, UnusedCapacity
+from consumers import AnsweringLedger, UnusedCapacity, ready
 from dispatchers import DispatcherHarness, an_event
 from hypothesis import given
 from hypothesis import strategies as st
@@ -268,7 +268,7 @@ async def test_a_message_that_kills_the_process_takes_no_other_with_it(harness: 
             batch=50,
         )
         with pytest.raises(SystemError):
-            await consumer.run()
+            await consumer.run(ready)
         deaths += 1
         assert deaths < WORK_DELIVERY_LIMIT / 2, "the broker would soon give up on all of them"
     (left,) = await take_all(harness.amqp_url, WORK_EVENTS)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 import aio_pika
 import aiohttp
 import pytest
-from consumers import AnsweringLedger, UnusedCapacity
+from consumers import AnsweringLedger, UnusedCapacity, ready
 from dispatchers import DispatcherHarness, an_event
 from proxy import Proxy, proxied
 from stores import count
@@ -235,7 +235,7 @@ async def test_a_channel_that_the_broker_closed_is_opened_anew_also_while_there_
     handler, capacity = Collecting(), UnusedCapacity()
     capacity.event.clear()
     consumer = Consumer(harness.amqp_url, WORK_EVENTS, handler, AnsweringLedger(), capacity, prefetch=10, batch=10)
-    running = asyncio.create_task(consumer.run())
+    running = asyncio.create_task(consumer.run(ready))
     try:
         await harness.publish(*(an_event(number) for number in range(5)))
         await until(lambda: consumer.is_consuming and len(consumer._channel.received) == 5, "pushed")
@@ -263,7 +263,7 @@ async def test_an_idle_consumer_goes_from_channel_to_channel_of_one_connection_a
     consumer = Consumer(
         harness.amqp_url, WORK_EVENTS, handler, AnsweringLedger(), UnusedCapacity(), prefetch=10, batch=10
     )
-    running = asyncio.create_task(consumer.run())
+    running = asyncio.create_task(consumer.run(ready))
     try:
         await until(lambda: consumer.is_consuming, "it consumes")
         seen: list[AmqpChannel] = []
