@@ -84,7 +84,7 @@ async def test_what_happened_is_what_is_counted(running_stack: RunningStack) -> 
     }.items() <= line.items()
     (line,) = ingress.logged("callback.quarantined")
     assert {"http_status": 200, "bytes": 3, "route": "/phaxio-inbound"}.items() <= line.items()
-    (line,) = [line for line in dispatcher.logged("attempt.made") if line["outcome"] == "NotTold"]
+    (line,) = [line for line in dispatcher.logged("attempt.made") if line["outcome"] == "not_told"]
     assert {
         "code": "http_404",
         "http_status": 404,

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from dispatcher.ops.dead.causes import group_of
-from dispatcher.ops.dead.letters import DeadGroup, DeadLetter, Kind
+from dispatcher.ops.dead.letters import NEVER, DeadGroup, DeadLetter, Kind
 from dispatcher.ops.dead.store import CodeCount
 
 
@@ -22,7 +22,7 @@ class Gathered(msgspec.Struct, kw_only=True):
     @property
     def latest_id(self) -> UUID | None:
         """The ledger's latest delivery of the group; None if it has none."""
-        return max(self.counts, key=lambda each: each.newest).latest_id if self.counts else None
+        return max(self.counts, key=lambda each: each.newest or NEVER).latest_id if self.counts else None
 
     def group(self, examples: dict[UUID, DeadLetter]) -> DeadGroup | None:
         """Return the group; None if its only letter was replayed meanwhile. *examples* are letters by `latest_id`."""
@@ -32,8 +32,9 @@ class Gathered(msgspec.Struct, kw_only=True):
         if example is None:
             return None
         codes, endpoints = Counter[str](), set[UUID]()
-        times = [time for each in self.counts for time in (each.oldest, each.newest)]
-        times += [letter.died_at for letter in self.letters if letter.died_at is not None]
+        found = [*(time for each in self.counts for time in (each.oldest, each.newest))]
+        found += [letter.died_at for letter in self.letters]
+        times = [time for time in found if time is not None]
         for each in self.counts:
             codes[each.code] += each.count
             endpoints.add(each.endpoint_id)

@@ -84,13 +84,13 @@ async def attempts(connection: Any, delivery_id: UUID) -> list[DeadAttempt]:
 
 
 class CodeCount(msgspec.Struct, frozen=True, kw_only=True):
-    """How many deliveries to one endpoint died of one code."""
+    """How many deliveries to one endpoint died of one code; the times are None where no row has one."""
 
     code: str
     endpoint_id: UUID
     count: int
-    oldest: datetime
-    newest: datetime
+    oldest: datetime | None
+    newest: datetime | None
     latest_id: UUID
 
 

@@ -19,8 +19,7 @@ from dispatcher.ops.listener.readers import READERS, Posted
 from docs.generate.formats import sample_events
 from shared.domain import Direction, EventType, Phase, Provider, utc_now
 
-NOW = utc_now()  # these receivers look at the real clock
-SAMPLES = list(sample_events(NOW))
+SAMPLES = list(sample_events(utc_now()))
 PUBLIC_KEY = public_key("telnyx-v2", TOKENS["telnyx-v2"])
 PHAXIO_CASES = [
     (name, each)
@@ -105,7 +104,7 @@ def sdk() -> TelnyxApplication:
 
 @pytest.mark.parametrize("sample", TELNYX_CASES, ids=case_id)
 def test_the_telnyx_sdk_verifies_and_unwraps_whatever_provider_it_came_by(sdk, sample):
-    webhook = render("telnyx-v2", sample, now=NOW)
+    webhook = render("telnyx-v2", sample, now=utc_now())
     sdk.verify(webhook.body, webhook.headers, PUBLIC_KEY)
     event = sdk.unwrap(webhook)
     if sample.event.direction is Direction.SENT:  # the SDK's types know no received fax
@@ -118,14 +117,14 @@ def test_the_telnyx_sdk_verifies_and_unwraps_whatever_provider_it_came_by(sdk, s
 
 def test_the_telnyx_sdk_reads_a_failure_of_phaxios_as_one_of_telnyxs(sdk):
     sample = next(each for each in SAMPLES if (each.provider, each.name) == ("phaxio", "sent-failure"))
-    webhook = render("telnyx-v2", sample, now=NOW)
+    webhook = render("telnyx-v2", sample, now=utc_now())
     event = sdk.unwrap(webhook)
     assert type(event).__name__ == "FaxFailed"
     assert (event.data.payload.status, event.data.payload.failure_reason) == ("failed", "Busy")
 
 
 def test_the_telnyx_sdk_refuses_one_changed_byte_and_another_key(sdk):
-    webhook = render("telnyx-v2", TELNYX_CASES[0], now=NOW)
+    webhook = render("telnyx-v2", TELNYX_CASES[0], now=utc_now())
     changed = msgspec.structs.replace(webhook, body=webhook.body.replace(b"fax", b"fay", 1))
     with pytest.raises(sdk.refusals, match="does not match"):
         sdk.unwrap(changed)
@@ -139,7 +138,7 @@ def test_the_telnyx_sdk_refuses_one_changed_byte_and_another_key(sdk):
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=case_id)
 def test_standardwebhooks_verifies_every_event_and_gives_it_back(sample):
-    webhook = render("standard-v1", sample, now=NOW)
+    webhook = render("standard-v1", sample, now=utc_now())
     message = StandardWebhook(TOKENS["standard-v1"]).verify(webhook.body, webhook.headers)
     assert message["type"] == sample.event.type
     assert message["data"]["fax_id"] == sample.event.fax_id
@@ -147,7 +146,7 @@ def test_standardwebhooks_verifies_every_event_and_gives_it_back(sample):
 
 def test_standardwebhooks_verifies_with_either_secret_of_a_rotation_and_with_no_other():
     old, new = new_token("standard-v1"), new_token("standard-v1")
-    webhook = render("standard-v1", SAMPLES[0], now=NOW, tokens=(old, new))
+    webhook = render("standard-v1", SAMPLES[0], now=utc_now(), tokens=(old, new))
     for secret in (old, new, new.removeprefix("whsec_")):
         assert StandardWebhook(secret).verify(webhook.body, webhook.headers)
     with pytest.raises(WebhookVerificationError):
@@ -165,8 +164,9 @@ def test_standardwebhooks_verifies_with_either_secret_of_a_rotation_and_with_no_
     ids=case_id,
 )
 def test_faxhook_listen_says_which_fax_to_whom_and_why_not(format_name, sample):
-    webhook = render(format_name, sample, now=NOW)
-    posted = Posted(url=URL, headers=webhook.headers, body=webhook.body, now=NOW.timestamp())
+    now = utc_now()
+    webhook = render(format_name, sample, now=now)
+    posted = Posted(url=URL, headers=webhook.headers, body=webhook.body, now=now.timestamp())
     told = READERS[format_name](posted, [TOKENS[format_name]])
     event = sample.event
     assert (told.refused, told.fax_id, told.pages) == (None, event.fax_id, event.pages)
