@@ -1,4 +1,4 @@
-"""Groups of dead letters: what belongs together is counted once, whoever knows of it, with or without a time of death."""
+"""Groups of dead letters: what belongs together is counted once, with or without a time of death."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
