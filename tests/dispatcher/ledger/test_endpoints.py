@@ -1,0 +1,137 @@
+"""An endpoint is read from the ledger as it was written, its tokens are encrypted there, and a removed one is not read."""
+
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+from dispatchers import SECRETS_KEY, STORE, an_event
+from fuzzing import examples
+from hypothesis import given
+from hypothesis import strategies as st
+from ledgers import endpoint as add_endpoint
+
+from dispatcher.ledger.endpoints import EndpointStore
+from dispatcher.policy.endpoint import Endpoint, FaxMatch
+from shared.domain import Direction, EventType, Provider
+from shared.ids import uuid7
+from shared.seal import Seal, Unsealable
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=20)
+MATCHES = st.one_of(
+    st.just(("global", None)),
+    st.tuples(st.just("number"), TEXTS),
+    st.tuples(
+        st.just("fax"),
+        st.builds(FaxMatch, provider=st.sampled_from(Provider), fax_id=TEXTS) | st.builds(FaxMatch, job_id=TEXTS),
+    ),
+)
+ENDPOINTS = st.builds(
+    lambda scope_and_match, **fields: Endpoint(
+        id=uuid7(), scope=scope_and_match[0], match=scope_and_match[1], **fields
+    ),
+    scope_and_match=MATCHES,
+    direction=st.sampled_from(["sent", "received", "any"]),
+    url=TEXTS,
+    failover_url=st.none() | TEXTS,
+    format=TEXTS,
+    tokens=st.lists(TEXTS, max_size=4).map(tuple),
+    inflight=st.booleans(),
+    overtaken=st.sampled_from(["skip", "deliver"]),
+    enabled=st.booleans(),
+    timeout_seconds=st.floats(min_value=0, max_value=60, exclude_min=True),
+    max_concurrent=st.integers(1, 1000),
+)
+
+
+def test_the_property_draws_every_field_of_an_endpoint() -> None:
+    drawn = {"scope", "match", "id", *ENDPOINTS.wrapped_strategy.kwargs} - {"scope_and_match"}
+    assert drawn == set(Endpoint.__struct_fields__)
+
+
+@examples(60, at_most=500)
+@given(written=ENDPOINTS, changed=ENDPOINTS)
+async def test_every_field_is_read_as_it_was_written_and_changed(
+    pool: asyncpg.Pool, written: Endpoint, changed: Endpoint
+) -> None:
+    await STORE.insert(pool, written)
+    assert await STORE.get(pool, written.id) == written
+    changed = msgspec.structs.replace(changed, id=written.id)
+    await STORE.update(pool, changed)
+    assert await STORE.get(pool, written.id) == changed
+
+
+async def test_tokens_are_encrypted_in_the_ledger_and_want_their_key(pool: asyncpg.Pool) -> None:
+    made = await add_endpoint(pool, tokens=("first-token", "second-token"))
+    (sealed,) = await pool.fetchrow("SELECT sealed_tokens FROM endpoints")
+    assert len(sealed) == 2
+    assert not any(b"token" in each for each in sealed)
+    other_key = "3q2-796tvu_erb7v3q2-796tvu_erb7v3q2-796tvu8="
+    both = EndpointStore(Seal([other_key, SECRETS_KEY]))
+    assert await both.get(pool, made.id) == made, "a key that was replaced still opens"
+    with pytest.raises(Unsealable, match="SECRETS_KEY"):
+        await EndpointStore(Seal([other_key])).get(pool, made.id)
+
+
+async def test_a_removed_endpoint_is_not_read_changed_or_removed_again_and_its_row_stays(pool: asyncpg.Pool) -> None:
+    made = await add_endpoint(pool)
+    assert await STORE.remove(pool, made.id)
+    assert await STORE.get(pool, made.id) is None
+    for read in (STORE.cached(pool), STORE.everything(pool), STORE.page(pool, None, 10)):
+        assert await read == []
+    await STORE.update(pool, msgspec.structs.replace(made, url="http://other.example/"))
+    assert not await STORE.remove(pool, made.id)
+    row = await pool.fetchrow("SELECT url, removed_at FROM endpoints")
+    assert row["url"] == made.url
+    assert row["removed_at"] is not None
+
+
+async def test_an_endpoint_that_answered_410_is_switched_off_once_and_enabling_it_forgets_that(
+    pool: asyncpg.Pool,
+) -> None:
+    async def is_gone() -> bool:
+        return bool(await pool.fetchval("SELECT is_gone FROM endpoints"))
+
+    made = await add_endpoint(pool)
+    assert await STORE.gone(pool, made.id)
+    assert not await STORE.gone(pool, made.id), "it is off already"
+    assert await STORE.get(pool, made.id) == msgspec.structs.replace(made, enabled=False)
+    await STORE.update(pool, msgspec.structs.replace(made, enabled=False, url="http://other.example/"))
+    assert await is_gone(), "a change that leaves it off"
+    await STORE.update(pool, made)
+    assert not await is_gone()
+    await STORE.update(pool, msgspec.structs.replace(made, enabled=False))
+    assert not await STORE.gone(pool, made.id), "a person switched it off"
+    assert not await is_gone()
+
+
+async def test_all_are_read_the_oldest_first_cached_ones_without_single_faxes_and_pages_by_id(
+    pool: asyncpg.Pool,
+) -> None:
+    made = [
+        await add_endpoint(pool),
+        await add_endpoint(pool, scope="number", match="+15551"),
+        await add_endpoint(pool, scope="fax", match=FaxMatch(job_id="a")),
+        await add_endpoint(pool, scope="fax", match=FaxMatch(job_id="b")),
+    ]
+    assert await STORE.everything(pool) == made
+    assert await STORE.cached(pool) == made[:2]
+    assert await STORE.latest_of_faxes(pool, 1) == made[3:]
+    first = await STORE.page(pool, None, 3)
+    assert first + await STORE.page(pool, first[-1].id, 3) == made
+
+
+async def test_a_sent_fax_finds_its_endpoints_by_id_and_by_job_id_and_no_others(pool: asyncpg.Pool) -> None:
+    by_fax = await add_endpoint(pool, scope="fax", match=FaxMatch(provider=Provider.PHAXIO, fax_id="1"))
+    by_job = await add_endpoint(pool, scope="fax", match=FaxMatch(job_id="job"))
+    await add_endpoint(pool, scope="fax", match=FaxMatch(provider=Provider.TELNYX, fax_id="1"))
+    await add_endpoint(pool, scope="fax", match=FaxMatch(job_id="other"))
+    await add_endpoint(pool)
+
+    async def found(*fields: dict[str, Any]) -> list[Endpoint]:
+        return await STORE.of_faxes(pool, [an_event(1, **each) for each in fields])
+
+    assert await found({}) == [by_fax]
+    assert await found({"fax_id": "2", "job_id": "job"}) == [by_job]
+    assert await found({"fax_id": "2"}, {"job_id": "job"}) == [by_fax, by_job]
+    assert await found({"event_type": EventType.RECEIVED, "direction": Direction.RECEIVED, "job_id": "job"}) == []
