@@ -76,7 +76,7 @@ class DeliveryHandler:
             lambda: deliveries.claim(self._pool, self._store, pairs, LEASE_MARGIN_SECONDS), len(pairs)
         )
         self._lag.note_claims([each.overdue_seconds for each in claimed if isinstance(each, LeasedDelivery)])
-        await self._lanes.enter(claimed)
+        self._lanes.enter(claimed)
         for delivery_id, attempt in set(pairs) - {(each.delivery_id, each.attempt) for each in claimed}:
             self._log.info("delivery.dropped", delivery_id=str(delivery_id), attempt=attempt)
 

@@ -84,12 +84,12 @@ class EventHandler:
                 raise
             await self._give_up(encode_event(events[0]), events[0].id, "ledger_refused", type(error).__name__)
             return
-        await self._lanes.enter(taken.deliveries)
+        self._lanes.enter(taken.deliveries)
         # An endpoint of a fax may have been registered meanwhile: what was owed to no endpoint is looked at again.
         owed_ids = Counter(delivery.event_id for delivery in taken.deliveries)
         unowed = [each.id for each in events if each.id not in owed_ids and each.id not in taken.recorded_only]
         late = await self._retry(lambda: self._intake.owe_unowed(unowed, leased=True), len(unowed))
-        await self._lanes.enter(late)
+        self._lanes.enter(late)
         owed_ids.update(delivery.event_id for delivery in late)
         for event in events:
             if event.id in taken.fresh:

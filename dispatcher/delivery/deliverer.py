@@ -62,6 +62,8 @@ class Deliverer:
         try:
             if self._stopping:
                 await self._settler.settle(delivery, Requeue(0.0))
+            elif delivery.is_lost:
+                self._settler.drop(delivery)
             elif (refusal := refuse(delivery)) is not None:
                 await self._settler.settle(delivery, refusal)
             else:

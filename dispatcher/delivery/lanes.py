@@ -38,9 +38,13 @@ class Lanes:
         self._settler = settler
         self._held = held
         self._lanes: dict[UUID, Lane] = {}
+        self._beside_lanes: set[asyncio.Task[None]] = set()
 
-    async def enter(self, deliveries: Sequence[LeasedDelivery | UnreadableDelivery]) -> None:
-        """Hold *deliveries*, each in the lane of its endpoint; defer those that find it full."""
+    def enter(self, deliveries: Sequence[LeasedDelivery | UnreadableDelivery]) -> None:
+        """Hold *deliveries*, each in the lane of its endpoint; defer those that find it full.
+
+        Nothing is awaited here: a store or a queue that does not take what is deferred must not hold up the consumer.
+        """
         overflow: list[LeasedDelivery] = []
         for each in deliveries:
             if self._held.holds(each.delivery_id):
@@ -50,18 +54,23 @@ class Lanes:
                     held.lease_for(held.endpoint.lease_seconds, each.lease_until)
             elif isinstance(each, UnreadableDelivery):
                 self._held.hold(each.delivery_id)
-                await self._guarded(each, self._settler.crashed(each, each.error))
+                self._run_beside([each], self._settler.crashed(each, each.error))
             else:
                 self._held.hold(each.delivery_id, each)
                 if not self._enter(each):
                     overflow.append(each)
         if overflow:
-            await self._settler.requeue(overflow, DEFER_WAITS_SECONDS[0])
+            self._run_beside(overflow, self._settler.requeue(overflow, DEFER_WAITS_SECONDS[0]))
 
     async def idle(self) -> None:
         """Wait until nothing waits and nothing is under way."""
-        while workers := [worker for lane in self._lanes.values() for worker in lane.workers]:
-            await asyncio.wait(workers)
+        while tasks := {*self._beside_lanes, *(worker for lane in self._lanes.values() for worker in lane.workers)}:
+            await asyncio.wait(tasks)
+
+    def _run_beside(self, leases: Sequence[Lease], work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(self._guarded(leases, work))
+        self._beside_lanes.add(task)
+        task.add_done_callback(self._beside_lanes.discard)
 
     def _enter(self, delivery: LeasedDelivery) -> bool:
         lane = self._lanes.setdefault(delivery.endpoint_id, Lane())
@@ -76,7 +85,7 @@ class Lanes:
         try:
             while lane.waiting:
                 delivery = lane.waiting.popleft()
-                await self._guarded(delivery, self._deliverer.deliver(delivery))
+                await self._guarded([delivery], self._deliverer.deliver(delivery))
         finally:
             # At once, not by a callback in the next turn of the loop: what enters in between would find a full set of
             # workers of which none looks again.
@@ -84,20 +93,21 @@ class Lanes:
             if not lane.workers and not lane.waiting:
                 self._lanes.pop(endpoint_id, None)
 
-    async def _guarded(self, lease: Lease, work: Coroutine[Any, Any, None]) -> None:
-        """Do *work* for a held delivery; if it fails, free the delivery, and go on."""
+    async def _guarded(self, leases: Sequence[Lease], work: Coroutine[Any, Any, None]) -> None:
+        """Do *work* for held deliveries; if it fails, free them, and go on."""
         try:
             await work
         except (Exception, asyncio.CancelledError) as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            # A cancellation that we did not ask for came out of a library. The lease runs out by itself.
-            self._held.free(lease.delivery_id)
-            get_logger().error(
-                "attempt.crashed",
-                delivery_id=str(lease.delivery_id),
-                event_id=lease.event_id,
-                attempt=lease.attempt,
-                reason=place_of(error),
-            )
+            # A cancellation that we did not ask for came out of a library. The leases run out by themselves.
+            for lease in leases:
+                self._held.free(lease.delivery_id)
+                get_logger().error(
+                    "attempt.crashed",
+                    delivery_id=str(lease.delivery_id),
+                    event_id=lease.event_id,
+                    attempt=lease.attempt,
+                    reason=place_of(error),
+                )

@@ -116,6 +116,14 @@ async def test_a_delivery_whose_lease_is_anothers_is_dropped() -> None:
     assert steps.attempted == []
 
 
+async def test_a_delivery_whose_lease_was_lost_in_its_lane_becomes_no_dead_letter() -> None:
+    steps = Steps()
+    delivery = lately(1, an_endpoint(enabled=False), is_lost=False)
+    delivery.is_lost = True
+    assert await steps.deliver(delivery) is None
+    assert steps.settler.dropped == [delivery.delivery_id]
+
+
 async def test_an_attempt_that_breaks_our_code_is_settled_as_crashed() -> None:
     steps, error = Steps(), ZeroDivisionError()
 

@@ -46,7 +46,7 @@ async def test_an_endpoints_deliveries_are_attempted_in_order_and_never_more_at_
     deliverer = HeldUp()
     lanes, _ = new_lanes(deliverer)
     endpoint = an_endpoint(max_concurrent=3)
-    await lanes.enter([a_delivery(number, endpoint) for number in range(10)])
+    lanes.enter([a_delivery(number, endpoint) for number in range(10)])
     await until(lambda: deliverer.under_way == 3, "three under way")
     assert deliverer.begun == [0, 1, 2]
     deliverer.may_end.set()
@@ -58,8 +58,8 @@ async def test_an_endpoints_deliveries_are_attempted_in_order_and_never_more_at_
 async def test_an_endpoint_that_hangs_holds_up_no_other() -> None:
     deliverer = HeldUp()
     lanes, _ = new_lanes(deliverer)
-    await lanes.enter([a_delivery(number, hanging) for hanging in [an_endpoint()] for number in range(5)])
-    await lanes.enter([a_delivery(7)])
+    lanes.enter([a_delivery(number, hanging) for hanging in [an_endpoint()] for number in range(5)])
+    lanes.enter([a_delivery(7)])
     await until(lambda: 7 in deliverer.begun, "the other endpoint's attempt")
     deliverer.may_end.set()
     await lanes.idle()
@@ -71,28 +71,53 @@ async def test_what_finds_its_lane_full_is_deferred_and_the_rest_waits(monkeypat
     lanes, settler = new_lanes(deliverer)
     endpoint = an_endpoint()
     first = [a_delivery(number, endpoint) for number in range(4)]
-    await lanes.enter(first[:1])
+    lanes.enter(first[:1])
     await until(lambda: deliverer.under_way, "one under way")
     late = [a_delivery(number, endpoint) for number in (8, 9)]
-    await lanes.enter([*first[1:], *late])
-    assert settler.requeued == [(each.delivery_id, DEFER_WAITS_SECONDS[0]) for each in late]
+    lanes.enter([*first[1:], *late])
+    deferred = [(each.delivery_id, DEFER_WAITS_SECONDS[0]) for each in late]
+    await until(lambda: settler.requeued == deferred, "deferred")
     deliverer.may_end.set()
     await lanes.idle()
     assert deliverer.begun == [0, 1, 2, 3]
+
+
+async def test_what_cannot_be_deferred_holds_up_neither_the_consumer_nor_another_endpoint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_IN_LANE", 1)
+    deliverer = HeldUp()
+    lanes, settler = new_lanes(deliverer)
+    may_end = asyncio.Event()
+
+    async def hang(_leases: Any, _wait_seconds: float) -> None:
+        await may_end.wait()  # as a queue that takes no messages makes it wait
+
+    monkeypatch.setattr(settler, "requeue", hang)
+    full = an_endpoint()
+    lanes.enter([a_delivery(number, full) for number in range(5)])
+    lanes.enter([a_delivery(7)])
+    await until(lambda: 7 in deliverer.begun, "the other endpoint's attempt")
+    deliverer.may_end.set()
+    idle = asyncio.create_task(lanes.idle())
+    await until(lambda: deliverer.under_way == 0, "the attempts are over")
+    assert not idle.done(), "the drain waits for what is being deferred"
+    may_end.set()
+    await idle
 
 
 async def test_what_this_process_holds_already_is_leased_anew_and_not_attempted_a_second_time() -> None:
     deliverer = HeldUp()
     lanes, settler = new_lanes(deliverer)
     delivery = a_delivery(1)
-    await lanes.enter([delivery])
+    lanes.enter([delivery])
     delivery.is_lost = True
     claimed_again = a_delivery(
         *(1, delivery.endpoint, delivery.event),
         delivery_id=delivery.delivery_id,
         lease_until=delivery.lease_until + timedelta(minutes=5),
     )
-    await lanes.enter([claimed_again])
+    lanes.enter([claimed_again])
     assert (delivery.lease_until, delivery.is_lost) == (claimed_again.lease_until, False)
     deliverer.may_end.set()
     await lanes.idle()
@@ -114,7 +139,7 @@ async def test_a_delivery_whose_row_cannot_be_read_is_settled_as_crashed_and_the
         lease_until=good.lease_until,
         error=error,
     )
-    await lanes.enter([bad, good])
+    lanes.enter([bad, good])
     await lanes.idle()
     assert settler.crashes == [(bad.delivery_id, error)]
     assert deliverer.begun == [1]
@@ -141,7 +166,7 @@ async def test_an_unreadable_delivery_that_cannot_be_settled_is_freed_and_the_ot
         lease_until=good.lease_until,
         error=ValueError("unreadable"),
     )
-    await lanes.enter([bad, good])
+    lanes.enter([bad, good])
     await lanes.idle()
     assert deliverer.begun == [1]
     assert not settler.held.holds(bad.delivery_id), "its next message would find it held, for ever"
@@ -159,7 +184,7 @@ async def test_a_cancellation_that_comes_out_of_a_library_ends_one_delivery_and_
     lanes, settler = new_lanes(deliverer)
     endpoint = an_endpoint()
     deliveries = [a_delivery(number, endpoint) for number in (1, 2)]
-    await lanes.enter(deliveries)
+    lanes.enter(deliveries)
     await lanes.idle()
     assert deliverer.begun == [1, 2]
     assert [settler.held.holds(each.delivery_id) for each in deliveries] == [False, True]
@@ -167,7 +192,6 @@ async def test_a_cancellation_that_comes_out_of_a_library_ends_one_delivery_and_
 
 async def test_a_delivery_that_enters_as_the_last_worker_leaves_is_delivered() -> None:
     endpoint = an_endpoint()
-    entered: list[asyncio.Task[None]] = []
 
     class EnteringOneMore(HeldUp):
         async def deliver(self, delivery: LeasedDelivery) -> None:
@@ -177,20 +201,19 @@ async def test_a_delivery_that_enters_as_the_last_worker_leaves_is_delivered() -
                 asyncio.get_running_loop().call_soon(enter_second)
 
     def enter_second() -> None:
-        entered.append(asyncio.ensure_future(lanes.enter([a_delivery(2, endpoint)])))
+        lanes.enter([a_delivery(2, endpoint)])
 
     deliverer = EnteringOneMore()
     deliverer.may_end.set()
     lanes, _ = new_lanes(deliverer)
-    await lanes.enter([a_delivery(1, endpoint)])
+    lanes.enter([a_delivery(1, endpoint)])
     await until(lambda: deliverer.begun == [1, 2], "both delivered", seconds=2)
-    await asyncio.gather(*entered)
 
 
 async def test_an_empty_lane_leaves_nothing_behind() -> None:
     deliverer = HeldUp()
     deliverer.may_end.set()
     lanes, _ = new_lanes(deliverer)
-    await lanes.enter([a_delivery(number) for number in range(20)])
+    lanes.enter([a_delivery(number) for number in range(20)])
     await lanes.idle()
     assert lanes._lanes == {}, "endpoints of single faxes would fill the memory"
