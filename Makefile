@@ -32,11 +32,12 @@ fuzz: $(READY) ## Every parser and verifier against 10,000 generated inputs for 
 bench: $(READY) ## What a callback and a delivery cost, in ratios to a bare handler, beside the goals; about a minute
 	@$(BIN)/python tests/bench/bench.py
 
-check: $(READY) ## Linter, format, types, layering
+check: $(READY) ## Linter, format, types, layering, sizes of files and packages
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python tests/check_layout.py
 
 services: $(READY) ## Bring up the private RabbitMQ and PostgreSQL
 	@$(BIN)/python deploy/local.py up
