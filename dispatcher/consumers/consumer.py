@@ -128,6 +128,7 @@ class Consumer:
             while True:
                 channel = await AmqpChannel.open(connection, number=next(numbers), prefetch=self._prefetch)
                 await channel.consume(self.queue)
+                # The old channel is left only when the new one consumes: the queue always has a consumer of ours.
                 before, self._channel = self._channel, channel
                 if before is not None:
                     await before.leave()
@@ -155,6 +156,7 @@ class Consumer:
         try:
             for group in groups(batch):
                 await self._handler(group)
+                # One acknowledgement for all, unless suspects were handled apart: theirs may still kill us.
                 if len(group) == len(batch):
                     channel.ack(batch[-1].tag, multiple=True)
                 else:

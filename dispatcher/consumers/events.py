@@ -77,6 +77,7 @@ class EventHandler:
             await bisect_batch(list(events.values()), self._take, self._crashed)
 
     async def _take(self, events: Sequence[Event]) -> None:
+        # 1. Into the ledger: from its commit on the row is the durable copy.
         try:
             taken = await self._retry(lambda: self._intake.take(events), len(events))
         except LEDGER_REFUSES as error:
@@ -84,8 +85,9 @@ class EventHandler:
                 raise
             await self._give_up(encode_event(events[0]), events[0].id, "ledger_refused", type(error).__name__)
             return
+        # 2. Into the lanes at once: what follows may wait for the ledger, a first attempt need not.
         self._lanes.enter(taken.deliveries)
-        # An endpoint of a fax may have been registered meanwhile: what was owed to no endpoint is looked at again.
+        # 3. An endpoint of a fax may have been registered meanwhile: what was owed to no endpoint is looked at again.
         owed_ids = Counter(delivery.event_id for delivery in taken.deliveries)
         unowed = [each.id for each in events if each.id not in owed_ids and each.id not in taken.recorded_only]
         late = await self._retry(lambda: self._intake.owe_unowed(unowed, leased=True), len(unowed))

@@ -72,6 +72,7 @@ class Deliverer:
             await self._settler.crashed(delivery, error)
 
     async def _through_circuit(self, delivery: LeasedDelivery) -> None:
+        # 1. Leave of the circuit. Whatever happens then, it is told the outcome: a probe must not be missed for ever.
         circuit = self._circuits.get(delivery.endpoint_id) or Circuit()
         admitted = circuit.admit(time.monotonic())
         if admitted is None:
@@ -79,9 +80,10 @@ class Deliverer:
             return
         outcome: Outcome = NotTried(error="crashed")
         try:
+            # 2. Memory for the document.
             size = self._attempts.document_bytes(delivery)
             async with self._documents.reserve(delivery.endpoint_id, size) as reservation:
-                # The reservation may have taken its time: is the lease still ours, and long enough?
+                # 3. The lease: the reservation may have taken its time. Is it still ours, and long enough?
                 if not await self._leases.ensure(delivery, self._attempts.lease_seconds(delivery)):
                     self._settler.drop(delivery)
                     return
@@ -89,6 +91,7 @@ class Deliverer:
                 outcome = made.outcome
         finally:
             self._report_to_circuit(delivery.endpoint_id, admitted, outcome)
+        # 4. The next step.
         verdict = judge(outcome, delivery.attempt, self._backoff_seconds, spent=delivery.spent)
         if isinstance(verdict, Requeue) and self._stopping:
             verdict = Requeue(0.0)  # another process may do it at once

@@ -110,6 +110,7 @@ class Documents:
             kept = None  # an unnecessary fetch is better than a missing document
         if kept is not None:
             return kept, await self._store.get(kept)
+        # The same attempt of another endpoint has failed to fetch it: this one need not wait for the same again.
         if attempt <= self._failed_at.get(event.id, 0):
             return None
         age = datetime.now(UTC) - event.received_at

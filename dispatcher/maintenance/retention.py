@@ -121,10 +121,13 @@ class Retention:
         async with leader(self._pool, Lock.PRUNE) as connection:
             if connection is None:
                 return pruned
+            # 1. A message that waits may name a document of which the ledger knows nothing: asked before all else.
             nothing_waited = await self._nothing_waits()
             before = await connection.fetchval("SELECT now() - $1::interval", self._kept)
+            # 2. Rows first: which documents are still named is known only when every old payload was looked at.
             await _prune_jobs(connection, before)
             needed = await self._prune_events(connection, before, pruned)
+            # 3. Documents last, if no message came or waited meanwhile.
             if nothing_waited and await self._nothing_waits():
                 await self._prune_documents(connection, before - SKEW, needed, pruned)
         if pruned.events or pruned.documents:
@@ -137,6 +140,7 @@ class Retention:
         after = (datetime(1, 1, 1, tzinfo=UTC), "")
         while old := await pruning.old_events(connection, before, after, EVENTS_PER_STEP):
             started = time.monotonic()
+            # An event may have any number of attempts: a step is bounded by them, not by events alone.
             some = pruning.few(old, ATTEMPTS_PER_STEP)
             step = await pruning.prune(connection, [each.event_id for each in some if each.is_over], before)
             needed |= await pruning.documents_of(connection, {each.event_id for each in some} - step.event_ids)

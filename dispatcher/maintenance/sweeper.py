@@ -100,6 +100,7 @@ class Sweeper:
                 return 0
             started = time.monotonic()
             found = await overdue.find(connection, self._grace_seconds(), MOST_PER_SWEEP)
+            # Put back often without one attempt: going on would hide what is wrong.
             stuck = [each for each in found if each.sweeps >= MOST_SWEEPS]
             live = [
                 OverdueUpdate(each, each.sweeps + 1, next_look_seconds(each.sweeps))

@@ -78,6 +78,7 @@ class HeldQueue:
         self._ready = await self.count()
         seen = 0
         while seen < self._ready:
+            # A consumer of its own for each chunk: the broker pushes no more than the prefetch that it began with.
             credit = min(chunks.size, self._ready - seen)
             await self._channel.prefetch(credit)
             tag = await self._channel.consume(self._queue)
