@@ -1,4 +1,4 @@
-"""The bench runs and fills its table; what it measures here says nothing."""
+"""The bench runs and fills its table; its counts are too small here for the figures to mean anything."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A dispatcher that lives and does nothing ends with the reason, whichever part it is; one that waits for a store does not."""
+"""A dispatcher of which any part hangs ends and names the part; one that waits for a store does not end."""
 
 import asyncio
 import time

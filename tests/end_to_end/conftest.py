@@ -1,4 +1,4 @@
-"""Both services as processes, on stores of the test's own."""
+"""Fixture: the environments of both services, on empty stores for this test alone."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

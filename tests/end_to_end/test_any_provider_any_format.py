@@ -1,4 +1,4 @@
-"""An application keeps working when its faxes move to another provider: the receivers' own software says so."""
+"""An application keeps working when its faxes move to another provider: its own software accepts the webhooks."""
 
 import json
 

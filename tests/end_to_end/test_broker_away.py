@@ -28,7 +28,7 @@ pytestmark = pytest.mark.alone
 
 @dataclass
 class OwnBroker:
-    """A private node that a test may kill. PostgreSQL counts as given, so that only the broker is started."""
+    """A private node that a test may kill. The environment names a database, so that only the broker is started."""
 
     data: Path
     environment: dict[str, str] = field(default_factory=lambda: {**os.environ, "AMQP_URL": "", "DATABASE_URL": "given"})
@@ -88,7 +88,7 @@ class Load:
                 self.accepted.add(answer["event_id"])
             elif status == 503:
                 self.refused += 1
-                await asyncio.sleep(0.05)  # a provider would wait longer
+                await asyncio.sleep(0.05)  # the pause before a provider sends again; a real one waits longer
             else:
                 self.other.append((status, answer))
 

@@ -1,4 +1,4 @@
-"""`make run` and `make demo` as people start them, on the stores of the tests."""
+"""`make run` and `make demo` show every event that is sent, and end everything they started with the right exit code."""
 
 import asyncio
 import os

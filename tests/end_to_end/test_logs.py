@@ -164,7 +164,7 @@ async def run_cli(environment: dict[str, str], seen: Seen) -> None:
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
-async def test_a_full_run_of_everything_good_and_bad_shows_nothing_confidential_to_anybody(
+async def test_a_full_run_of_everything_good_and_bad_shows_nothing_confidential(
     running_stack: RunningStack, log_format: str, tmp_path: Path, unused_tcp_port_factory
 ) -> None:
     seen = Seen()

@@ -1,4 +1,4 @@
-"""The ingress's memory: a fixed part, plus the bodies it admits."""
+"""The ingress needs no more memory than a fixed part plus the bodies that it admits."""
 
 import asyncio
 from pathlib import Path

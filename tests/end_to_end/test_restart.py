@@ -1,4 +1,4 @@
-"""Stopping and killing: what is under way is finished or put back, and nothing is told twice or forgotten."""
+"""When a service is stopped or killed, its work is finished or put back; no delivery is repeated or lost."""
 
 import asyncio
 

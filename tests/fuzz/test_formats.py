@@ -1,4 +1,4 @@
-"""Any event in any format, any webhook at its reader, any path in the spool."""
+"""Any event is rendered in every format and read back, any webhook is read or refused, no path leaves the spool."""
 
 import os
 from datetime import UTC, datetime

@@ -13,7 +13,7 @@ OPERATOR, READER = ({"Authorization": f"Bearer {token}"} for token in TOKENS.val
 
 
 class Api:
-    """A client with a token; what is no success must be a problem."""
+    """A client with a token; an answer of 400 and above must be a problem document."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
         self._http = http

@@ -1,4 +1,4 @@
-"""Documents at a provider, for tests."""
+"""Documents at a provider, and events that name them by URL."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the properties of the fuzz share; a moderate number of examples each time, the long profile's in `make fuzz`."""
+"""What the fuzz tests share: settings with a moderate number of examples, or the long profile's in `make fuzz`."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

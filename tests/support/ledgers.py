@@ -14,14 +14,14 @@ from shared.ids import uuid7
 ADVISORY_LOCKS = """(
     SELECT pg_locks.* FROM pg_locks JOIN pg_database ON pg_database.oid = database
     WHERE datname = current_database() AND locktype = 'advisory') AS locks"""
-"""Those of this test's own database: the same server serves other tests at the same time, with the same locks."""
+"""The advisory locks of this test's database: other tests hold the same locks in theirs, on the same server."""
 
 
 async def take(pool: asyncpg.Pool, *events: Event) -> None:
-    """Take *events* in as a dispatcher does that goes no further."""
-    book = EndpointCache(pool, STORE)
-    await book.refresh()
-    await Intake(pool, STORE, book).take(events)
+    """Take *events* into the ledger without attempting what they owe."""
+    cache = EndpointCache(pool, STORE)
+    await cache.refresh()
+    await Intake(pool, STORE, cache).take(events)
 
 
 async def endpoint(pool: asyncpg.Pool, **fields: Any) -> Endpoint:

@@ -1,4 +1,4 @@
-"""Events that were over long ago."""
+"""Events older than the retention, with deliveries in any state."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager

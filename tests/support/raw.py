@@ -1,4 +1,4 @@
-"""Servers that speak bytes: for what a well-behaved HTTP server cannot be made to do."""
+"""TCP servers whose handler writes bytes: for answers that an HTTP server would never send."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

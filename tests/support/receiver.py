@@ -1,4 +1,4 @@
-"""An application's receiver: a real HTTP server that records what it is sent and answers as it is told."""
+"""An application's receiver: a real HTTP server that records what it is sent and answers as the test says."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -42,7 +42,7 @@ class Received:
         return read_form(self.headers["Content-Type"], self.body)
 
     def phaxio_signature_matches(self, url: str, token: str) -> bool:
-        """Compute the signature as an application of Phaxio's does."""
+        """Return whether the signature is the one that an application of Phaxio computes."""
         form = self.form
         expected = sign_phaxio(token, url, form.fields, [(part.name, part.content) for part in form.files])
         return self.headers.get("X-Phaxio-Signature") == expected

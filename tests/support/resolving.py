@@ -1,4 +1,4 @@
-"""A resolver of our own: it says what a test tells it to, one answer after the other."""
+"""A resolver that gives the answers of the test, one after the other."""
 
 import ipaddress
 import socket

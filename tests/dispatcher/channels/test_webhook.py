@@ -1,4 +1,4 @@
-"""The webhook channel against receivers of every temper: only a complete 2xx in time is told."""
+"""The webhook channel against receivers of every kind: only a complete 2xx in time is told."""
 
 import asyncio
 import time
@@ -117,7 +117,7 @@ async def test_of_an_endless_answer_only_the_beginning_is_read_and_it_is_told(ch
     assert outcome.answer == b"a" * 2048
 
 
-async def test_nobody_there_a_name_that_is_none_and_a_receiver_without_tls_have_their_own_codes(
+async def test_a_closed_port_an_unknown_name_and_a_receiver_without_tls_have_their_own_codes(
     channel: WebhookChannel, receiver: Receiver, unused_tcp_port: int
 ) -> None:
     for url, error in (

@@ -1,4 +1,4 @@
-"""A receiver that wants to hurt us: what it sends costs its timeout, a little memory, and nothing else."""
+"""A hostile receiver costs no more than its timeout and a little memory, whatever it sends."""
 
 import asyncio
 import gzip

@@ -1,4 +1,4 @@
-"""What the dispatcher does with every message of its queues: taken into the ledger, parked, or rightly dropped."""
+"""Every message of the dispatcher's queues is taken into the ledger, dead-lettered, or dropped because it is stale."""
 
 import asyncio
 import json
@@ -52,7 +52,7 @@ async def test_an_event_that_the_ledger_refuses_is_parked_alone(
     assert parked.headers["cause"] == "ledger_refused"
 
 
-async def test_an_event_that_nobody_is_to_be_told_of_is_recorded_all_the_same(
+async def test_an_event_that_is_owed_to_no_endpoint_is_recorded_all_the_same(
     harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
     await harness.endpoint(direction="received")

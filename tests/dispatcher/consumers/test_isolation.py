@@ -1,4 +1,4 @@
-"""What breaks our own code is tried a few times, alone, and given up with the place; the others go on."""
+"""A message that breaks our own code is tried a few times, alone, and dead-lettered with the place; the others go on."""
 
 import asyncio
 import json
@@ -61,7 +61,7 @@ async def crashes_of(harness: DispatcherHarness, event_id: str) -> tuple[UUID, i
     return row["id"], row["crashes"], row["state"]
 
 
-async def test_a_delivery_that_breaks_our_code_is_given_up_after_a_few_tries_whoever_makes_them(
+async def test_a_delivery_that_breaks_our_code_is_given_up_after_a_few_tries_by_any_process(
     harness: DispatcherHarness, dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await harness.endpoint(max_concurrent=1)
@@ -92,7 +92,7 @@ async def test_a_delivery_that_breaks_our_code_is_given_up_after_a_few_tries_who
     assert NUMBER.encode() not in letter.body
 
 
-async def test_what_broke_our_code_and_is_told_later_begins_its_count_anew(
+async def test_what_broke_our_code_and_is_told_later_starts_its_count_again(
     harness: DispatcherHarness, dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await harness.endpoint()

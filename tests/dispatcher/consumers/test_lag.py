@@ -1,4 +1,4 @@
-"""What is due is left to its message for as long as the message may still be waiting behind others."""
+"""The sweeper leaves a due delivery alone while its message may still wait behind others."""
 
 from collections import deque
 

@@ -1,4 +1,4 @@
-"""Whatever goes away comes back by itself, readiness tells the truth meanwhile, and nothing lives on without working."""
+"""A store that comes back is used again by itself, and meanwhile the dispatcher is not ready."""
 
 import asyncio
 import time
@@ -229,7 +229,7 @@ class Collecting:
         self.event_ids += [str(each.headers["event_id"]) for each in batch]
 
 
-async def test_a_channel_that_the_broker_closed_is_opened_anew_also_while_there_is_no_room(
+async def test_a_channel_that_the_broker_closed_is_opened_again_even_without_capacity(
     harness: DispatcherHarness,
 ) -> None:
     handler, capacity = Collecting(), UnusedCapacity()

@@ -1,6 +1,6 @@
-"""One endpoint of a hundred that hangs or drips is not noticed by the others.
+"""One endpoint of a hundred that hangs or drips does not delay the others.
 
-Phases without and with the trouble alternate, so that whatever else the machine does falls on both alike.
+Phases without and with the trouble alternate, so that other work of the machine disturbs both alike.
 """
 
 import asyncio
@@ -25,15 +25,15 @@ EVENTS_PER_SECOND = 250
 PHASE_SECONDS = 0.6
 PHASES = 8
 ROUNDS = 3
-"""A machine that others use as well is noisy: the others must be unmoved in one round of these. Were they moved by the
-trouble, it would be in every one."""
+"""Other work makes the machine noisy: one of these rounds must show no delay. A delay by the bad endpoint would be in
+every round."""
 
 MOST = 1.1
 
 
 @dataclass
 class BadEndpoint:
-    """An application that can be told to `hang` or to `drip`, and answers well otherwise."""
+    """An application that hangs or drips (*how*) while `be(well=False)`, and answers 200 otherwise."""
 
     how: str
     port: int = 0
@@ -125,8 +125,7 @@ def p99(seconds: list[float]) -> float:
 
 
 def undisturbed(phases: list[float]) -> float:
-    """Return the mean of the best phases: those in which the machine did little else. What an endpoint's trouble does
-    to the others it does in every phase."""
+    """Return the mean of the best phases, in which the machine did little else. A bad endpoint would disturb every phase."""
     best = sorted(phases)[: PHASES // 2]
     return statistics.mean(best)
 

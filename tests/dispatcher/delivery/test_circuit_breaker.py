@@ -1,4 +1,4 @@
-"""An endpoint that keeps timing out is left alone but for a probe; any answer brings it back."""
+"""An endpoint that keeps timing out gets only a probe now and then; any answer closes its circuit."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,7 +80,7 @@ outcomes = st.sampled_from([TIMEOUT, REFUSAL, Told(), NotTried(error="x")])
 
 
 @given(st.lists(st.tuples(st.booleans(), outcomes, st.floats(0, 5000), st.integers(0)), max_size=60))
-def test_it_never_admits_two_probes_at_once_and_never_keeps_everybody_out_for_good(
+def test_it_never_admits_two_probes_at_once_and_never_refuses_all_for_good(
     steps: list[tuple[bool, Outcome, float, int]],
 ) -> None:
     circuit, now, under_way = Circuit(), 0.0, []

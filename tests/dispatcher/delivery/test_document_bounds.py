@@ -201,7 +201,7 @@ async def test_a_proxy_that_is_away_is_our_own_trouble_and_no_failure_is_remembe
                 await documents.of(received("http://storage.example/a.pdf"), 1)
 
 
-async def test_who_gives_up_waiting_takes_the_document_from_nobody(
+async def test_a_fetch_that_gives_up_waiting_takes_the_document_from_no_other(
     pool: asyncpg.Pool, store: MediaStore, storage: Receiver
 ) -> None:
     go = asyncio.Event()

@@ -35,14 +35,14 @@ async def entering(budget: DocumentBudget, endpoint_id: UUID, count: int) -> "as
     has_it = asyncio.Event()
     task = asyncio.create_task(hold())
     task.has_it = has_it
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # its first turn, in which it asks for its bytes
     return task
 
 
 async def left(task: "asyncio.Task[None]") -> None:
     task.cancel()
     await asyncio.wait({task})
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # the turn in which those that wait get its bytes
 
 
 async def test_one_endpoint_takes_no_more_than_its_share_and_the_others_go_on() -> None:
@@ -76,7 +76,7 @@ async def test_who_turns_out_to_need_less_gives_back_the_rest_and_who_stops_wait
         waiting, stopping = await entering(budget, OTHER, 40), await entering(budget, THIRD, 60)
         await left(stopping)
         held.shrink(60)
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # the turn in which those that wait get the rest
         assert waiting.has_it.is_set()
         assert budget.held_bytes == 100
         held.shrink(90)
@@ -85,7 +85,7 @@ async def test_who_turns_out_to_need_less_gives_back_the_rest_and_who_stops_wait
     assert budget.held_bytes == 0
 
 
-async def test_who_stops_waiting_holds_up_nobody_behind() -> None:
+async def test_a_request_that_stops_waiting_holds_up_no_request_behind_it() -> None:
     budget = DocumentBudget(100, 100)
     first = await entering(budget, ONE, 60)
     large, small = await entering(budget, OTHER, 50), await entering(budget, THIRD, 10)
@@ -139,7 +139,7 @@ async def test_a_dispatcher_reads_no_more_documents_than_there_is_budget_for(
 
 
 @given(st.lists(st.tuples(st.sampled_from([ONE, OTHER, THIRD]), st.integers(0, 70)), max_size=30), st.randoms())
-async def test_the_bounds_hold_and_everybody_is_served(asked: list[tuple[UUID, int]], random) -> None:
+async def test_the_bounds_hold_and_every_request_is_served(asked: list[tuple[UUID, int]], random) -> None:
     budget, served, most = DocumentBudget(100, 50), 0, 0
 
     async def use(endpoint_id: UUID, count: int) -> None:
@@ -149,7 +149,7 @@ async def test_the_bounds_hold_and_everybody_is_served(asked: list[tuple[UUID, i
             assert sum(each for each in budget._held.values()) == budget.held_bytes
             assert all(each <= 50 for each in budget._held.values())
             for _ in range(random.randint(0, 3)):
-                await asyncio.sleep(0)
+                await asyncio.sleep(0)  # a few turns, so that requests overlap in any order
             served += 1
 
     async with asyncio.timeout(5):

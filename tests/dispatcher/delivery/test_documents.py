@@ -86,7 +86,7 @@ async def test_several_endpoints_of_an_event_share_one_fetch_and_those_that_carr
     assert len(storage.received) == 1
 
 
-async def test_an_endpoint_that_takes_no_file_makes_nobody_fetch(
+async def test_for_an_endpoint_that_takes_no_file_nothing_is_fetched(
     harness: DispatcherHarness, dispatching: Dispatching, storage: Receiver
 ) -> None:
     await harness.endpoint(format="telnyx-v2", tokens=())

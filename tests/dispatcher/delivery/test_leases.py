@@ -1,4 +1,4 @@
-"""A lease holds for as long as it takes, and what a process holds it never attempts a second time."""
+"""A lease holds as long as the work takes, and a process never attempts twice what it holds."""
 
 import asyncio
 from collections import Counter
@@ -18,7 +18,9 @@ from shared.runtime.service import Stop
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 
 
-async def test_a_lease_is_renewed_and_released_only_by_who_knows_its_end(harness: DispatcherHarness) -> None:
+async def test_a_lease_is_renewed_and_released_only_by_the_process_that_knows_its_end(
+    harness: DispatcherHarness,
+) -> None:
     await harness.endpoint()
     (owed,) = (await harness.take(an_event(1))).deliveries
     renewed = await deliveries.renew(harness.pool, [(owed, 30.0)])
@@ -99,7 +101,7 @@ async def test_bodies_that_break_the_reader_are_parked_and_the_others_go_on(
     assert delivery["state"] == "told"
 
 
-async def test_an_endpoint_of_a_format_that_this_version_does_not_know_waits_and_hurts_nobody(
+async def test_an_endpoint_of_a_format_that_this_version_does_not_know_waits_and_the_others_go_on(
     harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
     newer = await harness.endpoint(format="standard-v9")

@@ -1,4 +1,4 @@
-"""The egress proxy: what goes through it, and whose trouble it is when something fails behind it."""
+"""The egress proxy: what goes through it, and whether a failure counts against the endpoint."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""Where requests may go: the same at the resolver, at the socket and in the URL's text, whatever the disguise."""
+"""Where requests may go: the same at the resolver, at the socket and in the URL, however an address is written."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -53,7 +53,7 @@ async def resolver(names: Names) -> AsyncIterator[Resolver]:
 
 async def test_others_are_resolved_at_once_while_many_names_hang(names: Names, resolver: Resolver) -> None:
     hanging = [asyncio.create_task(resolver.resolve(f"{number}.hanging")) for number in range(resolve.MOST_LOOKUPS - 1)]
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # the first turn of those that hang
     async with asyncio.timeout(0.3):
         (found,) = await resolver.resolve("a.example", 443)
     assert (found["host"], found["port"], found["hostname"]) == ("127.0.0.1", 443, "a.example")
@@ -71,7 +71,7 @@ async def test_a_name_that_hangs_takes_one_thread_however_often_it_is_asked_for(
     assert await resolver.resolve("one.hanging")
 
 
-async def test_no_more_threads_are_held_than_names_may_be_looked_up_however_soon_everybody_gives_up(
+async def test_no_more_threads_are_held_than_names_may_be_looked_up_however_soon_requests_give_up(
     names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resolve, "MOST_LOOKUPS", 3)

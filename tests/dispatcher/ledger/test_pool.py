@@ -1,4 +1,4 @@
-"""What is cut off in the middle of a statement ends by that, and not by what the driver says of its connection then."""
+"""A statement that is cut off raises the reason, not what the driver says of its connection afterwards."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

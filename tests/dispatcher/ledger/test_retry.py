@@ -1,4 +1,4 @@
-"""Work that the ledger cannot do now is repeated; what is no trouble of the ledger's is raised at once."""
+"""Work that the ledger cannot do now is repeated; any other error is raised at once."""
 
 import ssl
 

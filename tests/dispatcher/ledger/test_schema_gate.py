@@ -1,4 +1,4 @@
-"""What works in the background does not touch the ledger before its schema is verified."""
+"""Background work does not touch the ledger before its schema is verified."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 

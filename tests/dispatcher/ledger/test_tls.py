@@ -1,4 +1,4 @@
-"""Certificate trouble on the way to the ledger is the ledger's: nothing is parked for it, and it ends when it ends."""
+"""A ledger with a wrong certificate counts as away: no event is dead-lettered, and work goes on when it is right."""
 
 import asyncio
 import ssl

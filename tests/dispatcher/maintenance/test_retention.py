@@ -1,4 +1,4 @@
-"""Retention: what is old and over goes, what is owed or dead stays, and no other work waits for it."""
+"""Retention: old events that are settled lose their content, what is owed or dead stays, and no other work waits."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -124,7 +124,7 @@ async def test_intake_claims_and_records_do_not_wait_for_pruning(harness: Dispat
     assert taken.fresh == {an_event(21).id}
 
 
-async def test_pruning_does_not_wait_for_who_holds_an_event(harness: DispatcherHarness, retention: Retention) -> None:
+async def test_pruning_does_not_wait_for_a_locked_event(harness: DispatcherHarness, retention: Retention) -> None:
     await harness.endpoint()
     for number in (1, 2):
         await in_state(harness, an_old_event(number), "told")

@@ -1,4 +1,4 @@
-"""What the ledger owes is told by one dispatcher, cheaply, and by another when that one is gone."""
+"""One dispatcher reports what the ledger owes, at little cost, and another takes over when it is gone."""
 
 import asyncio
 from contextlib import asynccontextmanager, suppress

@@ -52,7 +52,7 @@ async def test_a_live_lease_is_left_alone(harness: DispatcherHarness, sweeper: S
     assert await take_all(harness.amqp_url, WORK_DELIVERIES) == []
 
 
-async def test_a_dead_processs_lease_is_put_back_as_the_attempt_it_was(
+async def test_the_lease_of_a_dead_process_is_put_back_as_the_attempt_it_was(
     harness: DispatcherHarness, sweeper: Sweeper
 ) -> None:
     (delivery_id,) = await owed(harness)
@@ -94,7 +94,7 @@ class Between:
         await self._publisher.publish(exchange, routing_key, body, headers)
 
 
-async def test_while_the_broker_does_not_answer_nothing_is_locked_and_whoever_claims_keeps_his_lease(
+async def test_while_the_broker_does_not_answer_nothing_is_locked_and_a_claim_keeps_its_lease(
     harness: DispatcherHarness,
 ) -> None:
     (delivery_id,) = await owed(harness)
@@ -129,7 +129,7 @@ async def test_a_broker_that_takes_only_some_leaves_the_others_for_the_next_swee
     assert len(await take_all(harness.amqp_url, WORK_DELIVERIES)) == 4
 
 
-async def test_nobody_is_given_up_on_who_was_claimed_while_his_dead_letter_was_published(
+async def test_a_delivery_that_is_claimed_while_its_dead_letter_is_published_is_not_given_up(
     harness: DispatcherHarness,
 ) -> None:
     (delivery_id,) = await owed(harness)

@@ -1,4 +1,4 @@
-"""A fax's state: one, whatever the order, the batching and the repetitions of its events; in Python and in the ledger."""
+"""A fax's state is the same for every order, batching and repetition of its events, in Python and in the ledger."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Verdicts: what no attempt is made at, and what each outcome means for a delivery."""
+"""Verdicts: which deliveries are not attempted, and what each outcome means for a delivery."""
 
 import pytest
 from delivering import a_delivery

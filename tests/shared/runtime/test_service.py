@@ -23,7 +23,7 @@ async def _hides_its_first_cancellation() -> None:
 async def test_a_part_that_hides_a_cancellation_ends_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "CANCEL_AGAIN_SECONDS", 0.01)
     async with asyncio.timeout(5), running(_hides_its_first_cancellation(), Stop(), "stubborn") as task:
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # the task's first turn
     assert task.cancelled()
 
 

@@ -146,7 +146,7 @@ async def test_a_relay_that_is_away_is_not_tried_and_told_when_it_is_back() -> N
             assert isinstance(await channel.attempt(an_attempt()), Told)
 
 
-async def test_a_relay_whose_name_nobody_knows_is_not_tried() -> None:
+async def test_a_relay_whose_name_does_not_resolve_is_not_tried() -> None:
     async with mailing("smtp://relay.invalid") as channel:
         assert await channel.attempt(an_attempt(timeout_seconds=20.0)) == NotTried(error="smtp_unreachable")
 

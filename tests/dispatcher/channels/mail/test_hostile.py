@@ -1,4 +1,4 @@
-"""Whatever an event holds, it is one mail to one person, with our headers and our tags only."""
+"""Any event makes one mail to one address, with our headers and our tags only."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""The mail: what happened at a glance, in subject, text and HTML; the document byte for byte."""
+"""A mail says what happened in subject, text and HTML, and holds the document byte for byte."""
 
 from datetime import UTC, datetime
 
@@ -124,7 +124,7 @@ def test_a_fax_to_very_many_stays_a_mail() -> None:
         assert f"and {1_000 - MOST_RECIPIENTS} more" in part
 
 
-def test_ids_are_there_for_whoever_searches_and_tokens_are_not() -> None:
+def test_ids_are_there_to_search_for_and_tokens_are_not() -> None:
     message = mailed(an_event(77, EventType.DELIVERED, job_id="order-5"), number=3)
     for part in texts(message):
         for words in ("fax phaxio 77", "job order-5", "event phaxio:77-fax.delivered", str(DELIVERY_ID), "attempt 3"):

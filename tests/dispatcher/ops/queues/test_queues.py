@@ -127,7 +127,7 @@ class Readings:
 
     async def read(self, _last_empty: object) -> Queues:
         self.reads += 1
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # other readers have their turn, as while a broker answers
         return Queues(items=(), at=None, owed=0, overdue=0, troubles=())
 
 
