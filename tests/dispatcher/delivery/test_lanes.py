@@ -106,7 +106,7 @@ async def test_what_cannot_be_deferred_holds_up_neither_the_consumer_nor_another
     await idle
 
 
-async def test_what_this_process_holds_already_is_leased_anew_and_not_attempted_a_second_time() -> None:
+async def test_what_this_process_holds_already_is_leased_again_and_not_attempted_a_second_time() -> None:
     deliverer = HeldUp()
     lanes, settler = new_lanes(deliverer)
     delivery = a_delivery(1)
