@@ -116,9 +116,11 @@ async def test_all_are_read_the_oldest_first_cached_ones_without_single_faxes_an
     ]
     assert await STORE.everything(pool) == made
     assert await STORE.cached(pool) == made[:2]
-    assert await STORE.latest_of_faxes(pool, 1) == made[3:]
+    by_id = sorted(made, key=lambda each: each.id)  # which is not that of their making within one millisecond
+    assert await STORE.latest_of_faxes(pool, 1) == [each for each in by_id if each.scope == "fax"][-1:]
     first = await STORE.page(pool, None, 3)
-    assert first + await STORE.page(pool, first[-1].id, 3) == made
+    assert first == by_id[:3]
+    assert await STORE.page(pool, first[-1].id, 3) == by_id[3:]
 
 
 async def test_a_sent_fax_finds_its_endpoints_by_id_and_by_job_id_and_no_others(pool: asyncpg.Pool) -> None:
