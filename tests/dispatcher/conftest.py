@@ -36,7 +36,7 @@ async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool]:
 async def harness(
     amqp_url: str, database_url: str, pool: asyncpg.Pool, receiver: Receiver, tmp_path: Path, backoff: str
 ) -> AsyncIterator[DispatcherHarness]:
-    publisher = Publisher(amqp_url, "harness")
+    publisher = Publisher(amqp_url, "harness", confirm_timeout_seconds=10.0)  # a busy broker is not the test's matter
     task = asyncio.create_task(publisher.run())
     await until(lambda: publisher.is_ready, "publisher ready")
     yield DispatcherHarness(

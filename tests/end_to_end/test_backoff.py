@@ -16,6 +16,9 @@ from shared.backoff import parse_backoff
 SCALED = "0.2s,0.4s,0.6s,0.8s,0.5s*12"
 """The fax table's 5 distinct waits and 16 retries, shortened; 8 s in all."""
 
+LATE_SECONDS = 1.5
+"""A busy machine may be late by so much; never early."""
+
 
 @pytest.fixture
 def backoff() -> str:
@@ -36,7 +39,7 @@ async def test_a_failing_receiver_gets_seventeen_attempts_at_the_tables_times_th
     assert len({each.delivery_id for each in received}) == 1
     gaps = [after.at - before.at for before, after in pairwise(received)]
     for gap, wait in zip(gaps, waits, strict=True):
-        assert wait - 0.01 <= gap < wait + 0.5, (gap, wait)
+        assert wait - 0.01 <= gap < wait + LATE_SECONDS, (gap, wait)
     assert len(running_stack.receiver.received) == 17
 
     (message,) = await take_all(running_stack.amqp_url, "dead.deliveries")
