@@ -16,7 +16,7 @@ from shared.backoff import parse_backoff
 SCALED = "0.2s,0.4s,0.6s,0.8s,0.5s*12"
 """The fax table's 5 distinct waits and 16 retries, shortened; 8 s in all."""
 
-LATE_SECONDS = 1.5
+LATE_SECONDS = 0.5
 """A busy machine may be late by so much; never early."""
 
 
