@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import aio_pika
 import asyncpg
+from waiting import until
 
 from deploy.services import control
 from deploy.services.container import has_engine
@@ -103,6 +104,19 @@ async def count(amqp_url: str, queue: str) -> int:
         channel = await connection.channel()
         declared = await channel.declare_queue(queue, passive=True)
         return declared.declaration_result.message_count or 0
+
+
+async def count_unconsumed(amqp_url: str, queue: str) -> int:
+    """Return the number of messages in *queue* once it has no consumer: what a dead one held is ready again by then."""
+    async with await aio_pika.connect(amqp_url, timeout=10) as connection:
+        channel = await connection.channel()
+
+        async def unconsumed() -> tuple[int] | None:
+            declared = (await channel.declare_queue(queue, passive=True)).declaration_result
+            return None if declared.consumer_count else (declared.message_count or 0,)
+
+        (messages,) = await until(unconsumed, f"{queue} has no consumer")
+        return int(messages)
 
 
 async def take_all(amqp_url: str, queue: str) -> list[aio_pika.abc.AbstractIncomingMessage]:

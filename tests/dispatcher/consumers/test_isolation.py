@@ -13,7 +13,7 @@ from consumers import AnsweringLedger, UnusedCapacity, ready
 from dispatchers import DispatcherHarness, an_event
 from hypothesis import given
 from hypothesis import strategies as st
-from stores import count, take_all
+from stores import count, count_unconsumed, take_all
 from waiting import until
 
 from dispatcher.channels.base import Attempt
@@ -258,7 +258,7 @@ async def test_a_message_that_kills_the_process_takes_no_other_with_it(harness: 
                 raise SystemError
 
     deaths = 0
-    while await count(harness.amqp_url, WORK_EVENTS) > 1:
+    while await count_unconsumed(harness.amqp_url, WORK_EVENTS) > 1:
         consumer = Consumer(
             harness.amqp_url,
             WORK_EVENTS,
