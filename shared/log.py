@@ -9,6 +9,8 @@ import atexit
 import logging
 import sys
 import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, BinaryIO, Final
 
 import msgspec
@@ -119,40 +121,66 @@ FIELDS: Final[dict[str, str]] = {
 }
 """Every field that a line may carry, for people. Which line carries which is read from the code."""
 
+_LEVELS: Final = {"exception": "error", "warn": "warning"}
+"""Methods of a logger that are not named as their level."""
+
 FLUSH_SECONDS: Final = 0.05
 """A crash by SIGKILL loses the last lines of this long; what counts is in broker and ledger, not in the log."""
 
 
 def get_logger() -> Any:
-    """Return a logger with one method for each level; the first argument is a name from `EVENTS`."""
-    return structlog.get_logger()
+    """Return a logger with one method for each level; the first argument is a name from `EVENTS`.
+
+    It is bound: structlog's lazy one would be built again for each line.
+    """
+    return structlog.get_logger().bind()
 
 
 def configure(service: str, level: str = "INFO", log_format: str = "json") -> None:
     """Send logs to stdout as *log_format* (`json` or `console`), from *level* upward."""
     number = logging.getLevelNamesMapping()[level.upper()]
-    common: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        place_exception,
-    ]
     if log_format == "console":
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=22)
-        common += [_drop_settings, renderer]
+        processors: list[Any] = [
+            _adding(service),
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            place_exception,
+            _drop_settings,
+            structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=22),
+        ]
         factory: Any = structlog.PrintLoggerFactory(sys.stdout)
     else:
-        common.append(_as_json)
+        processors = [_rendering_json(service)]
         factory = GatheredLines(sys.stdout.buffer)
     structlog.configure(
-        processors=common,
+        processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=factory,
         cache_logger_on_first_use=False,
     )
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(service=service)
     _take_over_standard_logging()
+
+
+def _rendering_json(service: str) -> Callable[[Any, str, Any], bytes]:
+    """Return the one processor of JSON lines. A chain of five takes twice as long."""
+    encode = msgspec.json.Encoder(enc_hook=repr).encode
+
+    def render(logger: Any, method: str, line: Any) -> bytes:
+        if "exc_info" in line:
+            line = place_exception(logger, method, line)
+        event, now = line.pop("event"), datetime.now(UTC).isoformat()
+        stamped = {"timestamp": f"{now[:-6]}Z", "level": _LEVELS.get(method, method), "service": service}
+        return encode({**stamped, "event": event, **line})
+
+    return render
+
+
+def _adding(service: str) -> Callable[[Any, str, Any], Any]:
+    def add(_logger: Any, _method: str, line: Any) -> Any:
+        line["service"] = service
+        return line
+
+    return add
 
 
 def place_exception(_logger: Any, _method: str, line: Any) -> Any:
@@ -218,7 +246,7 @@ class _ToStructlog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         message = str(record.msg).partition("\n")[0][:200]
-        structlog.get_logger().warning("library.warned", library=record.name, message=message, exc_info=record.exc_info)
+        get_logger().warning("library.warned", library=record.name, message=message, exc_info=record.exc_info)
 
 
 def _take_over_standard_logging() -> None:
@@ -227,10 +255,6 @@ def _take_over_standard_logging() -> None:
     root.setLevel(logging.WARNING)
     # A lost connection is our own line `broker.lost`; the library's tracebacks add nothing.
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)
-
-
-def _as_json(_logger: Any, _method: str, line: Any) -> bytes:
-    return msgspec.json.encode(line, enc_hook=repr)
 
 
 def _drop_settings(_logger: Any, _method: str, line: Any) -> Any:

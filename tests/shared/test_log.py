@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import structlog
@@ -76,3 +77,30 @@ async def test_a_librarys_warning_is_carried_without_what_it_saw(logged: io.Byte
     assert "Task exception was never retrieved" in text
     assert "shared.errors.Unreadable" in text
     assert "cannot reach" in text
+
+
+def test_a_json_line_has_its_fields_in_the_order_in_which_people_read_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    stdout = io.TextIOWrapper(written, write_through=True)
+    monkeypatch.setattr(sys, "stdout", stdout)
+    configure("ingress")
+    logger = get_logger()
+    logger.info("callback.accepted", provider="phaxio", http_status=200)
+    logger.debug("callback.refused")
+    try:
+        fail("x")
+    except RuntimeError:
+        logger.exception("callback.crashed", fax_id="7")
+    stdout.detach()
+    accepted, crashed = (json.loads(line) for line in written.getvalue().splitlines())
+    stamp = datetime.fromisoformat(accepted.pop("timestamp"))
+    assert abs(stamp - datetime.now(UTC)) < timedelta(seconds=10)
+    assert accepted == {
+        "service": "ingress",
+        "event": "callback.accepted",
+        "level": "info",
+        "provider": "phaxio",
+        "http_status": 200,
+    }
+    assert crashed["level"] == "error"
+    assert crashed["exception"].endswith("builtins.RuntimeError")
