@@ -65,8 +65,8 @@ class BodyReader:
             self._hold(min(length, FIRST_BYTES))
         content = request.content
         try:
-            if content.is_eof():  # all of it came with the headers: no timer is needed
-                return await self._collect(content)
+            if content.is_eof():  # all of it came with the headers: there is nothing to wait for
+                return self._counted(content.read_nowait(), 0)
             async with asyncio.timeout(READ_TIMEOUT_SECONDS):
                 return await self._collect(content)
         except TimeoutError:
@@ -78,13 +78,17 @@ class BodyReader:
         chunks: list[bytes] = []
         size = 0
         while chunk := await content.readany():
+            chunks.append(self._counted(chunk, size))
             size += len(chunk)
-            if size > self._limit_bytes:
-                raise TooLarge(f"the body has more than the {self._limit_bytes} bytes allowed")
-            if size > self._held_bytes:
-                self._hold(size - self._held_bytes)
-            chunks.append(chunk)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _counted(self, chunk: bytes, before_bytes: int) -> bytes:
+        size = before_bytes + len(chunk)
+        if size > self._limit_bytes:
+            raise TooLarge(f"the body has more than the {self._limit_bytes} bytes allowed")
+        if size > self._held_bytes:
+            self._hold(size - self._held_bytes)
+        return chunk
 
     def _hold(self, count: int) -> None:
         self._admission.admit(count)

@@ -30,7 +30,7 @@ from shared.domain import Provider, utc_now
 from shared.errors import CredentialsInvalid, Malformed, MethodNotAllowed, NotFound, Refused, Unavailable
 from shared.log import get_logger
 from shared.metrics import BROKER_CONNECTED, READY, UNCONFIRMED
-from shared.runtime.http_server import BAD_REQUEST, HttpServer
+from shared.runtime.http_server import BAD_REQUEST, HttpServer, JsonAnswer
 
 RETRY_AFTER_SECONDS: Final = 5
 """With every 503; providers that honour it come back soon."""
@@ -89,7 +89,7 @@ class IngressApp:
         )
         self._platform = {"/livez": self._livez, "/readyz": self._readyz, "/metrics": self._render_metrics}
 
-    async def handle(self, request: web.BaseRequest) -> web.Response:
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request. Never raises: a client must not see a traceback."""
         self._under_way += 1
         self._idle.clear()
@@ -114,7 +114,7 @@ class IngressApp:
         self._log.info("callback.refused", code=Malformed.code, reason=reason, http_status=BAD_REQUEST)
         return _refusal(Malformed("the request is not HTTP that can be read"))
 
-    async def _answer(self, request: web.BaseRequest) -> web.Response:
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         route, _, query = request.raw_path.partition("?")
         adapter = self._adapters.get(route)
         if adapter is not None:
@@ -127,7 +127,7 @@ class IngressApp:
             return _refusal(MethodNotAllowed("only GET"), {"Allow": "GET, HEAD"})
         return platform()
 
-    async def _callback(self, request: web.BaseRequest, adapter: Adapter, route: str, query: str) -> web.Response:
+    async def _callback(self, request: web.BaseRequest, adapter: Adapter, route: str, query: str) -> web.StreamResponse:
         started = time.perf_counter()
         provider = adapter.provider
         reader = BodyReader(self._admission, self._body_limit_bytes)
@@ -173,7 +173,7 @@ class IngressApp:
             reader.close()
         seconds = time.perf_counter() - started
         self._report(callback, provider, received, seconds)
-        return web.Response(body=msgspec.json.encode(received.answer), content_type=_JSON)
+        return JsonAnswer(msgspec.json.encode(received.answer))
 
     def _report(self, callback: Callback, provider: Provider, received: Received, seconds: float) -> None:
         event, size = received.event, len(callback.body)

@@ -10,10 +10,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 import msgspec
 
@@ -28,8 +27,6 @@ from shared.ids import uuid7
 from shared.log import get_logger
 from shared.media import DocumentStore, MediaUnavailable
 from shared.quarantine import QuarantinedCallback, event_message
-
-Value = TypeVar("Value")
 
 KEEP_TIMEOUT_SECONDS: Final = 1.7
 """For storing and publishing together: Telnyx gives up after 2 s."""
@@ -125,10 +122,15 @@ class Receiver:
             raise Unavailable("the callback could not be kept in time") from error
 
     async def _receive(self, adapter: Adapter, callback: Callback) -> Received:
-        verified = await _called(callback, adapter.verify, callback)
+        # A large body is digested and parsed in a thread; for a small one a coroutine more would be felt.
+        is_small = len(callback.body) < THREAD_FROM_BYTES
+        verified = adapter.verify(callback) if is_small else await asyncio.to_thread(adapter.verify, callback)
         # From here on nothing is lost: what is not understood is quarantined, what is not kept is repeated.
         try:
-            parsed = await _called(callback, adapter.parse, callback, verified)
+            if is_small:
+                parsed = adapter.parse(callback, verified)
+            else:
+                parsed = await asyncio.to_thread(adapter.parse, callback, verified)
             event = parsed.event
             if parsed.document is not None:
                 async with asyncio.timeout(KEEP_TIMEOUT_SECONDS):
@@ -192,13 +194,6 @@ class Receiver:
         except (NotKept, MediaUnavailable, TimeoutError) as error:
             raise Unavailable("the callback could not be kept in time") from error
         return Received(answer=Quarantined(callback_id), cause=cause, reason=reason)
-
-
-async def _called(callback: Callback, work: Callable[..., Value], *arguments: Any) -> Value:
-    """Call *work*: here for a small callback, in a thread for a large one."""
-    if len(callback.body) < THREAD_FROM_BYTES:
-        return work(*arguments)
-    return await asyncio.to_thread(work, *arguments)
 
 
 def _printable(text: str) -> str:

