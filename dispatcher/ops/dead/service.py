@@ -19,7 +19,7 @@ from dispatcher.ops.dead.jobs.worker import Worker
 from dispatcher.ops.dead.letters import DeadFilter, DeadGroups, DeadLetter, DeadLetterDetail, DeadPage, Place, Text
 from dispatcher.ops.dead.queues.held_queue import ALL_AT_ONCE, BESIDE_TRAFFIC, Chunks, DeadQueues
 from dispatcher.ops.dead.queues.index import DeadQueueIndex
-from dispatcher.ops.dead.queues.reading import read, shown_message
+from dispatcher.ops.dead.queues.reading import kind_of, read, shown_message
 from dispatcher.ops.dead.queues.reprocess import Reprocessor
 from dispatcher.settings import DeadSettings, DispatcherSettings
 from shared.amqp.publisher import Publisher
@@ -89,10 +89,7 @@ class DeadLetterService:
             [(delivery_id, letter)] = dead.items()
             attempts, message = await ledger.attempts(self._pool, delivery_id), None
         else:
-            queued = await self._index.letters()
-            if letter_id not in queued:
-                raise UnknownLetter(await why_unknown(self._pool, [letter_id]))
-            letter = queued[letter_id]
+            letter = await self._queued(letter_id)
             attempts, message = [], await self._message(letter)
         group = group_of(letter.kind, letter.cause)
         endpoints = await ledger.endpoints(self._pool, [] if letter.endpoint_id is None else [letter.endpoint_id])
@@ -106,6 +103,16 @@ class DeadLetterService:
             attempts=attempts,
             message=message,
         )
+
+    async def _queued(self, letter_id: str) -> DeadLetter:
+        """Return a letter that is in a queue only. One that is not known may have died a moment ago: look again."""
+        if (letter := (await self._index.letters()).get(letter_id)) is not None:
+            return letter
+        kind = kind_of(letter_id)
+        letter = None if kind is None else (await self._index.letters(kind, fresh=True)).get(letter_id)
+        if letter is None:
+            raise UnknownLetter(await why_unknown(self._pool, [letter_id]))
+        return letter
 
     async def _message(self, letter: DeadLetter) -> Any:
         async with self._queues.hold(letter.kind) as held:

@@ -102,9 +102,12 @@ class DeadQueueIndex:
         return [letter for letter in letters.values() if fits(letter, wanted, now)]
 
     async def _letters(self, kind: Kind, *, fresh: bool) -> dict[str, DeadLetter]:
+        asked_at = time.monotonic()
         async with self._looking[kind]:
-            ready, fingerprint = await self._fingerprint(kind)
             known = self._looks.get(kind)
+            if known is not None and known.at - known.seconds > asked_at:
+                return known.letters  # browsed while this one waited: fresh, too
+            ready, fingerprint = await self._fingerprint(kind)
             if not ready:
                 return {}
             if not fresh and fingerprint == 0:

@@ -18,6 +18,7 @@ from dispatcher.ops.dead.letters import DeadFilter, DeadLetter, Kind
 from shared.amqp.frames import Message
 from shared.broker import DEAD_CALLBACK, DEAD_EVENT
 from shared.domain import Event, decode_event
+from shared.ids import parse_uuid
 from shared.quarantine import QuarantinedCallback
 
 QUEUES: Final[dict[Kind, str]] = {
@@ -34,6 +35,10 @@ _BROKER: Final = {
     "expired": "it expired",
     "maxlen": "its queue was full",
 }
+
+
+_PREFIXES: Final[dict[Kind, str]] = {"delivery": "message", "event": "event", "callback": "callback"}
+"""Of the ids of letters that are known by a digest only."""
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +70,14 @@ def read(kind: Kind, message: Message) -> Found:
             return _read_event(message)
         case "delivery":
             return _read_delivery(message)
+
+
+def kind_of(letter_id: str) -> Kind | None:
+    """Return in whose queue the letter of this id would be; None if it is not an id of a letter in a queue."""
+    for kind, prefix in _PREFIXES.items():
+        if letter_id.startswith(f"{prefix}-"):
+            return kind
+    return None if parse_uuid(letter_id) is None else "callback"
 
 
 def copied_id(message: Message) -> UUID | None:
@@ -157,7 +170,7 @@ def _read_delivery(message: Message) -> Found:
     except UNREADABLE:
         return _read_given_up(message, digest)
     letter = DeadLetter(
-        id=f"message-{digest[:32]}",
+        id=f"{_PREFIXES['delivery']}-{digest[:32]}",
         kind="delivery",
         cause=dead.cause,
         group=group_of("delivery", dead.cause).key,
@@ -188,9 +201,8 @@ def _unread(kind: Kind, digest: str, message: Message, fields: Mapping[str, Any]
     broker_cause, broker_died_at = _x_death(headers)
     cause = _text(headers.get("cause")) or broker_cause or "unreadable"
     reason = _text(headers.get("reason")) or _BROKER.get(broker_cause, "") or "the message cannot be read"
-    name = "message" if kind == "delivery" else kind
     return DeadLetter(
-        id=f"{name}-{digest[:32]}",
+        id=f"{_PREFIXES[kind]}-{digest[:32]}",
         kind=kind,
         cause=cause,
         group=group_of(kind, cause).key,

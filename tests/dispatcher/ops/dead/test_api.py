@@ -1,9 +1,11 @@
 """`/v1/dead-letters`: listed, grouped, replayed and discarded over HTTP; refusals that say what to do."""
 
 import asyncio
+import hashlib
 from pathlib import Path
 from typing import Any
 
+import pytest
 from apis import READER, Api
 from dead_letters import add_dead_deliveries, park_event, quarantine_callback
 from dispatchers import DispatcherHarness, an_event
@@ -12,6 +14,9 @@ from stores import count
 from waiting import until
 
 from dispatcher.ledger.locks import Lock
+from dispatcher.ops.dead.letters import DeadLetter, Kind
+from dispatcher.ops.dead.queues.index import DeadQueueIndex
+from shared.broker import DEAD_DELIVERY, FAX_DEAD
 from shared.domain import encode_event
 
 
@@ -47,6 +52,41 @@ async def test_dead_letters_are_listed_filtered_grouped_shown_and_replayed(
     assert (job["done"], job["reason"]) == (7, "a test")
     assert (await api.ask("GET", "/v1/dead-letters"))[1]["items"] == []
     assert await count(harness.amqp_url, "dead.deliveries") == 0
+
+
+async def test_a_letter_is_found_by_its_id_from_the_moment_of_its_death(
+    api: Api, harness: DispatcherHarness, tmp_path: Path
+) -> None:
+    for number in range(25):
+        callback_id = await quarantine_callback(harness, tmp_path, b"{%d" % number)
+        status, shown = await api.ask("GET", f"/v1/dead-letters/{callback_id}")
+        assert (status, shown.get("letter", {}).get("kind")) == (200, "callback"), (number, shown)
+        body = b"no event %d" % number
+        await park_event(harness, body)
+        status, shown = await api.ask("GET", f"/v1/dead-letters/event-{hashlib.sha256(body).hexdigest()[:32]}")
+        assert (status, shown.get("letter", {}).get("kind")) == (200, "event"), (number, shown)
+        await harness.publisher.publish(FAX_DEAD, DEAD_DELIVERY, body, {})
+        status, shown = await api.ask("GET", f"/v1/dead-letters/message-{hashlib.sha256(body).hexdigest()[:32]}")
+        assert (status, shown.get("letter", {}).get("kind")) == (200, "delivery"), (number, shown)
+
+
+async def test_many_who_ask_for_an_unknown_letter_at_once_share_one_look(
+    api: Api, harness: DispatcherHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await quarantine_callback(harness, tmp_path, b"{")
+    looks = 0
+    look = DeadQueueIndex._look
+
+    async def counted(index: DeadQueueIndex, kind: Kind) -> dict[str, DeadLetter]:
+        nonlocal looks
+        looks += 1
+        return await look(index, kind)
+
+    monkeypatch.setattr(DeadQueueIndex, "_look", counted)
+    unknown = "018f0000-0000-7000-8000-000000000000"
+    answers = await asyncio.gather(*(api.ask("GET", f"/v1/dead-letters/{unknown}") for _ in range(20)))
+    assert {status for status, _ in answers} == {404}
+    assert looks < 8
 
 
 async def done(api: Api, job: dict[str, Any]) -> dict[str, Any]:
