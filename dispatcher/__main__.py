@@ -2,8 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Final
 
@@ -17,7 +17,7 @@ from dispatcher.delivery.deliverer import Deliverer
 from dispatcher.delivery.documents import Documents
 from dispatcher.delivery.held import HeldDeliveries
 from dispatcher.delivery.lanes import Lanes
-from dispatcher.delivery.leases import LeaseKeeper
+from dispatcher.delivery.leases import LeaseKeeper, Releaser
 from dispatcher.delivery.recorder import Recorder
 from dispatcher.delivery.settler import Settler
 from dispatcher.egress.client import EgressClient
@@ -25,10 +25,11 @@ from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.health import LedgerHealth
 from dispatcher.ledger.intake import Intake
-from dispatcher.ledger.pool import close_pool, open_pool
+from dispatcher.ledger.pool import POOL_SIZE, Pool, close_pool, open_pool
 from dispatcher.maintenance.retention import Retention, nothing_waits
 from dispatcher.maintenance.sampler import Sampler
 from dispatcher.maintenance.sweeper import Sweeper
+from dispatcher.messages import BackgroundPublisher
 from dispatcher.metrics import OPEN_CIRCUITS, UNRECORDED, Metrics
 from dispatcher.ops.server import serving_ops
 from dispatcher.readiness import Readiness
@@ -52,11 +53,18 @@ from shared.runtime.watchdog import Watch, watch
 
 EXCHANGES: Final = (FAX_IN, FAX_WORK, FAX_RETRY, FAX_DEAD)
 
+BACKGROUND_POOL_SIZE: Final = 4
+"""One for each of sampler, sweeper, retention and releaser: each uses one at a time, some for as long as they work."""
+
 CONFIRM_TIMEOUT_SECONDS: Final = 10.0
 """No client waits for the dispatcher's publishes; they are repeated until they are kept."""
 
 BATCH_TIMEOUT_SECONDS: Final = 10.0
 """For the batch in hand at SIGTERM. A ledger that is away delays the end no longer: nothing of it was acked."""
+
+RELEASE_TIMEOUT_SECONDS: Final = 10.0
+"""For what is requeued at SIGTERM. If a store is away for longer, leases run out by themselves; the sweeper of another
+dispatcher finds them, and what has no message."""
 
 FAILED_DRAIN_SECONDS: Final = 20.0
 """For the drain after a part died, which may be the very one that the drain waits for."""
@@ -70,8 +78,8 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
     _warn_of_mail(settings)
     async with AsyncExitStack() as stack:
         # the stores
-        pool = await open_pool(database_url)
-        stack.push_async_callback(close_pool, pool)
+        pool = await stack.enter_async_context(_pool(database_url, POOL_SIZE))
+        background = await stack.enter_async_context(_pool(database_url, BACKGROUND_POOL_SIZE))
         health = LedgerHealth(pool)
         await stack.enter_async_context(running(health.run(), stop, "ledger"))
         queues = [queue.name for queue in topology(backoff_seconds).queues]
@@ -91,10 +99,12 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         channels = open_channels(stack, client, settings.mail())
         held = HeldDeliveries(metrics.leased)
         recorder = Recorder(pool, held)
-        await stack.enter_async_context(running(recorder.run(), stop, "recorder"))
-        settler = Settler(pool, store, publisher, recorder, held, metrics)
+        messages = BackgroundPublisher(publisher)
+        releaser = Releaser(background, messages, held, metrics)
         leases = LeaseKeeper(pool, held)
-        await stack.enter_async_context(running(leases.run(), stop, "leases"))
+        for step in (recorder, messages, releaser, leases):
+            await stack.enter_async_context(running(step.run(), stop, type(step).__name__.lower()))
+        settler = Settler(pool, store, publisher, recorder, releaser, held, metrics)
         attempts = Attempts(channels, Documents(pool, media, client))
         deliverer = Deliverer(attempts, settler, leases, metrics, backoff_seconds)
         lanes = Lanes(deliverer, settler, held)
@@ -119,11 +129,9 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             batch=DELIVERIES_PER_BATCH,
         )
         # maintenance
-        sampling = await open_pool(database_url, size=1)
-        stack.push_async_callback(close_pool, sampling)
-        sweeper = Sweeper(pool, publisher, metrics, lambda: lag.grace_seconds(deliveries.idle_seconds))
-        retention = Retention(pool, media, partial(nothing_waits, amqp_url), settings.retention_days)
-        for part in (Sampler(sampling, metrics), sweeper, retention):
+        sweeper = Sweeper(background, publisher, metrics, lambda: lag.grace_seconds(deliveries.idle_seconds))
+        retention = Retention(background, media, partial(nothing_waits, amqp_url), settings.retention_days)
+        for part in (Sampler(background, metrics), sweeper, retention):
             await stack.enter_async_context(
                 running(part.run(health.schema_verified), stop, type(part).__name__.lower())
             )
@@ -138,6 +146,7 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             Watch("answers of the ledger", 60.0, health.progress),
             Watch("endpoints to be read", 60.0, endpoints.progress, is_store_away),
             Watch("outcomes to be recorded", 120.0, recorder.progress),
+            Watch("leases to be given back", 120.0, releaser.progress),
             Watch("attempts under way", 600.0, attempts.progress),
             Watch("deliveries held", 900.0, held.progress, is_store_away),
         ]
@@ -170,7 +179,7 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         get_logger().info("service.listening", host=settings.ops_host, port=port)
 
         await _consume(consumers, endpoints, stop)
-        await _drain(deliverer, lanes, recorder, stop)
+        await _drain(deliverer, lanes, recorder, releaser, stop)
 
 
 async def _consume(consumers: Sequence[Consumer], endpoints: EndpointCache, stop: Stop) -> None:
@@ -187,7 +196,7 @@ async def _consume(consumers: Sequence[Consumer], endpoints: EndpointCache, stop
         await asyncio.wait(tasks, timeout=BATCH_TIMEOUT_SECONDS)
 
 
-async def _drain(deliverer: Deliverer, lanes: Lanes, recorder: Recorder, stop: Stop) -> None:
+async def _drain(deliverer: Deliverer, lanes: Lanes, recorder: Recorder, releaser: Releaser, stop: Stop) -> None:
     """Finish the attempts under way, requeue what only waited, record all outcomes.
 
     Also after a failure: what was answered 2xx is to be recorded, whichever other part died.
@@ -195,8 +204,21 @@ async def _drain(deliverer: Deliverer, lanes: Lanes, recorder: Recorder, stop: S
     with suppress(TimeoutError):
         async with asyncio.timeout(None if stop.failure is None else FAILED_DRAIN_SECONDS):
             deliverer.stop()
+            releaser.hurry()
             await lanes.idle()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RELEASE_TIMEOUT_SECONDS):
+                    await releaser.drained()
             await recorder.drained()
+
+
+@asynccontextmanager
+async def _pool(database_url: str, size: int) -> AsyncIterator[Pool]:
+    pool = await open_pool(database_url, size)
+    try:
+        yield pool
+    finally:
+        await close_pool(pool)
 
 
 def _warn_of_mail(settings: DispatcherSettings) -> None:

@@ -1,9 +1,11 @@
 """Messages that the dispatcher publishes: delivery messages and dead letters, each written in one place."""
 
 import asyncio
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Coroutine, Iterable, Mapping
 from datetime import datetime
-from typing import Annotated, Final, Protocol
+from itertools import islice
+from typing import Annotated, Any, Final, Protocol
 from uuid import UUID
 
 import msgspec
@@ -14,6 +16,12 @@ from shared.broker import DEAD_DELIVERY, FAX_DEAD
 from shared.log import get_logger
 
 PUBLISH_RETRY_SECONDS: Final = 0.5
+
+MOST_AT_ONCE: Final = 10
+"""Messages of background work under way: 1 ms of the event loop, and a small part of the confirms."""
+
+MOST_UNPUBLISHED: Final = 10_000
+"""Messages that a `BackgroundPublisher` keeps while the broker does not take them; the sweeper finds the others."""
 
 
 class Publishing(Protocol):
@@ -50,6 +58,22 @@ async def publish_delivery(
     await publisher.publish(exchange, routing_key, body, {"attempt": attempt})
 
 
+async def publish_in_turn(publishing: Iterable[Coroutine[Any, Any, None]]) -> list[NotKept | None]:
+    """Run *publishing*, a few at a time: hundreds at once would delay live traffic. Return what was not kept, in order.
+
+    Raises:
+        Exception: What is not `NotKept`.
+    """
+    answers: list[NotKept | None] = []
+    left = iter(publishing)
+    while batch := tuple(islice(left, MOST_AT_ONCE)):
+        for answer in await asyncio.gather(*batch, return_exceptions=True):
+            if isinstance(answer, BaseException) and not isinstance(answer, NotKept):
+                raise answer
+            answers.append(answer)
+    return answers
+
+
 async def publish_dead(publisher: Publishing, metrics: Metrics, dead: DeadDelivery) -> None:
     """Publish a dead letter, count it and log it; raise what *publisher* raises."""
     await publisher.publish(FAX_DEAD, DEAD_DELIVERY, msgspec.json.encode(dead), {"cause": dead.cause})
@@ -82,3 +106,48 @@ class PersistentPublisher:
                     get_logger().warning("publish.delayed", exchange=exchange, key=routing_key, reason=str(error))
                     was_logged = True
                 await asyncio.sleep(PUBLISH_RETRY_SECONDS)
+
+
+class BackgroundPublisher:
+    """Publishes delivery messages in turn, a few at a time: many at once would delay live traffic.
+
+    For deliveries that are due without a message until then. If this process dies, the sweeper finds them.
+    """
+
+    def __init__(self, publisher: Publishing) -> None:
+        self._publisher = publisher
+        self._waiting: deque[tuple[str, str, UUID, int]] = deque()
+        self._has_work = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def publish(self, exchange: str, routing_key: str, delivery_id: UUID, attempt: int) -> None:
+        """Publish soon that *attempt* (from 1) of a delivery is to be made."""
+        if len(self._waiting) >= MOST_UNPUBLISHED:
+            self._waiting.popleft()
+        self._waiting.append((exchange, routing_key, delivery_id, attempt))
+        self._idle.clear()
+        self._has_work.set()
+
+    async def drained(self) -> None:
+        """Wait until everything is published."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Publish for ever."""
+        was_logged = False
+        while True:
+            if not self._waiting:
+                self._idle.set()
+                self._has_work.clear()
+                await self._has_work.wait()
+            batch = [self._waiting.popleft() for _ in range(min(MOST_AT_ONCE, len(self._waiting)))]
+            answers = await publish_in_turn(publish_delivery(self._publisher, *each) for each in batch)
+            # What was not kept goes to the end: a queue without a leader must not hold up those of other queues.
+            refused = [(each, answer) for each, answer in zip(batch, answers, strict=True) if answer is not None]
+            self._waiting.extend(each for each, _ in refused)
+            for (exchange, routing_key, *_), answer in refused[:1]:
+                if not was_logged:
+                    get_logger().warning("publish.delayed", exchange=exchange, key=routing_key, reason=str(answer))
+                await asyncio.sleep(PUBLISH_RETRY_SECONDS)
+            was_logged = bool(refused)

@@ -48,7 +48,8 @@ EVENTS: Final[dict[str, str]] = {
     "delivery.deferred": "put back for some seconds without an attempt: a full lane, an open circuit, our own trouble",
     "delivery.dead": "given up; kept in dead.deliveries until a person decides",
     "delivery.dropped": "a message about a delivery that is settled or leased: nothing to do",
-    "record.delayed": "an outcome could not be written; it is held and written later, nothing is sent again",
+    "record.delayed": "an outcome could not be written, or leases not given back; they are held and written later, "
+    "nothing is sent again",
     "publish.delayed": "a retry or dead letter could not be published; it is held and published later",
     "sweep.done": "the sweeper put back what was due without a message",
     "sweep.failed": "the sweeper could not reach a store; it tries again",

@@ -31,6 +31,11 @@ class HeldDeliveries:
         """May this process hold more?"""
         return self._capacity.is_set()
 
+    @property
+    def capacity_left(self) -> int:
+        """How many more this process may hold."""
+        return max(0, MOST_HELD - len(self._held))
+
     async def capacity(self) -> None:
         """Wait until this process may hold more."""
         await self._capacity.wait()

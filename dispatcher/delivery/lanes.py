@@ -19,7 +19,11 @@ from shared.errors import place_of
 from shared.log import get_logger
 
 MOST_IN_LANE: Final = 1_000
-"""Deliveries that may wait for one endpoint; more are deferred, so that one endpoint cannot take the whole capacity."""
+"""Deliveries that may wait for one endpoint, and no more than the process may hold besides; the others are deferred. So
+neither one endpoint nor many that do not answer can take the whole capacity."""
+
+LEAST_IN_LANE: Final = 8
+"""That may wait whatever the process holds: an endpoint that answers needs no more."""
 
 
 class Lane:
@@ -60,7 +64,7 @@ class Lanes:
                 if not self._enter(each):
                     overflow.append(each)
         if overflow:
-            self._run_beside(overflow, self._settler.requeue(overflow, DEFER_WAITS_SECONDS[0]))
+            self._settler.requeue(overflow, DEFER_WAITS_SECONDS[0])
 
     async def idle(self) -> None:
         """Wait until nothing waits and nothing is under way."""
@@ -74,7 +78,7 @@ class Lanes:
 
     def _enter(self, delivery: LeasedDelivery) -> bool:
         lane = self._lanes.setdefault(delivery.endpoint_id, Lane())
-        if len(lane.waiting) >= MOST_IN_LANE:
+        if len(lane.waiting) >= min(MOST_IN_LANE, max(LEAST_IN_LANE, self._held.capacity_left)):
             return False
         lane.waiting.append(delivery)
         if len(lane.workers) < delivery.endpoint.max_concurrent:
@@ -86,6 +90,7 @@ class Lanes:
             while lane.waiting:
                 delivery = lane.waiting.popleft()
                 await self._guarded([delivery], self._deliverer.deliver(delivery))
+                await asyncio.sleep(0)  # what is refused awaits nothing: a lane full of it must not take the loop
         finally:
             # At once, not by a callback in the next turn of the loop: what enters in between would find a full set of
             # workers of which none looks again.

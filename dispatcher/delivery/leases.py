@@ -1,20 +1,47 @@
-"""Leases of held deliveries are renewed until they are recorded, and checked before an attempt."""
+"""Leases of held deliveries: renewed until they are recorded, checked before an attempt, or given back without one.
+
+Leases are given back many at a time, over a connection that live traffic does not use, and at a bounded rate: a circuit
+that opens or a lane that is full gives back hundreds, and no other endpoint may notice.
+
+| given back | if this process dies after it |
+|---|---|
+| queued: held, its lease renewed | its lease runs out, and the sweeper finds it |
+| released: without lease, due after its wait | the sweeper finds it, due without a message |
+| no longer held: the message may be claimed by this process, too | the same |
+| its message published, confirmed | it comes with its message |
+"""
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from dispatcher.delivery.held import HeldDeliveries
 from dispatcher.ledger import deliveries
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
-from dispatcher.policy.delivery import LeasedDelivery
+from dispatcher.ledger.retry import LedgerRetry
+from dispatcher.messages import BackgroundPublisher
+from dispatcher.metrics import Metrics
+from dispatcher.policy.delivery import Lease, LeasedDelivery
+from shared.broker import FAX_RETRY, FAX_WORK, WORK_KEY, defer_queue
+from shared.log import get_logger
+from shared.runtime.watchdog import Look
 
 RENEW_EVERY_SECONDS: Final = 5.0
 
 SLACK_SECONDS: Final = 2.0
 """Between the answer of the ledger and our note of it."""
+
+RELEASE_EVERY_SECONDS: Final = 0.1
+LEAST_PER_RELEASE: Final = 50
+MOST_PER_RELEASE: Final = 500
+RELEASE_PART: Final = 0.1
+"""Of what is queued, each time: 500 a second, more only while more than 500 are queued, and always faster than one
+endpoint's events can come. So what is queued never uses up the capacity of the process."""
 
 
 class LeaseKeeper:
@@ -53,3 +80,101 @@ class LeaseKeeper:
                 delivery.lease_for(seconds, renewed[delivery.delivery_id])
             else:
                 delivery.is_lost = True
+
+
+class Releaser:
+    """Gives leases back without an attempt, and leaves a message for each delivery, to come now or after a wait.
+
+    *pool* should have a connection that is free for this whatever else goes on.
+    """
+
+    def __init__(self, pool: Pool, messages: BackgroundPublisher, held: HeldDeliveries, metrics: Metrics) -> None:
+        self._pool = pool
+        self._messages = messages
+        self._held = held
+        self._metrics = metrics
+        self._queued: deque[tuple[Lease, float]] = deque()
+        self._in_hand = 0
+        self._retry = LedgerRetry("record.delayed")
+        self._is_hurried = False
+        self._has_work = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def progress(self) -> Look:
+        """Return for the watchdog how many leases are to be given back, and how often that was tried."""
+        return len(self._queued) + self._in_hand, self._retry.tries
+
+    def release(self, leases: Sequence[Lease], wait_seconds: float) -> None:
+        """Give *leases* back soon; each delivery is due after *wait_seconds*, 0 or one of the defer waits."""
+        self._queued.extend((lease, wait_seconds) for lease in leases)
+        self._idle.clear()
+        self._has_work.set()
+
+    def hurry(self) -> None:
+        """Give back from now on without a pause: the process stops, and there is no live traffic to be delayed."""
+        self._is_hurried = True
+
+    async def drained(self) -> None:
+        """Wait until everything is given back and has its message."""
+        await self._idle.wait()
+        await self._messages.drained()
+
+    async def run(self) -> None:
+        """Give back for ever."""
+        while True:
+            if not self._queued:
+                self._idle.set()
+                self._has_work.clear()
+                await self._has_work.wait()
+            size = per_release(len(self._queued), is_hurried=self._is_hurried)
+            batch = [self._queued.popleft() for _ in range(min(size, len(self._queued)))]
+            self._in_hand = len(batch)
+            await self._release(batch)
+            self._in_hand = 0
+            if not self._is_hurried:
+                await asyncio.sleep(RELEASE_EVERY_SECONDS)
+
+    async def _release(self, batch: Sequence[tuple[Lease, float]]) -> None:
+        # 1. In the ledger. The lease goes first: a message that finds a live lease is dropped.
+        released, until = await self._retry(lambda: self._try_release(batch), len(batch))
+        for lease, wait_seconds in batch:
+            if lease.delivery_id not in released and lease.lease_until != until[lease.delivery_id]:
+                self._queued.append((lease, wait_seconds))  # it was renewed in the same moment
+                continue
+            # 2. No longer held: a message about a held delivery is taken for a second one.
+            self._held.free(lease.delivery_id)
+            # 3. Its message; none if the lease was another process's by now.
+            if lease.delivery_id in released:
+                self._leave_message(lease, wait_seconds)
+
+    async def _try_release(self, batch: Sequence[tuple[Lease, float]]) -> tuple[frozenset[UUID], dict[UUID, datetime]]:
+        """Return which were released, and by which ends their leases were known."""
+        until = {lease.delivery_id: lease.lease_until for lease, _ in batch}
+        return await deliveries.release(self._pool, batch), until
+
+    def _leave_message(self, lease: Lease, wait_seconds: float) -> None:
+        if not wait_seconds:
+            self._messages.publish(FAX_WORK, WORK_KEY, lease.delivery_id, lease.attempt)
+            return
+        self._messages.publish(FAX_RETRY, defer_queue(wait_seconds), lease.delivery_id, lease.attempt)
+        self._metrics.deferred.inc()
+        get_logger().info(
+            "delivery.deferred",
+            event_id=lease.event_id,
+            delivery_id=str(lease.delivery_id),
+            endpoint_id=str(lease.endpoint_id),
+            attempt=lease.attempt,
+            seconds=wait_seconds,
+        )
+
+
+def per_release(queued: int, *, is_hurried: bool = False) -> int:
+    """Return how many of *queued* leases to give back next.
+
+    >>> [per_release(queued) for queued in (3, 1_000, 3_000, 9_000)], per_release(3, is_hurried=True)
+    ([50, 100, 300, 500], 500)
+    """
+    if is_hurried:
+        return MOST_PER_RELEASE
+    return min(MOST_PER_RELEASE, max(LEAST_PER_RELEASE, int(queued * RELEASE_PART)))

@@ -10,7 +10,6 @@
 | crashed: our own code failed | counted in the ledger, requeued; after `MOST_CRASHES` given up as above |
 """
 
-import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, assert_never
@@ -20,6 +19,7 @@ import msgspec
 
 from dispatcher.channels.outcome import Outcome
 from dispatcher.delivery.held import HeldDeliveries
+from dispatcher.delivery.leases import Releaser
 from dispatcher.delivery.recorder import Recorder
 from dispatcher.ledger import deliveries
 from dispatcher.ledger.deliveries import Record
@@ -30,7 +30,7 @@ from dispatcher.metrics import Metrics
 from dispatcher.policy.delivery import Lease
 from dispatcher.policy.verdict import GONE, GiveUp, Requeue, RetryAfter, Settle, Skip, Verdict
 from shared.backoff import DEFER_WAITS_SECONDS
-from shared.broker import FAX_RETRY, FAX_WORK, WORK_KEY, defer_queue, retry_queue
+from shared.broker import FAX_RETRY, retry_queue
 from shared.errors import place_of
 from shared.log import get_logger
 
@@ -55,6 +55,7 @@ class Settler:
         store: EndpointStore,
         publisher: Publishing,
         recorder: Recorder,
+        releaser: Releaser,
         held: HeldDeliveries,
         metrics: Metrics,
     ) -> None:
@@ -62,6 +63,7 @@ class Settler:
         self._store = store
         self._publisher = PersistentPublisher(publisher)
         self._recorder = recorder
+        self._releaser = releaser
         self._held = held
         self._metrics = metrics
         self._log = get_logger()
@@ -84,33 +86,15 @@ class Settler:
             case Skip(reason):
                 record = msgspec.structs.replace(record, state="skipped", reason=reason)
             case Requeue(wait_seconds):
-                await self.requeue([lease], wait_seconds)
+                self.requeue([lease], wait_seconds)
                 return
             case _:
                 assert_never(verdict)
         self._recorder.record(record if made is None else _with_attempt(record, made))
 
-    async def requeue(self, leases: Sequence[Lease], wait_seconds: float) -> None:
-        """Release leases without an attempt and leave a message for each, to come now or after a defer wait."""
-        exchange, key = (FAX_RETRY, defer_queue(wait_seconds)) if wait_seconds else (FAX_WORK, WORK_KEY)
-        if wait_seconds:
-            self._report_deferred(leases, wait_seconds)
-        # The lease goes first: a message that finds a live lease is dropped. If this process dies between the two, the
-        # delivery is due without a message, which is what the sweeper looks for.
-        try:
-            released = await self._release(leases, wait_seconds)
-        except LEDGER_UNAVAILABLE as error:
-            # The leases run out by themselves.
-            self._log.warning("record.delayed", count=len(leases), reason=type(error).__name__)
-            released = []
-        finally:
-            for lease in leases:
-                self._held.free(lease.delivery_id)
-        async with asyncio.TaskGroup() as publishing:
-            for lease in released:
-                publishing.create_task(
-                    publish_delivery(self._publisher, exchange, key, lease.delivery_id, lease.attempt)
-                )
+    def requeue(self, leases: Sequence[Lease], wait_seconds: float) -> None:
+        """Release leases soon, without an attempt, each with a message, to come now or after a defer wait."""
+        self._releaser.release(leases, wait_seconds)
 
     async def crashed(self, lease: Lease, error: BaseException) -> None:
         """Our own code failed on a delivery: try again a little later, and give it up after a few times."""
@@ -131,7 +115,7 @@ class Settler:
         if crashes is None:
             self._held.free(lease.delivery_id)
         elif crashes < MOST_CRASHES:
-            await self.requeue([lease], DEFER_WAITS_SECONDS[min(crashes, len(DEFER_WAITS_SECONDS)) - 1])
+            self.requeue([lease], DEFER_WAITS_SECONDS[min(crashes, len(DEFER_WAITS_SECONDS)) - 1])
         else:
             await self.settle(lease, GiveUp("crashed", place))
 
@@ -140,20 +124,6 @@ class Settler:
         self._log.info("delivery.dropped", delivery_id=str(lease.delivery_id), attempt=lease.attempt)
         self._held.free(lease.delivery_id)
 
-    async def _release(self, leases: Sequence[Lease], wait_seconds: float) -> list[Lease]:
-        """Release leases, again those that were renewed in the same moment; return those that were ours."""
-        released: list[Lease] = []
-        while leases:
-            until = {lease.delivery_id: lease.lease_until for lease in leases}
-            ours = await deliveries.release(self._pool, leases, wait_seconds)
-            released += [lease for lease in leases if lease.delivery_id in ours]
-            leases = [
-                lease
-                for lease in leases
-                if lease.delivery_id not in ours and lease.lease_until != until[lease.delivery_id]
-            ]
-        return released
-
     async def _disable(self, endpoint_id: UUID) -> None:
         try:
             if await self._store.gone(self._pool, endpoint_id):
@@ -161,18 +131,6 @@ class Settler:
         except LEDGER_UNAVAILABLE as error:
             # Its next 410 disables it.
             self._log.warning("record.delayed", count=1, reason=type(error).__name__)
-
-    def _report_deferred(self, leases: Sequence[Lease], wait_seconds: float) -> None:
-        self._metrics.deferred.inc(len(leases))
-        for lease in leases:
-            self._log.info(
-                "delivery.deferred",
-                event_id=lease.event_id,
-                delivery_id=str(lease.delivery_id),
-                endpoint_id=str(lease.endpoint_id),
-                attempt=lease.attempt,
-                seconds=wait_seconds,
-            )
 
 
 def _dead(lease: Lease, cause: str, reason: str) -> DeadDelivery:

@@ -142,9 +142,9 @@ RETURNING d.id
 """
 
 
-async def release(pool: Pool, leases: Sequence[Lease], wait_seconds: float) -> frozenset[UUID]:
-    """Give leases back without an attempt, due after *wait_seconds*; return those that were ours to give."""
-    rows = await pool.fetch(RELEASE, *_columns([(lease, wait_seconds) for lease in leases]))
+async def release(pool: Pool, leases: Sequence[tuple[Lease, float]]) -> frozenset[UUID]:
+    """Give leases back without an attempt, each due after its seconds; return those that were ours to give."""
+    rows = await pool.fetch(RELEASE, *_columns(leases))
     return frozenset(row["id"] for row in rows)
 
 

@@ -11,8 +11,8 @@ import asyncpg.transaction
 from shared.errors import EXIT_AWAY, FaxhookError
 
 POOL_SIZE: Final = 6
-"""One for each batch under way (events, deliveries, records), one for the sweeper and one for retention, which hold
-theirs for as long as they work, and one for the health check; not one for each message."""
+"""One for each batch under way (events, deliveries, records), one each for leases, endpoints and the health check; not
+one for each message. What works beside live traffic has connections of its own."""
 
 COMMAND_TIMEOUT_SECONDS: Final = 5.0
 """A ledger that does not answer by then is away; its own statements take milliseconds. Whatever hangs when it comes

@@ -10,7 +10,6 @@ No transaction is open and no row locked while a message is published: a broker 
 process. A delivery that is claimed between two steps has another lease by then, and is not moved on.
 """
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -18,7 +17,7 @@ from uuid import UUID
 
 import msgspec
 
-from dispatcher.messages import Publishing, publish_delivery
+from dispatcher.messages import Publishing, publish_delivery, publish_in_turn
 from shared.broker import FAX_WORK, WORK_KEY
 
 
@@ -117,12 +116,9 @@ async def put_back(connection: Any, publisher: Publishing, batch: Sequence[Overd
     Raises:
         NotKept: The broker did not take them all. Those that it took are moved on.
     """
-    answers = await asyncio.gather(
-        *(
-            publish_delivery(publisher, FAX_WORK, WORK_KEY, each.overdue.delivery_id, each.overdue.attempt)
-            for each in batch
-        ),
-        return_exceptions=True,
+    answers = await publish_in_turn(
+        publish_delivery(publisher, FAX_WORK, WORK_KEY, each.overdue.delivery_id, each.overdue.attempt)
+        for each in batch
     )
     kept = [each for each, answer in zip(batch, answers, strict=True) if answer is None]
     if kept:

@@ -37,7 +37,7 @@ async def sample(connection: Any) -> LedgerSample:
 
 
 class Sampler:
-    """Samples while it is the leader. *pool* has one connection, kept for as long."""
+    """Samples while it is the leader. One connection of *pool* is kept for as long."""
 
     def __init__(self, pool: Pool, metrics: Metrics, *, every_seconds: float = SAMPLE_EVERY_SECONDS) -> None:
         self._pool = pool

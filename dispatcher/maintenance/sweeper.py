@@ -15,7 +15,7 @@ from dispatcher.ledger.locks import Lock, leader
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from dispatcher.maintenance import overdue
 from dispatcher.maintenance.overdue import Overdue, OverdueUpdate
-from dispatcher.messages import DeadDelivery, Publishing, publish_dead
+from dispatcher.messages import DeadDelivery, Publishing, publish_dead, publish_in_turn
 from dispatcher.metrics import Metrics
 from shared.amqp.publisher import NotKept
 from shared.log import get_logger
@@ -132,5 +132,9 @@ class Sweeper:
             )
             for each in stuck
         ]
-        await asyncio.gather(*(publish_dead(self._publisher, self._metrics, letter) for letter in letters))
-        await overdue.give_up(connection, stuck)
+        answers = await publish_in_turn(publish_dead(self._publisher, self._metrics, letter) for letter in letters)
+        if kept := [each for each, answer in zip(stuck, answers, strict=True) if answer is None]:
+            await overdue.give_up(connection, kept)
+        for answer in answers:
+            if answer is not None:
+                raise answer

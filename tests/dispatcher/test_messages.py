@@ -1,17 +1,21 @@
 """Messages of the dispatcher: written in one shape, and published until they are kept where that is needed."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from dispatcher.messages import DeadDelivery, PersistentPublisher, publish_dead, publish_delivery
+from dispatcher import messages as module
+from dispatcher.messages import BackgroundPublisher, DeadDelivery, PersistentPublisher, publish_dead, publish_delivery
 from dispatcher.metrics import Metrics
 from shared.amqp.publisher import NotKept
 from shared.broker import FAX_DEAD, FAX_WORK, WORK_KEY
 from shared.ids import uuid7
+from shared.runtime.service import end
 
 Published = tuple[str, str, bytes, Mapping[str, str | int]]
 
@@ -72,3 +76,43 @@ async def test_a_persistent_publisher_goes_on_until_the_message_is_kept(monkeypa
     publisher = Refusing(refusals=5)
     await PersistentPublisher(publisher).publish(FAX_WORK, WORK_KEY, b"{}", {})
     assert len(publisher.kept) == 1
+
+
+async def test_a_background_publisher_has_few_messages_under_way_and_goes_on_until_all_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "PUBLISH_RETRY_SECONDS", 0.0)
+    under_way = most = 0
+
+    class Counting(Refusing):
+        async def publish(self, *message: Any) -> None:
+            nonlocal under_way, most
+            under_way += 1
+            most = max(most, under_way)
+            await asyncio.sleep(0)  # as long as a confirm takes
+            under_way -= 1
+            await super().publish(*message)
+
+    publisher, wanted = Counting(refusals=7), [uuid7() for _ in range(50)]
+    background = BackgroundPublisher(publisher)
+    for delivery_id in wanted:
+        background.publish(FAX_WORK, WORK_KEY, delivery_id, 1)
+    running = asyncio.create_task(background.run())
+    await background.drained()
+    await end({running})
+    assert most == module.MOST_AT_ONCE
+    assert sorted(json.loads(body)["delivery_id"] for _, _, body, _ in publisher.kept) == sorted(map(str, wanted))
+
+
+async def test_a_background_publisher_leaves_the_oldest_to_the_sweeper_before_it_fills_the_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_UNPUBLISHED", 3)
+    publisher, wanted = Refusing(), [uuid7() for _ in range(5)]
+    background = BackgroundPublisher(publisher)
+    for delivery_id in wanted:
+        background.publish(FAX_WORK, WORK_KEY, delivery_id, 1)
+    running = asyncio.create_task(background.run())
+    await background.drained()
+    await end({running})
+    assert [json.loads(body)["delivery_id"] for _, _, body, _ in publisher.kept] == [str(each) for each in wanted[2:]]

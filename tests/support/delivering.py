@@ -55,7 +55,7 @@ class NotedSettler:
         self.settled.append((lease.delivery_id, verdict))
         self.held.free(lease.delivery_id)
 
-    async def requeue(self, leases: Sequence[Lease], wait_seconds: float) -> None:
+    def requeue(self, leases: Sequence[Lease], wait_seconds: float) -> None:
         for lease in leases:
             self.requeued.append((lease.delivery_id, wait_seconds))
             self.held.free(lease.delivery_id)

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,10 +10,15 @@ from dataclasses import dataclass, field
 
 @dataclass
 class ReceiverProcess:
-    """Answers 200 to every webhook. `delivery_ids`: those it was told, in order, repetitions included."""
+    """Answers 200 to every webhook.
+
+    `delivery_ids`: those it was told, in order, repetitions included. `arrivals`: when each event's webhook first
+    came, in seconds of the monotonic clock, which is one for all processes.
+    """
 
     url: str
     delivery_ids: list[str] = field(default_factory=list)
+    arrivals: dict[str, float] = field(default_factory=dict)
 
 
 @asynccontextmanager
@@ -22,7 +28,7 @@ async def receiver_process() -> AsyncIterator[ReceiverProcess]:
     assert process.stdout is not None
     port = int(await process.stdout.readline())
     application = ReceiverProcess(f"http://127.0.0.1:{port}/")
-    reading = asyncio.create_task(_read(process.stdout, application.delivery_ids))
+    reading = asyncio.create_task(_read(process.stdout, application))
     try:
         yield application
     finally:
@@ -31,9 +37,11 @@ async def receiver_process() -> AsyncIterator[ReceiverProcess]:
         await reading
 
 
-async def _read(lines: asyncio.StreamReader, delivery_ids: list[str]) -> None:
+async def _read(lines: asyncio.StreamReader, application: ReceiverProcess) -> None:
     async for line in lines:
-        delivery_ids.append(line.decode().strip())  # noqa: PERF401 - each as it comes
+        delivery_id, event_id, at = line.decode().split()
+        application.delivery_ids.append(delivery_id)
+        application.arrivals.setdefault(event_id, float(at))
 
 
 def _say(line: str) -> None:
@@ -44,13 +52,15 @@ def _say(line: str) -> None:
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
         while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            at = time.monotonic()
             fields = {}
-            for line in (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[1:]:
+            for line in head.split(b"\r\n")[1:]:
                 name, _, value = line.partition(b":")
                 fields[name.lower()] = value.strip()
             await reader.readexactly(int(fields[b"content-length"]))
-            _say(fields[b"x-faxhook-delivery-id"].decode())
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            _say(f"{fields[b'x-faxhook-delivery-id'].decode()} {fields[b'x-faxhook-event-id'].decode()} {at}")
     except (asyncio.IncompleteReadError, ConnectionError):
         writer.close()
 

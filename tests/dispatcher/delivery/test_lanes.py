@@ -82,28 +82,43 @@ async def test_what_finds_its_lane_full_is_deferred_and_the_rest_waits(monkeypat
     assert deliverer.begun == [0, 1, 2, 3]
 
 
-async def test_what_cannot_be_deferred_holds_up_neither_the_consumer_nor_another_endpoint(
+async def test_a_lane_leaves_as_much_capacity_as_it_takes_however_many_endpoints_do_not_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "MOST_IN_LANE", 1)
+    monkeypatch.setattr("dispatcher.delivery.held.MOST_HELD", 400)
     deliverer = HeldUp()
     lanes, settler = new_lanes(deliverer)
-    may_end = asyncio.Event()
-
-    async def hang(_leases: Any, _wait_seconds: float) -> None:
-        await may_end.wait()  # as a queue that takes no messages makes it wait
-
-    monkeypatch.setattr(settler, "requeue", hang)
-    full = an_endpoint()
-    lanes.enter([a_delivery(number, full) for number in range(5)])
+    for _ in range(4):
+        hanging = an_endpoint()
+        lanes.enter([a_delivery(number, hanging) for number in range(400)])
+    assert settler.held.has_capacity, "consuming goes on"
     lanes.enter([a_delivery(7)])
-    await until(lambda: 7 in deliverer.begun, "the other endpoint's attempt")
+    await until(lambda: 7 in deliverer.begun, "the attempt of an endpoint that answers")
     deliverer.may_end.set()
-    idle = asyncio.create_task(lanes.idle())
-    await until(lambda: deliverer.under_way == 0, "the attempts are over")
-    assert not idle.done(), "the drain waits for what is being deferred"
-    may_end.set()
-    await idle
+    await lanes.idle()
+
+
+async def test_a_lane_full_of_what_is_refused_at_once_lets_the_others_in_between() -> None:
+    refused: list[int] = []
+    among: list[int] = []
+
+    class RefusingAtOnce:
+        async def deliver(self, delivery: LeasedDelivery) -> None:
+            refused.append(int(delivery.event.fax_id))
+
+    lanes, _ = new_lanes(RefusingAtOnce())
+    endpoint = an_endpoint()
+    lanes.enter([a_delivery(number, endpoint) for number in range(100)])
+
+    async def live_traffic() -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)  # a turn of the loop
+            among.append(len(refused))
+
+    await live_traffic()
+    assert among[-1] < 50, "a turn of the loop for each, not one for all"
+    await lanes.idle()
+    assert len(refused) == 100
 
 
 async def test_what_this_process_holds_already_is_leased_again_and_not_attempted_a_second_time() -> None:

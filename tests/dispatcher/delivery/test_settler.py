@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,9 +15,10 @@ from waiting import until
 
 from dispatcher.channels.outcome import NotTold, Outcome, Told
 from dispatcher.delivery.held import HeldDeliveries
+from dispatcher.delivery.leases import Releaser
 from dispatcher.delivery.recorder import Recorder
 from dispatcher.delivery.settler import MOST_CRASHES, MadeAttempt, Settler
-from dispatcher.ledger import deliveries
+from dispatcher.messages import BackgroundPublisher
 from dispatcher.metrics import Metrics
 from dispatcher.policy.delivery import LeasedDelivery
 from dispatcher.policy.verdict import GiveUp, Requeue, RetryAfter, Settle, Skip, Verdict
@@ -35,10 +37,11 @@ class Settling:
     def __init__(self, harness: DispatcherHarness, publisher: Any = None) -> None:
         self.harness = harness
         self.held: HeldDeliveries = new_held()
+        publisher, metrics = publisher or harness.publisher, Metrics()
         self.recorder = Recorder(harness.pool, self.held)
-        self.settler = Settler(
-            *(harness.pool, STORE, publisher or harness.publisher, self.recorder, self.held, Metrics())
-        )
+        self.messages = BackgroundPublisher(publisher)
+        self.releaser = Releaser(harness.pool, self.messages, self.held, metrics)
+        self.settler = Settler(harness.pool, STORE, publisher, self.recorder, self.releaser, self.held, metrics)
 
     async def one_held(self, **fields: Any) -> LeasedDelivery:
         await self.harness.endpoint(**fields)
@@ -49,15 +52,28 @@ class Settling:
     async def settle(self, delivery: LeasedDelivery, verdict: Verdict, outcome: Outcome | None = None) -> None:
         made = None if outcome is None else MadeAttempt(outcome, datetime.now(UTC), 0.25)
         await self.settler.settle(delivery, verdict, made)
+        await self.drained()
+
+    async def crash(self, delivery: LeasedDelivery, error: BaseException) -> None:
+        await self.settler.crashed(delivery, error)
+        await self.drained()
+
+    async def drained(self) -> None:
         await self.recorder.drained()
+        await self.releaser.drained()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        tasks = {asyncio.create_task(part.run()) for part in (self.recorder, self.releaser, self.messages)}
+        yield
+        await end(tasks)
 
 
 @pytest.fixture
 async def settling(harness: DispatcherHarness) -> AsyncIterator[Settling]:
     made = Settling(harness)
-    running = asyncio.create_task(made.recorder.run())
-    yield made
-    await end({running})
+    async with made.running():
+        yield made
 
 
 async def rows(harness: DispatcherHarness) -> tuple[Any, list[Any]]:
@@ -145,50 +161,15 @@ async def test_a_delivery_whose_lease_is_anothers_is_let_go_without_a_message(se
     assert not settling.held.holds(delivery.delivery_id)
 
 
-async def test_many_are_requeued_by_one_statement(settling: Settling, monkeypatch: pytest.MonkeyPatch) -> None:
-    harness = settling.harness
-    await harness.endpoint()
-    leased = (await harness.take(*(an_event(number) for number in range(50)))).deliveries
-    sizes, release = [], deliveries.release
-
-    async def noted(pool: Any, leases: Any, wait_seconds: float) -> Any:
-        sizes.append(len(leases))
-        return await release(pool, leases, wait_seconds)
-
-    monkeypatch.setattr(deliveries, "release", noted)
-    await settling.settler.requeue(leased, 0.0)
-    assert sizes == [50]
-    assert len(await take_all(harness.amqp_url, WORK_DELIVERIES)) == 50
-    assert await harness.pool.fetchval("SELECT count(*) FROM deliveries WHERE lease_until IS NULL") == 50
-
-
-async def test_a_lease_that_is_renewed_while_it_is_released_is_released_all_the_same(
-    settling: Settling, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    delivery, release = await settling.one_held(), deliveries.release
-
-    async def renewed_meanwhile(pool: Any, leases: Any, wait_seconds: float) -> Any:
-        monkeypatch.setattr(deliveries, "release", release)
-        renewed = await deliveries.renew(pool, [(delivery, 60.0)])
-        ours = await release(pool, leases, wait_seconds)
-        delivery.lease_for(60.0, renewed[delivery.delivery_id])
-        return ours
-
-    monkeypatch.setattr(deliveries, "release", renewed_meanwhile)
-    await settling.settle(delivery, Requeue(0.0))
-    assert len(await take_all(settling.harness.amqp_url, WORK_DELIVERIES)) == 1
-
-
 async def test_what_breaks_our_code_is_tried_a_few_times_and_then_given_up_with_the_place(settling: Settling) -> None:
     delivery = await settling.one_held()
     error = ValueError("not for the log")
     for crash in range(1, MOST_CRASHES):
-        await settling.settler.crashed(delivery, error)
+        await settling.crash(delivery, error)
         wait = DEFER_WAITS_SECONDS[crash - 1]
         assert len(await take_all(settling.harness.amqp_url, defer_queue(wait))) == 1
         await settling.harness.pool.execute("UPDATE deliveries SET lease_until = $1", delivery.lease_until)
-    await settling.settler.crashed(delivery, error)
-    await settling.recorder.drained()
+    await settling.crash(delivery, error)
     row, attempts = await rows(settling.harness)
     assert (row["state"], row["reason"], attempts) == ("dead", "crashed", [])
     (letter,) = await take_all(settling.harness.amqp_url, "dead.deliveries")
@@ -215,15 +196,14 @@ async def test_nothing_is_recorded_before_its_next_step_is_kept(
     monkeypatch.setattr("dispatcher.messages.PUBLISH_RETRY_SECONDS", 0.01)
     publisher = Refusing()
     settling = Settling(harness, publisher)
-    recording = asyncio.create_task(settling.recorder.run())
-    delivery = await settling.one_held()
-    task = asyncio.create_task(settling.settle(delivery, verdict, TIMEOUT))
-    await until(lambda: publisher.tries >= 3, "it was tried a few times")
-    row, attempts = await rows(harness)
-    assert (row["state"], attempts) == ("pending", [])
-    assert settling.held.holds(delivery.delivery_id)
-    publisher.keeps = True
-    await task
+    async with settling.running():
+        delivery = await settling.one_held()
+        task = asyncio.create_task(settling.settle(delivery, verdict, TIMEOUT))
+        await until(lambda: publisher.tries >= 3, "it was tried a few times")
+        row, attempts = await rows(harness)
+        assert (row["state"], attempts) == ("pending", [])
+        assert settling.held.holds(delivery.delivery_id)
+        publisher.keeps = True
+        await task
     row, attempts = await rows(harness)
     assert (row["state"], len(attempts)) == ("retrying" if isinstance(verdict, RetryAfter) else "dead", 1)
-    await end({recording})

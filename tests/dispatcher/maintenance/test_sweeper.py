@@ -129,6 +129,27 @@ async def test_a_broker_that_takes_only_some_leaves_the_others_for_the_next_swee
     assert len(await take_all(harness.amqp_url, WORK_DELIVERIES)) == 4
 
 
+async def test_a_broker_that_takes_only_some_dead_letters_gets_none_of_them_a_second_time(
+    harness: DispatcherHarness,
+) -> None:
+    ids = await owed(harness, 5)
+    await expire_leases(harness.pool)
+    await harness.pool.execute("UPDATE deliveries SET sweeps = $1", MOST_SWEEPS)
+    refused = {str(ids[2])}
+
+    async def refuse_one(body: bytes) -> None:
+        if json.loads(body)["delivery_id"] in refused:
+            raise NotKept("no")
+
+    sweeper = Sweeper(harness.pool, Between(harness.publisher, refuse_one), Metrics(), lambda: 60.0)
+    with pytest.raises(NotKept):
+        await sweeper.sweep()
+    refused.clear()
+    assert await sweeper.sweep() == 1
+    letters = await take_all(harness.amqp_url, "dead.deliveries")
+    assert sorted(json.loads(each.body)["delivery_id"] for each in letters) == sorted(map(str, ids))
+
+
 async def test_a_delivery_that_is_claimed_while_its_dead_letter_is_published_is_not_given_up(
     harness: DispatcherHarness,
 ) -> None:
