@@ -25,7 +25,7 @@ from ingress.metrics import (
 )
 from ingress.receive import Quarantined, Received, Receiver
 from shared.amqp.publisher import Publisher
-from shared.callback import Adapter, Callback, read_query
+from shared.callback import Adapter, Callback, origin_form, read_query
 from shared.domain import Provider, utc_now
 from shared.errors import CredentialsInvalid, Malformed, MethodNotAllowed, NotFound, Refused, Unavailable
 from shared.log import get_logger
@@ -115,10 +115,11 @@ class IngressApp:
         return _refusal(Malformed("the request is not HTTP that can be read"))
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        route, _, query = request.raw_path.partition("?")
+        target = origin_form(request.raw_path)
+        route = target.partition("?")[0]
         adapter = self._adapters.get(route)
         if adapter is not None:
-            return await self._callback(request, adapter, route, query)
+            return await self._callback(request, adapter, target)
         platform = self._platform.get(route)
         if platform is None:
             self._metrics.not_found()
@@ -127,8 +128,9 @@ class IngressApp:
             return _refusal(MethodNotAllowed("only GET"), {"Allow": "GET, HEAD"})
         return platform()
 
-    async def _callback(self, request: web.BaseRequest, adapter: Adapter, route: str, query: str) -> web.StreamResponse:
+    async def _callback(self, request: web.BaseRequest, adapter: Adapter, target: str) -> web.StreamResponse:
         started = time.perf_counter()
+        route, _, query = target.partition("?")
         provider = adapter.provider
         reader = BodyReader(self._admission, self._body_limit_bytes)
         try:
@@ -140,7 +142,7 @@ class IngressApp:
             body = await reader.read(request)
             callback = Callback(
                 route=route,
-                target=request.raw_path,
+                target=target,
                 query=read_query(query),
                 headers=request.headers,
                 body=body,

@@ -1,5 +1,6 @@
 """One HTTP request from a provider to us, and what an adapter makes of it. Pure data and protocols."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -10,13 +11,16 @@ import msgspec
 
 from shared.domain import Event, Provider
 
+_AUTHORITY = re.compile(r"[^/?#]*")
+
 
 class Callback(msgspec.Struct, frozen=True, kw_only=True):
     """A callback as it was read.
 
     Attributes:
         route: The path, e.g. `/phaxio-callback`.
-        target: Path and query exactly as received, percent-escapes untouched: what signatures are made over.
+        target: Path and query exactly as received, percent-escapes untouched: what signatures are made over. See
+            `origin_form`.
         query: The decoded query; of a name that occurs twice, the first value.
         headers: Case-insensitive.
         body: The raw bytes.
@@ -29,6 +33,22 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str]
     body: bytes
     received_at: datetime
+
+
+def origin_form(target: str) -> str:
+    """Return path and query of a request's target. A proxy may send it in absolute form (RFC 9112, section 3.2.2).
+
+    >>> [origin_form(each) for each in ("/a?b", "http://fax.example.com/a?b", "HTTPS://h:8443?b", "http://h")]
+    ['/a?b', '/a?b', '/?b', '/']
+    """
+    if target.startswith("/"):
+        return target
+    scheme, separator, rest = target.partition("://")
+    if not separator or scheme.lower() not in {"http", "https"}:
+        return target
+    authority = _AUTHORITY.match(rest)
+    path = rest[authority.end() :] if authority else rest
+    return path if path.startswith("/") else f"/{path}"
 
 
 def read_query(query: str) -> dict[str, str]:

@@ -5,8 +5,10 @@ that signatures are made over exactly the bytes that came; `shared.providers.com
 afterwards.
 """
 
+import base64
 import binascii
 import re
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -37,6 +39,8 @@ _BOUNDARY_TEXT = re.compile(r"[\x20-\x7e]{0,69}[\x21-\x7e]")
 _STRAY_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,80}/[a-z0-9!#$&^_.+-]{1,80}")
 
+_LONG_FILENAME = re.compile(r";[ \t]*filename\*(?:0\*?)?[ \t]*=", re.IGNORECASE)
+
 # A part's head as browsers and HTTP libraries write it: nothing escaped, nothing unknown, well within the limits.
 _PLAIN_HEAD = re.compile(
     rb'\r\nContent-Disposition: form-data; name="([^"\\%\r\n]{0,200})"(?:; filename="([^"\\%\r\n]{0,200})")?'
@@ -44,30 +48,53 @@ _PLAIN_HEAD = re.compile(
 )
 
 
-class FilePart(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a form that is a file.
-
-    A part is a file if its Content-Disposition has a `filename`, even an empty one: senders tell files from fields by
-    it, and Phaxio signs both differently, empty files included. Neither a Content-Type (Sinch gives its JSON field one)
-    nor the content decides.
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a multipart form.
 
     Attributes:
         name: Of the form's part, e.g. `file`.
-        filename: As sent, unquoted. Phaxio does not sign it.
+        filename: As sent, unquoted; None without one. Phaxio does not sign it.
         content_type: Lower-case and without parameters; empty if the part has none or something else under that name.
+        has_long_filename: It has a `filename*` (RFC 5987), which browsers do not write and some HTTP clients do.
+        encoding: Its Content-Transfer-Encoding, lower-case; empty without one. `content` is as it came.
     """
 
     name: str
     filename: str | None
     content_type: str
     content: bytes
+    has_long_filename: bool = False
+    encoding: str = ""
 
 
 class Form(msgspec.Struct, frozen=True, kw_only=True):
     """A form as it came: wire order, and names that occur twice are there twice."""
 
     fields: tuple[tuple[str, str], ...]
-    files: tuple[FilePart, ...] = ()
+    files: tuple[Part, ...] = ()
+
+
+def has_filename(part: Part) -> bool:
+    """Return True if the part has a `filename`, even an empty one: Phaxio signs files and fields differently by it."""
+    return part.filename is not None
+
+
+def decoded(part: Part) -> Part:
+    """Undo a part's Content-Transfer-Encoding.
+
+    Raises:
+        Malformed: Its base64 cannot be decoded.
+    """
+    if part.encoding == "base64":
+        try:
+            content = base64.b64decode(b"".join(part.content.split()), validate=True)
+        except ValueError:
+            raise Malformed(f"the base64 of the part {part.name[:80]!a} cannot be decoded") from None
+    elif part.encoding == "quoted-printable":
+        content = binascii.a2b_qp(part.content)
+    else:
+        return part
+    return msgspec.structs.replace(part, content=content, encoding="")
 
 
 def media_type(content_type: str | None) -> str:
@@ -94,8 +121,20 @@ def sniff_type(body: bytes) -> str:
     return URLENCODED
 
 
-def read_form(content_type: str | None, body: bytes) -> Form:
+def read_form(
+    content_type: str | None,
+    body: bytes,
+    *,
+    is_file: Callable[[Part], bool] = has_filename,
+    decode: Callable[[Part], Part] | None = None,
+) -> Form:
     """Read a form in one pass.
+
+    Args:
+        content_type: As sent.
+        body: As it came.
+        is_file: Tells files from fields.
+        decode: What to do with each part first; None: contents stay as they came, which is what Phaxio signs.
 
     Raises:
         Malformed: The framing is broken, or the form is over one of the limits above; the sentence says which.
@@ -103,7 +142,9 @@ def read_form(content_type: str | None, body: bytes) -> Form:
     """
     kind = media_type(content_type)
     if kind == MULTIPART:
-        return _read_multipart(_boundary(content_type or ""), body)
+        boundary = _boundary(content_type or "")
+        parts = _read_plain(boundary, body) or _read_any(boundary, body)
+        return _sorted(parts if decode is None else map(decode, parts), is_file)
     if kind == URLENCODED:
         return Form(fields=_read_urlencoded(body))
     raise UnsupportedMediaType(f"expected a form (multipart or urlencoded), not {kind[:80]!a}")
@@ -117,11 +158,22 @@ def _boundary(content_type: str) -> str:
     return boundary
 
 
-def _read_multipart(boundary: str, body: bytes) -> Form:
-    return _read_plain(boundary, body) or _read_any(boundary, body)
+def _sorted(parts: Iterable[Part], is_file: Callable[[Part], bool]) -> Form:
+    fields: list[tuple[str, str]] = []
+    files: list[Part] = []
+    for part in parts:
+        if is_file(part):
+            files.append(part)
+        else:
+            fields.append((part.name, part.content.decode("utf-8", "surrogateescape")))
+    if len(fields) > MAX_FIELDS:
+        raise Malformed(f"the form has more than {MAX_FIELDS} fields")
+    if len(files) > MAX_FILES:
+        raise Malformed(f"the form has more than {MAX_FILES} files")
+    return Form(fields=tuple(fields), files=tuple(files))
 
 
-def _read_plain(boundary: str, body: bytes) -> Form | None:
+def _read_plain(boundary: str, body: bytes) -> list[Part] | None:
     """Read multipart as nearly every sender writes it; None for any other, which the library then reads or refuses.
 
     On a callback's ten fields the library spends 28 us, half of the ingress's work for a callback; this takes 8. It
@@ -130,8 +182,7 @@ def _read_plain(boundary: str, body: bytes) -> Form | None:
     delimiter = b"\r\n--" + boundary.encode()
     if not body.startswith(delimiter[2:]):
         return None
-    fields: list[tuple[str, str]] = []
-    files: list[FilePart] = []
+    parts: list[Part] = []
     # Each part: its head, then everything up to the next delimiter.
     at = len(delimiter) - 2
     while head := _PLAIN_HEAD.match(body, at):
@@ -140,26 +191,24 @@ def _read_plain(boundary: str, body: bytes) -> Form | None:
         if end < 0:
             return None
         name, filename, kind = head.groups()
-        _add_part(
-            fields,
-            files,
+        _add(
+            parts,
             name.decode("utf-8", "surrogateescape"),
             None if filename is None else filename.decode("utf-8", "surrogateescape"),
             kind.decode().lower() if kind else "",
             body[start:end],
         )
         at = end + len(delimiter)
-    return Form(fields=tuple(fields), files=tuple(files)) if body.startswith(b"--", at) else None
+    return parts if body.startswith(b"--", at) else None
 
 
-def _read_any(boundary: str, body: bytes) -> Form:
+def _read_any(boundary: str, body: bytes) -> list[Part]:
     # Latin-1 keeps every byte of a part's header; `_from_header` then decodes it like a field's value. With UTF-8 the
     # parser would refuse a signed callback for a file name in an old encoding.
     parser = PushMultipartParser(
         boundary, max_header_size=MAX_HEADER_BYTES, max_header_count=MAX_HEADERS, header_charset="latin-1"
     )
-    fields: list[tuple[str, str]] = []
-    files: list[FilePart] = []
+    parts: list[Part] = []
     segment: MultipartSegment | None = None
     content = b""
     try:
@@ -167,7 +216,11 @@ def _read_any(boundary: str, body: bytes) -> Form:
             if piece is None:
                 assert segment is not None
                 filename = None if segment.filename is None else _from_header(segment.filename)
-                _add_part(fields, files, _from_header(segment.name), filename, segment.content_type or "", content)
+                _add(
+                    *(parts, _from_header(segment.name), filename, segment.content_type or "", content),
+                    has_long_filename=bool(_LONG_FILENAME.search(segment.header("Content-Disposition", ""))),
+                    encoding=segment.header("Content-Transfer-Encoding", "").strip().lower(),
+                )
             elif isinstance(piece, MultipartSegment):
                 segment, content = piece, b""
             else:
@@ -177,27 +230,33 @@ def _read_any(boundary: str, body: bytes) -> Form:
         raise Malformed(f"the form is over a limit ({MAX_HEADER_BYTES} bytes a header): {error}") from error
     except MultipartError as error:
         raise Malformed(f"the multipart framing cannot be read: {error}") from error
-    return Form(fields=tuple(fields), files=tuple(files))
+    return parts
 
 
-def _add_part(
-    fields: list[tuple[str, str]],
-    files: list[FilePart],
+def _add(
+    parts: list[Part],
     name: str,
     filename: str | None,
     content_type: str,
     content: bytes,
+    *,
+    has_long_filename: bool = False,
+    encoding: str = "",
 ) -> None:
-    if filename is None:
-        if len(fields) == MAX_FIELDS:
-            raise Malformed(f"the form has more than {MAX_FIELDS} fields")
-        fields.append((name, content.decode("utf-8", "surrogateescape")))
-        return
-    if len(files) == MAX_FILES:
-        raise Malformed(f"the form has more than {MAX_FILES} files")
+    if len(parts) == MAX_FIELDS + MAX_FILES:
+        raise Malformed(f"the form has more than {MAX_FIELDS} fields and {MAX_FILES} files")
     # It may be written into a header (of a mail, a download), and the parser lets a bare line feed pass.
-    kind = content_type if _MEDIA_TYPE.fullmatch(content_type) else ""
-    files.append(FilePart(name=name, filename=filename, content_type=kind, content=content))
+    kind = content_type if not content_type or _MEDIA_TYPE.fullmatch(content_type) else ""
+    parts.append(
+        Part(
+            name=name,
+            filename=filename,
+            content_type=kind,
+            content=content,
+            has_long_filename=has_long_filename,
+            encoding=encoding,
+        )
+    )
 
 
 def _from_header(text: str) -> str:

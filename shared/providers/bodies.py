@@ -5,35 +5,49 @@ too late to refuse. Phaxio, whose signature covers a form's fields, reads its bo
 """
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 
 from shared.errors import Refused, Unreadable
-from shared.forms import JSON, MULTIPART, FilePart, Form, media_type, read_form, sniff_type
-from shared.providers.common import clean_text, read_json_object
+from shared.forms import JSON, MULTIPART, Form, Part, decoded, media_type, read_form, sniff_type
+from shared.providers.common import clean_text, is_document, read_json_object
+
+_DOCUMENT_TYPES: Final = ("application/pdf", "application/octet-stream", "image/")
+"""Content types by which a part without a file name is a file nevertheless."""
 
 
 def read_body(
-    content_type: str | None, body: bytes, *, once: Collection[str]
-) -> tuple[dict[str, Any], tuple[FilePart, ...]]:
+    content_type: str | None, body: bytes, *, once: Collection[str], fields: Collection[str] = (), file: str = ""
+) -> tuple[dict[str, Any], tuple[Part, ...]]:
     """Return the fields of *body*, every text in them storable, and the file parts of a multipart form.
 
     What begins like JSON is JSON under any Content-Type; the boundary of a multipart form is taken from its header or
-    its first line; all else is a urlencoded form.
+    its first line; all else is a urlencoded form. Of a multipart form's parts a Content-Transfer-Encoding is undone.
 
     Args:
         content_type: As sent; None if it was not.
         body: As it came.
         once: Names that decide what happened. A form that gives one of them two values is unreadable: there is no right
             choice. The values of other repeated names come as a list.
+        fields: Names of parts that are no files, with a file name or without; those of *once* are not, either.
+        file: The name under which the provider documents a file: it is one, with a file name or without. Other parts
+            are files by a file name, by the content type of a document, or by how they begin.
 
     Raises:
         Unreadable: It is neither a JSON object nor a form, or says two things at once.
     """
+
+    def is_file(part: Part) -> bool:
+        if part.name == file or part.name in once or part.name in fields:
+            return part.name == file
+        is_named = part.filename is not None or part.has_long_filename
+        return is_named or part.content_type.startswith(_DOCUMENT_TYPES) or is_document(part.content)
+
     sniffed = sniff_type(body)
     if sniffed == JSON:
         return read_json_object(body), ()
+    said = content_type if media_type(content_type) == MULTIPART else sniffed
     try:
-        form = read_form(content_type if media_type(content_type) == MULTIPART else sniffed, body)
+        form = read_form(said, body, is_file=is_file, decode=decoded)
     except Refused as error:
         raise Unreadable(str(error)) from error
     return _fields(form, once), form.files

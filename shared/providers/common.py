@@ -210,6 +210,14 @@ def read_flag(value: Any) -> bool | None:
 _FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
+_DOCUMENT_MARKS: Final = (b"%PDF-", b"II*\0", b"MM\0*")
+
+
+def is_document(content: bytes) -> bool:
+    """Return True if *content* begins as a PDF or a TIFF does."""
+    return content.startswith(_DOCUMENT_MARKS)
+
+
 def document_type(content: bytes, sent: str) -> str:
     """Return the media type of a fax's document.
 
@@ -222,6 +230,9 @@ def document_type(content: bytes, sent: str) -> str:
     return sent or "application/pdf"
 
 
-def named_media(url: Any) -> Media | None:
-    """Return the document that a provider only names, if *url* is a web URL."""
-    return Media(url=url) if isinstance(url, str) and url.startswith(("https://", "http://")) else None
+def named_media(*urls: Any) -> Media | None:
+    """Return the document that a provider only names: by the first of *urls* that is a web URL."""
+    for url in urls:
+        if isinstance(url, str) and (url := url.strip())[:8].lower().startswith(("https://", "http://")):
+            return Media(url=url)
+    return None

@@ -11,6 +11,7 @@ from callbacks import SAMPLES, Outgoing
 from ingresses import RunningIngress
 from stores import count, take_all
 from waiting import until
+from yarl import URL
 
 from shared.broker import WORK_EVENTS
 from shared.signatures import sign_body
@@ -217,3 +218,38 @@ async def test_every_genuine_sample_is_accepted_and_its_document_kept_by_its_dig
     assert event["media"]["sha256"] == meta["pdf_sha256"]
     assert event["media"]["bytes"] == meta["pdf_len"] == len((ingress.media / event["media"]["key"]).read_bytes())
     assert meta["pdf_sha256"] not in event["fields"]
+
+
+def _request_of(target: str, headers: dict[str, str], body: bytes) -> bytes:
+    lines = [f"POST {target} HTTP/1.1", "Host: hooks.example.com", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["http://fax.example.com", "http://fax.example.com:8080", "HTTPS://user@hooks.example.com", "http://127.0.0.1"],
+)
+@pytest.mark.parametrize("outgoing", [GOOD, callbacks.telnyx("e", "f")], ids=["phaxio", "telnyx"])
+async def test_a_target_in_absolute_form_is_the_path_that_it_names(
+    ingress: RunningIngress, prefix: str, outgoing: Outgoing
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", URL(ingress.url).port)
+    writer.write(_request_of(prefix + outgoing.target, {**outgoing.headers, "Connection": "close"}, outgoing.body))
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n"), answer
+    assert b'"status":"accepted"' in answer
+
+
+@pytest.mark.parametrize(
+    "target", ["http://fax.example.com/nowhere", "http://fax.example.com", "ftp://x/phaxio-callback"]
+)
+async def test_a_target_in_absolute_form_that_names_no_path_of_ours_is_not_found(
+    ingress: RunningIngress, target: str
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", URL(ingress.url).port)
+    writer.write(_request_of(target, {**GOOD.headers, "Connection": "close"}, GOOD.body))
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith((b"HTTP/1.1 404 ", b"HTTP/1.1 400 ")), answer

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import shared.forms
 from shared.errors import Malformed, Refused, UnsupportedMediaType
-from shared.forms import MAX_FIELDS, MAX_FILES, FilePart, Form, media_type, read_form, sniff_type
+from shared.forms import MAX_FIELDS, MAX_FILES, Form, Part, media_type, read_form, sniff_type
 
 WIRE = Path(__file__).parents[1] / "samples" / "phaxio" / "wire"
 BOUNDARY = "x-7f3a"
@@ -91,7 +91,7 @@ def test_urlencoded_reads_plus_as_a_blank_and_raw_bytes_as_they_are():
 def test_a_part_with_a_filename_is_a_file_an_empty_one_too(filename):
     form = read_form(MULTIPART, body(file("file", b"%PDF-", filename, "\r\nContent-Type: Application/PDF; name=x")))
     assert form.fields == ()
-    assert form.files == (FilePart(name="file", filename=filename, content_type="application/pdf", content=b"%PDF-"),)
+    assert form.files == (Part(name="file", filename=filename, content_type="application/pdf", content=b"%PDF-"),)
 
 
 def test_a_part_without_a_filename_is_a_field_whatever_its_content_type():

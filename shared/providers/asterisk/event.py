@@ -1,5 +1,6 @@
 """What a dialplan's report means: by the words that Asterisk's res_fax sets, and without guessing."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -10,9 +11,11 @@ from shared.domain import Direction, Event, EventType, Failure, Provider
 from shared.errors import Unreadable
 from shared.providers.common import digest_id, e164, read_count, read_id, read_job_id, text_of
 
-# Asterisk itself only ever sets SUCCESS and FAILED. RECEIVED is Faxbot's word, FAILURE that of Asterisk's own manual.
-_GOOD: Final = frozenset({"SUCCESS", "RECEIVED", "OK"})
-_BAD: Final = frozenset({"FAILED", "FAILURE", ""})
+# Asterisk itself only ever sets SUCCESS and FAILED. RECEIVED is Faxbot's word, FAILURE that of Asterisk's own manual,
+# "FAILED: error: …", quotes included, what FreePBX's dialplan sets. They are read by how they begin.
+_GOOD: Final = re.compile(r"SUCC|RECEIVED|OK\b|COMPLETE")
+_BAD: Final = re.compile(r"$|FAIL|ERROR|UNSUCC|INCOMPLETE|NOT?\b|NO_|NOANSWER|ABORT|CANCEL|BUSY|REJECT")
+_QUOTES: Final = " \t\r\n\"'`"
 
 
 class _Outcome(msgspec.Struct, frozen=True):
@@ -86,6 +89,8 @@ def _failure(report: Mapping[str, Any], reason: str | None) -> Failure | None:
     # Asterisk does not clear FAXERROR on success: it explains a failure, and never decides that there was one.
     code = _first_text(report, ("faxerror", "fax_error"))
     message = _first_text(report, ("faxstatusstring", "fax_status_string", "faxstatusstr")) or code
+    if message is None and ":" in (status := text_of(report.get("faxstatus")).strip(_QUOTES)):
+        message = status.partition(":")[2].strip() or None
     return Failure(code=code, message=message) if message else None
 
 
@@ -103,12 +108,12 @@ def _outcome(report: Mapping[str, Any], path: str) -> _Outcome:
             return _RECEIVED
         raise Unreadable("there is neither faxstatus nor tiff_path: it cannot be told what became of the fax")
     status = report["faxstatus"]
-    word = status.strip().upper() if isinstance(status, str) else None
-    if word in _GOOD:
+    word = status.strip(_QUOTES).upper() if isinstance(status, str) else "?"
+    if _GOOD.match(word):
         return _NO_PAGES if pages == 0 else _RECEIVED
-    if word in _BAD:
+    if _BAD.match(word):
         return _PARTLY_RECEIVED if pages else _FAILED
-    raise Unreadable("faxstatus is not a word that Asterisk sets")
+    raise Unreadable("faxstatus says neither success nor failure")
 
 
 def _pages(report: Mapping[str, Any]) -> int | None:

@@ -10,7 +10,7 @@ from typing import Final
 from shared.callback import Callback, Parsed, Verified
 from shared.domain import Provider
 from shared.errors import SignatureInvalid, SignatureMissing
-from shared.forms import JSON, FilePart, Form, media_type, read_form, sniff_type
+from shared.forms import JSON, Form, Part, media_type, read_form, sniff_type
 from shared.providers.phaxio.event import ROUTES, compose
 from shared.providers.phaxio.shapes import read_body_report, read_form_report
 from shared.signatures import phaxio_file_digest, phaxio_joined, verify_body, verify_phaxio
@@ -21,7 +21,7 @@ SIGNATURE_OF_BODY: Final = "X-Phaxio-Signature-SHA256"  # an undocumented second
 SHA1_DIGITS: Final = 40
 SHA256_DIGITS: Final = 64
 
-_Reading = tuple[Sequence[tuple[str, str]], Sequence[tuple[FilePart, str]]]  # fields; files with their digests
+_Reading = tuple[Sequence[tuple[str, str]], Sequence[tuple[Part, str]]]  # fields; files with their digests
 
 
 class PhaxioAdapter:

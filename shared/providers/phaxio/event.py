@@ -10,7 +10,7 @@ import msgspec
 from shared.callback import Callback, Document, Parsed
 from shared.domain import Direction, Event, EventType, Failure, Media, Phase, Provider
 from shared.errors import Unreadable
-from shared.forms import FilePart
+from shared.forms import Part
 from shared.providers.common import (
     digest_id,
     document_type,
@@ -25,7 +25,7 @@ from shared.providers.common import (
     text_of,
 )
 from shared.providers.phaxio.errors import is_permanent
-from shared.providers.phaxio.shapes import ID_NAMES, Report
+from shared.providers.phaxio.shapes import FILE_NAMES, ID_NAMES, Report
 
 ROUTES: Final = {"/phaxio-callback": Direction.SENT, "/phaxio-inbound": Direction.RECEIVED}
 """Each route and the direction of a fax that does not say its own."""
@@ -57,6 +57,7 @@ _RECEIVED: Final = {
     "received": EventType.RECEIVED,
 }
 _DIRECTIONS: Final = {direction.value: direction for direction in Direction}
+_FAILED: Final = {Direction.SENT: EventType.FAILED, Direction.RECEIVED: EventType.RECEIVE_FAILED}
 _FAILURES: Final = (EventType.FAILED, EventType.RECEIVE_FAILED, EventType.PARTIALLY_DELIVERED)
 _TEN_DIGITS: Final = "+1"  # v1 documents ten-digit numbers, and means North American ones
 _encode_sorted = msgspec.json.Encoder(order="deterministic").encode
@@ -126,7 +127,9 @@ def _event_type(report: Report, event_name: str, status: str, direction: Directi
     |---|---|---|
     | transmitting_page, retry_scheduled | any | named |
     | absent or fax_completed | known | the status's, unfinished ones too |
-    | fax_completed, or absent | unknown or, in the second case, absent | the outcome, if something else tells it |
+    | fax_completed | unknown | the outcome, if something else tells it; else failed |
+    | fax_completed | absent | the outcome, if something else tells it; else unreadable |
+    | absent | absent | the outcome, if something else tells it |
     | absent | unknown | fax.unknown |
     | any other | any | fax.unknown |
     """
@@ -137,18 +140,19 @@ def _event_type(report: Report, event_name: str, status: str, direction: Directi
     if event_name or not status:
         if outcome := _outcome(report, direction, has_document=has_document):
             return outcome
-        if event_name:
+        if event_name and not status:
             raise Unreadable("the fax is said to be completed, but neither status nor success says how")
-    return EventType.UNKNOWN
+    return _FAILED[direction] if event_name else EventType.UNKNOWN
 
 
 def _outcome(report: Report, direction: Direction, *, has_document: bool) -> EventType | None:
     """Tell how a fax ended where its status does not: by `success`, by errors, by the document that came; else None."""
     success = read_flag(report.form.get("success"))
     if success is None:
+        statuses = {text_of(each.get("status")).lower() for each in _recipients(report.fax)}
         if report.pick("error_type", "error_id") is not None:
             success = False
-        elif direction is Direction.RECEIVED and (has_document or _named_media(report)):
+        elif statuses == {"success"} or (direction is Direction.RECEIVED and (has_document or _named_media(report))):
             success = True
     if success is None:
         return None
@@ -245,8 +249,10 @@ def _failure(report: Report, recipients: list[dict[str, Any]]) -> Failure | None
         said = errors.most_common(1)[0][0] if errors else said
     error_type, error_id, message = said
     message = message or text_of(report.form.get("message")) or None
+    status = text_of(report.pick("status"))
     if not (error_type or error_id or message):
-        return None
+        # A status that is not a failure's is all that is said.
+        return Failure(type=status) if status and _SENT.get(status.lower()) not in _FAILURES else None
     return Failure(type=error_type, code=error_id, message=message, permanent=is_permanent(error_type, error_id))
 
 
@@ -256,7 +262,7 @@ def _error(source: dict[str, Any]) -> tuple[str | None, str | None, str | None]:
     return text_of(source.get("error_type")) or None, text_of(source.get("error_id")) or None, message or None
 
 
-def _document(files: Sequence[FilePart]) -> Document | None:
+def _document(files: Sequence[Part]) -> Document | None:
     """Return the fax's document: the part named `file` (v2.1) or `filename` (v1), or the only one.
 
     An empty part does not count.
@@ -266,7 +272,7 @@ def _document(files: Sequence[FilePart]) -> Document | None:
     """
     filled = [part for part in files if part.content]
     if len(filled) > 1:
-        filled = [part for part in filled if part.name in ("file", "filename")]
+        filled = [part for part in filled if part.name in FILE_NAMES]
         if len(filled) != 1:
             raise Unreadable("several files, and nothing says which is the fax's document")
     if not filled:

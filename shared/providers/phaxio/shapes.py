@@ -11,10 +11,13 @@ from typing import Any, Final
 import msgspec
 
 from shared.errors import Refused, Unreadable
-from shared.forms import JSON, MULTIPART, URLENCODED, FilePart, Form, media_type, read_form, sniff_type
-from shared.providers.common import clean_text, first_of, read_id, read_json, read_json_object, text_of
+from shared.forms import JSON, MULTIPART, URLENCODED, Form, Part, decoded, media_type, read_form, sniff_type
+from shared.providers.common import clean_text, first_of, is_document, read_id, read_json, read_json_object, text_of
 
 ID_NAMES: Final = ("id", "fax_id", "faxId")
+
+FILE_NAMES: Final = ("file", "filename")
+"""Of the part that is the fax's document: in v2.1 and in v1."""
 
 CALLBACK_NAMES: Final = frozenset(
     {"success", "is_test", "direction", "message", "metadata", "event_type", "page", "recipient_phone_number"}
@@ -38,7 +41,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     fax: dict[str, Any]
     form: dict[str, Any]
-    files: tuple[FilePart, ...] = ()
+    files: tuple[Part, ...] = ()
     flat: bool = False
 
     def pick(self, *names: str) -> Any:
@@ -64,7 +67,20 @@ def read_form_report(form: Form) -> Report:
     Raises:
         Unreadable: The fax is not a JSON object, or the shapes or repeated names contradict each other.
     """
-    return _assemble(((clean_text(name), value) for name, value in form.fields), form.files)
+    fields: list[tuple[str, Any]] = []
+    try:
+        files = [decoded(part) for part in form.files]
+    except Refused as error:  # too late to refuse: it is verified
+        raise Unreadable(str(error)) from error
+    # Phaxio signs a part without a file name as a field. It may be the document nevertheless, and messages never carry
+    # file contents.
+    for name, value in form.fields:
+        content = value.encode("utf-8", "surrogateescape") if name in FILE_NAMES else b""
+        if is_document(content):
+            files.append(Part(name=name, filename=None, content_type="", content=content))
+        else:
+            fields.append((clean_text(name), value))
+    return _assemble(fields, tuple(files))
 
 
 def read_body_report(content_type: str | None, body: bytes) -> Report:
@@ -84,7 +100,7 @@ def read_body_report(content_type: str | None, body: bytes) -> Report:
     return read_form_report(form)
 
 
-def _assemble(pairs: Iterable[tuple[str, Any]], files: tuple[FilePart, ...]) -> Report:
+def _assemble(pairs: Iterable[tuple[str, Any]], files: tuple[Part, ...]) -> Report:
     fax: dict[str, Any] = {}
     bracketed: dict[str, Any] = {}
     form: dict[str, Any] = {}

@@ -12,7 +12,7 @@ from shared.errors import CredentialsInvalid, SignatureInvalid, SignatureMissing
 from shared.providers.bodies import read_body
 from shared.providers.sinch.documents import take_document
 from shared.providers.sinch.event import compose
-from shared.providers.sinch.shapes import read_report
+from shared.providers.sinch.shapes import flattened, read_report
 from shared.signatures import verify_basic, verify_body
 
 SIGNATURE: Final = "X-Sinch-Signature"
@@ -20,6 +20,9 @@ UNVERIFIED: Final = "sinch-unverified"
 
 _DECIDING: Final = frozenset({"event", "fax", "id", "fax_id", "status"})
 """Fields that decide what happened."""
+
+_BESIDE: Final = frozenset({"eventTime", "fileType"})
+"""Other fields that a part may be, whatever its file name says."""
 
 
 class SinchAdapter:
@@ -84,9 +87,12 @@ class SinchAdapter:
         Raises:
             Unreadable: It is in neither shape, names no fax, or its document is damaged.
         """
-        sent, parts = read_body(callback.headers.get("Content-Type"), callback.body, once=_DECIDING)
+        content_type = callback.headers.get("Content-Type")
+        sent, parts = read_body(content_type, callback.body, once=_DECIDING, fields=_BESIDE, file="file")
+        sent = flattened(sent)
         document = take_document(sent, parts)
         report = read_report(sent)
         # The dispatcher fetches what `media` names; a sender that nothing verified must not choose what that is.
         may_name_media = document is None and verified.by != UNVERIFIED
-        return Parsed(event=compose(report, callback, may_name_media=may_name_media), document=document)
+        event = compose(report, callback, may_name_media=may_name_media, has_document=document is not None)
+        return Parsed(event=event, document=document)

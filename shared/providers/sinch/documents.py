@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from shared.callback import Document
 from shared.errors import Unreadable
-from shared.forms import FilePart
-from shared.providers.common import document_type, read_json, text_of
+from shared.forms import Part
+from shared.providers.common import document_type, is_document, read_json, text_of
 
 TOO_SHORT_FOR_A_FAX: Final = 1024
 """Characters. An undecodable text up to this is a placeholder (`<base64 PDF>`, as documentation prints it) and stays
@@ -26,7 +26,7 @@ _OTHER_TYPE: Final = "application/octet-stream"
 _FROM_URL_SAFE: Final = str.maketrans("-_", "+/")
 
 
-def take_document(sent: dict[str, Any], parts: Iterable[FilePart]) -> Document | None:
+def take_document(sent: dict[str, Any], parts: Iterable[Part]) -> Document | None:
     """Return the fax's document, and take its text out of *sent*: messages never carry file contents.
 
     Raises:
@@ -38,9 +38,12 @@ def take_document(sent: dict[str, Any], parts: Iterable[FilePart]) -> Document |
     return found[0] if found else None
 
 
-def _of_parts(parts: Iterable[FilePart]) -> Iterator[Document]:
+def _of_parts(parts: Iterable[Part]) -> Iterator[Document]:
     for part in parts:
-        yield Document(content=part.content, content_type=document_type(part.content, part.content_type))
+        content = part.content
+        if not is_document(content) and content.isascii() and is_document(text := _decoded(content.decode()) or b""):
+            content = text  # base64, as in the JSON bodies
+        yield Document(content=content, content_type=document_type(content, part.content_type))
 
 
 def _of_json(sent: dict[str, Any]) -> Iterator[Document]:
@@ -64,7 +67,7 @@ def _of_object(holder: dict[str, Any]) -> Iterator[Document]:
         del holder["file"]
         sent_type = _MEDIA_TYPES.get(text_of(holder.get("fileType")).upper(), _OTHER_TYPE)
         yield Document(content=content, content_type=document_type(content, sent_type))
-    elif len(text) > TOO_SHORT_FOR_A_FAX:
+    elif len(text) > TOO_SHORT_FOR_A_FAX or is_document(text[:8].encode("utf-8", "replace")):
         raise Unreadable("the base64 of the document cannot be decoded")
 
 

@@ -1,6 +1,5 @@
 """What Sinch's words mean: from a report that was read to an event."""
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from shared.callback import Callback
@@ -34,13 +33,14 @@ _STATUSES: Final[dict[str, dict[Direction, EventType]]] = {
 }
 
 
-def compose(report: Report, callback: Callback, *, may_name_media: bool) -> Event:
+def compose(report: Report, callback: Callback, *, may_name_media: bool, has_document: bool) -> Event:
     """Make an event of what a callback says.
 
     Args:
         report: As read.
         callback: The callback it came with.
         may_name_media: The URL of a document is believed; it is fetched later.
+        has_document: A document came with it.
 
     Raises:
         Unreadable: It names no fax.
@@ -55,8 +55,10 @@ def compose(report: Report, callback: Callback, *, may_name_media: bool) -> Even
         or Direction.RECEIVED  # the route's own name
     )
     name = report.event or (COMPLETED if direction is Direction.SENT else INCOMING)
-    event_type = _event_type(report, name, direction)
     pages = read_count(first_of(fax, ("numberOfPages", "num_pages", "pages")))
+    sent_pages = read_count(fax.get("pagesSentSuccessfully")) or 0
+    arrived = sent_pages >= (pages or 1) if direction is Direction.SENT else has_document or bool(pages)
+    event_type = _event_type(report, name, direction, arrived=arrived)
     return Event(
         # Not eventTime (it may move between repetitions), not the body, not the file.
         id=digest_id(Provider.SINCH, (name, fax_id, report.status)),
@@ -67,21 +69,25 @@ def compose(report: Report, callback: Callback, *, may_name_media: bool) -> Even
         fax_id=fax_id,
         occurred_at=read_time(fax.get("completedTime")) or read_time(report.sent.get("eventTime")),
         received_at=callback.received_at,
-        from_number=e164(first_of(fax, ("from", "from_number"))),
-        to_number=e164(first_of(fax, ("to", "to_number"))),
+        from_number=e164(_only(first_of(fax, ("from", "from_number")))),
+        to_number=e164(_only(first_of(fax, ("to", "to_number")))),
         pages=pages,
         status=text_of(fax.get("status")) or None,
-        failure=_failure(fax) if event_type in _BAD.values() else None,
+        failure=_failure(report) if event_type in _BAD.values() else None,
         job_id=read_job_id(callback.query.get("job_id")),
         # Of a sent fax it is the URL at which the application keeps it.
         media=_named_media(report) if may_name_media and direction is Direction.RECEIVED else None,
-        partial=event_type is EventType.FAILED
-        and 0 < (read_count(fax.get("pagesSentSuccessfully")) or 0) < (pages or 0),
+        partial=event_type is EventType.FAILED and 0 < sent_pages < (pages or 0),
         fields=report.sent,
     )
 
 
-def _event_type(report: Report, name: str, direction: Direction) -> EventType:
+def _event_type(report: Report, name: str, direction: Direction, *, arrived: bool) -> EventType:
+    """Decide what happened. *arrived*: all pages of a sent fax, or something of a received one.
+
+    Both events that Sinch names report an ending: with an unknown status, too. Without an event's name an unknown
+    status may mean anything.
+    """
     if name not in _OF_EVENT:
         return EventType.UNKNOWN
     status = report.status
@@ -89,19 +95,28 @@ def _event_type(report: Report, name: str, direction: Direction) -> EventType:
         return _STATUSES[status][direction]
     if report.has_error:
         return _BAD[direction]
-    # Everything but the id is optional in practice, and both events report finished faxes. An unknown status is
-    # different: it may mean anything.
-    return EventType.UNKNOWN if status else _GOOD[direction]
+    if not status:  # everything but the id is optional in practice
+        return _GOOD[direction]
+    if not report.is_named:
+        return EventType.UNKNOWN
+    return (_GOOD if arrived else _BAD)[direction]
 
 
-def _failure(fax: Mapping[str, Any]) -> Failure | None:
+def _only(value: Any) -> Any:
+    """Return the one element of a list; anything else as it is."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def _failure(report: Report) -> Failure | None:
+    fax = report.fax
     error_type = text_of(fax.get("errorType")) or None
     code = text_of(fax.get("errorCode"))
     message = text_of(fax.get("errorMessage"))
     if not code.isdigit() and (number := text_of(fax.get("errorId"))):
         code, message = number, message or code  # the older form: the number in errorId, a word in errorCode
     if error_type is None and not code and not message:
-        return None
+        # A status that is not a failure's is all that is said.
+        return None if _STATUSES.get(report.status) is _BAD or not report.status else Failure(type=report.status)
     return Failure(
         type=error_type, code=code or None, message=message or None, permanent=is_permanent(error_type, code)
     )
@@ -109,6 +124,4 @@ def _failure(fax: Mapping[str, Any]) -> Failure | None:
 
 def _named_media(report: Report) -> Media | None:
     value = first_of(report.fax, ("contentUrl", "file_url", "media_url"))
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    return named_media(value)
+    return named_media(_only(value))

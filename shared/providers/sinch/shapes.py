@@ -17,20 +17,22 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         sent: All names and values of the callback; what becomes the event's `fields`.
-        fax: The fax object; in the flat shape the same mapping as `sent`.
+        fax: The fax object; in the flat shapes the same mapping as `sent`.
         event: Sinch's word, upper case; empty if there is none.
+        is_named: The callback itself names the event.
         default_status: What an absent status means.
     """
 
     sent: dict[str, Any]
     fax: Mapping[str, Any]
     event: str
+    is_named: bool = True
     default_status: str = ""
 
     @property
     def status(self) -> str:
         """Upper case, as the tables and the event id want it."""
-        return text_of(self.fax.get("status")).upper() or self.default_status
+        return _unquoted(self.fax.get("status")).upper() or self.default_status
 
     @property
     def has_error(self) -> bool:
@@ -38,18 +40,42 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return any(text_of(self.fax.get(name)) for name in ("errorType", "errorCode", "errorId", "errorMessage"))
 
 
+def flattened(sent: dict[str, Any]) -> dict[str, Any]:
+    """Return the names and values of a callback without an object in `event`: its members stand beside it instead.
+
+    Raises:
+        Unreadable: What looks like JSON in `event` is not.
+    """
+    event = sent.get("event")
+    if isinstance(event, str) and event.lstrip().startswith("{"):
+        event = read_json(event)  # in a form, objects come as texts
+    if not isinstance(event, dict):
+        return sent
+    return {name: value for name, value in sent.items() if name != "event"} | event
+
+
 def read_report(sent: dict[str, Any]) -> Report:
     """Read the names and values of a callback.
+
+    | `event` | `fax` | shape |
+    |---|---|---|
+    | a word, or none | an object, or its JSON | Sinch's own |
+    | a word | none | flat, with the event's name |
+    | none | none | flat, as Faxbot made it of an `INCOMING_FAX` |
 
     Raises:
         Unreadable: The fax is not a JSON object.
     """
-    fax = sent.get("fax")
-    if "event" in sent or isinstance(fax, dict | str):
-        event, fax = _unquoted(sent.get("event")), _fax(fax)
-        words = {name: _unquoted(sent[name]) for name in ("event", "eventTime") if isinstance(sent.get(name), str)}
-        return Report(sent=sent | words | {"fax": fax}, fax=fax, event=event.upper())
-    return Report(sent=sent, fax=sent, event=INCOMING, default_status="RECEIVED")
+    event, fax = _unquoted(sent.get("event")), sent.get("fax")
+    if isinstance(fax, list) and len(fax) == 1:
+        fax = fax[0]
+    if fax is None or fax == "":
+        if event:
+            return Report(sent=sent, fax=sent, event=event.upper())
+        return Report(sent=sent, fax=sent, event=INCOMING, is_named=False, default_status="RECEIVED")
+    fax = _fax(fax)
+    words = {name: _unquoted(sent[name]) for name in ("event", "eventTime") if isinstance(sent.get(name), str)}
+    return Report(sent=sent | words | {"fax": fax}, fax=fax, event=event.upper(), is_named=bool(event))
 
 
 def _fax(value: Any) -> dict[str, Any]:

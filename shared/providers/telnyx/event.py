@@ -26,6 +26,9 @@ _TYPES: Final[dict[str, dict[Direction, EventType]]] = {
 }
 """What an event type says of a fax of each direction. Where the payload names no direction the first one is taken."""
 
+_MEDIA_URLS: Final = ("media_url", "original_media_url", "stored_media_url")
+"""Where the revisions of Telnyx's guide name the document of a received fax."""
+
 _FAILURES: Final = frozenset({EventType.FAILED, EventType.RECEIVE_FAILED})
 
 
@@ -61,7 +64,8 @@ def compose(callback: Callback, sent: dict[str, Any], payload: Mapping[str, Any]
         failure=_failure(payload) if event_type in _FAILURES else None,
         job_id=read_job_id(callback.query.get("job_id")),
         client_state=client_state if isinstance(client_state := payload.get("client_state"), str) else None,
-        media=named_media(payload.get("media_url")) if is_received else None,
+        # Of a sent fax `original_media_url` is where the application keeps it.
+        media=named_media(*(payload.get(name) for name in _MEDIA_URLS)) if is_received else None,
         # Samples print it with other events too; it means something where a document arrived.
         partial=is_received and bool(read_flag(payload.get("partial_content"))),
         attempt=(read_count(meta.get("attempt")) or None) if isinstance(meta, dict) else None,

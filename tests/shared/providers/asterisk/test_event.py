@@ -68,9 +68,7 @@ TABLE = [
     *itertools.product([ABSENT], ["2", 0, "", ABSENT], [RECEIVED]),
     *itertools.product(["FAILED", "FAILURE", "failed", "", "  "], ["0", 0, "", " ", ABSENT, None], [FAILED]),
     *itertools.product(["FAILED", "FAILURE", "", "failure "], ["1", 7], [PARTIAL]),
-    *itertools.product(
-        ["${FAXSTATUS}", "HANGUP", "PARTIAL", "SUCCESS!", 0, None, True, ["SUCCESS"]], ["2"], [NO_EVENT]
-    ),
+    *itertools.product(["${FAXSTATUS}", "HANGUP", "PARTIAL", "!", 0, None, True, ["SUCCESS"]], ["2"], [NO_EVENT]),
     *itertools.product(
         ["SUCCESS", "FAILED", "", ABSENT], ["abc", "-1", "1.5", 1.5, 2.0, True, [], "٢", 2**31], [NO_EVENT]
     ),
@@ -215,3 +213,39 @@ def test_anonymous_callers_and_odd_numbers_are_no_error():
     event = event_of({**GOOD, "from_number": "", "to_number": "s"})
     assert (event.from_number, event.to_number) == (None, "s")
     assert event_of({**GOOD, "from_number": "sip:a@b", "to_number": 15559870000}).to_number == "+15559870000"
+
+
+# ---- FreePBX ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "pages", "outcome"),
+    [
+        ('"FAILED: error: HANGUP statusstr: The call dropped prematurely"', "0", FAILED),
+        ("FAILED: error: TIMEOUT", "", FAILED),
+        ("'failed: no fax detected'", "2", PARTIAL),
+        ('  "FAILURE (busy)" ', "0", FAILED),
+        ('""', "0", FAILED),
+        ("ERROR: T38_NEG_ERROR", "0", FAILED),
+        ("NOT SUCCESSFUL", "0", FAILED),
+        ("NO ANSWER", "0", FAILED),
+        ('"SUCCESS"', "2", RECEIVED),
+        ("Success: OK", "2", RECEIVED),
+        ("SUCCESSFUL", "", RECEIVED),
+        ('"received"', "1", RECEIVED),
+        ("OK: all pages", "0", FAILED),
+        ('"PARTIAL"', "1", NO_EVENT),
+        ("OKRA", "1", NO_EVENT),
+        ("NOTHING", "1", NO_EVENT),
+        ("3", "1", NO_EVENT),
+    ],
+)
+def test_a_status_is_read_by_how_it_begins_quotes_and_case_aside(status, pages, outcome):
+    test_the_decision_table_is_kept(status, pages, outcome)
+
+
+def test_the_rest_of_a_status_explains_the_failure_if_nothing_else_does():
+    status = '"FAILED: error: HANGUP statusstr: The call dropped"'
+    event = event_of({**without("faxerror", "faxstatusstring"), "faxstatus": status, "faxpages": "0"})
+    assert event.failure == Failure(message="error: HANGUP statusstr: The call dropped")
+    assert event.status == status

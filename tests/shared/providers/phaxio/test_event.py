@@ -237,3 +237,23 @@ def test_job_id_comes_from_the_query_and_identifies_nothing():
     assert (with_job.job_id, without.job_id) == ("j1", None)
     assert with_job.id == without.id
     assert event_of([fax()], query={"job_id": "j" * 201}).job_id is None, "too long for any"
+
+
+def test_a_completed_fax_whose_unknown_status_is_all_that_is_said_failed_by_that_word():
+    for direction, wanted in (("sent", EventType.FAILED), ("received", EventType.RECEIVE_FAILED)):
+        event = event_of([fax(status="Melted", direction=direction), ("event_type", "fax_completed")])
+        assert (event.type, event.phase) == (wanted, Phase.POSTFLIGHT)
+        assert event.failure == Failure(type="Melted")
+    recipients = [{"phone_number": "+15550100102", "status": "success"}]
+    told = event_of([fax(status="melted", recipients=recipients), ("event_type", "fax_completed")])
+    assert told.type is EventType.DELIVERED
+
+
+@pytest.mark.parametrize("name", ["file", "filename"])
+def test_a_document_that_phaxio_signs_as_a_field_is_no_field_of_the_event(name):
+    pdf = b"%PDF-1.4\n\xff\xfe\x00 bytes"
+    sent = by_phaxio([fax(direction="received"), (name, pdf.decode("utf-8", "surrogateescape"))])
+    parsed = take(sent)
+    assert parsed.document == Document(content=pdf, content_type="application/pdf")
+    assert name not in parsed.event.fields
+    assert take(by_phaxio([fax(), (name, "fax.pdf")])).event.fields[name] == "fax.pdf"

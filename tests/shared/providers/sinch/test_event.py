@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from sinch_callbacks import CODES, PDF, completed, event_of, incoming, multipart
 
-from shared.domain import EventType, Failure
+from shared.domain import EventType, Failure, Phase
 
 # ---- what an event means ---------------------------------------------------------------------------------------------
 
@@ -34,8 +34,13 @@ from shared.domain import EventType, Failure
         ("FAX_COMPLETED", "OUTBOUND", "QUEUED", EventType.QUEUED),
         ("FAX_COMPLETED", "OUTBOUND", "IN_PROGRESS", EventType.SENDING),
         ("INCOMING_FAX", "INBOUND", "IN_PROGRESS", EventType.RECEIVING),
-        # Unknown words are kept and shown, and decide nothing.
-        ("FAX_COMPLETED", "OUTBOUND", "ABDUCTED", EventType.UNKNOWN),
+        # An ending stays one, whatever word says how it ended.
+        ("FAX_COMPLETED", "OUTBOUND", "ABDUCTED", EventType.FAILED),
+        ("FAX_COMPLETED", "OUTBOUND", "PENDING", EventType.FAILED),
+        ("FAX_COMPLETED", None, "EXPIRED", EventType.FAILED),
+        ("INCOMING_FAX", "INBOUND", "ABDUCTED", EventType.RECEIVE_FAILED),
+        (None, "OUTBOUND", "ABDUCTED", EventType.UNKNOWN),
+        # Unknown events are kept and shown, and decide nothing.
         ("FAX_TELEPORTED", "OUTBOUND", "COMPLETED", EventType.UNKNOWN),
         # Everything but the id is optional in practice.
         ("INCOMING_FAX", None, None, EventType.RECEIVED),
@@ -169,3 +174,24 @@ def test_another_fax_status_or_event_is_another_event():
         )
     ]
     assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize(
+    ("content", "event_type", "failure_type", "partial"),
+    [
+        (completed(status="EXPIRED"), EventType.FAILED, "EXPIRED", False),
+        (completed(status=" pending "), EventType.FAILED, "PENDING", False),
+        (completed(status="EXPIRED", numberOfPages=3, pagesSentSuccessfully=0), EventType.FAILED, "EXPIRED", False),
+        (completed(status="EXPIRED", numberOfPages=3, pagesSentSuccessfully=2), EventType.FAILED, "EXPIRED", True),
+        (completed(status="ALL_DONE", numberOfPages=3, pagesSentSuccessfully=3), EventType.DELIVERED, None, False),
+        (completed(status="ALL_DONE", pagesSentSuccessfully=1), EventType.DELIVERED, None, False),
+        (completed(status="EXPIRED", errorType="CALL_ERROR", errorCode=17), EventType.FAILED, "CALL_ERROR", False),
+        (incoming(status="LOST"), EventType.RECEIVE_FAILED, "LOST", False),
+        (incoming(status="STORED", numberOfPages=2), EventType.RECEIVED, None, False),
+        (incoming(status="STORED") | {"file": "JVBERi0xLjQ="}, EventType.RECEIVED, None, False),
+    ],
+)
+def test_an_ending_with_a_status_that_we_do_not_know_is_an_ending(content, event_type, failure_type, partial):
+    event = event_of(content)
+    assert (event.type, event.phase, event.partial) == (event_type, Phase.POSTFLIGHT, partial)
+    assert (event.failure.type if event.failure else None) == failure_type

@@ -226,7 +226,8 @@ def test_the_content_url_of_a_received_fax_is_media_and_of_a_sent_one_is_not():
         {"content": {}},
         {"content": {"from": "+1", "status": "received"}},
         {"content": {"event": "INCOMING_FAX"}},
-        {"content": {"event": "INCOMING_FAX", "id": "flat-id-beside-an-event"}},
+        {"content": {"event": {"fax": "not json"}}},
+        {"content": {"event": "{not json", "id": "F1"}},
         {"content": {"event": "INCOMING_FAX", "fax": {}}},
         {"content": {"event": "INCOMING_FAX", "fax": "not json"}},
         {"content": {"event": "INCOMING_FAX", "fax": "[1]"}},
@@ -274,3 +275,114 @@ def test_a_repeated_field_that_decides_nothing_is_kept_as_a_list():
 def test_nothing_that_was_sent_is_thrown_away():
     content = {**incoming(price={"amount": 0.07}, brandNew=[1, None]), "eventTime": "2024-01-01T00:00:00Z", "extra": 1}
     assert event_of(content).fields == content
+
+
+# ---- shapes seen by integrators --------------------------------------------------------------------------------------
+
+FAX = {"id": "F1", "direction": "INBOUND", "status": "COMPLETED", "from": "+15550100101", "to": "+15550100102"}
+ENCODED = base64.b64encode(PDF).decode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"event": {"fax": FAX}, "file": ENCODED},
+        {"event": {"fax": FAX, "file": ENCODED, "fileType": "PDF"}},
+        {"event": {"event": "INCOMING_FAX", "fax": FAX}, "files": [{"file": ENCODED}]},
+        {"event": {"fax": json.dumps(FAX)}, "file": ENCODED},
+        {"event": json.dumps({"fax": FAX}), "file": ENCODED},
+        {"event": {**FAX, "file": ENCODED}},
+        {"event": None, **FAX, "file": ENCODED},
+        {"event": "", **FAX, "file": ENCODED},
+        {"event": "INCOMING_FAX", **FAX, "file": ENCODED},
+        {"event": "incoming_fax", "fax": None, **FAX, "file": ENCODED},
+        {"event": "INCOMING_FAX", "fax": [FAX], "file": ENCODED},
+        {**FAX, "to": ["+15550100102"], "from": ["+15550100101"], "file": ENCODED},
+        {"event": "INCOMING_FAX", "fax": {**FAX, "to": ["+15550100102"]}, "file": ENCODED},
+    ],
+)
+def test_every_shape_that_integrators_saw_is_the_received_fax_with_its_document(content):
+    parsed = parse(content)
+    event = parsed.event
+    assert (event.type, event.fax_id, event.status) == (EventType.RECEIVED, "F1", "COMPLETED")
+    assert (event.from_number, event.to_number) == ("+15550100101", "+15550100102")
+    assert parsed.document == Document(content=PDF, content_type=parsed.document.content_type)
+    assert ENCODED not in json.dumps(event.fields)
+
+
+def test_of_several_called_numbers_none_is_chosen():
+    assert event_of({**FAX, "to": ["+15550100102", "+15550100103"]}).to_number is None
+
+
+def test_a_sent_fax_in_a_flat_body_with_its_event_is_an_ending():
+    event = event_of({"event": "FAX_COMPLETED", "id": "F2", "status": "FAILURE", "errorType": "CALL_ERROR"})
+    assert (event.type, event.direction, event.failure.type) == (EventType.FAILED, Direction.SENT, "CALL_ERROR")
+
+
+# ---- what makes a part a file ----------------------------------------------------------------------------------------
+
+QUOTED = PDF.replace(b"=", b"=3D").replace(b"\x00\xff\xfe", b"=00=FF=FE").replace(b"\n\r\n", b"\n=0D=0A")
+PART_HEADS = {
+    "a long file name only": b"Content-Disposition: form-data; name=\"file\"; filename*=UTF-8''fax.pdf",
+    "no file name": b'Content-Disposition: form-data; name="file"',
+    "no file name, a type": b'Content-Disposition: form-data; name="file"\r\nContent-Type: application/pdf',
+    "headers in lower case": b'content-disposition: form-data; name="file"\r\ncontent-type: application/pdf',
+    "a name in both ways": b'Content-Disposition: form-data; name="file"; filename="f"; filename*=UTF-8\'\'fax.pdf',
+    "another name, a type": b'Content-Disposition: form-data; name="document"\r\nContent-Type: application/pdf',
+    "another name, bytes": b'Content-Disposition: form-data; name="document"\r\nContent-Type: text/plain',
+    "another name, long": b"Content-Disposition: form-data; name=\"x\"; filename*=utf-8'en'f%20x.pdf",
+}
+
+
+def form_of(head: bytes, content: bytes) -> dict:
+    fields = b"".join(
+        b'--b\r\nContent-Disposition: form-data; name="%b"%b\r\n\r\n%b\r\n' % (name, more, value)
+        for name, more, value in (
+            (b"event", b"", b"INCOMING_FAX"),
+            (b"fax", b'; filename="fax.json"\r\nContent-Type: application/json', json.dumps(FAX).encode()),
+        )
+    )
+    body = fields + b"--b\r\n" + head + b"\r\n\r\n" + content + b"\r\n--b--\r\n"
+    return {"content": body, "content_type": "multipart/form-data; boundary=b"}
+
+
+@pytest.mark.parametrize("size", [0, 2_000])
+@pytest.mark.parametrize("head", PART_HEADS.values(), ids=PART_HEADS.keys())
+def test_a_part_is_a_file_by_its_name_and_type_and_its_bytes_are_no_field(head, size):
+    pdf = PDF + b"\xe2" * size
+    parsed = parse(**form_of(head, pdf))
+    assert parsed.document == Document(content=pdf, content_type="application/pdf")
+    assert parsed.event.fax_id == "F1"
+    assert parsed.event.fields.keys() == {"event", "fax"}
+
+
+@pytest.mark.parametrize("head", PART_HEADS.values(), ids=PART_HEADS.keys())
+@pytest.mark.parametrize(
+    ("encoding", "content"),
+    [
+        (b"base64", ENCODED.encode()),
+        (b"BASE64", base64.encodebytes(PDF)),
+        (b"quoted-printable", QUOTED),
+        (b"binary", PDF),
+        (b"8bit", PDF),
+    ],
+)
+def test_a_part_s_transfer_encoding_is_undone(head, encoding, content):
+    parsed = parse(**form_of(head + b"\r\nContent-Transfer-Encoding: " + encoding, content))
+    assert parsed.document == Document(content=PDF, content_type="application/pdf")
+
+
+def test_base64_in_a_file_part_without_a_word_of_it_is_decoded_like_the_json_bodies_own():
+    parsed = parse(**form_of(PART_HEADS["no file name"], ENCODED.encode()))
+    assert parsed.document == Document(content=PDF, content_type="application/pdf")
+
+
+def test_damaged_base64_of_a_part_is_unreadable_and_an_empty_part_is_no_document():
+    with pytest.raises(Unreadable, match="base64"):
+        parse(**form_of(PART_HEADS["no file name"] + b"\r\nContent-Transfer-Encoding: base64", b"JVBE*"))
+    assert parse(**form_of(PART_HEADS["no file name"], b"")).document is None
+
+
+def test_a_document_as_a_text_in_json_is_unreadable_and_stays_out_of_the_fields():
+    with pytest.raises(Unreadable, match="base64"):
+        parse({**FAX, "file": "%PDF-1.4 short"})

@@ -271,3 +271,24 @@ def test_a_failure_without_any_reason_has_none_invented():
 def test_an_outcome_is_never_read_from_the_reason():
     assert parse(envelope("fax.delivered", {"failure_reason": "user_busy"})).failure is None
     assert parse(envelope("fax.failed", {"failure_reason": "success"})).type is EventType.FAILED
+
+
+@pytest.mark.parametrize("word", ["fax.received", "fax.delivered"])
+@pytest.mark.parametrize(
+    ("named", "wanted"),
+    [
+        ({"original_media_url": "https://a.example/1"}, "https://a.example/1"),
+        ({"stored_media_url": "https://a.example/2"}, "https://a.example/2"),
+        ({"media_url": None, "original_media_url": "https://a.example/3"}, "https://a.example/3"),
+        ({"media_url": "", "original_media_url": " HTTP://a.example/4 "}, "HTTP://a.example/4"),
+        ({"media_url": "https://a.example/5", "original_media_url": "https://b.example/"}, "https://a.example/5"),
+        ({"media_url": "n/a", "stored_media_url": "Https://a.example/6"}, "Https://a.example/6"),
+        ({"media_url": "ftp://a.example/7"}, None),
+        ({"original_media_url": ["https://a.example/8"]}, None),
+    ],
+)
+def test_a_received_fax_s_document_is_found_under_each_name_of_the_guides(word, named, wanted):
+    event = parse(envelope(word, {"direction": "inbound", **named}))
+    assert event.type is EventType.RECEIVED
+    assert event.media == (None if wanted is None else Media(url=wanted))
+    assert parse(envelope("fax.delivered", {"direction": "outbound", **named})).media is None
