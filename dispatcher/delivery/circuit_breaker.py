@@ -2,7 +2,8 @@
 
 A closed circuit lets everything through. After `TIMEOUTS_TO_OPEN` timeouts without an answer in between it opens: what
 is owed is deferred, not counted, for waits that grow; one delivery at a time goes through as a probe, which counts. Any
-answer, a refusal too, closes it: only an endpoint that uses our capacity for its whole timeout is kept out.
+answer, a refusal too, closes it: only an endpoint that uses our capacity for long without an answer is kept out. So a
+name whose servers do not answer, or a connection that breaks after many seconds, counts as a timeout, too.
 """
 
 from typing import Final
@@ -14,6 +15,11 @@ from shared.backoff import DEFER_WAITS_SECONDS
 
 TIMEOUTS_TO_OPEN: Final = 5
 """In a row. Fewer would open on an application's restart; more would let its lane hang for minutes."""
+
+SLOW_SECONDS: Final = 3.0
+"""An attempt that fails without an answer after so long has used as much capacity as one that timed out."""
+
+_WITHOUT_ANSWER: Final = frozenset({"host_not_found", "refused", "reset", "tls", "network"})
 
 
 class Admitted(msgspec.Struct, frozen=True):
@@ -55,14 +61,20 @@ class Circuit:
         self._probing = True
         return Admitted(is_probe=True)
 
-    def report(self, admitted: Admitted, outcome: Outcome, now: float) -> None:
-        """Take the outcome of an attempt that was admitted, maybe before the circuit opened."""
+    def report(self, admitted: Admitted, outcome: Outcome, now: float, seconds: float = 0.0) -> None:
+        """Take the outcome of an attempt that took *seconds* and was admitted, maybe before the circuit opened."""
         if admitted.is_probe:
             self._probing = False
-        if isinstance(outcome, NotTold) and outcome.error == "timeout":
+        if _is_timeout(outcome, seconds):
             # What was under way when it opened says nothing new: only a probe makes the waits grow.
             if admitted.is_probe or not self.is_open:
                 self._timeouts += 1
                 self._next_probe_at = now + self.wait_seconds
         elif isinstance(outcome, Told | NotTold):
             self._timeouts = 0
+
+
+def _is_timeout(outcome: Outcome, seconds: float) -> bool:
+    if not isinstance(outcome, NotTold):
+        return False
+    return outcome.error == "timeout" or (outcome.error in _WITHOUT_ANSWER and seconds >= SLOW_SECONDS)

@@ -79,6 +79,7 @@ class Deliverer:
             await self._settler.settle(delivery, self._while_open(delivery, circuit))
             return
         outcome: Outcome = NotTried(error="crashed")
+        seconds = 0.0
         try:
             # 2. Memory for the document.
             size = self._attempts.document_bytes(delivery)
@@ -88,9 +89,9 @@ class Deliverer:
                     self._settler.drop(delivery)
                     return
                 made = await self._attempt(delivery, reservation)
-                outcome = made.outcome
+                outcome, seconds = made.outcome, made.seconds
         finally:
-            self._report_to_circuit(delivery.endpoint_id, admitted, outcome)
+            self._report_to_circuit(delivery.endpoint_id, admitted, outcome, seconds)
         # 4. The next step.
         verdict = judge(outcome, delivery.attempt, self._backoff_seconds, spent=delivery.spent)
         if isinstance(verdict, Requeue) and self._stopping:
@@ -103,10 +104,10 @@ class Deliverer:
         outcome = await self._attempts.make(delivery, started_at, reservation)
         return MadeAttempt(outcome, started_at, time.perf_counter() - started)
 
-    def _report_to_circuit(self, endpoint_id: UUID, admitted: Admitted, outcome: Outcome) -> None:
+    def _report_to_circuit(self, endpoint_id: UUID, admitted: Admitted, outcome: Outcome, seconds: float) -> None:
         # Only circuits that count timeouts are kept: there may be an endpoint for each fax.
         circuit = self._circuits.setdefault(endpoint_id, Circuit())
-        circuit.report(admitted, outcome, time.monotonic())
+        circuit.report(admitted, outcome, time.monotonic(), seconds)
         if circuit.is_unused:
             del self._circuits[endpoint_id]
 

@@ -1,10 +1,11 @@
 """An endpoint that keeps timing out gets only a probe now and then; any answer closes its circuit."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatcher.channels.outcome import NotTold, NotTried, Outcome, Told
-from dispatcher.delivery.circuit_breaker import TIMEOUTS_TO_OPEN, Circuit
+from dispatcher.delivery.circuit_breaker import SLOW_SECONDS, TIMEOUTS_TO_OPEN, Circuit
 from shared.backoff import DEFER_WAITS_SECONDS
 
 TIMEOUT = NotTold(error="timeout")
@@ -35,6 +36,30 @@ def test_it_opens_after_enough_timeouts_in_a_row_and_not_before() -> None:
     assert not circuit.is_open, "an answer in between restarts the count"
     attempt(circuit, TIMEOUT)
     assert circuit.is_open
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds", "is_open"),
+    [
+        ("host_not_found", 5.0, True),  # its name servers do not answer
+        ("reset", 14.0, True),
+        ("tls", SLOW_SECONDS, True),
+        ("refused", 15.0, True),  # by the failover, after the endpoint itself hung
+        ("host_not_found", 0.1, False),
+        ("refused", 0.0, False),
+        ("http_500", 14.0, False),  # slow, but an answer
+        ("smtp_450", 14.0, False),
+    ],
+)
+def test_what_takes_long_and_ends_without_an_answer_counts_as_a_timeout(
+    error: str, seconds: float, *, is_open: bool
+) -> None:
+    circuit = Circuit()
+    for _ in range(TIMEOUTS_TO_OPEN):
+        admitted = circuit.admit(0.0)
+        assert admitted is not None
+        circuit.report(admitted, NotTold(error=error), 0.0, seconds)
+    assert circuit.is_open == is_open
 
 
 def test_an_open_one_admits_one_probe_at_a_time_and_the_next_only_after_its_wait() -> None:

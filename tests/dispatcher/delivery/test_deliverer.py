@@ -149,6 +149,15 @@ async def test_an_endpoint_that_keeps_timing_out_is_deferred_but_for_a_probe_and
     assert await steps.deliver(lately(9)) == RetryAfter(300.0), "another endpoint"
 
 
+async def test_the_circuit_is_told_how_long_an_attempt_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dispatcher.delivery.circuit_breaker.SLOW_SECONDS", 0.0)
+    steps, endpoint = Steps(), an_endpoint()
+    steps.outcome = NotTold(error="host_not_found")
+    for number in range(TIMEOUTS_TO_OPEN):
+        await steps.deliver(lately(number, endpoint))
+    assert steps.deliverer.circuit_is_open(endpoint.id)
+
+
 async def test_what_is_owed_for_longer_than_the_whole_table_is_given_up_while_the_circuit_is_open() -> None:
     steps, endpoint = Steps(), an_endpoint()
     steps.outcome = NotTold(error="timeout")
