@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-COMPILE = $(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 $(UPGRADE) \
-	--generate-hashes --no-emit-index-url --no-header
+PINS = $(BIN)/uv pip compile -q --universal --python-version 3.11 $(UPGRADE) --generate-hashes \
+	--no-emit-index-url --no-header
+COMPILE = $(PINS) pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test faults fuzz bench check services services-down docs lock
+.PHONY: help run demo test faults fuzz bench check images services services-down docs lock
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -32,12 +33,16 @@ fuzz: $(READY) ## Every parser and verifier against 10,000 generated inputs for 
 bench: $(READY) ## What a callback and a delivery cost, in ratios to a bare handler, beside the goals; about a minute
 	@$(BIN)/python tests/bench/bench.py
 
-check: $(READY) ## Linter, format, types, layering, sizes of files and packages
+check: $(READY) ## Linters, format, types, layering, sizes of files and packages
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/hadolint deploy/docker/Dockerfile
 	@$(BIN)/python tests/check_layout.py
+
+images: $(READY) ## Build the images faxhook-ingress and faxhook-dispatcher; BASE=… another base, WHEELS=1 fetches outside
+	@$(BIN)/python deploy/images.py $(if $(BASE),--base $(BASE)) $(if $(WHEELS),--wheels)
 
 services: $(READY) ## Bring up the private RabbitMQ and PostgreSQL
 	@$(BIN)/python deploy/local.py up
@@ -53,6 +58,7 @@ docs: $(READY) ## Write the generated pages: settings, formats, metrics, log lin
 lock: $(READY) ## Pin dependencies for each service and for development; UPGRADE=-U takes the newest
 	$(COMPILE) --extra ingress -o requirements-ingress.lock
 	$(COMPILE) --extra dispatcher -o requirements-dispatcher.lock
+	$(PINS) --group image -o requirements-image.lock
 	$(COMPILE) --extra ingress --extra dispatcher --extra dev -o requirements-dev.lock
 
 $(READY): requirements-dev.lock pyproject.toml
