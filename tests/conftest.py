@@ -28,6 +28,7 @@ WORKERS = 3
 """Tests wait more than they compute: one worker more than the cores of a small machine."""
 
 LONGEST_FIRST = (
+    "tests/end_to_end/test_images.py",
     "tests/faults/",
     "tests/dispatcher/consumers/test_recovery.py",
     "tests/end_to_end/",
