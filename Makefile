@@ -8,7 +8,7 @@ PINS = $(BIN)/uv pip compile -q --universal --python-version 3.11 $(UPGRADE) --g
 COMPILE = $(PINS) pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test faults fuzz bench check images services services-down docs lock
+.PHONY: help run demo test faults fuzz bench check images up down services services-down docs lock
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -43,6 +43,12 @@ check: $(READY) ## Linters, format, types, layering, sizes of files and packages
 
 images: $(READY) ## Build the images faxhook-ingress and faxhook-dispatcher; BASE=… another base, WHEELS=1 fetches outside
 	@$(BIN)/python deploy/images.py $(if $(BASE),--base $(BASE)) $(if $(WHEELS),--wheels)
+
+up: $(READY) ## Everything by Docker Compose, as in production but on one machine; takes BASE and WHEELS as `images` does
+	@$(BIN)/python deploy/compose/up.py up $(if $(BASE),--base $(BASE)) $(if $(WHEELS),--wheels)
+
+down: $(READY) ## Stop it; VOLUMES=1 removes the data, too
+	@$(BIN)/python deploy/compose/up.py down $(if $(VOLUMES),--volumes)
 
 services: $(READY) ## Bring up the private RabbitMQ and PostgreSQL
 	@$(BIN)/python deploy/local.py up

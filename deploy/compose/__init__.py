@@ -1,0 +1,1 @@
+"""faxhook on one machine by Docker Compose."""
