@@ -9,12 +9,11 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-import aiohttp
-from yarl import URL
-
 from dispatcher.channels.base import Attempt
 from dispatcher.channels.outcome import ANSWER_KEPT_BYTES, NotTold, NotTried, Outcome, Told
-from dispatcher.egress.client import FAILURES, EgressClient, ProxyAway, error_code, public_url
+from dispatcher.egress.client import Answer, EgressClient
+from dispatcher.egress.errors import FAILURES, ProxyAway, error_code
+from dispatcher.egress.target import basic_of, posted_url
 from dispatcher.formats import FORMATS, Facts
 from shared.domain import Event
 
@@ -35,9 +34,10 @@ class WebhookChannel:
     async def attempt(self, attempt: Attempt) -> Outcome:
         """Render, sign and POST; raises nothing but cancellation.
 
-        The URL's user and password become Basic authentication; what is signed and recorded is the URL without them.
+        The URL's user and password become Basic authentication. What is signed and recorded is the URL without them,
+        which is what is posted to.
         """
-        shown = public_url(attempt.url)
+        shown = posted_url(attempt.url)
         facts = Facts(
             url=shown,
             tokens=attempt.tokens,
@@ -59,16 +59,15 @@ class WebhookChannel:
         """POST *body* to *url*, *shown* being the same without user and password."""
         outcome: Outcome | None = None
         try:
-            target = URL(url, encoded=True)
-            if target.user is not None:
-                headers["Authorization"] = aiohttp.encode_basic_auth(target.user, target.password or "")
+            if (credentials := basic_of(url)) is not None:
+                headers["Authorization"] = credentials
             try:
                 async with (
                     asyncio.timeout(timeout_seconds),
-                    self._client.request("POST", shown, headers, body) as response,
+                    self._client.request("POST", shown, headers, body) as answer,
                 ):
-                    outcome = classify(response, shown, await _read(response))
-            except (TimeoutError, aiohttp.ServerDisconnectedError, ConnectionError):
+                    outcome = classify(answer, shown, await _read(answer))
+            except (TimeoutError, ConnectionError):
                 if outcome is None:
                     await self._client.check_proxy()
                     raise
@@ -82,30 +81,27 @@ class WebhookChannel:
         return outcome or NotTold(error="network", url=shown)
 
 
-def classify(response: aiohttp.ClientResponse, shown: str, answer: bytes) -> Outcome:
-    """Return what a complete answer means."""
-    if 200 <= response.status < 300:  # noqa: PLR2004 - HTTP
-        return Told(url=shown, http_status=response.status, answer=answer)
+def classify(answer: Answer, shown: str, body: bytes) -> Outcome:
+    """Return what a complete answer means; *body* is the beginning of its body."""
+    if 200 <= answer.status < 300:  # noqa: PLR2004 - HTTP
+        return Told(url=shown, http_status=answer.status, answer=body)
     return NotTold(
-        error=f"http_{response.status}",
+        error=f"http_{answer.status}",
         url=shown,
-        http_status=response.status,
-        answer=answer,
-        retry_after_seconds=retry_after_seconds(response.headers.get("Retry-After"), datetime.now(UTC)),
+        http_status=answer.status,
+        answer=body,
+        retry_after_seconds=retry_after_seconds(answer.headers.get("retry-after"), datetime.now(UTC)),
     )
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
+async def _read(answer: Answer) -> bytes:
     """Wait for the end of the answer, or its limit; return its beginning."""
     kept = bytearray()
     size = 0
-    async for chunk in response.content.iter_any():
-        size += len(chunk)
+    while size < ANSWER_LIMIT_BYTES and (piece := await answer.read()):
+        size += len(piece)
         if len(kept) < ANSWER_KEPT_BYTES:
-            kept += chunk[: ANSWER_KEPT_BYTES - len(kept)]
-        if size >= ANSWER_LIMIT_BYTES:
-            response.close()
-            break
+            kept += piece[: ANSWER_KEPT_BYTES - len(kept)]
     return bytes(kept)
 
 

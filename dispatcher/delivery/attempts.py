@@ -15,7 +15,7 @@ from dispatcher.delivery.document_budget import Reservation
 from dispatcher.delivery.documents import LEASE_SECONDS as FETCH_LEASE_SECONDS
 from dispatcher.delivery.documents import MOST_BYTES as MOST_DOCUMENT_BYTES
 from dispatcher.delivery.documents import may_need_fetch
-from dispatcher.egress.client import ProxyAway
+from dispatcher.egress.errors import ProxyAway
 from dispatcher.formats import FORMATS
 from dispatcher.policy.delivery import LeasedDelivery
 from dispatcher.policy.routing import has_word

@@ -19,10 +19,12 @@ from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import Final
 
-import aiohttp
 import msgspec
 
-from dispatcher.egress.client import FAILURES, EgressClient, error_code, public_url
+from dispatcher.egress.client import Answer, EgressClient
+from dispatcher.egress.codings import UnknownCoding, undo_codings
+from dispatcher.egress.errors import FAILURES, error_code
+from dispatcher.egress.target import public_url
 from dispatcher.ledger import deliveries
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from shared.domain import Event, Media
@@ -141,11 +143,10 @@ class Documents:
         Raises:
             NotFetched: Anything but a complete document within the bounds.
         """
-        headers = {"Accept-Encoding": "identity"}
         try:
-            async with self._client.request("GET", public_url(url), headers) as response:
-                content = await _read(response)
-                return content, _content_type(response.headers.get("Content-Type", ""), content)
+            async with self._client.request("GET", public_url(url), {}) as answer:
+                content = await _read(answer)
+                return content, _content_type(answer.headers.get("content-type", ""), content)
         except FAILURES as error:
             raise NotFetched(error_code(error)) from None  # its text may hold the URL
 
@@ -173,21 +174,26 @@ def may_need_fetch(event: Event) -> bool:
     return event.media is not None and event.media.key is None
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    if response.status != _OK:
-        raise NotFetched(f"http_{response.status}")
-    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise NotFetched("bad_answer")
-    if (response.content_length or 0) > MOST_BYTES:
+async def _read(answer: Answer) -> bytes:
+    if answer.status != _OK:
+        raise NotFetched(f"http_{answer.status}")
+    if (answer.length or 0) > MOST_BYTES:
         raise NotFetched("too_large")
-    content = bytearray()
-    async for chunk in response.content.iter_any():
-        content += chunk
-        if len(content) > MOST_BYTES:
+    packed = bytearray()
+    while piece := await answer.read():
+        packed += piece
+        if len(packed) > MOST_BYTES:
             raise NotFetched("too_large")
+    codings = answer.headers.get("content-encoding", "")
+    try:
+        content = await asyncio.to_thread(undo_codings, bytes(packed), codings, MOST_BYTES)
+    except UnknownCoding:
+        raise NotFetched("bad_answer") from None
+    if content is None:
+        raise NotFetched("too_large")
     if not content:
         raise NotFetched("empty")
-    return bytes(content)
+    return content
 
 
 def _content_type(header: str, content: bytes) -> str:

@@ -7,85 +7,68 @@
 | the proxy refuses the tunnel: 403, or 407 without `Proxy-Authenticate`, as Smokescreen does | as `egress_refused` |
 | the proxy answers the tunnel with anything else, such as 502 or 504 | the endpoint's: `proxy_502`, `proxy_504` |
 | a timeout or broken connection while the proxy takes connections | the endpoint's |
+| a kept connection ends before a byte of the answer, or is answered 408 | no one's: tried again on a new one, once |
 
 Through a proxy the addresses are resolved, and are to be checked, by the proxy; we look at literals in URLs only. A
 plain http request has no tunnel: what the proxy answers to it cannot be told from the application's own answer.
 """
 
 import asyncio
-import io
-import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Final
 
-import aiohttp
 from aiohttp.abc import AbstractResolver
-from yarl import URL
 
-from dispatcher.egress.guard import EgressRefused, GuardedResolver, Network, check_host, guarded_socket
+from dispatcher.egress.answer_reader import AnswerReader
+from dispatcher.egress.connection import Connection
+from dispatcher.egress.connector import Connector, Proxy
+from dispatcher.egress.errors import ProxyAway
+from dispatcher.egress.guard import GuardedResolver, Network, check_host, guarded_socket
+from dispatcher.egress.pool import ConnectionPool
 from dispatcher.egress.resolver import Resolver
+from dispatcher.egress.target import Target, parse_target
 
 USER_AGENT: Final = "faxhook/1"
 
 PROXY_TRIED_SECONDS: Final = 2.0
 """For a connection to the proxy, to find out whether the proxy or the host failed."""
 
-PIECES_FROM_BYTES: Final = 256 * 1024
+TARGETS_REMEMBERED: Final = 10_000
 
-_FORBIDDEN: Final = 403
 _PROXY_AUTHENTICATION: Final = 407
+_REQUEST_TIMEOUT: Final = 408
+_ASKED_FOR: Final = f"User-Agent: {USER_AGENT}\r\nAccept: */*\r\nAccept-Encoding: identity\r\n"
 
 
-class ProxyAway(Exception):
-    """The egress proxy does not serve us. This is our own trouble."""
+class Answer:
+    """An answer whose head came.
 
-    code = "proxy_away"
-
-
-class TunnelRefused(ConnectionError):
-    """The egress proxy did not reach the host; *status* is what it said."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(f"the egress proxy answered {status}")
-        self.code = f"proxy_{status}"
-
-
-FAILURES: Final = (aiohttp.ClientError, OSError, ValueError)
-"""What `EgressClient.request` may raise beside `TimeoutError` and `ProxyAway`; `error_code` has a word for each."""
-
-_ERROR_CODES: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...]] = (
-    (EgressRefused, "egress_refused"),  # first: it may come from the resolver
-    (aiohttp.ClientConnectorDNSError, "host_not_found"),
-    ((aiohttp.ClientSSLError, ssl.SSLError), "tls"),
-    (ConnectionRefusedError, "refused"),
-    ((aiohttp.ServerDisconnectedError, ConnectionError, aiohttp.ClientPayloadError), "reset"),
-    (aiohttp.ClientResponseError, "bad_answer"),
-)
-
-
-def error_code(error: BaseException) -> str:
-    """Return the stable code of what went wrong with a request; `network` for what is rare."""
-    if isinstance(error, TunnelRefused):
-        return error.code
-    causes = (error, getattr(error, "os_error", error))
-    return next((code for kinds, code in _ERROR_CODES if any(isinstance(cause, kinds) for cause in causes)), "network")
-
-
-def public_url(url: str) -> str:
-    """Return *url* without user and password, otherwise byte for byte.
-
-    >>> public_url("https://user:pass@example.com/hook?x=a%2Bb")
-    'https://example.com/hook?x=a%2Bb'
+    Attributes:
+        status: 101, or 200 to 999.
+        headers: Those that are read, by lower-case name; values of a repeated name joined by commas.
+        length: Bytes of the body, where the head says them.
     """
-    scheme, separator, rest = url.partition("://")
-    end = min((position for mark in "/?#" if (position := rest.find(mark)) >= 0), default=len(rest))
-    authority, tail = rest[:end], rest[end:]
-    return f"{scheme}{separator}{authority.rpartition('@')[2]}{tail}"
+
+    def __init__(self, connection: Connection, reader: AnswerReader) -> None:
+        self._connection = connection
+        self._reader = reader
+        self.status = reader.status
+        self.headers: Mapping[str, str] = reader.headers
+        self.length = reader.length
+
+    async def read(self) -> bytes:
+        """Return the next piece of the body, as it was transferred; empty at its end.
+
+        Raises:
+            BadAnswer, OSError: It breaks off.
+        """
+        return await self._connection.read(self._reader)
 
 
 class EgressClient:
-    """Requests over kept-alive connections. One for each process.
+    """Requests over kept connections. One for each process.
 
     Args:
         networks: What may be reached though it is not public.
@@ -97,56 +80,50 @@ class EgressClient:
         self, networks: Sequence[Network], proxy: str | None = None, resolver: AbstractResolver | None = None
     ) -> None:
         self._networks = tuple(networks)
-        self._proxy = None if proxy is None else URL(proxy)
-        resolver = resolver or Resolver()
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0,  # bounded by each endpoint's max_concurrent, not by each other
-                resolver=GuardedResolver(resolver, networks) if self._proxy is None else resolver,
-                socket_factory=guarded_socket(networks) if self._proxy is None else None,
-                ttl_dns_cache=30,
-                keepalive_timeout=20,
-            ),
-            timeout=aiohttp.ClientTimeout(total=None),  # the caller's timeout covers the whole, body included
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            headers={"User-Agent": USER_AGENT},
+        self._proxy = None if proxy is None else Proxy(proxy)
+        self._resolver = resolver or Resolver()
+        self._connector = (
+            Connector(GuardedResolver(self._resolver, networks), guarded_socket(networks), None)
+            if self._proxy is None
+            else Connector(self._resolver, None, self._proxy)
         )
+        self._pool = ConnectionPool()
+        self._target = lru_cache(TARGETS_REMEMBERED)(self._checked_target)
 
     async def close(self) -> None:
-        """Close all connections."""
-        await self._session.close()
+        """Close the connections that are kept."""
+        self._pool.close()
+        await self._resolver.close()
 
     @asynccontextmanager
     async def request(
-        self, method: str, url: str, headers: dict[str, str], body: bytes | None = None
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> AsyncIterator[Answer]:
         """Send one request, byte for byte to *url*, and yield the answer, its body unread. Redirects are answers.
 
         Raises:
             ProxyAway: Our own trouble.
             EgressRefused: The host is one that may not be reached.
             TunnelRefused: The proxy did not reach the host.
+            BadAnswer, OSError, ValueError: See `errors.error_code`.
         """
-        target = URL(url, encoded=True)
-        check_host(target.raw_host or "", self._networks)
+        # 1. What to write, and where.
+        target = self._target(url)
+        is_forwarded = self._proxy is not None and not target.is_secure
+        head = self._head(method, target, headers, body, is_forwarded=is_forwarded)
+        key: Hashable = None if is_forwarded else (target.is_secure, target.host, target.port)
+        # 2. On a kept connection; on a new one if there is none, or if it ended before it answered.
+        connection, reader = await self._exchange(key, target, head, body or b"")
+        # 3. The connection is kept if the answer was read to its end and nothing came behind it.
         try:
-            async with self._session.request(
-                method, target, data=_in_pieces(body), headers=headers, allow_redirects=False, proxy=self._proxy
-            ) as response:
-                if self._proxy is not None and _asks_for_password(response.status, response.headers):
-                    raise ProxyAway("it does not take our user and password")
-                yield response
-        except aiohttp.ClientHttpProxyError as error:
-            if _asks_for_password(error.status, error.headers or {}):
-                raise ProxyAway("it does not take our user and password") from None
-            if error.status in {_FORBIDDEN, _PROXY_AUTHENTICATION}:
-                raise EgressRefused from None
-            raise TunnelRefused(error.status) from None
-        except (aiohttp.ClientProxyConnectionError, aiohttp.ClientConnectorDNSError) as error:
-            if self._proxy is None:
-                raise
-            raise ProxyAway("it takes no connections") from error  # no other host is resolved or connected to by us
+            if is_forwarded and reader.status == _PROXY_AUTHENTICATION and "proxy-authenticate" in reader.headers:
+                raise ProxyAway("it does not take our user and password")
+            yield Answer(connection, reader)
+        finally:
+            if connection.may_be_kept:
+                self._pool.keep(key, connection, reader.kept_seconds)
+            else:
+                connection.abort()
 
     async def check_proxy(self) -> None:
         """Find out, after a timeout or a broken connection, whether the proxy caused it.
@@ -163,11 +140,44 @@ class EgressClient:
             raise ProxyAway("it takes no connections") from error
         writer.close()
 
+    async def _exchange(
+        self, key: Hashable, target: Target, head: bytes, body: bytes
+    ) -> tuple[Connection, AnswerReader]:
+        if (kept := self._pool.take(key)) is not None:
+            try:
+                reader = await kept.exchange(head, body)
+                if reader.status != _REQUEST_TIMEOUT:
+                    return kept, reader
+                # A host that gives an idle connection up says so by 408: it answers no request.
+                kept.abort()
+            except BaseException as error:
+                kept.abort()
+                if kept.has_answered or not isinstance(error, OSError):
+                    raise
+        connection = await self._connector.open(target)
+        try:
+            return connection, await connection.exchange(head, body)
+        except BaseException:
+            connection.abort()
+            raise
 
-def _in_pieces(body: bytes | None) -> bytes | io.BytesIO | None:
-    """Return a large body as a file, which is written piece by piece: the loop and the answer get their turn."""
-    return body if body is None or len(body) < PIECES_FROM_BYTES else io.BytesIO(body)
+    def _checked_target(self, url: str) -> Target:
+        target = parse_target(url)
+        check_host(target.host, self._networks)
+        return target
 
-
-def _asks_for_password(status: int, headers: object) -> bool:
-    return status == _PROXY_AUTHENTICATION and "Proxy-Authenticate" in headers  # type: ignore[operator]  # aiohttp types it as an object
+    def _head(
+        self, method: str, target: Target, headers: Mapping[str, str], body: bytes | None, *, is_forwarded: bool
+    ) -> bytes:
+        lines = [f"{method} {target.url if is_forwarded else target.path} HTTP/1.1\r\nHost: {target.authority}\r\n"]
+        if is_forwarded and self._proxy is not None:
+            lines.append(self._proxy.head)
+        lines.append(_ASKED_FOR)
+        for name, value in headers.items():
+            if "\r" in value or "\n" in value or "\0" in value:
+                raise ValueError(f"the header {name} has a line break or a zero")
+            lines.append(f"{name}: {value}\r\n")
+        if body is not None:
+            lines.append(f"Content-Length: {len(body)}\r\n")
+        lines.append("\r\n")
+        return "".join(lines).encode()

@@ -11,8 +11,8 @@ from mutations import TEXTS, VALUES
 from yarl import URL
 
 from dispatcher.channels.mail.address import parse_mailbox, parse_relay
-from dispatcher.egress.client import public_url
 from dispatcher.egress.guard import EgressRefused, check_host, is_allowed, parse_networks
+from dispatcher.egress.target import public_url
 from dispatcher.formats import FORMATS
 from dispatcher.ops.endpoints.model import apply_fields, new_endpoint, read_fields, shown
 from dispatcher.ops.endpoints.urls import BadEndpoint, checked_url

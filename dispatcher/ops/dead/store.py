@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from dispatcher.egress.client import public_url
+from dispatcher.egress.target import public_url
 from dispatcher.ops.dead.causes import delivery_codes, group_of
 from dispatcher.ops.dead.letters import DeadAttempt, DeadFilter, DeadLetter
 

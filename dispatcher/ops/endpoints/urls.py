@@ -28,11 +28,13 @@ def checked_url(field: str, url: str) -> str:
 
     Raises:
         BadEndpoint: Another scheme than http, https or mailto (lower case), no host or an ambiguous one, user and
-            password that Basic cannot carry, a fragment, a control character, a space, or text beyond ASCII; of
-            mailto, anything but one plain address.
+            password that Basic cannot carry, a fragment, a control character, a space, or text beyond ASCII; no path;
+            a port that is 0, empty or begins with 0; of mailto, anything but one plain address.
     """
     if not url.startswith("mailto:"):
-        return checked_web_url(field, url, "http://, https:// or mailto:")
+        checked_web_url(field, url, "http://, https:// or mailto:")
+        _check_written(field, url)
+        return url
     _check_characters(field, url)
     try:
         address_of(url)
@@ -87,6 +89,24 @@ def masked_url(url: str) -> str:
     user_info, at, host = rest[:end].rpartition("@")
     user = f"{user_info.partition(':')[0]}:***@" if at else ""
     return f"{scheme}{separator}{user}{host}{rest[end:]}"
+
+
+def _check_written(field: str, url: str) -> None:
+    """Refuse what no receiver can rebuild from a request: what is signed is the URL as it was given."""
+    start = url.index("://") + 3
+    end = authority_end(url, start)
+    host, colon, port = url[start:end].rpartition("@")[2].rpartition(":")
+    if colon and not host.endswith(":") and "]" not in port:
+        if not port:
+            raise BadEndpoint(field, "has a colon without a port; leave the colon out")
+        if port.startswith("0"):
+            raise BadEndpoint(field, "has a port that is 0 or begins with 0; write the port plainly, such as 8080")
+    if url[end : end + 1] != "/":
+        raise BadEndpoint(
+            field,
+            "has no path: HTTP posts to `/` then, and the signature would cover another URL; "
+            f"write a slash behind the host, as in {masked_url(url[:end])}/{url[end:]}",
+        )
 
 
 def _check_user(field: str, target: URL) -> None:

@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from dispatcher.egress.client import public_url
+from dispatcher.egress.target import public_url
 from dispatcher.ops.listener.readers import READERS, Posted, WebhookSummary, user_info_of
 from shared.errors import Refused
 

@@ -9,7 +9,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from dispatcher.egress.client import public_url
+from dispatcher.egress.target import public_url
 from shared.amqp.channel import QueueDepth
 from shared.amqp.session import broker_session
 from shared.errors import FaxhookError

@@ -12,6 +12,7 @@
 import asyncio
 import os
 import secrets
+import ssl
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -22,7 +23,6 @@ import aiohttp
 import msgspec
 import typer
 
-from dispatcher.egress.client import error_code
 from dispatcher.ops.endpoints.urls import BadEndpoint, checked_web_url
 from dispatcher.ops.simulator.fields import BadChange, Change, parse_change, paths_of
 from dispatcher.ops.simulator.lives import ENDINGS, life_of, repeat_and_shuffle
@@ -158,8 +158,7 @@ def simulate_command(
     try:
         accepted = asyncio.run(send_all(base_url, provider, samples, every, as_json))
     except (aiohttp.ClientError, OSError) as error:
-        reason = "timeout" if isinstance(error, TimeoutError) else error_code(error)
-        fail(f"nothing answers at {base_url} ({reason}). Does the ingress run there?", EXIT_AWAY)
+        fail(f"nothing answers at {base_url} ({_reason(error)}). Does the ingress run there?", EXIT_AWAY)
     if len(samples) > 1 and not as_json:
         faxes = len({sample.fax_id for sample in samples})
         order = f", shuffled with --seed {seed}" if shuffle else ""
@@ -269,3 +268,16 @@ def _print_list(provider: str | None, event: str | None, as_json: bool) -> None:
             line = {"provider": each, "event": name, "type": sample.type, "own_name": sample.own_name or None}
             text = f"{each:<9} {name:<22} {sample.type:<24} {sample.own_name}"
             print(msgspec.json.encode(line).decode() if as_json else text)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "host_not_found"
+    cause = getattr(error, "os_error", error)
+    if isinstance(cause, ConnectionRefusedError):
+        return "refused"
+    if isinstance(error, aiohttp.ClientSSLError) or isinstance(cause, ssl.SSLError):
+        return "tls"
+    return "reset" if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError) else "network"

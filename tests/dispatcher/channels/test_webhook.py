@@ -13,8 +13,9 @@ from receiver import Receiver
 
 from dispatcher.channels.outcome import NotTold, Outcome, Told
 from dispatcher.channels.webhook import WebhookChannel, retry_after_seconds
-from dispatcher.egress.client import EgressClient, public_url
+from dispatcher.egress.client import EgressClient
 from dispatcher.egress.guard import parse_networks
+from dispatcher.egress.target import public_url
 
 
 async def post(channel: WebhookChannel, url: str, timeout_seconds: float) -> Outcome:

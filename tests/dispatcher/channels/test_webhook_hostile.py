@@ -53,8 +53,6 @@ async def answered(channel: WebhookChannel, head: bytes, piece: bytes, pause_sec
 @pytest.mark.parametrize(
     ("name", "status", "piece", "pause_seconds"),
     [
-        ("many short headers", b"200 OK", b"X-A: b\r\n" * 100, 0.0),
-        ("one long header", b"200 OK", b"x" * 10_000, 0.0),
         ("a header now and then", b"200 OK", b"X-A: b\r\n", 0.05),
         ("interim answers", b"103 Early Hints", b"\r\nHTTP/1.1 103 Early Hints\r\nX-A: b\r\n", 0.0),
     ],
@@ -64,6 +62,16 @@ async def test_a_head_that_never_ends_is_not_told(
 ) -> None:
     outcome = await answered(channel, b"HTTP/1.1 %b\r\nX-B: c\r\n" % status, piece, pause_seconds)
     assert isinstance(outcome, NotTold), name
+
+
+@pytest.mark.parametrize("piece", [b"X-A: b\r\n" * 100, b"x" * 10_000], ids=["many short headers", "one long header"])
+@pytest.mark.parametrize("status", [b"200 OK", b"503 Busy"])
+async def test_past_the_limit_of_a_head_its_status_decides(
+    channel: WebhookChannel, status: bytes, piece: bytes
+) -> None:
+    outcome = await answered(channel, b"HTTP/1.1 %b\r\nX-B: c\r\n" % status, piece)
+    assert outcome.http_status == int(status[:3])
+    assert isinstance(outcome, Told) is status.startswith(b"200")
 
 
 async def test_a_gigabyte_is_not_read_and_a_trickle_is_not_waited_for(channel: WebhookChannel) -> None:

@@ -18,7 +18,8 @@ from resolving import Answers
 
 from dispatcher.delivery import documents as fetch
 from dispatcher.delivery.documents import Documents
-from dispatcher.egress.client import EgressClient, ProxyAway
+from dispatcher.egress.client import EgressClient
+from dispatcher.egress.errors import ProxyAway
 from dispatcher.egress.guard import parse_networks
 from shared.domain import Direction, Event, Media, encode_event
 from shared.media import MediaStore
@@ -94,9 +95,14 @@ async def test_a_storage_that_never_ends_costs_its_bound_and_no_more(
         (lambda: web.Response(status=206, body=PDF), "http_206"),
         (lambda: web.Response(status=404), "http_404"),
         (lambda: web.Response(body=b""), "empty"),
-        (lambda: web.Response(body=gzip.compress(PDF), headers={"Content-Encoding": "gzip"}), "bad_answer"),
+        (lambda: web.Response(body=b"packed", headers={"Content-Encoding": "br"}), "bad_answer"),
+        (lambda: web.Response(body=gzip.compress(PDF)[:-9], headers={"Content-Encoding": "gzip"}), "bad_answer"),
+        (
+            lambda: web.Response(body=gzip.compress(bytes(40_000_000)), headers={"Content-Encoding": "gzip"}),
+            "too_large",
+        ),
     ],
-    ids=["redirects", "a part", "gone", "empty", "packed"],
+    ids=["redirects", "a part", "gone", "empty", "packed", "broken", "a bomb"],
 )
 async def test_what_is_not_the_whole_document_is_none(
     pool: asyncpg.Pool, store: MediaStore, storage: Receiver, answer: Callable[[], web.Response], reason: str
@@ -105,6 +111,26 @@ async def test_what_is_not_the_whole_document_is_none(
     async with documents_of(pool, store) as documents:
         assert await reason_of(documents, received(document_url(storage))) == reason
     assert len(storage.received) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (PDF, {"Content-Encoding": ""}),
+        (PDF, {"Content-Encoding": "aws-chunked"}),
+        (PDF, {"Content-Encoding": "Identity", "X": "a" * 8_191}),
+        (gzip.compress(PDF), {"Content-Encoding": "gzip"}),
+        (PDF, {f"X-{number}": "a" for number in range(130)}),
+    ],
+    ids=["empty", "how it was stored", "a long header", "packed unasked", "many headers"],
+)
+async def test_an_intact_document_arrives_whatever_its_storage_says_beside_it(
+    pool: asyncpg.Pool, store: MediaStore, storage: Receiver, body: bytes, headers: dict[str, str]
+) -> None:
+    storage.answer = lambda _asked: web.Response(body=body, headers=headers)
+    async with documents_of(pool, store) as documents:
+        _, content = await documents.of(received(document_url(storage)), 1)
+    assert content == PDF
 
 
 async def test_a_document_that_breaks_off_is_none(pool: asyncpg.Pool, store: MediaStore) -> None:

@@ -256,7 +256,7 @@ async def test_a_name_that_was_public_and_resolves_inside_later_is_refused_then(
         assert isinstance(await post(sender, url), Told)
         assert isinstance(await post(sender, url), Told)
         assert resolver.asked == ["hook.example"], "an answer is remembered, and its address checked again"
-        out._session.connector.clear_dns_cache()  # time goes by
+        out._connector.forget_addresses()  # time goes by
         assert code(await post(sender, url)) == "egress_refused"
         assert (resolver.asked, seen) == (["hook.example"] * 2, ["connected"] * 2)
     assert receiver.received == []

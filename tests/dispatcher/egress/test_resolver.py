@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from dispatcher.egress import resolver as resolve
-from dispatcher.egress.client import EgressClient, error_code
+from dispatcher.egress.client import EgressClient
+from dispatcher.egress.errors import error_code
 from dispatcher.egress.guard import parse_networks
 from dispatcher.egress.resolver import NotResolved, Resolver
 
