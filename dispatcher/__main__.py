@@ -21,6 +21,7 @@ from dispatcher.delivery.leases import LeaseKeeper, Releaser
 from dispatcher.delivery.recorder import Recorder
 from dispatcher.delivery.settler import Settler
 from dispatcher.egress.client import EgressClient
+from dispatcher.ledger.deliveries import claim
 from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.health import LedgerHealth
@@ -32,6 +33,7 @@ from dispatcher.maintenance.sweeper import Sweeper
 from dispatcher.messages import BackgroundPublisher
 from dispatcher.metrics import OPEN_CIRCUITS, UNRECORDED, Metrics
 from dispatcher.ops.server import serving_ops
+from dispatcher.policy.endpoint import LEASE_MARGIN_SECONDS
 from dispatcher.readiness import Readiness
 from dispatcher.settings import DispatcherSettings
 from shared.amqp.publisher import Publisher
@@ -53,8 +55,8 @@ from shared.runtime.watchdog import Watch, watch
 
 EXCHANGES: Final = (FAX_IN, FAX_WORK, FAX_RETRY, FAX_DEAD)
 
-BACKGROUND_POOL_SIZE: Final = 4
-"""One for each of sampler, sweeper, retention and releaser: each uses one at a time, some for as long as they work."""
+BACKGROUND_POOL_SIZE: Final = 5
+"""One for each of sampler, sweeper, retention, releaser and lanes: each uses one at a time, some all the time."""
 
 CONFIRM_TIMEOUT_SECONDS: Final = 10.0
 """No client waits for the dispatcher's publishes; they are repeated until they are kept."""
@@ -107,7 +109,7 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         settler = Settler(pool, store, publisher, recorder, releaser, held, metrics)
         attempts = Attempts(channels, Documents(pool, media, client))
         deliverer = Deliverer(attempts, settler, leases, metrics, backoff_seconds)
-        lanes = Lanes(deliverer, settler, held)
+        lanes = Lanes(deliverer, settler, held, lambda wanted: claim(background, store, wanted, LEASE_MARGIN_SECONDS))
         intake = Intake(pool, store, endpoints)
         lag = ConsumerLag()
         events = Consumer(
@@ -204,6 +206,7 @@ async def _drain(deliverer: Deliverer, lanes: Lanes, recorder: Recorder, release
     with suppress(TimeoutError):
         async with asyncio.timeout(None if stop.failure is None else FAILED_DRAIN_SECONDS):
             deliverer.stop()
+            lanes.stop()
             releaser.hurry()
             await lanes.idle()
             with suppress(TimeoutError):

@@ -13,10 +13,10 @@ that opens or a lane that is full gives back hundreds, and no other endpoint may
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
+from itertools import islice
 from typing import Final
 from uuid import UUID
 
@@ -93,7 +93,7 @@ class Releaser:
         self._messages = messages
         self._held = held
         self._metrics = metrics
-        self._queued: deque[tuple[Lease, float]] = deque()
+        self._queued: dict[UUID, tuple[Lease, float]] = {}
         self._in_hand = 0
         self._retry = LedgerRetry("record.delayed")
         self._is_hurried = False
@@ -107,9 +107,13 @@ class Releaser:
 
     def release(self, leases: Sequence[Lease], wait_seconds: float) -> None:
         """Give *leases* back soon; each delivery is due after *wait_seconds*, 0 or one of the defer waits."""
-        self._queued.extend((lease, wait_seconds) for lease in leases)
+        self._queued.update((lease.delivery_id, (lease, wait_seconds)) for lease in leases)
         self._idle.clear()
         self._has_work.set()
+
+    def withdraw(self, delivery_id: UUID) -> bool:
+        """Keep a lease that is queued; False if it is not."""
+        return self._queued.pop(delivery_id, None) is not None
 
     def hurry(self) -> None:
         """Give back from now on without a pause: the process stops, and there is no live traffic to be delayed."""
@@ -128,7 +132,7 @@ class Releaser:
                 self._has_work.clear()
                 await self._has_work.wait()
             size = per_release(len(self._queued), is_hurried=self._is_hurried)
-            batch = [self._queued.popleft() for _ in range(min(size, len(self._queued)))]
+            batch = [self._queued.pop(each) for each in list(islice(self._queued, size))]
             self._in_hand = len(batch)
             await self._release(batch)
             self._in_hand = 0
@@ -140,7 +144,7 @@ class Releaser:
         released, until = await self._retry(lambda: self._try_release(batch), len(batch))
         for lease, wait_seconds in batch:
             if lease.delivery_id not in released and lease.lease_until != until[lease.delivery_id]:
-                self._queued.append((lease, wait_seconds))  # it was renewed in the same moment
+                self._queued[lease.delivery_id] = (lease, wait_seconds)  # it was renewed in the same moment
                 continue
             # 2. No longer held: a message about a held delivery is taken for a second one.
             self._held.free(lease.delivery_id)

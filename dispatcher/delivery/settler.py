@@ -96,6 +96,10 @@ class Settler:
         """Release leases soon, without an attempt, each with a message, to come now or after a defer wait."""
         self._releaser.release(leases, wait_seconds)
 
+    def withdraw(self, delivery_id: UUID) -> bool:
+        """Keep the lease of a delivery that was to be requeued; False if it is being released, or is released."""
+        return self._releaser.withdraw(delivery_id)
+
     async def crashed(self, lease: Lease, error: BaseException) -> None:
         """Our own code failed on a delivery: try again a little later, and give it up after a few times."""
         place = place_of(error)

@@ -60,6 +60,9 @@ class NotedSettler:
             self.requeued.append((lease.delivery_id, wait_seconds))
             self.held.free(lease.delivery_id)
 
+    def withdraw(self, _delivery_id: UUID) -> bool:
+        return False
+
     async def crashed(self, lease: Lease, error: BaseException) -> None:
         self.crashes.append((lease.delivery_id, error))
         self.held.free(lease.delivery_id)

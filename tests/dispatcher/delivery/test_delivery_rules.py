@@ -138,6 +138,20 @@ async def test_an_endpoint_that_hangs_is_left_alone_after_a_few_timeouts_and_the
     )
 
 
+async def test_a_burst_for_one_endpoint_that_answers_is_told_at_its_pace_first_in_first_out(
+    harness: DispatcherHarness, dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dispatcher.delivery.lanes.MOST_IN_LANE", 50)
+    monkeypatch.setattr("dispatcher.delivery.lanes.REFILL_BELOW", 25)
+    await harness.endpoint(max_concurrent=1)
+    await harness.publish(*(an_event(number) for number in range(400)))
+    async with dispatching():
+        # Less than the shortest of the defer waits, after which their messages come.
+        await harness.receiver.got(400, seconds=14)
+        await harness.settled(400)
+    assert [each.event_id for each in harness.receiver.received] == [an_event(number).id for number in range(400)]
+
+
 async def _attempts(harness: DispatcherHarness, wanted: int) -> bool:
     return [each["attempts"] for each in await harness.deliveries()] == [wanted]
 

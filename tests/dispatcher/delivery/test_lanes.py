@@ -1,8 +1,10 @@
 """Lanes: each endpoint's deliveries in order, at its own pace, bounded, and none attempted twice by one process."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from delivering import NotedSettler, a_delivery, new_held
@@ -10,7 +12,8 @@ from waiting import until
 
 from dispatcher.delivery import lanes as module
 from dispatcher.delivery.lanes import Lanes
-from dispatcher.policy.delivery import LeasedDelivery, UnreadableDelivery
+from dispatcher.ledger.pool import LedgerAway
+from dispatcher.policy.delivery import Lease, LeasedDelivery, UnreadableDelivery
 from dispatcher.policy.endpoint import Endpoint
 from shared.backoff import DEFER_WAITS_SECONDS
 from shared.ids import uuid7
@@ -24,6 +27,10 @@ class HeldUp:
         self.under_way = 0
         self.most_under_way = 0
         self.may_end = asyncio.Event()
+        self.open_circuits: set[UUID] = set()
+
+    def circuit_is_open(self, endpoint_id: UUID) -> bool:
+        return endpoint_id in self.open_circuits
 
     async def deliver(self, delivery: LeasedDelivery) -> None:
         self.begun.append(int(delivery.event.fax_id))
@@ -37,9 +44,23 @@ def an_endpoint(max_concurrent: int = 1) -> Endpoint:
     return Endpoint(id=uuid7(), url="http://application.example/", max_concurrent=max_concurrent)
 
 
-def new_lanes(deliverer: Any) -> tuple[Lanes, NotedSettler]:
+class Ledger:
+    """Leases again what was deferred, in no particular order, as the ledger does."""
+
+    def __init__(self) -> None:
+        self.deferred: dict[UUID, LeasedDelivery] = {}
+        self.sizes: list[int] = []
+
+    async def claim(self, wanted: Sequence[tuple[UUID, int]]) -> list[LeasedDelivery | UnreadableDelivery]:
+        self.sizes.append(len(wanted))
+        await asyncio.sleep(0)  # as long as a statement takes
+        found = [self.deferred.pop(delivery_id, None) for delivery_id, _ in sorted(wanted, reverse=True)]
+        return [each for each in found if each is not None]
+
+
+def new_lanes(deliverer: Any, ledger: Ledger | None = None) -> tuple[Lanes, NotedSettler]:
     settler = NotedSettler(new_held())
-    return Lanes(deliverer, settler, settler.held), settler
+    return Lanes(deliverer, settler, settler.held, (ledger or Ledger()).claim), settler
 
 
 async def test_an_endpoints_deliveries_are_attempted_in_order_and_never_more_at_once_than_it_allows() -> None:
@@ -75,11 +96,97 @@ async def test_what_finds_its_lane_full_is_deferred_and_the_rest_waits(monkeypat
     await until(lambda: deliverer.under_way, "one under way")
     late = [a_delivery(number, endpoint) for number in (8, 9)]
     lanes.enter([*first[1:], *late])
-    deferred = [(each.delivery_id, DEFER_WAITS_SECONDS[0]) for each in late]
-    await until(lambda: settler.requeued == deferred, "deferred")
+    assert settler.requeued == [(each.delivery_id, module.BEHIND_SECONDS) for each in late]
     deliverer.may_end.set()
     await lanes.idle()
     assert deliverer.begun == [0, 1, 2, 3]
+
+
+async def test_a_lane_of_an_endpoint_that_answers_is_refilled_in_order_and_what_comes_meanwhile_waits_its_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_IN_LANE", 10)
+    monkeypatch.setattr(module, "REFILL_BELOW", 5)
+    monkeypatch.setattr(module, "MOST_PER_REFILL", 7)
+    deliverer, ledger, endpoint = HeldUp(), Ledger(), an_endpoint()
+    lanes, settler = new_lanes(deliverer, ledger)
+    first = [a_delivery(number, endpoint) for number in range(60)]
+    ledger.deferred = {each.delivery_id: each for each in first[10:]}
+    lanes.enter(first)
+    assert len(settler.requeued) == 50
+    await until(lambda: deliverer.under_way, "one under way")
+    late = [a_delivery(number, endpoint) for number in range(60, 70)]
+    ledger.deferred |= {each.delivery_id: each for each in late}
+    lanes.enter(late)
+    assert len(settler.requeued) == 60, "the last in does not overtake what was deferred before"
+    deliverer.may_end.set()
+    await lanes.idle()
+    assert deliverer.begun == list(range(70))
+    assert max(ledger.sizes) > 1, "many at a time"
+
+
+async def test_what_is_still_to_be_deferred_is_taken_back_in_order_without_a_statement(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_IN_LANE", 3)
+    queued: set[UUID] = set()
+
+    class Queueing(NotedSettler):
+        def requeue(self, leases: Sequence[Lease], _wait_seconds: float) -> None:
+            queued.update(each.delivery_id for each in leases)
+
+        def withdraw(self, delivery_id: UUID) -> bool:
+            return delivery_id in queued and not queued.discard(delivery_id)
+
+    deliverer, ledger, endpoint, settler = HeldUp(), Ledger(), an_endpoint(), Queueing(new_held())
+    lanes = Lanes(deliverer, settler, settler.held, ledger.claim)  # type: ignore[arg-type]
+    lanes.enter([a_delivery(number, endpoint) for number in range(20)])
+    assert len(queued) == 17
+    deliverer.may_end.set()
+    await lanes.idle()
+    assert deliverer.begun == list(range(20))
+    assert (queued, ledger.sizes) == (set(), [])
+
+
+async def test_a_lane_whose_circuit_opens_or_that_stops_leaves_what_was_deferred_to_its_messages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_IN_LANE", 3)
+    for stops in (True, False):
+        deliverer, ledger, endpoint = HeldUp(), Ledger(), an_endpoint()
+        lanes, settler = new_lanes(deliverer, ledger)
+        deliveries = [a_delivery(number, endpoint) for number in range(5)]
+        lanes.enter(deliveries)
+        assert len(settler.requeued) == 2
+        if stops:
+            lanes.stop()
+        else:
+            deliverer.open_circuits.add(endpoint.id)
+            lanes.enter([a_delivery(9, endpoint)])
+            assert settler.requeued[-1][1] == DEFER_WAITS_SECONDS[0]
+        deliverer.may_end.set()
+        await lanes.idle()
+        assert deliverer.begun == [0, 1, 2]
+        assert (ledger.sizes, lanes._lanes) == ([], {})
+
+
+@pytest.mark.parametrize("error", [LedgerAway("no connection"), ZeroDivisionError()])
+async def test_a_refill_that_fails_leaves_them_to_their_messages_and_the_lane_goes_on(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(module, "MOST_IN_LANE", 3)
+
+    async def fail(_wanted: Any) -> Any:
+        raise error
+
+    deliverer, endpoint, settler = HeldUp(), an_endpoint(), NotedSettler(new_held())
+    lanes = Lanes(deliverer, settler, settler.held, fail)  # type: ignore[arg-type]
+    lanes.enter([a_delivery(number, endpoint) for number in range(5)])
+    deliverer.may_end.set()
+    await lanes.idle()
+    lanes.enter([a_delivery(9, endpoint)])
+    await lanes.idle()
+    assert deliverer.begun == [0, 1, 2, 9]
 
 
 async def test_a_lane_leaves_as_much_capacity_as_it_takes_however_many_endpoints_do_not_answer(
@@ -102,7 +209,7 @@ async def test_a_lane_full_of_what_is_refused_at_once_lets_the_others_in_between
     refused: list[int] = []
     among: list[int] = []
 
-    class RefusingAtOnce:
+    class RefusingAtOnce(HeldUp):
         async def deliver(self, delivery: LeasedDelivery) -> None:
             refused.append(int(delivery.event.fax_id))
 
