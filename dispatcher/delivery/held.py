@@ -23,6 +23,9 @@ class HeldDeliveries:
         self._held: dict[UUID, LeasedDelivery | None] = {}
         self._gauge = gauge
         self._freed = 0
+        self.changing_leases = asyncio.Lock()
+        """Held while a statement renews or releases leases. Else one that misses a lease could not tell whether it is
+        another process's, or was renewed a moment ago by ours, whose answer is still on its way."""
         self._capacity = asyncio.Event()
         self._capacity.set()
 

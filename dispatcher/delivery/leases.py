@@ -74,12 +74,13 @@ class LeaseKeeper:
         return not delivery.is_lost
 
     async def _renew(self, leases: Sequence[tuple[LeasedDelivery, float]]) -> None:
-        renewed = await deliveries.renew(self._pool, leases) if leases else {}
-        for delivery, seconds in leases:
-            if delivery.delivery_id in renewed:
-                delivery.lease_for(seconds, renewed[delivery.delivery_id])
-            else:
-                delivery.is_lost = True
+        async with self._held.changing_leases:
+            renewed = await deliveries.renew(self._pool, leases) if leases else {}
+            for delivery, seconds in leases:
+                if delivery.delivery_id in renewed:
+                    delivery.lease_for(seconds, renewed[delivery.delivery_id])
+                else:
+                    delivery.is_lost = True
 
 
 class Releaser:
@@ -154,8 +155,9 @@ class Releaser:
 
     async def _try_release(self, batch: Sequence[tuple[Lease, float]]) -> tuple[frozenset[UUID], dict[UUID, datetime]]:
         """Return which were released, and by which ends their leases were known."""
-        until = {lease.delivery_id: lease.lease_until for lease, _ in batch}
-        return await deliveries.release(self._pool, batch), until
+        async with self._held.changing_leases:
+            until = {lease.delivery_id: lease.lease_until for lease, _ in batch}
+            return await deliveries.release(self._pool, batch), until
 
     def _leave_message(self, lease: Lease, wait_seconds: float) -> None:
         if not wait_seconds:

@@ -16,7 +16,7 @@ from stores import take_all
 from waiting import until
 
 from dispatcher.delivery import leases as module
-from dispatcher.delivery.leases import Releaser
+from dispatcher.delivery.leases import LeaseKeeper, Releaser
 from dispatcher.ledger import deliveries
 from dispatcher.ledger.pool import LedgerAway
 from dispatcher.maintenance.sweeper import Sweeper
@@ -309,3 +309,29 @@ async def test_a_lease_that_is_renewed_while_it_is_released_is_released_all_the_
         await releasing.releaser.drained()
     assert len(await take_all(harness.amqp_url, WORK_DELIVERIES)) == 2
     assert await releasing.without_lease() == 2
+
+
+async def test_a_lease_whose_renewal_is_not_answered_yet_is_given_back_with_its_message(
+    harness: DispatcherHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    releasing = Releasing(harness, monkeypatch)
+    (delivery,) = await releasing.lease(1)
+    renewed, may_answer, renew = asyncio.Event(), asyncio.Event(), deliveries.renew
+
+    async def answer_late(pool: Any, leases: Any) -> Any:
+        answer = await renew(pool, leases)
+        renewed.set()
+        await may_answer.wait()
+        return answer
+
+    monkeypatch.setattr(deliveries, "renew", answer_late)
+    renewing = asyncio.create_task(LeaseKeeper(harness.pool, releasing.held).ensure(delivery, 1_000.0))
+    await renewed.wait()
+    async with releasing.running():
+        releasing.releaser.release([delivery], 0.0)
+        await asyncio.sleep(0.3)  # time for a statement that would not wait for the answer
+        may_answer.set()
+        await releasing.releaser.drained()
+    assert await renewing
+    assert len(await take_all(harness.amqp_url, WORK_DELIVERIES)) == 1
+    assert await releasing.without_lease() == 1
