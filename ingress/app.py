@@ -30,7 +30,7 @@ from shared.domain import Provider, utc_now
 from shared.errors import CredentialsInvalid, Malformed, MethodNotAllowed, NotFound, Refused, Unavailable
 from shared.log import get_logger
 from shared.metrics import BROKER_CONNECTED, READY, UNCONFIRMED
-from shared.runtime.http_server import BAD_REQUEST, HttpServer, JsonAnswer
+from shared.runtime.http_server import BAD_REQUEST, HEAD_LIMIT_BYTES, HttpServer, JsonAnswer
 
 RETRY_AFTER_SECONDS: Final = 5
 """With every 503; providers that honour it come back soon."""
@@ -240,6 +240,10 @@ _CONNECTION_OPTIONS: Final[dict[str, Any]] = {
     "auto_decompress": False,  # signatures are over the bytes as they came
     "keepalive_timeout": 75.0,
     "read_bufsize": READ_BUFFER_BYTES,
+    # A mesh adds headers of 9 kB and more, and a callback refused for them is lost. HttpServer bounds the whole.
+    "max_line_size": HEAD_LIMIT_BYTES,
+    "max_field_size": HEAD_LIMIT_BYTES,
+    "max_headers": 1_000,
 }
 
 

@@ -11,10 +11,15 @@ from typing import Any, Final
 from aiohttp import HttpVersion11, web
 from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import SERVER_SOFTWARE
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 BAD_REQUEST: Final = 400
 CRASHED: Final = 500
+
+HEAD_LIMIT_BYTES: Final = 256 * 1024
+"""For a request's line and headers together; more is answered as what is not HTTP."""
 
 Refuse = Callable[[str], web.Response]
 """Returns the answer to what is not HTTP; its argument is the name of the error, which quotes nothing."""
@@ -47,11 +52,37 @@ class AppRunner(web.AppRunner):
 
 
 class _Connection(RequestHandler):
-    __slots__ = ("_refuse",)
+    __slots__ = ("_head_bytes", "_refuse")
 
     def __init__(self, server: HttpServer, refuse: Refuse, options: dict[str, Any]) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
         self._refuse = refuse
+        self._head_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Parse it, and bound a head as a whole: aiohttp bounds each of its fields only."""
+        count = self._request_count
+        is_head = self._is_between_requests()
+        super().data_received(data)
+        if self._request_count != count or not is_head:
+            self._head_bytes = 0
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > HEAD_LIMIT_BYTES:
+            self._head_bytes = 0
+            self._refuse_head()
+
+    def _is_between_requests(self) -> bool:
+        """Has every request so far its whole body?"""
+        if self._messages:
+            return bool(self._messages[-1][1].is_eof())
+        return self._current_request is None or self._current_request.content.is_eof()
+
+    def _refuse_head(self) -> None:
+        error = HttpProcessingError(code=BAD_REQUEST, message="the head is too large")
+        self._messages.append((_ErrInfo(status=BAD_REQUEST, exc=error, message=error.message), EMPTY_PAYLOAD))
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def handle_error(
         self,

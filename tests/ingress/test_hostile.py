@@ -1,6 +1,7 @@
 """Hostile and outdated callbacks leave nothing behind and cost no more than their own reading."""
 
 import asyncio
+import contextlib
 import dataclasses
 import gzip
 import json
@@ -167,3 +168,35 @@ async def test_a_megabyte_made_to_be_slow_is_answered_in_time_and_holds_nobody_u
     assert {status for status, _ in others} == {200}
     assert {status for status, _ in answers} <= {200, 400, 401, 415}
     assert max(seconds for _, seconds in [*answers, *others]) < 2.0
+
+
+@pytest.mark.parametrize("size", [9_000, 60_000])
+async def test_a_genuine_callback_with_a_header_that_a_mesh_added_is_taken(
+    ingress: RunningIngress, settings: dict[str, str], size: int
+) -> None:
+    for name, outgoing in genuine(settings).items():
+        mesh = {"X-Forwarded-Client-Cert": "x" * size, **{f"X-Hop-{number}": "y" for number in range(150)}}
+        told = dataclasses.replace(outgoing, headers={**outgoing.headers, **mesh})
+        status, answer = await told.send(ingress.http, ingress.url)
+        assert (status, answer["status"]) == (200, "accepted"), name
+
+
+@pytest.mark.parametrize("before", [b"", b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"], ids=["first", "after another"])
+@pytest.mark.parametrize("piece", [b"X-A: b\r\n" * 1_000, b"x" * 65_536], ids=["many", "one"])
+async def test_a_head_without_end_is_refused_at_its_bound(ingress: RunningIngress, before: bytes, piece: bytes) -> None:
+    reader, writer = await asyncio.open_connection(*ingress.url.removeprefix("http://").split(":"))
+    writer.write(before + b"POST /phaxio-callback HTTP/1.1\r\nHost: x\r\nX-B: ")
+    answer = b""
+    async with asyncio.timeout(10):
+        for _ in range(64):
+            if b" 400 " in answer:
+                break
+            writer.write(piece)
+            with contextlib.suppress(ConnectionError):
+                await writer.drain()
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                async with asyncio.timeout(0.05):
+                    answer += await reader.read(65_536)
+    writer.close()
+    assert b" 400 " in answer
+    assert b"malformed" in answer
