@@ -6,6 +6,7 @@ here cannot become a second recipient or a header anywhere else.
 
 import re
 from typing import Final
+from unicodedata import category
 from urllib.parse import unquote
 
 import msgspec
@@ -17,6 +18,8 @@ _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _LOCAL: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 _DOMAIN: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _BROKEN_ESCAPE: Final = re.compile("%(?![0-9A-Fa-f]{2})")
+_BLANK: Final = "Zs"
+"""Blanks of any script; `isprintable` knows the ASCII one only."""
 
 MOST_LOCAL_CHARACTERS: Final = 64
 MOST_ADDRESS_CHARACTERS: Final = 254
@@ -108,7 +111,7 @@ def parse_mailbox(text: str) -> Mailbox:
         return Mailbox(check_address(text))
     name, _, address = text[:-1].rpartition("<")
     name = name.strip().removeprefix('"').removesuffix('"')
-    if not name.isprintable() or any(letter in '<>"\\' for letter in name):
+    if any(letter in '<>"\\' or not (letter.isprintable() or category(letter) == _BLANK) for letter in name):
         raise ValueError("the name before the address holds quotes, angle brackets or control characters")
     return Mailbox(check_address(address), name)
 

@@ -6,15 +6,16 @@ outcome: text and background are the reader's, so that it is right in light and 
 
 import secrets
 from binascii import b2a_base64
-from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
+from email.utils import format_datetime
 from html import escape
 from typing import Final
 
 from dispatcher.channels.base import Attempt
 from dispatcher.channels.mail.address import Mailbox, address_of
 from dispatcher.channels.mail.content import Attachment, Story, attachment, tell
+from dispatcher.channels.mail.headers import mailbox_header, text_header
 from dispatcher.channels.mail.phrases import plain
 from dispatcher.channels.phrases import Tone
 from shared.domain import Event, EventType
@@ -42,23 +43,32 @@ def render(attempt: Attempt, mail_from: Mailbox, *, with_document: bool = True) 
     """
     attached = attachment(attempt.event, attempt.document) if with_document else None
     story = tell(attempt, attached)
-    message = EmailMessage(policy=SMTP)
-    message["Subject"] = _header(story.subject)
-    message["From"] = Address(mail_from.name, addr_spec=mail_from.address)
-    message["To"] = Address(addr_spec=address_of(attempt.url))
-    message["Date"] = attempt.now
-    message["Message-ID"] = f"<{attempt.delivery_id}@{mail_from.domain}>"
-    message["Auto-Submitted"] = "auto-generated"
-    message["X-Faxhook-Event-Id"] = _header(attempt.event.id)
-    message["X-Faxhook-Delivery-Id"] = str(attempt.delivery_id)
-    message["X-Faxhook-Attempt"] = str(attempt.number)
-    message["X-Faxhook-Command-Id"] = attempt.command_id
-    message.set_content(text_of(story), cte="quoted-printable")
-    message.add_alternative(html_of(story), subtype="html", cte="quoted-printable")
-    return message.as_bytes() if attached is None else _with_attachment(message, attached)
+    body = EmailMessage(policy=SMTP)
+    body.set_content(text_of(story), cte="quoted-printable")
+    body.add_alternative(html_of(story), subtype="html", cte="quoted-printable")
+    return _headers(attempt, story, mail_from) + (body.as_bytes() if attached is None else _attached(body, attached))
 
 
-def _with_attachment(message: EmailMessage, attached: Attachment) -> bytes:
+def _headers(attempt: Attempt, story: Story, mail_from: Mailbox) -> bytes:
+    texts = {
+        "Date": format_datetime(attempt.now),
+        "Message-ID": f"<{attempt.delivery_id}@{mail_from.domain}>",
+        "Auto-Submitted": "auto-generated",
+        "X-Faxhook-Event-Id": plain(attempt.event.id),
+        "X-Faxhook-Delivery-Id": str(attempt.delivery_id),
+        "X-Faxhook-Attempt": str(attempt.number),
+        "X-Faxhook-Command-Id": attempt.command_id,
+    }
+    lines = [
+        text_header("Subject", story.subject),
+        mailbox_header("From", mail_from),
+        mailbox_header("To", Mailbox(address_of(attempt.url))),
+        *(text_header(name, text) for name, text in texts.items()),
+    ]
+    return "".join(lines).encode("ascii")
+
+
+def _attached(message: EmailMessage, attached: Attachment) -> bytes:
     # The mail library needs 45 ms for each MB, so it gets a stand-in for the document.
     stand_in = secrets.token_bytes(30)
     maintype, _, subtype = attached.content_type.partition("/")
@@ -68,11 +78,6 @@ def _with_attachment(message: EmailMessage, attached: Attachment) -> bytes:
     encoded = b2a_base64(attached.content, newline=False)
     lines = [encoded[start : start + _BASE64_LINE] for start in range(0, len(encoded), _BASE64_LINE)]
     return b"".join((before, b"\r\n".join(lines), after))
-
-
-def _header(text: str) -> str:
-    """Return *text* as a header may hold it: one line, and no encoded word that the mail library would decode."""
-    return plain(text).replace("=?", "= ?")
 
 
 def text_of(story: Story) -> str:

@@ -132,6 +132,8 @@ def test_user_and_password_are_percent_decoded() -> None:
         ({"SMTP_URL": "smtp://relay", "MAIL_FROM": "fax"}, "MAIL_FROM is wrong: holds no address"),
         ({"SMTP_URL": "smtp://relay", "MAIL_FROM": "a@x.example, b@x.example"}, "MAIL_FROM is wrong: one address"),
         ({"SMTP_URL": "smtp://relay", "MAIL_FROM": "Fa\nx <a@x.example>"}, "MAIL_FROM is wrong: the name"),
+        ({"SMTP_URL": "smtp://relay", "MAIL_FROM": "Fa\u2028x <a@x.example>"}, "MAIL_FROM is wrong: the name"),
+        ({"SMTP_URL": "smtp://relay", "MAIL_FROM": "Fa\u202ex <a@x.example>"}, "MAIL_FROM is wrong: the name"),
         ({"SMTP_URL": "smtp://relay", "MAIL_FROM": "<a@x.example> <b@x.example>"}, "MAIL_FROM is wrong: the name"),
     ],
 )
@@ -158,6 +160,8 @@ def test_both_or_neither_are_right_and_the_password_is_masked() -> None:
         ("<fax@example.com>", Mailbox("fax@example.com")),
         ("Our Faxes <fax@example.com>", Mailbox("fax@example.com", "Our Faxes")),
         ('"Büro, Fax" <fax@example.com>', Mailbox("fax@example.com", "Büro, Fax")),
+        ("病院\u3000受信 <fax@example.com>", Mailbox("fax@example.com", "病院\u3000受信")),
+        ("Clinique\u00a0: fax <fax@example.com>", Mailbox("fax@example.com", "Clinique\u00a0: fax")),
     ],
 )
 def test_mail_from_may_bear_a_name(text: str, mailbox: Mailbox) -> None:
