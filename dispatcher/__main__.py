@@ -24,7 +24,7 @@ from dispatcher.egress.client import EgressClient
 from dispatcher.ledger.deliveries import claim
 from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.endpoints import EndpointStore
-from dispatcher.ledger.health import LedgerHealth
+from dispatcher.ledger.health import LedgerHealth, check_sessions_often
 from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.pool import POOL_SIZE, Pool, close_pool, open_pool
 from dispatcher.maintenance.retention import Retention, nothing_waits
@@ -82,8 +82,9 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         # the stores
         pool = await stack.enter_async_context(_pool(database_url, POOL_SIZE))
         background = await stack.enter_async_context(_pool(database_url, BACKGROUND_POOL_SIZE))
-        health = LedgerHealth(pool)
+        health = LedgerHealth(pool, database_url)
         await stack.enter_async_context(running(health.run(), stop, "ledger"))
+        await stack.enter_async_context(running(check_sessions_often(database_url), stop, "sessions"))
         queues = [queue.name for queue in topology(backoff_seconds).queues]
         topology_check = await stack.enter_async_context(
             running(verified_topology(amqp_url, EXCHANGES, queues), stop, "topology")

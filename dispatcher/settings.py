@@ -16,7 +16,10 @@ class StoreSettings(Settings, frozen=True, kw_only=True):
     """Variables of everything that reaches the stores: dispatcher and CLI."""
 
     amqp_url: Annotated[Secret, Meta(description="RabbitMQ, `amqp://` or `amqps://` with user, password and vhost")]
-    database_url: Annotated[Secret, Meta(description="PostgreSQL 15 or newer, `postgresql://…`")]
+    database_url: Annotated[
+        Secret,
+        Meta(description="PostgreSQL 15 or newer, `postgresql://…`; a pooler in between must be in session mode"),
+    ]
     backoff: Annotated[str, Meta(description="wait before each retry: numbers with s, m, h; `*n` repeats")] = (
         DEFAULT_BACKOFF
     )

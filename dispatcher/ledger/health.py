@@ -1,6 +1,7 @@
 """Is the ledger there, and for how long has it not been? One task asks; every part of the process looks here."""
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 
 import asyncpg
@@ -10,6 +11,7 @@ from shared.errors import FaxhookError, Misconfigured
 from shared.log import get_logger
 from shared.runtime.watchdog import Look
 from shared.sql import REVISION
+from shared.sql.connection import SESSION_ERRORS, SharedSession, check_sessions, ledger_reason
 
 ASK_EVERY_SECONDS: Final = 1.0
 
@@ -18,6 +20,12 @@ SLOW_SECONDS: Final = 2.0
 
 CUT_OFF_AFTER_SECONDS: Final = 5.0
 """After so long without a ledger, this process leaves the broker's messages to others, which may have one."""
+
+MOST_REASONS: Final = 5
+"""Logged of one absence: a ledger that restarts gives several."""
+
+CHECK_SESSIONS_EVERY_SECONDS: Final = 30.0
+"""A pooler's mode may be changed under us, between two looks at the ledger."""
 
 ASK: Final = "SELECT version_num FROM alembic_version"
 
@@ -37,13 +45,15 @@ class CutOff(FaxhookError):
 class LedgerHealth:
     """Whether the ledger answers, by its last answer to a small question."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, database_url: str) -> None:
         self._pool = pool
+        self._database_url = database_url
         self._schema_verified = asyncio.Event()
         self._answering = asyncio.Event()
         self._cut_off = asyncio.Event()
         self._answered_at = asyncio.get_running_loop().time()
         self._asked = 0
+        self._reasons: set[str] = set()
 
     @property
     def is_answering(self) -> bool:
@@ -76,6 +86,7 @@ class LedgerHealth:
 
         Raises:
             SchemaMissing: The ledger is not migrated. The message says what to do.
+            SharedSession: A pooler in between gives one session to several connections.
         """
         while True:
             self._asked += 1
@@ -85,16 +96,20 @@ class LedgerHealth:
                 # ends it.
                 await asyncio.wait({asking}, timeout=SLOW_SECONDS)
                 if not asking.done():
-                    self._note_silence("slow")
+                    self._note_silence(f"no answer within {SLOW_SECONDS:.0f} s")
                 await asking
             except LEDGER_UNAVAILABLE as error:
-                self._note_silence(type(error).__name__)
+                self._note_silence(ledger_reason(error))
+            except SESSION_ERRORS as error:
+                raise SharedSession from error
             finally:
                 asking.cancel()
                 await asyncio.wait({asking})
             await asyncio.sleep(ASK_EVERY_SECONDS)
 
     async def _ask(self) -> None:
+        if not self.is_answering:  # at the start, and after each absence
+            await check_sessions(self._database_url)
         try:
             found = await self._pool.fetchval(ASK)
         except asyncpg.UndefinedTableError:
@@ -108,10 +123,26 @@ class LedgerHealth:
         self._schema_verified.set()
         self._answering.set()
         self._cut_off.clear()
+        self._reasons.clear()
 
     def _note_silence(self, reason: str) -> None:
-        if self.is_answering:
+        if reason not in self._reasons and len(self._reasons) < MOST_REASONS:
             get_logger().warning("ledger.away", reason=reason)
+            self._reasons.add(reason)
         self._answering.clear()
         if asyncio.get_running_loop().time() - self._answered_at >= CUT_OFF_AFTER_SECONDS:
             self._cut_off.set()
+
+
+async def check_sessions_often(database_url: str) -> None:
+    """Check for ever that no pooler has come in between that gives one session to several connections.
+
+    Beside `LedgerHealth`, which it must not delay: two more connections may be hard to have.
+
+    Raises:
+        SharedSession: One has.
+    """
+    while True:
+        await asyncio.sleep(CHECK_SESSIONS_EVERY_SECONDS)
+        with suppress(*LEDGER_UNAVAILABLE):
+            await check_sessions(database_url)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 import asyncpg.transaction
 
-from shared.errors import EXIT_AWAY, FaxhookError
+from shared.sql.connection import CONNECT_TIMEOUT_SECONDS, LedgerAway, check_sessions, connect, ledger_reason
 
 POOL_SIZE: Final = 6
 """One for each batch under way (events, deliveries, records), one each for leases, endpoints and the health check; not
@@ -18,29 +18,11 @@ COMMAND_TIMEOUT_SECONDS: Final = 5.0
 """A ledger that does not answer by then is away; its own statements take milliseconds. Whatever hangs when it comes
 back ends after this, and is repeated on another connection."""
 
-CONNECT_TIMEOUT_SECONDS: Final = 5.0
-
 IDLE_SECONDS: Final = 30.0
 """A connection that was not used for so long is closed, before the server does it."""
 
 MAX_QUERIES: Final = 50_000
 """After so many a connection is replaced, whatever its session has gathered in the server by then."""
-
-SERVER_SETTINGS: Final = {
-    "application_name": "faxhook",
-    # Our statements take milliseconds; compiling one takes more, and is tried where statistics are out of date.
-    "jit": "off",
-    "idle_in_transaction_session_timeout": "10s",
-    # A session whose client is swallowed between the parts of one statement counts as busy, not as idle.
-    "statement_timeout": "10s",
-    "idle_session_timeout": "60s",
-    "tcp_keepalives_idle": "10",
-    "tcp_keepalives_interval": "5",
-    "tcp_keepalives_count": "3",
-    "tcp_user_timeout": "20s",
-}
-"""What the server does if the network loses our packets. By its defaults it would keep our locks for two hours, and
-every repetition of our last batch would wait for them. A pooler in between must let these parameters through."""
 
 LEDGER_REFUSES: Final = (
     asyncpg.DataError,
@@ -52,14 +34,6 @@ LEDGER_REFUSES: Final = (
 )
 """A row's fault: a value that its column cannot hold, found by the server or by the driver. Catch these before
 `LEDGER_AWAY`: the driver's refusals are interface errors as well."""
-
-
-class LedgerAway(FaxhookError):
-    """No connection to the ledger can be had now."""
-
-    code = "ledger_away"
-    status = 503
-    exit_code = EXIT_AWAY
 
 
 LEDGER_AWAY: Final = (LedgerAway, OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TimeoutError)
@@ -98,7 +72,9 @@ async def transaction(pool: Pool) -> AsyncIterator[Any]:
     try:
         connection = await pool.acquire()
     except Exception as error:
-        raise LedgerAway(f"no connection to the ledger: {type(error).__name__}") from error
+        if isinstance(error, LedgerAway):
+            raise
+        raise LedgerAway(f"no connection to the ledger: {ledger_reason(error)}") from error
     try:
         async with connection.transaction():
             yield connection
@@ -132,6 +108,10 @@ class _Impatient(asyncpg.Connection):
 
     __slots__ = ()
 
+    def get_reset_query(self) -> str:
+        # The library's would also reset what `connect` has set.
+        return "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *;"
+
     def transaction(self, *, isolation: Any = None, readonly: bool = False, deferrable: bool = False) -> _Transaction:
         self._check_open()  # type: ignore[attr-defined]  # private in the library, and not in its stubs
         return _Transaction(self, isolation, readonly, deferrable)
@@ -162,13 +142,24 @@ async def open_pool(database_url: str, size: int = POOL_SIZE) -> Pool:
         command_timeout=COMMAND_TIMEOUT_SECONDS,
         timeout=CONNECT_TIMEOUT_SECONDS,
         max_inactive_connection_lifetime=IDLE_SECONDS,
-        server_settings=SERVER_SETTINGS,
+        connect=connect,  # type: ignore[arg-type]  # its protocol names each of the driver's options
         connection_class=_Impatient,
         record_class=asyncpg.Record,
         loop=asyncio.get_running_loop(),
     )
     await pool
     return pool
+
+
+async def open_command_pool(database_url: str, size: int = 1) -> Pool:
+    """Return a pool for one command, which cannot wait for its database.
+
+    Raises:
+        SharedSession: A pooler in between gives one session to several connections.
+        LedgerAway: The ledger cannot be reached now.
+    """
+    await check_sessions(database_url)
+    return await open_pool(database_url, size)
 
 
 CLOSE_SECONDS: Final = 5.0

@@ -9,6 +9,7 @@ import asyncpg
 from dispatcher.ledger.health import CutOff, LedgerHealth
 from dispatcher.ledger.pool import LEDGER_REFUSES, LEDGER_UNAVAILABLE
 from shared.log import get_logger
+from shared.sql.connection import ledger_reason
 
 RETRY_SECONDS: Final = 0.5
 
@@ -42,9 +43,9 @@ class LedgerRetry:
                 # Trouble with certificates is a ValueError as well; no row is to blame for it.
                 if not isinstance(error, OSError | asyncpg.ClientConfigurationError):
                     raise
-                reason = type(error).__name__
+                reason = ledger_reason(error)
             except LEDGER_UNAVAILABLE as error:
-                reason = type(error).__name__
+                reason = ledger_reason(error)
             if not was_logged:
                 get_logger().warning(self._log_event, count=count, reason=reason)
                 was_logged = True

@@ -22,7 +22,6 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-import asyncpg
 import msgspec
 import typer
 from rich.console import Console
@@ -39,6 +38,7 @@ from shared.amqp.publisher import NotKept, Publisher
 from shared.amqp.session import broker_session
 from shared.broker import FAX_WORK, WORK_DELIVERIES, Topology, topology, verify
 from shared.errors import EXIT_AWAY
+from shared.sql.connection import check_sessions, connect
 
 MOST_PER_BATCH: Final = 250
 DEFAULT_PER_SECOND: Final = 1000
@@ -171,7 +171,8 @@ def reconcile_command(
 async def _reconcile(settings: StoreSettings, *, dry_run: bool, per_second: int) -> Report:
     amqp_url = settings.amqp_url.reveal()
     messages = await waiting_messages(amqp_url, topology(settings.backoff_seconds()))
-    connection = await asyncpg.connect(settings.database_url.reveal())
+    await check_sessions(settings.database_url.reveal())
+    connection = await connect(settings.database_url.reveal(), session_settings={})
     try:
         if dry_run:
             return await look(connection, messages, await connection.fetchval("SELECT now()"))

@@ -16,6 +16,7 @@ from rich.console import Console
 from shared.amqp.connection import ConnectionLost
 from shared.errors import EXIT_AWAY, EXIT_BAD_SETTING, FaxhookError
 from shared.settings import BadSetting, Settings, load
+from shared.sql.connection import SESSION_ERRORS, SharedSession, ledger_reason
 
 console = Console()
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -49,12 +50,14 @@ def run(work: Coroutine[Any, Any, Value]) -> Value:
         return asyncio.run(work)
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
         fail("the ledger is not migrated: run `faxhook migrate` first", EXIT_BAD_SETTING)
+    except SESSION_ERRORS:
+        fail(str(SharedSession()), SharedSession.exit_code)
     except ConnectionLost as error:
         fail(f"the broker does not answer: {error}", error.exit_code)
     except FaxhookError as error:
         fail(str(error), error.exit_code)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
-        fail(f"a store does not answer: {error or type(error).__name__}", EXIT_AWAY)
+        fail(f"a store does not answer: {ledger_reason(error)}", EXIT_AWAY)
 
 
 def print_json(value: Any) -> None:

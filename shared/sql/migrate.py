@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -12,6 +11,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from shared.errors import Misconfigured
+from shared.sql.connection import check_sessions, connect
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -27,9 +27,12 @@ async def migrate(database_url: str) -> tuple[str | None, str | None]:
 
     Raises:
         UnknownRevision: Nothing was changed.
+        SharedSession: A pooler in between gives one session to several connections.
+        LedgerAway: The ledger cannot be reached now.
     """
+    await check_sessions(database_url)
     engine = create_async_engine(
-        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(database_url), poolclass=NullPool
+        "postgresql+asyncpg://", async_creator=lambda: connect(database_url, session_settings={}), poolclass=NullPool
     )
     try:
         async with engine.connect() as connection:

@@ -24,6 +24,7 @@ from dispatcher.ops.dead.text import print_detail, print_groups, print_job, prin
 from dispatcher.ops.terminal import Json, console, fail, print_json, run, settings_of
 from dispatcher.settings import DeadSettings
 from shared.errors import EXIT_AWAY, EXIT_BAD_INPUT, EXIT_CRASHED
+from shared.sql.connection import check_sessions
 
 EXIT_SOME_LEFT: Final = 1
 MOST_PER_LIST: Final = 1_000
@@ -183,6 +184,7 @@ def _run(ask: Callable[[DeadLetterService], Awaitable[Value]], rate: float = RAT
     settings = settings_of(DeadSettings)
 
     async def work() -> Value:
+        await check_sessions(settings.database_url.reveal())
         async with open_dead_letters(settings, "faxhook dead", rate=rate) as dead:
             return await ask(dead)
 

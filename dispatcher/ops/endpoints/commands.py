@@ -13,7 +13,7 @@ from dispatcher.formats import FORMATS
 from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.intake import Intake
-from dispatcher.ledger.pool import Pool, open_pool
+from dispatcher.ledger.pool import Pool, open_command_pool
 from dispatcher.ops.api.audit import CLI
 from dispatcher.ops.api.lookups import read_id
 from dispatcher.ops.endpoints.changes import Command, EndpointChanges
@@ -65,7 +65,7 @@ def ask(kind: type[Kind], question: Callable[[Ledger[Kind]], Awaitable[Value]]) 
 
     async def work() -> Value:
         settings = settings_of(kind)
-        pool = await open_pool(settings.database_url.reveal(), size=2)
+        pool = await open_command_pool(settings.database_url.reveal(), size=2)
         try:
             store = EndpointStore(settings.seal())
             intake = Intake(pool, store, EndpointCache(pool, store))

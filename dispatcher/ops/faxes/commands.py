@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from dispatcher.ledger.pool import open_pool
+from dispatcher.ledger.pool import open_command_pool
 from dispatcher.ops.api.bad_fields import wrong_field
 from dispatcher.ops.api.cursor import MOST_PER_PAGE
 from dispatcher.ops.faxes.bodies import Fax, FaxStory
@@ -126,7 +126,7 @@ def _query(given: dict[str, Any], limit: int) -> FaxQuery:
 
 @asynccontextmanager
 async def _opened() -> AsyncIterator[FaxReader]:
-    pool = await open_pool(settings_of(StoreSettings).database_url.reveal(), size=1)
+    pool = await open_command_pool(settings_of(StoreSettings).database_url.reveal(), size=1)
     try:
         yield FaxReader(pool)
     finally:

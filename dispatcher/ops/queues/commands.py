@@ -1,6 +1,7 @@
 """`faxhook queues`: how many messages wait where, how old they are, when they are due, how many consumers."""
 
 import asyncio
+from contextlib import suppress
 from typing import Annotated, Final
 
 import msgspec
@@ -18,6 +19,7 @@ from dispatcher.ops.terminal import Json, console, fail, print_json, run, settin
 from dispatcher.ops.words import counted, duration, moment
 from dispatcher.settings import StoreSettings
 from shared.errors import EXIT_AWAY, EXIT_BAD_SETTING
+from shared.sql.connection import LedgerAway, check_sessions
 
 SHORTEST_INTERVAL: Final = 1.0
 
@@ -34,6 +36,8 @@ def queues_command(
     settings = settings_of(StoreSettings)
 
     async def work() -> Queues:
+        with suppress(LedgerAway):  # the page says so
+            await check_sessions(settings.database_url.reveal())
         pool = await open_pool(settings.database_url.reveal(), size=1)
         reader = QueueReader(settings.for_operations(), settings.rabbitmq_api(), pool, settings.backoff_seconds())
         try:

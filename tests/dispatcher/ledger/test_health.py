@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 from dispatchers import DispatcherHarness
+from pgbouncers import pooled
 from proxy import Proxy, proxied
 from waiting import until
 
 from dispatcher.ledger import health as module
-from dispatcher.ledger.health import LedgerHealth, SchemaMissing
+from dispatcher.ledger.health import LedgerHealth, SchemaMissing, check_sessions_often
 from dispatcher.ledger.pool import close_pool, open_pool
 from shared.runtime.service import end
+from shared.sql.connection import LedgerAway, SharedSession, check_sessions
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ async def through(
     monkeypatch.setattr(module, "CUT_OFF_AFTER_SECONDS", 1.0)
     async with proxied(harness.environment["DATABASE_URL"]) as (proxy, url):
         pool = await open_pool(url)
-        health = LedgerHealth(pool)
+        health = LedgerHealth(pool, url)
         running = asyncio.create_task(health.run())
         async with asyncio.timeout(10):
             await health.schema_verified()
@@ -55,12 +57,37 @@ async def test_a_ledger_that_goes_away_is_noticed_at_once_as_cut_off_after_a_whi
 async def test_a_ledger_that_is_not_migrated_ends_the_process_with_what_to_do(harness: DispatcherHarness) -> None:
     await harness.pool.execute("DROP TABLE alembic_version")
     with pytest.raises(SchemaMissing, match="faxhook migrate"):
-        await LedgerHealth(harness.pool).run()
+        await LedgerHealth(harness.pool, harness.environment["DATABASE_URL"]).run()
 
 
 async def test_before_the_schema_is_verified_nothing_counts_as_answering(harness: DispatcherHarness) -> None:
     await harness.pool.execute("UPDATE alembic_version SET version_num = '0000'")
-    health: Any = LedgerHealth(harness.pool)
+    health: Any = LedgerHealth(harness.pool, harness.environment["DATABASE_URL"])
     with pytest.raises(SchemaMissing, match="revision 0000"):
         await health.run()
     assert not health.is_answering
+
+
+async def test_a_pooler_whose_mode_is_changed_between_two_looks_is_noticed(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = []
+
+    async def noted(url: str) -> None:
+        try:
+            await check_sessions(url)
+        except LedgerAway as error:
+            away.append(error)
+            raise
+
+    monkeypatch.setattr(module, "CHECK_SESSIONS_EVERY_SECONDS", 0.05)
+    monkeypatch.setattr(module, "check_sessions", noted)
+    async with pooled(database_url) as bouncer:
+        checking = asyncio.create_task(check_sessions_often(bouncer.url))
+        await bouncer.stop()
+        await until(lambda: len(away) > 1, "looked twice while it is away")
+        bouncer.configure({"pool_mode": "transaction"})
+        await bouncer.start()
+        with pytest.raises(SharedSession):
+            async with asyncio.timeout(20):
+                await checking

@@ -1,0 +1,153 @@
+"""One connection to the ledger: made, set up, and the reason if there is none. For many, see the dispatcher's pool.
+
+A pooler (PgBouncer) may stand in between if it gives each connection a session of its own. Leader locks belong to a
+session, prepared statements and settings as well: in another mode one process would run the statements of another.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+import asyncpg
+
+from shared.errors import EXIT_AWAY, FaxhookError, Misconfigured
+from shared.reasons import one_line, reason_of
+
+CONNECT_TIMEOUT_SECONDS: Final = 5.0
+CLOSE_SECONDS: Final = 1.0
+
+SESSION_SETTINGS: Final = {
+    # Our statements take milliseconds; compiling one takes more, and is tried where statistics are out of date.
+    "jit": "off",
+    "idle_in_transaction_session_timeout": "10s",
+    # A session whose client is swallowed between the parts of one statement counts as busy, not as idle.
+    "statement_timeout": "10s",
+    "idle_session_timeout": "60s",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "20s",
+}
+"""What the server does if the network loses our packets. By its defaults it would keep our locks for two hours, and
+every repetition of our last batch would wait for them. Set after connecting: a pooler refuses them at start-up."""
+
+ROUNDS: Final = 3
+"""Of the check for sessions of our own. A pooler hands out the connection that was used last, or each in turn: the
+first round finds both, the others make it safe among busy clients."""
+
+
+class LedgerAway(FaxhookError):
+    """No connection to the ledger can be had now."""
+
+    code = "ledger_away"
+    status = 503
+    exit_code = EXIT_AWAY
+
+
+class SharedSession(Misconfigured):
+    """A pooler in transaction or statement mode stands before the ledger."""
+
+    code = "shared_session"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "DATABASE_URL leads to a connection pooler in transaction or statement mode, in which locks and prepared "
+            "statements get lost: set pool_mode=session for this database, or connect to PostgreSQL directly"
+        )
+
+
+SESSION_ERRORS: Final = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
+"""A statement of ours is not there, or is there already: another session answered."""
+
+
+async def connect(
+    database_url: str, *, session_settings: Mapping[str, str] = SESSION_SETTINGS, **options: Any
+) -> asyncpg.Connection:
+    """Return a connection whose session has *session_settings*; *options* are the driver's.
+
+    Raises:
+        LedgerAway: There is none. Whatever the cause, a certificate say, it is no fault of what was to be written, and
+            must not be taken for one.
+    """
+    connection = await _connect(database_url, **options)
+    try:
+        if session_settings:
+            await connection.execute("".join(f"SET {name} = '{value}';" for name, value in session_settings.items()))
+    except Exception as error:
+        connection.terminate()
+        raise _away(error) from error
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
+async def check_sessions(database_url: str) -> None:
+    """Check that each connection has a session of its own. Sets nothing: another client may get what we set.
+
+    Raises:
+        SharedSession: A pooler gives one session to several connections.
+        LedgerAway: Two connections cannot be had.
+    """
+    opened: list[asyncpg.Connection] = []
+    try:
+        while len(opened) < 2:  # noqa: PLR2004 - two
+            opened.append(await _connect(database_url, statement_cache_size=0, command_timeout=CONNECT_TIMEOUT_SECONDS))
+        for number in range(ROUNDS):
+            if await _is_shared(opened[number % 2], opened[1 - number % 2]):
+                raise SharedSession
+    except SESSION_ERRORS as error:
+        raise SharedSession from error
+    except asyncpg.PostgresError as error:
+        # PgBouncer in statement mode has no transactions, and says so with its general code.
+        if "pooling mode" in str(error):
+            raise SharedSession from error
+        raise _away(error) from error
+    except (OSError, asyncpg.InterfaceError) as error:
+        raise _away(error) from error
+    finally:
+        for connection in opened:
+            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await connection.close(timeout=CLOSE_SECONDS)
+
+
+async def _is_shared(first: asyncpg.Connection, second: asyncpg.Connection) -> bool:
+    """Does the server see both connections as one, or the first as two while the second is in a transaction?"""
+    own = await _session(first)
+    async with second.transaction():
+        other = await second.fetchval("SELECT pg_backend_pid()")
+        # With a pool of one connection the first would wait for it in vain.
+        return other == own or await _session(first) != own
+
+
+async def _session(connection: asyncpg.Connection) -> int:
+    async with connection.transaction():  # else a pooler may take parts of one statement to two sessions
+        return int(await connection.fetchval("SELECT pg_backend_pid()"))
+
+
+async def _connect(database_url: str, **options: Any) -> asyncpg.Connection:
+    defaults = {"timeout": CONNECT_TIMEOUT_SECONDS, "server_settings": {"application_name": "faxhook"}}
+    try:
+        return await asyncpg.connect(database_url, **{**defaults, **options})
+    except Exception as error:
+        raise _away(error) from error
+
+
+def _away(error: Exception) -> LedgerAway:
+    return LedgerAway(f"no connection to the ledger (DATABASE_URL): {ledger_reason(error)}")
+
+
+def ledger_reason(error: BaseException) -> str:
+    """Return why the ledger did not do what it was asked: the server's own words, or the network's."""
+    match error:
+        case FaxhookError():
+            return str(error)
+        case asyncpg.PostgresError():
+            # Without the details behind it, which may quote a row.
+            return f"the server answers: {one_line(str(error.args[0] if error.args else ''))}"
+        case asyncpg.ClientConfigurationError():
+            return reason_of(error.__cause__ or error)  # its own sentence may quote the URL
+        case asyncpg.InterfaceError() | asyncpg.InternalClientError():
+            return one_line(str(error)) or type(error).__name__
+        case _:
+            return reason_of(error)
