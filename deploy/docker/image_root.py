@@ -20,9 +20,9 @@ KEPT: Final = (CERTIFICATES, Path("/etc/ssl/openssl.cnf"), Path("/etc/ld.so.cach
 
 UNUSED_MODULES: Final = (
     *("ensurepip", "idlelib", "lib2to3", "pydoc_data", "test", "tkinter", "turtledemo", "site-packages"),
-    *("dist-packages", "config-*"),
+    *("dist-packages", "config-*", "_tkinter*", "_test*", "_ctypes_test*", "*.opt-?.pyc"),
 )
-"""Of the standard library's folder: what no service imports, and the base image's own pip."""
+"""Of the standard library's folder: what no service imports, bytecode for -O, and the base image's own pip."""
 
 ACCOUNTS: Final = {
     "etc/passwd": f"root:x:0:0:root:/:/sbin/nologin\nfaxhook:x:{USER_ID}:{USER_ID}:faxhook:/app:/sbin/nologin\n",
@@ -54,7 +54,8 @@ def make_root(image: Path, app: Path) -> None:
     programs = [Path(sys.executable), Path(sys.executable).resolve()]
     library = Path(sysconfig.get_path("stdlib"))
     shutil.copytree(library, _file(image / library.relative_to("/")), ignore=shutil.ignore_patterns(*UNUSED_MODULES))
-    loaded = set(_loaded_by([programs[-1], *library.glob("lib-dynload/*.so"), *app.rglob("*.so*")]))
+    modules = (image / library.relative_to("/")).glob("lib-dynload/*.so")
+    loaded = {*_loaded_by([programs[-1], *app.rglob("*.so*")]), *_loaded_by(modules, may_miss=True)}
     for path in {*programs, *loaded, *(path for path in KEPT if path.exists())}:
         _copy(path, image)
     _file(image / "var/lib/dpkg/status").write_text(_packages(loaded))
@@ -73,15 +74,21 @@ def _copy(path: Path, image: Path) -> None:
     shutil.copy2(place, _file(image / place.relative_to("/")))
 
 
-def _loaded_by(files: Iterable[Path]) -> Iterator[Path]:
-    """Yield the C libraries that *files* load, directly and by each other, the loader itself included."""
+def _loaded_by(files: Iterable[Path], *, may_miss: bool = False) -> Iterator[Path]:
+    """Yield the C libraries that *files* load, directly and by each other, the loader itself included.
+
+    A standard module *may_miss* one: it cannot be imported in the base image either.
+
+    Raises:
+        MissingInBase: The base has not a library that is loaded.
+    """
     for file in files:
         # ldd exits 1 for what loads nothing.
         listing = subprocess.run(["ldd", str(file)], capture_output=True, text=True, check=False)
         for line in listing.stdout.splitlines():
             # e.g. "libz.so.1 => /lib/x86_64-linux-gnu/libz.so.1 (0x…)", "/lib64/ld-linux-x86-64.so.2 (0x…)"
             name, _, place = line.strip().rpartition("=> ")
-            if place == "not found":
+            if place == "not found" and not may_miss:
                 raise MissingInBase(f"{file.name} loads {name.strip()}, which the base image has not")
             path = Path(place.partition(" (")[0])
             if path.is_absolute() and not path.is_relative_to("/app"):

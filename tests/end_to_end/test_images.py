@@ -201,6 +201,13 @@ async def test_a_callback_through_both_containers_is_told_and_both_end_on_sigter
 
 
 @pytest.mark.parametrize("service", SERVICES)
+def test_a_container_knows_the_certificate_authorities_that_applications_use(engine, service):
+    count = "import ssl; print(len(ssl.create_default_context().get_ca_certs()))"
+    ran = engine.docker("run", "--rm", *LOCKED_DOWN, "--entrypoint=python", f"faxhook-{service}", "-c", count)
+    assert int(ran) > 50
+
+
+@pytest.mark.parametrize("service", SERVICES)
 def test_a_container_without_its_settings_says_which_one_is_missing_and_exits_78(engine, service):
     ended = engine.run("run", "--rm", *LOCKED_DOWN, f"faxhook-{service}", check=False)
     assert ended.returncode == 78
