@@ -50,7 +50,7 @@ from shared.broker import (
 from shared.log import get_logger
 from shared.media import MediaStore
 from shared.metrics import BROKER_CONNECTED, READY, UNCONFIRMED
-from shared.runtime.service import Stop, run, running
+from shared.runtime.service import Stop, announce_listening, announce_stopping, run, running
 from shared.runtime.watchdog import Watch, watch
 
 EXCHANGES: Final = (FAX_IN, FAX_WORK, FAX_RETRY, FAX_DEAD)
@@ -179,7 +179,7 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             schema_verified=health.schema_verified,
         )
         port = await stack.enter_async_context(serving)
-        get_logger().info("service.listening", host=settings.ops_host, port=port)
+        announce_listening(settings.ops_host, port)
 
         await _consume(consumers, endpoints, stop)
         await _drain(deliverer, lanes, recorder, releaser, stop)
@@ -193,7 +193,7 @@ async def _consume(consumers: Sequence[Consumer], endpoints: EndpointCache, stop
             for consumer in consumers
         ]
         await stop.wait()
-        get_logger().info("service.stopping")
+        announce_stopping()
         for consumer in consumers:
             consumer.stop()
         await asyncio.wait(tasks, timeout=BATCH_TIMEOUT_SECONDS)

@@ -14,14 +14,13 @@ from shared.callback import Adapter
 from shared.log import get_logger
 from shared.media import MediaStore
 from shared.providers import make_adapters
-from shared.runtime.service import Stop, run, running
+from shared.runtime.service import Stop, announce_listening, announce_stopping, run, running
 from shared.runtime.watchdog import Watch, watch
 from shared.settings import BadSetting
 
 
 async def serve(settings: IngressSettings, stop: Stop) -> None:
     """Open what the ingress needs, serve until *stop*, close in reverse."""
-    log = get_logger()
     adapters = _adapters(settings)
     amqp_url = settings.amqp_url.reveal()
     async with AsyncExitStack() as stack:
@@ -51,9 +50,9 @@ async def serve(settings: IngressSettings, stop: Stop) -> None:
 
         # The port is opened last and closed first.
         port = await stack.enter_async_context(listening(app, settings.ingress_host, settings.ingress_port))
-        log.info("service.listening", host=settings.ingress_host, port=port)
+        announce_listening(settings.ingress_host, port)
         await stop.wait()
-        log.info("service.stopping")
+        announce_stopping()
 
 
 def _adapters(settings: IngressSettings) -> dict[str, Adapter]:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 from shared.errors import EXIT_CRASHED
+from shared.runtime.sd_notify import ALIVE, notify
 
 BLOCKED_SECONDS: Final = 60.0
 """Our own code holds the loop for some tenths of a second at most."""
@@ -70,6 +71,7 @@ class HangDetector:
             faulthandler.dump_traceback_later(LOCKED_SECONDS, exit=True, file=_STDERR)
             blocked_seconds = 0.0 if self._turned else blocked_seconds + self._turn_seconds
             if blocked_seconds == 0.0:
+                notify(ALIVE)
                 self._turned = False
                 try:
                     self._loop.call_soon_threadsafe(self._loop_turned)

@@ -17,6 +17,7 @@ import uvloop
 from shared import log
 from shared.errors import EXIT_BAD_SETTING, EXIT_CRASHED, Misconfigured, place_of
 from shared.runtime.hang_detector import HangDetector
+from shared.runtime.sd_notify import READY, STOPPING, notify
 from shared.settings import Settings, load, masked
 
 CANCEL_AGAIN_SECONDS: Final = 2.0
@@ -73,6 +74,18 @@ async def end(tasks: Collection["asyncio.Task[Any]"]) -> None:
         for task in left:
             task.cancel()
         await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
+
+
+def announce_listening(host: str, port: int) -> None:
+    """Tell the log and systemd that the port is open."""
+    log.get_logger().info("service.listening", host=host, port=port)
+    notify(READY)
+
+
+def announce_stopping() -> None:
+    """Tell the log and systemd that what is under way is being finished."""
+    log.get_logger().info("service.stopping")
+    notify(STOPPING)
 
 
 def run(service: str, kind: type[Kind], serve: Callable[[Kind, Stop], Awaitable[None]]) -> int:
