@@ -2,10 +2,10 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from dispatcher.channels.by_scheme import open_channels
 from dispatcher.consumers.consumer import Consumer
@@ -22,11 +22,11 @@ from dispatcher.delivery.recorder import Recorder
 from dispatcher.delivery.settler import Settler
 from dispatcher.egress.client import EgressClient
 from dispatcher.ledger.deliveries import claim
-from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.health import LedgerHealth, check_sessions_often
 from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.pool import POOL_SIZE, Pool, close_pool, open_pool
+from dispatcher.ledger.retry import LedgerRetry
 from dispatcher.maintenance.retention import Retention, nothing_waits
 from dispatcher.maintenance.sampler import Sampler
 from dispatcher.maintenance.sweeper import Sweeper
@@ -93,8 +93,6 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         await stack.enter_async_context(running(publisher.run(), stop, "publisher"))
         media = MediaStore(settings.media_url)
         store = EndpointStore(settings.seal())
-        endpoints = EndpointCache(pool, store)
-        await stack.enter_async_context(running(endpoints.run(health.schema_verified), stop, "endpoints"))
 
         # the way of a delivery, from its last step to its first
         client = EgressClient(settings.allowed_networks(), settings.proxy())
@@ -111,7 +109,7 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         attempts = Attempts(channels, Documents(pool, media, client))
         deliverer = Deliverer(attempts, settler, leases, metrics, backoff_seconds)
         lanes = Lanes(deliverer, settler, held, lambda wanted: claim(background, store, wanted, LEASE_MARGIN_SECONDS))
-        intake = Intake(pool, store, endpoints)
+        intake = Intake(pool, store)
         lag = ConsumerLag()
         events = Consumer(
             amqp_url,
@@ -147,7 +145,6 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             *(Watch("connection to consume", 60.0, consumer.connecting) for consumer in consumers),
             *(Watch("messages of the work queues", 120.0, each.unhandled, is_store_away) for each in consumers),
             Watch("answers of the ledger", 60.0, health.progress),
-            Watch("endpoints to be read", 60.0, endpoints.progress, is_store_away),
             Watch("outcomes to be recorded", 120.0, recorder.progress),
             Watch("leases to be given back", 120.0, releaser.progress),
             Watch("attempts under way", 600.0, attempts.progress),
@@ -181,15 +178,24 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         port = await stack.enter_async_context(serving)
         announce_listening(settings.ops_host, port)
 
-        await _consume(consumers, endpoints, stop)
+        await _consume(consumers, partial(_verify_ledger, pool, store, health), stop)
         await _drain(deliverer, lanes, recorder, releaser, stop)
 
 
-async def _consume(consumers: Sequence[Consumer], endpoints: EndpointCache, stop: Stop) -> None:
-    """Consume until *stop*, once *endpoints* are read; then give the batches in hand their time."""
+async def _verify_ledger(pool: Pool, store: EndpointStore, health: LedgerHealth) -> None:
+    """Wait until the ledger has this version's schema and its tokens can be read. Nothing may be taken in before."""
+    await health.schema_verified()
+    count = await LedgerRetry("endpoints.unchecked")(lambda: store.check_tokens(pool), 0)
+    get_logger().info("endpoints.checked", count=count)
+
+
+async def _consume(
+    consumers: Sequence[Consumer], is_verified: Callable[[], Coroutine[Any, Any, None]], stop: Stop
+) -> None:
+    """Consume until *stop*, once the ledger *is_verified*; then give the batches in hand their time."""
     async with AsyncExitStack() as consuming:
         tasks = [
-            await consuming.enter_async_context(running(consumer.run(endpoints.loaded), stop, "consumer"))
+            await consuming.enter_async_context(running(consumer.run(is_verified), stop, "consumer"))
             for consumer in consumers
         ]
         await stop.wait()

@@ -61,8 +61,9 @@ EVENTS: Final[dict[str, str]] = {
     "job.delayed": "a store does not answer; a dispatcher continues the job later",
     "job.crashed": "our own code failed in a job; it is tried again a few times, then given up",
     "endpoint.gone": "an endpoint answered 410 and is switched off",
-    "endpoints.refreshed": "the endpoints were read again",
-    "ledger.away": "the ledger does not answer; batches wait, and the endpoints that were read last stay in use",
+    "endpoints.checked": "at the start: SECRETS_KEY opens the tokens of the oldest and the newest endpoints",
+    "endpoints.unchecked": "the ledger could not give the endpoints at the start; they are asked for again",
+    "ledger.away": "the ledger does not answer; batches wait",
 }
 
 

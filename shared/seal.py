@@ -35,7 +35,7 @@ class Seal:
                 "SECRETS_KEY is wrong: each key must be the URL-safe base64 of 32 bytes, "
                 "as `openssl rand -base64 32 | tr +/ -_` makes them"
             ) from None
-        # Endpoints are read every second and change rarely.
+        # An endpoint is read for each batch with an event for it, and changes rarely.
         self._open_once = lru_cache(maxsize=10_000)(self._open)
 
     def seal(self, text: str) -> bytes:

@@ -1,8 +1,8 @@
 """Events into the ledger: deduplicated, folded, and what is owed for them, in one transaction.
 
 All writes come in batches (`unnest`) with sorted keys, because two batches with the same keys in opposite order
-deadlock. What is owed is said by `routing`; the endpoints of single faxes, too many to keep in memory, are looked up
-inside the transaction.
+deadlock. What is owed is said by `routing`. The endpoints are looked up inside the transaction: whatever was changed in
+them before it began is in force for the whole batch.
 
 An endpoint of a fax may be registered while the fax's first events are being taken in. Neither transaction need see
 the other, so both sides look again after their own commit for events that were owed to no endpoint (`owe_unowed`): one
@@ -20,24 +20,29 @@ from typing import Any, Final
 
 import msgspec
 
-from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.pool import Pool, transaction
+from dispatcher.policy.candidates import Candidates
 from dispatcher.policy.delivery import LeasedDelivery
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 from dispatcher.policy.lifecycle import FaxState, fold
-from dispatcher.policy.routing import Owed, route, skip_overtaken
+from dispatcher.policy.routing import ENDPOINT_DISABLED, Owed, route, skip_overtaken
 from shared.domain import Event, decode_event, encode_event
 from shared.ids import uuid7
 
-INSERT_EVENTS: Final = """
+_BY_INDEX: Final = "(SELECT set_config('enable_seqscan', 'off', true)) AS by_index"
+"""Has what follows in the transaction planned with indexes. A plan is kept for as long as its connection, and one that
+was made while a table was small reads the whole of it: 100,000 endpoints, for each batch."""
+
+INSERT_EVENTS: Final = f"""
 INSERT INTO events (id, provider, fax_id, type, occurred_at, received_at, body)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::bytea[])
-    AS batch (id, provider, fax_id, type, occurred_at, received_at, body)
+SELECT batch.*
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::bytea[])
+    AS batch (id, provider, fax_id, type, occurred_at, received_at, body), {_BY_INDEX}
 ORDER BY id COLLATE "C"
 ON CONFLICT ON CONSTRAINT events_key DO NOTHING
 RETURNING id
-"""
+"""  # noqa: S608 - the inserted text is the constant above
 
 _WINS: Final = """
 (excluded.rank, coalesce(excluded.occurred_at, '-infinity'), excluded.type_order, excluded.event_id)
@@ -71,21 +76,25 @@ ON CONFLICT ON CONSTRAINT faxes_key DO UPDATE SET
 RETURNING provider, fax_id, rank
 """  # noqa: S608 - the inserted text is the constant above
 
-UNOWED: Final = """
-SELECT events.body, faxes.rank FROM events JOIN faxes USING (provider, fax_id)
-WHERE events.id = ANY($1::text[]) AND events.body IS NOT NULL
-AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.event_id = events.id)
+_IS_UNOWED: Final = f"""
+NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.event_id = events.id
+            AND (deliveries.state, deliveries.reason) IS DISTINCT FROM ('skipped', '{ENDPOINT_DISABLED}'))
+"""  # noqa: S608 - the inserted text is a constant
+"""What was recorded for endpoints that are off was owed to none of them."""
+
+UNOWED: Final = f"""
+SELECT events.body, faxes.rank FROM events JOIN faxes USING (provider, fax_id), {_BY_INDEX}
+WHERE events.id = ANY($1::text[]) AND events.body IS NOT NULL AND {_IS_UNOWED}
 ORDER BY events.id
 FOR KEY SHARE OF events
-"""
+"""  # noqa: S608 - what is inserted is ours
 
-UNOWED_OF_FAX: Final = """
+UNOWED_OF_FAX: Final = f"""
 SELECT events.id FROM events JOIN faxes USING (provider, fax_id)
 WHERE (faxes.provider = $1 AND faxes.fax_id = $2 OR faxes.job_id = $3) AND faxes.direction = 'sent'
-AND events.body IS NOT NULL
-AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.event_id = events.id)
+AND events.body IS NOT NULL AND {_IS_UNOWED}
 ORDER BY events.id
-"""
+"""  # noqa: S608 - what is inserted is ours
 
 INSERT_DELIVERIES: Final = """
 INSERT INTO deliveries (id, event_id, endpoint_id, state, reason, lease_until, settled_at)
@@ -101,13 +110,23 @@ RETURNING id, lease_until
 """
 
 
+SUPERSEDE: Final = f"""
+UPDATE deliveries SET reason = 'superseded' FROM endpoints
+WHERE deliveries.event_id = ANY($1::text[])
+AND deliveries.state = 'skipped' AND deliveries.reason = '{ENDPOINT_DISABLED}'
+AND endpoints.id = deliveries.endpoint_id AND endpoints.scope <> 'fax'
+"""  # noqa: S608 - the inserted text is a constant
+"""What is owed to a fax's own endpoint after all is not to be recovered for a more general one."""
+
+
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a batch.
 
     Attributes:
         fresh: Ids of the events that were not known before.
         deliveries: What is owed for them, leased to this process.
-        recorded_only: Ids of the events of which at least one delivery was recorded as skipped.
+        recorded_only: Ids of the events of which at least one delivery was recorded as skipped, though its endpoint
+            is on.
     """
 
     fresh: frozenset[str] = frozenset()
@@ -118,10 +137,9 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
 class Intake:
     """Takes events in. One for each process."""
 
-    def __init__(self, pool: Pool, store: EndpointStore, endpoints: EndpointCache) -> None:
+    def __init__(self, pool: Pool, store: EndpointStore) -> None:
         self._pool = pool
         self._store = store
-        self._endpoints = endpoints
 
     async def take(self, events: Sequence[Event]) -> Taken:
         """Take a batch that holds each id once. An event that was known before owes nothing again."""
@@ -144,13 +162,15 @@ class Intake:
             # 2. How far has each fax come? This locks its row, so that no concurrent batch is missed.
             ranks = await _fold_faxes(connection, fold(new))
             # 3. What is owed to which endpoint?
-            of_faxes = await self._store.of_faxes(connection, new)
-            owed = [each for event in new for each in route(event, (*of_faxes, *self._endpoints.candidates(event)))]
+            candidates = Candidates(await self._store.of_events(connection, new))
+            owed = [each for event in new for each in route(event, candidates.of(event))]
             owed = skip_overtaken(owed, ranks)
             return Taken(
                 fresh=fresh,
                 deliveries=await _insert_deliveries(connection, owed, leased=True),
-                recorded_only=frozenset(each.event.id for each in owed if each.skipped is not None),
+                recorded_only=frozenset(
+                    each.event.id for each in owed if each.skipped not in {None, ENDPOINT_DISABLED}
+                ),
             )
 
     async def owe_unowed(self, event_ids: Sequence[str], *, leased: bool) -> list[LeasedDelivery]:
@@ -162,14 +182,17 @@ class Intake:
             return []
         async with transaction(self._pool) as connection:
             rows = await connection.fetch(UNOWED, list(event_ids))
-            events = [decode_event(row["body"]) for row in rows]
-            of_faxes = await self._store.of_faxes(connection, events)
-            if not of_faxes:
+            if not rows:
                 return []
+            events = [decode_event(row["body"]) for row in rows]
+            candidates = Candidates(await self._store.of_events(connection, events))
             ranks: dict[tuple[str, str], int] = {
                 (event.provider, event.fax_id): row["rank"] for event, row in zip(events, rows, strict=True)
             }
-            owed = skip_overtaken([each for event in events for each in route(event, of_faxes)], ranks)
+            owed = [each for event in events for each in route(event, candidates.of_fax(event))]
+            owed = skip_overtaken(owed, ranks)
+            if owed:
+                await connection.execute(SUPERSEDE, [each.event.id for each in owed])
             return await _insert_deliveries(connection, owed, leased=leased)
 
     async def owe_registered(self, endpoint: Endpoint) -> int:

@@ -23,7 +23,7 @@ from dispatcher.ops.dead.api import DeadLetterApi
 from dispatcher.ops.dead.service import serving_dead
 from dispatcher.ops.endpoints.api import EndpointApi
 from dispatcher.ops.endpoints.changes import EndpointChanges
-from dispatcher.ops.endpoints.health import EndpointHealthReader
+from dispatcher.ops.endpoints.reading.health import EndpointHealthReader
 from dispatcher.ops.faxes.api import FaxApi
 from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.ops.queues.api import QueueApi

@@ -1,8 +1,10 @@
 """Which endpoints an event is owed to. Pure.
 
 The more specific supersedes: a sent fax goes to the endpoints of that fax, else to the global ones; a received fax to
-the endpoints of its number, else to the global ones. All endpoints of the winning level get it. A disabled endpoint
-counts as if it were not there.
+the endpoints of its number, else to the global ones. All endpoints of the winning level get it.
+
+An endpoint that is off supersedes all the same: a fax must not go to a more general one because the application that it
+is for wants nothing now. Only its removal lets the more general ones apply.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,6 +18,9 @@ from dispatcher.policy.endpoint import Endpoint, FaxMatch, Scope
 from dispatcher.policy.lifecycle import is_overtaken
 from shared.domain import Direction, Event, Phase
 
+ENDPOINT_DISABLED: Final = "endpoint_disabled"
+"""Why an event is recorded only for an endpoint that is off. It is not settled for good: it can be recovered."""
+
 _SPECIFICITY: Final[dict[Scope, int]] = {"global": 0, "number": 1, "fax": 2}
 
 
@@ -28,11 +33,11 @@ _WORDS_OF_SCHEME: Final[dict[str, _Words]] = {"mailto": MailFormat()}
 
 
 class Owed(msgspec.Struct, frozen=True, kw_only=True):
-    """An endpoint that an event is owed to; `skipped` says why it is recorded only."""
+    """An endpoint that an event is owed to, or would be; `skipped` says why it is recorded only."""
 
     event: Event
     endpoint: Endpoint
-    skipped: Literal["no_equivalent", "overtaken"] | None = None
+    skipped: Literal["no_equivalent", "overtaken", "endpoint_disabled"] | None = None
 
 
 def route(event: Event, endpoints: Iterable[Endpoint]) -> list[Owed]:
@@ -45,11 +50,17 @@ def route(event: Event, endpoints: Iterable[Endpoint]) -> list[Owed]:
         Owed(
             event=event,
             endpoint=endpoint,
-            skipped=None if has_word(endpoint.url, endpoint.format, event) else "no_equivalent",
+            skipped=_why_skipped(endpoint, event),
         )
         for endpoint in applying
         if _SPECIFICITY[endpoint.scope] == level and (endpoint.inflight or event.phase is Phase.POSTFLIGHT)
     ]
+
+
+def _why_skipped(endpoint: Endpoint, event: Event) -> Literal["no_equivalent", "endpoint_disabled"] | None:
+    if not has_word(endpoint.url, endpoint.format, event):
+        return "no_equivalent"
+    return None if endpoint.enabled else ENDPOINT_DISABLED
 
 
 def has_word(url: str, format_name: str, event: Event) -> bool:
@@ -72,7 +83,7 @@ def skip_overtaken(owed: Sequence[Owed], rank_of: dict[tuple[str, str], int]) ->
 
 
 def _applies(endpoint: Endpoint, event: Event) -> bool:
-    return endpoint.enabled and endpoint.direction in {"any", event.direction} and _matches(endpoint, event)
+    return endpoint.direction in {"any", event.direction} and _matches(endpoint, event)
 
 
 def _matches(endpoint: Endpoint, event: Event) -> bool:

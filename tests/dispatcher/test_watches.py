@@ -26,7 +26,7 @@ HUNG = {
     "dispatcher.consumers.consumer.keep_connected": "connection to consume, 1 waiting",
     "dispatcher.ledger.intake.Intake.take": "messages of the work queues, 1 waiting",
     "dispatcher.ledger.health.LedgerHealth._ask": "answers of the ledger, 1 waiting",
-    "dispatcher.ledger.endpoint_cache.EndpointCache.refresh": "endpoints to be read, 1 waiting",
+    "dispatcher.ledger.endpoints.EndpointStore.of_events": "messages of the work queues, 1 waiting",
     "dispatcher.ledger.deliveries.record": "outcomes to be recorded, 1 waiting",
     "dispatcher.delivery.attempts.Attempts._attempt": "attempts under way, 1 waiting",
     "dispatcher.delivery.settler.Settler.settle": "deliveries held, 1 waiting",
@@ -85,26 +85,6 @@ async def test_a_part_that_hangs_ends_the_dispatcher_with_its_name_and_nothing_i
         return known + await count(harness.amqp_url, WORK_EVENTS) == 1
 
     await until(is_kept, "the event is in the ledger or in the queue")
-
-
-async def test_endpoints_that_cannot_be_read_though_the_ledger_answers_end_the_dispatcher(
-    harness: DispatcherHarness, port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def too_slow(*_arguments: object) -> None:
-        raise TimeoutError
-
-    name = "endpoints to be read"
-    monkeypatch.setattr(main, "Watch", lambda each, _most, *rest: Watch(each, 3.0 if each == name else 1e6, *rest))
-    stop = Stop()
-    serving = asyncio.create_task(
-        main.serve(load(DispatcherSettings, {**harness.environment, "OPS_PORT": str(port)}), stop)
-    )
-    await until(lambda: is_ready(port), "ready")
-    monkeypatch.setattr("dispatcher.ledger.endpoint_cache.EndpointCache.refresh", too_slow)
-    await until(lambda: stop.is_set, "an end", 15)
-    await serving
-    assert isinstance(stop.failure, Stalled)
-    assert name in str(stop.failure)
 
 
 async def test_a_dispatcher_that_has_nothing_to_do_or_no_store_is_left_alone_by_the_watchdog(

@@ -129,7 +129,7 @@ async def test_run_shows_a_sample_and_then_what_the_printed_commands_send_until_
         assert await run.ended() == 0, run.text
         assert "NOT VERIFIED" not in run.text
         assert run.text.count("verified ✓") == 3, run.text
-        assert "count=1" in run.line_with("endpoints.refreshed"), "endpoints pile up"
+        assert "count=1" in run.line_with("endpoints.checked"), "endpoints pile up"
         assert not alive(children)
 
 

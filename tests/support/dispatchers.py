@@ -13,7 +13,6 @@ from receiver import Receiver
 from waiting import until
 
 from dispatcher.__main__ import serve
-from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.intake import Intake, Taken
 from dispatcher.policy.endpoint import Endpoint
@@ -63,9 +62,7 @@ class DispatcherHarness:
 
     async def take(self, *events: Event) -> Taken:
         """Take *events* into the ledger without attempting what they owe."""
-        endpoints = EndpointCache(self.pool, STORE)
-        await endpoints.refresh()
-        intake = Intake(self.pool, STORE, endpoints)
+        intake = Intake(self.pool, STORE)
         taken = await intake.take(events)
         taken.deliveries.extend(await intake.owe_unowed([event.id for event in events], leased=True))
         return taken

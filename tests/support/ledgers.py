@@ -5,7 +5,6 @@ from typing import Any
 import asyncpg
 from dispatchers import STORE
 
-from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.intake import Intake
 from dispatcher.policy.endpoint import Endpoint
 from shared.domain import Event
@@ -19,9 +18,7 @@ ADVISORY_LOCKS = """(
 
 async def take(pool: asyncpg.Pool, *events: Event) -> None:
     """Take *events* into the ledger without attempting what they owe."""
-    cache = EndpointCache(pool, STORE)
-    await cache.refresh()
-    await Intake(pool, STORE, cache).take(events)
+    await Intake(pool, STORE).take(events)
 
 
 async def endpoint(pool: asyncpg.Pool, **fields: Any) -> Endpoint:
@@ -29,3 +26,17 @@ async def endpoint(pool: asyncpg.Pool, **fields: Any) -> Endpoint:
     made = Endpoint(**{"id": uuid7(), "url": "http://127.0.0.1:1/hook", **fields})
     await STORE.insert(pool, made)
     return made
+
+
+async def add_endpoints_of_numbers(pool: asyncpg.Pool, count: int) -> None:
+    """Add *count* endpoints at once, of the numbers +1555000001 and so on, at which no application listens."""
+    await pool.execute(
+        """
+        INSERT INTO endpoints (id, scope, direction, match_number, url, format)
+        SELECT gen_random_uuid(), 'number', 'any', '+1555' || lpad(n::text, 6, '0'), 'http://127.0.0.1:1/hook',
+               'phaxio-v2.1'
+        FROM generate_series(1, $1::integer) n
+        """,
+        count,
+        timeout=120.0,
+    )

@@ -11,7 +11,7 @@ from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.pool import Pool
 from dispatcher.ops.dead.letters import DeadFilter
 from dispatcher.ops.dead.service import DeadLetterService
-from dispatcher.ops.endpoints.health import EndpointHealth, EndpointHealthReader
+from dispatcher.ops.endpoints.reading.health import EndpointHealthReader
 from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.ops.queues.history import QueueHistory
 from dispatcher.policy.endpoint import Endpoint
@@ -21,8 +21,8 @@ GROUPS_SECONDS = 8.0
 
 HEALTH_SECONDS = 4.0
 
-MOST_LOOKED_UP = 50
-"""Endpoints of single faxes may be many; a page names as many of them as a person reads."""
+MOST_LOOKED_UP = 200
+"""There may be an endpoint for each fax; a page names as many of them as a person reads."""
 
 Value = TypeVar("Value")
 
@@ -67,8 +67,8 @@ class Sources:
     def __post_init__(self) -> None:
         """Remember what several pages show."""
         self.groups = Remembered(lambda: self.dead.groups(DeadFilter()), GROUPS_SECONDS, self.clock)
-        self.endpoints = Remembered(lambda: self.store.cached(self.pool), HEALTH_SECONDS, self.clock)
-        self.healths = Remembered(self._healths, HEALTH_SECONDS, self.clock)
+        self.healths = Remembered(self.health.of_those_in_use, HEALTH_SECONDS, self.clock)
+        self.last_named: dict[UUID, Endpoint] = {}
 
     def badges(self) -> dict[str, int]:
         """Return the numbers beside the navigation's words, from what is known already."""
@@ -78,19 +78,12 @@ class Sources:
 
     def forget(self) -> None:
         """Read everything again: something was changed."""
-        for remembered in (self.groups, self.endpoints, self.healths):
+        for remembered in (self.groups, self.healths):
             remembered.forget()
 
     async def named(self, wanted: Iterable[UUID | None]) -> dict[UUID, Endpoint]:
-        """Return the endpoints of all faxes and numbers, and of the *wanted* ones the first few of single faxes."""
-        found = {endpoint.id: endpoint for endpoint in await self.endpoints.get()}
-        missing = [each for each in dict.fromkeys(wanted) if each is not None and each not in found]
-        for endpoint_id in missing[:MOST_LOOKED_UP]:
-            endpoint = await self.store.get(self.pool, endpoint_id)
-            if endpoint is not None:
-                found[endpoint_id] = endpoint
-        return found
-
-    async def _healths(self) -> dict[UUID, EndpointHealth]:
-        of_faxes = await self.store.latest_of_faxes(self.pool, MOST_LOOKED_UP)
-        return await self.health.of([endpoint.id for endpoint in (*await self.endpoints.get(), *of_faxes)])
+        """Return the first of the *wanted* endpoints, as many as a person reads."""
+        ids = [each for each in dict.fromkeys(wanted) if each is not None][:MOST_LOOKED_UP]
+        found = await self.store.of_ids(self.pool, ids) if ids else []
+        self.last_named = {endpoint.id: endpoint for endpoint in found}
+        return self.last_named

@@ -10,7 +10,6 @@ from aiohttp import web
 from dispatcher.channels import Channel
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.pool import Pool
-from dispatcher.ops.api.cursor import read_cursor, write_cursor
 from dispatcher.ops.api.http import (
     WHO,
     Nothing,
@@ -29,14 +28,17 @@ from dispatcher.ops.endpoints.bodies import (
     EndpointPage,
     EndpointQuery,
     EndpointWithHealth,
+    RemovalQuery,
     Removed,
     RotatedEndpoint,
     Rotation,
     SampleRequest,
 )
 from dispatcher.ops.endpoints.changes import Command, EndpointChanges
-from dispatcher.ops.endpoints.health import EndpointHealth, EndpointHealthReader
 from dispatcher.ops.endpoints.model import EndpointFields, body_of, read_fields
+from dispatcher.ops.endpoints.reading.health import EndpointHealth, EndpointHealthReader
+from dispatcher.ops.endpoints.reading.pages import read_page
+from dispatcher.ops.endpoints.reading.removal import RemovalPreview, preview_removal
 from dispatcher.ops.endpoints.sample import SampleOutcome, audit_sample, send_sample
 from dispatcher.policy.endpoint import Endpoint
 
@@ -96,8 +98,10 @@ class EndpointApi:
                 "DELETE",
                 "/v1/endpoints/{id}",
                 self.remove,
-                "Remove an endpoint; its history stays, what it is still owed becomes dead letters when due",
-                answer=Removed,
+                "Remove an endpoint, or with dry_run say which endpoints would get its faxes then; its history stays, "
+                "what it is still owed becomes dead letters when due",
+                query=RemovalQuery,
+                answer=(Removed, RemovalPreview),
                 is_command=True,
             ),
             Operation(
@@ -125,16 +129,8 @@ class EndpointApi:
     async def list(self, request: web.Request) -> web.Response:
         """Answer a page of endpoints."""
         query = read_query(request, EndpointQuery)
-        after = None if query.after is None else read_cursor(query.after, tuple[UUID])[0]
-        found = await self._store.page(self._pool, after, query.limit + 1)
-        page = found[: query.limit]
-        return answered(
-            200,
-            EndpointPage(
-                items=tuple(body_of(endpoint) for endpoint in page),
-                next=write_cursor([page[-1].id]) if len(found) > query.limit else None,
-            ),
-        )
+        page = await read_page(self._pool, self._store, query)
+        return answered(200, EndpointPage(items=tuple(body_of(endpoint) for endpoint in page.items), next=page.next))
 
     async def show(self, request: web.Request) -> web.Response:
         """Answer one endpoint, and how it is doing."""
@@ -168,6 +164,8 @@ class EndpointApi:
         """Remove an endpoint; its history stays, what it was still owed becomes dead letters when due."""
         command, body = await _read_command(request)
         convert_body(body, Nothing)
+        if read_query(request, RemovalQuery).dry_run:
+            return answered(200, await preview_removal(self._pool, self._store, await self._existing(request)))
         return answered(*await self._changes.remove(command, _id_of(request)))
 
     async def rotate(self, request: web.Request) -> web.Response:

@@ -6,8 +6,10 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from dispatcher.ledger.endpoints import EndpointFilter
 from dispatcher.ops.api.cursor import MOST_PER_PAGE, Cursor, Limit
-from dispatcher.ops.endpoints.health import EndpointHealth
+from dispatcher.ops.dead.letters import NO_NULL
+from dispatcher.ops.endpoints.reading.health import EndpointHealth
 from dispatcher.policy.endpoint import EndpointDirection, FaxMatch, Overtaken, Scope
 from shared.domain import EventType
 
@@ -58,11 +60,23 @@ class EndpointPage(msgspec.Struct, frozen=True, kw_only=True):
     next: str | None
 
 
-class EndpointQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which page of endpoints."""
+Text = Annotated[str, Meta(min_length=1, max_length=400, pattern=NO_NULL)]
 
+
+class EndpointQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which endpoints, and which page of them."""
+
+    scope: Scope | None = None
+    number: Annotated[Text | None, Meta(description="the number that it matches, as the endpoint shows it")] = None
+    job_id: Annotated[Text | None, Meta(description="the job_id that it matches")] = None
+    enabled: bool | None = None
     limit: Limit = MOST_PER_PAGE
     after: Cursor | None = None
+
+    @property
+    def filter(self) -> EndpointFilter:
+        """Which endpoints."""
+        return EndpointFilter(scope=self.scope, number=self.number, job_id=self.job_id, enabled=self.enabled)
 
 
 class Removed(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +84,13 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
 
     id: UUID
     removed: bool = True
+
+
+class RemovalQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether to remove, or to say what that would lead to."""
+
+    dry_run: bool = False
+    command_id: str | None = None
 
 
 RotationAction = Literal["add", "promote", "drop"]

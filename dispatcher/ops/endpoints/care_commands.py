@@ -13,8 +13,8 @@ from dispatcher.ops.api.audit import CLI
 from dispatcher.ops.api.lookups import read_id
 from dispatcher.ops.endpoints.bodies import EndpointWithHealth, RotationAction
 from dispatcher.ops.endpoints.commands import BY_CLI, Id, Ledger, app, ask, describe
-from dispatcher.ops.endpoints.health import EndpointHealth, EndpointHealthReader
 from dispatcher.ops.endpoints.model import body_of
+from dispatcher.ops.endpoints.reading.health import EndpointHealth, EndpointHealthReader
 from dispatcher.ops.endpoints.sample import SampleOutcome, audit_sample, send_sample
 from dispatcher.ops.endpoints.urls import BadEndpoint
 from dispatcher.ops.terminal import Json, console, print_json

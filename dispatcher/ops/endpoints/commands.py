@@ -10,18 +10,23 @@ from rich.table import Table
 from rich.text import Text
 
 from dispatcher.formats import FORMATS
-from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.pool import Pool, open_command_pool
 from dispatcher.ops.api.audit import CLI
+from dispatcher.ops.api.bad_fields import wrong_field
+from dispatcher.ops.api.cursor import MOST_PER_PAGE
 from dispatcher.ops.api.lookups import read_id
+from dispatcher.ops.endpoints.bodies import EndpointQuery
 from dispatcher.ops.endpoints.changes import Command, EndpointChanges
-from dispatcher.ops.endpoints.health import EndpointHealth, EndpointHealthReader
 from dispatcher.ops.endpoints.model import read_fields, shown
-from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
+from dispatcher.ops.endpoints.reading.health import EndpointHealth, EndpointHealthReader
+from dispatcher.ops.endpoints.reading.pages import Page, read_page
+from dispatcher.ops.endpoints.reading.removal import RemovalPreview, preview_removal
+from dispatcher.ops.terminal import Json, console, fail, print_json, run, settings_of
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 from dispatcher.settings import EndpointSettings
+from shared.errors import EXIT_BAD_INPUT
 
 BY_CLI: Final = Command(who=CLI)
 HEALTH_STYLES: Final = {"healthy": "green", "failing": "red", "gone": "red", "disabled": "dim", "idle": "dim"}
@@ -40,7 +45,8 @@ Overtaken = Annotated[
     str | None, typer.Option(help="An inflight event that a later one overtook: one of skip, deliver.")
 ]
 Enabled = Annotated[
-    bool | None, typer.Option("--enable/--disable", help="Disabled: what is owed to it becomes dead letters when due.")
+    bool | None,
+    typer.Option("--enable/--disable", help="Disabled: it is owed nothing, nor are more general ones."),
 ]
 Timeout = Annotated[float | None, typer.Option(help="Seconds for one request, at most 60.")]
 Concurrent = Annotated[int | None, typer.Option(help="Attempts at once, for each dispatcher process.")]
@@ -68,7 +74,7 @@ def ask(kind: type[Kind], question: Callable[[Ledger[Kind]], Awaitable[Value]]) 
         pool = await open_command_pool(settings.database_url.reveal(), size=2)
         try:
             store = EndpointStore(settings.seal())
-            intake = Intake(pool, store, EndpointCache(pool, store))
+            intake = Intake(pool, store)
             return await question(Ledger(pool, store, EndpointChanges(pool, store, intake, settings), settings))
         finally:
             await pool.close()
@@ -77,27 +83,45 @@ def ask(kind: type[Kind], question: Callable[[Ledger[Kind]], Awaitable[Value]]) 
 
 
 @app.command(name="list")
-def list_endpoints(as_json: Json = False) -> None:
-    """Show every endpoint and how it is doing. Tokens are never shown."""
+def list_endpoints(
+    scope: Annotated[str | None, typer.Option(help="One of global, number, fax.")] = None,
+    number: Number = None,
+    job_id: Job = None,
+    enabled: Annotated[
+        bool | None, typer.Option("--enabled/--disabled", help="Only those that are on, or only those that are off.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_PER_PAGE, help="How many at most.")] = MOST_PER_PAGE,
+    after: Annotated[str | None, typer.Option(help="Go on behind a page: its `next`.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show endpoints, the oldest first, and how they are doing. Tokens are never shown."""
+    given = _given(scope=scope, number=number, job_id=job_id, enabled=enabled, limit=limit, after=after)
+    try:
+        query = msgspec.convert(given, EndpointQuery)
+    except msgspec.ValidationError as error:
+        field, reason = wrong_field(error)
+        fail(f"--{field}: {reason}", EXIT_BAD_INPUT)
 
-    async def read(ledger: Ledger[EndpointSettings]) -> tuple[list[Endpoint], dict[UUID, EndpointHealth]]:
-        endpoints = await ledger.store.everything(ledger.pool)
-        ids = [endpoint.id for endpoint in endpoints]
-        return endpoints, {} if as_json else await EndpointHealthReader(ledger.pool).of(ids)
+    async def read(ledger: Ledger[EndpointSettings]) -> tuple[Page, dict[UUID, EndpointHealth]]:
+        page = await read_page(ledger.pool, ledger.store, query)
+        ids = [endpoint.id for endpoint in page.items]
+        return page, {} if as_json else await EndpointHealthReader(ledger.pool).of(ids)
 
-    endpoints, health = ask(EndpointSettings, read)
+    page, health = ask(EndpointSettings, read)
     if as_json:
-        print_json({"items": [shown(endpoint) for endpoint in endpoints], "next": None})
+        print_json({"items": [shown(endpoint) for endpoint in page.items], "next": page.next})
         return
     table = Table(show_lines=True)
     table.add_column("id", no_wrap=True)
     for name in ("url", "what", "health"):
         table.add_column(name, overflow="fold", ratio=1)
-    for endpoint in endpoints:
+    for endpoint in page.items:
         doing = health[endpoint.id]
         sentence = Text(doing.sentence, style=HEALTH_STYLES[doing.verdict])
         table.add_row(str(endpoint.id), Text(shown(endpoint)["url"]), Text(describe(endpoint)), sentence)
     console.print(table)
+    if page.next is not None:
+        console.print(f"there are more: --after {page.next}", soft_wrap=True)
 
 
 @app.command(name="add")
@@ -183,13 +207,29 @@ def set_endpoint(
 
 
 @app.command(name="remove")
-def remove_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
-    """Remove an endpoint. Its history stays; what it was still owed becomes dead letters when due."""
-    _, removed = ask(EndpointSettings, lambda ledger: ledger.changes.remove(BY_CLI, read_id(endpoint_id, "endpoint")))
+def remove_endpoint(
+    endpoint_id: Id,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say which endpoints would get its faxes then.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove an endpoint. Its history stays; what it was still owed becomes dead letters when due.
+
+    Only then do more general endpoints get its faxes: while it is disabled, they do not.
+    """
+
+    async def remove(ledger: Ledger[EndpointSettings]) -> tuple[RemovalPreview, dict[str, Any] | None]:
+        endpoint = await ledger.changes.existing(ledger.pool, read_id(endpoint_id, "endpoint"))
+        preview = await preview_removal(ledger.pool, ledger.store, endpoint)
+        return preview, None if dry_run else (await ledger.changes.remove(BY_CLI, endpoint.id))[1]
+
+    preview, removed = ask(EndpointSettings, remove)
     if as_json:
-        print_json(removed)
-    else:
-        console.print(f"removed endpoint {removed['id']}")
+        print_json(preview if removed is None else removed)
+        return
+    console.print(f"would remove endpoint {preview.id}" if removed is None else f"removed endpoint {preview.id}")
+    console.print(preview.sentence, soft_wrap=True)
 
 
 def describe(endpoint: Endpoint) -> str:

@@ -2,8 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 
 import msgspec
 
@@ -13,9 +12,6 @@ from dispatcher.ops.words import SKIPPED, STATES, counted, moment
 from dispatcher.policy.endpoint import Endpoint
 from dispatcher.policy.routing import route
 from shared.domain import Event, Phase
-
-CLOCKS_APART: Final = timedelta(seconds=2)
-"""Processes read the endpoints once a second; times closer together than this say nothing about their order."""
 
 
 class DeliveryStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +105,7 @@ def why_untold(event: Event, recorded_at: datetime, then: EndpointThen, others: 
     finished = msgspec.structs.replace(event, phase=Phase.POSTFLIGHT)
     owed = [each.endpoint for each in route(finished, others)]
     reasons: tuple[tuple[bool, str], ...] = (
-        (then.created_at > recorded_at + CLOCKS_APART, f"it was added later, {_utc(then.created_at)}"),
+        (then.created_at > recorded_at, f"it was added later, {_utc(then.created_at)}"),
         (then.is_gone, "it answered 410, so it was disabled; `faxhook endpoints set ID --enable` enables it again"),
         (not endpoint.enabled, "it is disabled"),
         (
@@ -120,7 +116,7 @@ def why_untold(event: Event, recorded_at: datetime, then: EndpointThen, others: 
             not route(finished, [endpoint]),
             "it is for other faxes: a number's endpoint gets what is received at that number",
         ),
-        (endpoint not in owed, f"a more specific endpoint replaces it: {', '.join(str(each.id) for each in owed)}"),
+        (endpoint not in owed, f"a more specific endpoint replaces it: {', '.join(map(_named, owed))}"),
         (
             not endpoint.inflight and event.phase is Phase.INFLIGHT,
             "it wants finished faxes only, and this one is still under way as far as we know",
@@ -132,8 +128,12 @@ def why_untold(event: Event, recorded_at: datetime, then: EndpointThen, others: 
     )
     return next(
         (why for applies, why in reasons if applies),
-        "it applies as it is set now, but the dispatcher did not know it yet when the event came",
+        "it applies as it is set now, but that was not committed yet when the event was taken in",
     )
+
+
+def _named(endpoint: Endpoint) -> str:
+    return str(endpoint.id) if endpoint.enabled else f"{endpoint.id} (disabled: it replaces others all the same)"
 
 
 def summarize(

@@ -13,10 +13,14 @@ from stores import count, take_all
 from waiting import until
 
 from dispatcher.__main__ import serve
+from dispatcher.ledger.endpoints import EndpointStore
+from dispatcher.policy.endpoint import Endpoint
 from dispatcher.settings import DispatcherSettings
 from shared.broker import FAX_IN, WORK_EVENTS
 from shared.domain import EventType
+from shared.ids import uuid7
 from shared.runtime.service import Stop
+from shared.seal import Seal, Unsealable
 from shared.settings import load
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
@@ -137,7 +141,7 @@ async def test_a_2xx_whose_record_cannot_be_written_is_held_and_recorded_later_n
     assert len(harness.receiver.received) == 1
 
 
-async def test_no_message_is_taken_before_the_endpoints_were_read(
+async def test_no_message_is_taken_before_the_tokens_of_the_ledger_were_opened(
     harness: DispatcherHarness, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def too_slow(*_arguments: object) -> None:
@@ -148,7 +152,7 @@ async def test_no_message_is_taken_before_the_endpoints_were_read(
     stop = Stop()
     settings = load(DispatcherSettings, {**harness.environment, "OPS_PORT": str(unused_tcp_port)})
     with monkeypatch.context() as patch:
-        patch.setattr("dispatcher.ledger.endpoint_cache.EndpointCache.refresh", too_slow)
+        patch.setattr("dispatcher.ledger.endpoints.EndpointStore.check_tokens", too_slow)
         serving = asyncio.create_task(serve(settings, stop))
         deadline = time.monotonic() + 3.0
         taken: list[int] = []
@@ -158,3 +162,46 @@ async def test_no_message_is_taken_before_the_endpoints_were_read(
     await harness.settled(1)
     stop.set()
     await serving
+
+
+async def test_endpoints_that_cannot_be_read_hold_up_the_events_and_lose_none(
+    harness: DispatcherHarness, dispatching: Dispatching
+) -> None:
+    await harness.endpoint()
+    async with dispatching():
+        async with harness.pool.acquire() as other, other.transaction():
+            await other.execute("LOCK TABLE endpoints IN ACCESS EXCLUSIVE MODE")
+            await harness.publish(an_event(1))
+            await until(lambda: is_waited_for(harness), "the batch waits for the endpoints")
+            assert await harness.pool.fetchval("SELECT count(*) FROM events") == 0
+        (delivery,) = await harness.settled(1)
+    assert delivery["state"] == "told"
+
+
+async def is_waited_for(harness: DispatcherHarness) -> bool:
+    return await harness.pool.fetchval(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database())"
+    )
+
+
+async def test_an_endpoint_whose_tokens_no_key_opens_ends_the_dispatcher_and_its_event_stays(
+    harness: DispatcherHarness, unused_tcp_port: int
+) -> None:
+    """Not every token is opened at the start; no event or delivery is to blame for a wrong key."""
+    stop = Stop()
+    settings = load(DispatcherSettings, {**harness.environment, "OPS_PORT": str(unused_tcp_port)})
+    serving = asyncio.create_task(serve(settings, stop))
+    await harness.publish(an_event(1))
+    await harness.events(1)
+    other = EndpointStore(Seal(["3q2-796tvu_erb7v3q2-796tvu_erb7v3q2-796tvu8="]))
+    await other.insert(harness.pool, Endpoint(id=uuid7(), url=harness.receiver.url, tokens=("token",)))
+    await harness.publish(an_event(2))
+    async with asyncio.timeout(60):
+        await serving
+    assert isinstance(stop.failure, Unsealable)
+
+    async def is_kept() -> bool:  # the broker puts back what was not acked a moment after it lost the connection
+        return await count(harness.amqp_url, WORK_EVENTS) == 1
+
+    await until(is_kept, "the event is in the queue")
+    assert await harness.pool.fetchval("SELECT count(*) FROM events") == 1

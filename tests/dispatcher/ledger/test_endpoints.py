@@ -1,6 +1,7 @@
 """An endpoint is read from the ledger as it was written, its tokens are encrypted there, and a removed one is not read."""
 
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -9,11 +10,12 @@ from dispatchers import SECRETS_KEY, STORE, an_event
 from fuzzing import examples
 from hypothesis import given
 from hypothesis import strategies as st
+from ledgers import add_endpoints_of_numbers
 from ledgers import endpoint as add_endpoint
 
-from dispatcher.ledger.endpoints import EndpointStore
+from dispatcher.ledger.endpoints import EndpointFilter, EndpointStore
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
-from shared.domain import Direction, EventType, Provider
+from shared.domain import EventType, Provider
 from shared.ids import uuid7
 from shared.seal import Seal, Unsealable
 
@@ -77,7 +79,7 @@ async def test_a_removed_endpoint_is_not_read_changed_or_removed_again_and_its_r
     made = await add_endpoint(pool)
     assert await STORE.remove(pool, made.id)
     assert await STORE.get(pool, made.id) is None
-    for read in (STORE.cached(pool), STORE.everything(pool), STORE.page(pool, None, 10)):
+    for read in (STORE.everything(pool), STORE.page(pool, None, 10), STORE.of_ids(pool, [made.id])):
         assert await read == []
     await STORE.update(pool, msgspec.structs.replace(made, url="http://other.example/"))
     assert not await STORE.remove(pool, made.id)
@@ -105,7 +107,7 @@ async def test_an_endpoint_that_answered_410_is_switched_off_once_and_enabling_i
     assert not await is_gone()
 
 
-async def test_all_are_read_the_oldest_first_cached_ones_without_single_faxes_and_pages_by_id(
+async def test_all_are_read_the_oldest_first_and_pages_by_id(
     pool: asyncpg.Pool,
 ) -> None:
     made = [
@@ -115,7 +117,6 @@ async def test_all_are_read_the_oldest_first_cached_ones_without_single_faxes_an
         await add_endpoint(pool, scope="fax", match=FaxMatch(job_id="b")),
     ]
     assert await STORE.everything(pool) == made
-    assert await STORE.cached(pool) == made[:2]
     by_id = sorted(made, key=lambda each: each.id)  # which is not that of their making within one millisecond
     assert await STORE.latest_of_faxes(pool, 1) == [each for each in by_id if each.scope == "fax"][-1:]
     first = await STORE.page(pool, None, 3)
@@ -123,17 +124,102 @@ async def test_all_are_read_the_oldest_first_cached_ones_without_single_faxes_an
     assert await STORE.page(pool, first[-1].id, 3) == by_id[3:]
 
 
-async def test_a_sent_fax_finds_its_endpoints_by_id_and_by_job_id_and_no_others(pool: asyncpg.Pool) -> None:
+async def test_an_event_finds_the_endpoints_of_its_fax_its_job_or_its_number_and_the_global_ones(
+    pool: asyncpg.Pool,
+) -> None:
     by_fax = await add_endpoint(pool, scope="fax", match=FaxMatch(provider=Provider.PHAXIO, fax_id="1"))
-    by_job = await add_endpoint(pool, scope="fax", match=FaxMatch(job_id="job"))
+    by_job = await add_endpoint(pool, scope="fax", match=FaxMatch(job_id="job"), enabled=False)
+    number = await add_endpoint(pool, scope="number", match="+15551")
     await add_endpoint(pool, scope="fax", match=FaxMatch(provider=Provider.TELNYX, fax_id="1"))
     await add_endpoint(pool, scope="fax", match=FaxMatch(job_id="other"))
-    await add_endpoint(pool)
+    await add_endpoint(pool, scope="number", match="+15552")
+    everything = await add_endpoint(pool)
+    removed = await add_endpoint(pool)
+    await STORE.remove(pool, removed.id)
 
-    async def found(*fields: dict[str, Any]) -> list[Endpoint]:
-        return await STORE.of_faxes(pool, [an_event(1, **each) for each in fields])
+    async def found(*fields: dict[str, Any]) -> set[UUID]:
+        return {each.id for each in await STORE.of_events(pool, [an_event(1, **each) for each in fields])}
 
-    assert await found({}) == [by_fax]
-    assert await found({"fax_id": "2", "job_id": "job"}) == [by_job]
-    assert await found({"fax_id": "2"}, {"job_id": "job"}) == [by_fax, by_job]
-    assert await found({"event_type": EventType.RECEIVED, "direction": Direction.RECEIVED, "job_id": "job"}) == []
+    received = {"event_type": EventType.RECEIVED}
+    assert await found() == await found({"fax_id": "2"}) == {everything.id}
+    assert await found({}) == {by_fax.id, everything.id}
+    assert await found({"fax_id": "2", "job_id": "job"}) == {by_job.id, everything.id}
+    assert await found({"fax_id": "2"}, {"job_id": "job"}) == {by_fax.id, by_job.id, everything.id}
+    assert await found({**received, "job_id": "job"}) == {everything.id}, "a received fax has no endpoint of its own"
+    assert await found({**received, "to_number": "+15551"}) == {number.id, everything.id}
+    assert await found({"fax_id": "2", "to_number": "+15551"}) == {everything.id}, "numbers are of received faxes"
+    assert await found({**received, "to_number": "+1"}, {}) == {by_fax.id, everything.id}
+
+
+async def test_a_change_is_found_at_once_also_where_another_connection_made_it(pool: asyncpg.Pool) -> None:
+    event = an_event(1, EventType.RECEIVED, to_number="+15551")
+    made = await add_endpoint(pool, scope="number", match="+15551")
+    async with pool.acquire() as reading, reading.transaction():
+        assert await STORE.of_events(reading, [event]) == [made]
+        moved = msgspec.structs.replace(made, url="http://other.example/")
+        await STORE.update(pool, moved)
+        assert await STORE.of_events(reading, [event]) == [moved]
+        await STORE.update(pool, msgspec.structs.replace(made, match="+15552"))
+        assert await STORE.of_events(reading, [event]) == []
+
+
+async def test_a_wrong_key_is_found_at_the_start_at_either_end(pool: asyncpg.Pool) -> None:
+    other_key = "3q2-796tvu_erb7v3q2-796tvu_erb7v3q2-796tvu8="
+    other = EndpointStore(Seal([other_key]))
+    assert await other.check_tokens(pool) == 0
+    ids = [(await add_endpoint(pool, tokens=("token",))).id for _ in range(2)]
+    assert await STORE.check_tokens(pool) == len(ids), "each once"
+    with pytest.raises(Unsealable):
+        await other.check_tokens(pool)
+    for position in (0, -1):
+        await pool.execute("UPDATE endpoints SET removed_at = NULL")
+        await STORE.remove(pool, sorted(ids)[position])
+        with pytest.raises(Unsealable):
+            await other.check_tokens(pool)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (EndpointFilter(scope="global"), [0, 1]),
+        (EndpointFilter(number="+15551"), [2, 3]),
+        (EndpointFilter(job_id="a"), [4]),
+        (EndpointFilter(enabled=False), [1, 3]),
+        (EndpointFilter(number="+15551", enabled=True), [2]),
+        (EndpointFilter(scope="fax", number="+15551"), []),
+    ],
+    ids=str,
+)
+async def test_a_page_holds_what_every_given_filter_matches(
+    pool: asyncpg.Pool, wanted: EndpointFilter, expected: list[int]
+) -> None:
+    made = [
+        await add_endpoint(pool),
+        await add_endpoint(pool, enabled=False),
+        await add_endpoint(pool, scope="number", match="+15551"),
+        await add_endpoint(pool, scope="number", match="+15551", enabled=False),
+        await add_endpoint(pool, scope="fax", match=FaxMatch(job_id="a")),
+        await add_endpoint(pool, scope="number", match="+15552"),
+    ]
+    matching = sorted((made[index] for index in expected), key=lambda each: each.id)
+    assert await STORE.page(pool, None, 10, wanted) == matching
+    assert await STORE.page(pool, None, 1, wanted) == matching[:1]
+    if matching:
+        assert await STORE.page(pool, matching[0].id, 10, wanted) == matching[1:]
+
+
+async def test_with_100_000_endpoints_every_look_up_and_every_list_reads_a_few_of_them(pool: asyncpg.Pool) -> None:
+    """Also where the statistics are those of an empty table."""
+    await add_endpoints_of_numbers(pool, 100_000)
+    event = an_event(1, EventType.RECEIVED, to_number="+1555000077")
+    by_numbers = [event, an_event(2, job_id="job"), an_event(3)]
+    lists = [None, EndpointFilter(scope="number"), EndpointFilter(number="+1555000077"), EndpointFilter(enabled=True)]
+    lists += [EndpointFilter(scope="global"), EndpointFilter(job_id="job"), EndpointFilter(enabled=False)]
+    async with pool.acquire() as connection, connection.transaction():
+        assert len(await STORE.of_events(connection, by_numbers)) == 1
+        for wanted in lists:
+            assert len(await STORE.page(connection, None, 10, wanted)) <= 10
+        read = await connection.fetchval(
+            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'endpoints'"
+        )
+    assert read < 100, "no list and no look-up reads the table"

@@ -1,15 +1,20 @@
 """Intake: a batch owes each event once, however often it comes and wherever the ledger goes away in between."""
 
+import asyncio
+
 import asyncpg
+import msgspec
 import pytest
 from dispatchers import SECRETS_KEY, STORE, DispatcherHarness, an_event
+from ledgers import add_endpoints_of_numbers
 from proxy import Proxy, proxied
+from waiting import until
 
-from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE
 from dispatcher.policy.endpoint import FaxMatch
+from shared.domain import EventType
 from shared.seal import Seal
 
 
@@ -19,8 +24,8 @@ class CutOffAfterLooking(EndpointStore):
     proxy: Proxy
     stalls: bool
 
-    async def of_faxes(self, connection, events):
-        found = await super().of_faxes(connection, events)
+    async def of_events(self, connection, events):
+        found = await super().of_events(connection, events)
         if self.stalls:
             self.proxy.stall(both=False)  # what is sent arrives, and no answer comes back
         else:
@@ -39,10 +44,8 @@ async def test_a_batch_that_comes_again_after_the_ledger_went_away_owes_each_eve
         pool = await asyncpg.create_pool(url, min_size=0, command_timeout=1.0)
         store = CutOffAfterLooking(Seal([SECRETS_KEY]))
         store.proxy, store.stalls = proxy, stalls
-        endpoints = EndpointCache(pool, store)
-        await endpoints.refresh()
         with pytest.raises(LEDGER_UNAVAILABLE):
-            await Intake(pool, store, endpoints).take(events)
+            await Intake(pool, store).take(events)
         pool.terminate()
     taken = await harness.take(*events)
     again = await harness.take(*events)
@@ -67,5 +70,49 @@ async def test_nothing_is_owed_for_an_event_whose_body_was_pruned_and_the_others
     taken = await harness.take(old, unowed)
     assert taken.fresh == frozenset()
     assert [each.event.id for each in taken.deliveries] == [unowed.id]
-    intake = Intake(harness.pool, STORE, EndpointCache(harness.pool, STORE))
+    intake = Intake(harness.pool, STORE)
     assert [await intake.owe_registered(endpoint) for endpoint in endpoints] == [0, 0]
+
+
+async def test_a_batch_reads_only_its_own_endpoints_also_by_a_plan_that_was_made_while_there_were_few(
+    harness: DispatcherHarness,
+) -> None:
+    async def rows_read(connection: asyncpg.Connection) -> int:
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+        return await connection.fetchval("SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'endpoints'")
+
+    received = {"event_type": EventType.RECEIVED, "to_number": "+1555000077"}
+    await add_endpoints_of_numbers(harness.pool, 100)
+    await harness.pool.execute("ANALYZE endpoints")
+    async with asyncpg.create_pool(harness.environment["DATABASE_URL"], min_size=1, max_size=1) as pool:
+        intake = Intake(pool, STORE)
+        for number in range(10):  # from the sixth on, the plan is kept
+            await intake.take([an_event(number, **received)])
+            await intake.owe_unowed([an_event(number, **received).id], leased=True)
+        await harness.pool.execute("DELETE FROM endpoints")
+        await add_endpoints_of_numbers(harness.pool, 100_000)
+        async with pool.acquire() as connection:
+            before = await rows_read(connection)
+        taken = await intake.take([an_event(10, **received), an_event(11)])
+        async with pool.acquire() as connection:
+            assert await rows_read(connection) == before
+    assert [each.event.id for each in taken.deliveries] == [an_event(10, **received).id]
+
+
+async def test_a_change_that_was_committed_before_a_batch_is_in_force_for_all_of_it(harness: DispatcherHarness) -> None:
+    """The batch waits for another one's fax; the endpoints change meanwhile."""
+    old, new = [await harness.endpoint(enabled=False) for _ in range(2)]
+    async with harness.pool.acquire() as other, other.transaction():
+        await other.execute("LOCK TABLE faxes IN ACCESS EXCLUSIVE MODE")
+        taking = asyncio.create_task(harness.take(an_event(1)))
+        await until(lambda: waits_for_a_lock(harness.pool), "the batch waits")
+        await STORE.remove(harness.pool, old.id)
+        await STORE.update(harness.pool, msgspec.structs.replace(new, enabled=True, url="http://new.example/"))
+    (owed,) = (await taking).deliveries
+    assert (owed.endpoint.id, owed.endpoint.url) == (new.id, "http://new.example/")
+
+
+async def waits_for_a_lock(pool: asyncpg.Pool) -> bool:
+    return await pool.fetchval(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database())"
+    )

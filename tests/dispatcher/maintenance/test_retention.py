@@ -12,7 +12,6 @@ from waiting import until
 
 from dispatcher.ledger import deliveries as ledger
 from dispatcher.ledger import pruning
-from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.locks import Lock
 from dispatcher.maintenance.retention import Pruned, Retention
@@ -97,7 +96,7 @@ async def test_an_event_that_is_owed_late_while_it_is_being_pruned_keeps_its_pay
     async def found_then_owed(*arguments: Any) -> Any:
         found = await find(*arguments)
         if found:
-            await Intake(harness.pool, STORE, EndpointCache(harness.pool, STORE)).owe_registered(endpoint)
+            await Intake(harness.pool, STORE).owe_registered(endpoint)
         return found
 
     monkeypatch.setattr(pruning, "old_events", found_then_owed)

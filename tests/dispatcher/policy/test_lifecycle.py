@@ -10,7 +10,6 @@ from dispatchers import STORE
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.intake import Intake
 from dispatcher.policy.lifecycle import FaxState, fold, is_overtaken, merge, state_after
 from shared.domain import Direction, Event, EventType, Phase, Provider
@@ -19,7 +18,7 @@ START = datetime(2026, 10, 3, 8, 0, tzinfo=UTC)
 
 
 def intake(pool: asyncpg.Pool) -> Intake:
-    return Intake(pool, STORE, EndpointCache(pool, STORE))
+    return Intake(pool, STORE)
 
 
 def event(

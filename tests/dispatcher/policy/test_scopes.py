@@ -6,11 +6,11 @@ from itertools import permutations
 from typing import Any
 
 import msgspec
+import pytest
 from dispatchers import SECRETS_KEY, STORE, DispatcherHarness, an_event
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.intake import Intake
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
@@ -39,7 +39,7 @@ def endpoint(**fields: object) -> Endpoint:
 
 
 def told(event: Event, endpoints: list[Endpoint]) -> list[Endpoint]:
-    return [owed.endpoint for owed in route(event, endpoints)]
+    return [owed.endpoint for owed in route(event, endpoints) if owed.endpoint.enabled]
 
 
 def test_a_sent_fax_goes_to_its_own_endpoints_else_to_the_global_ones_and_never_to_a_numbers() -> None:
@@ -57,10 +57,31 @@ def test_a_received_fax_goes_to_its_numbers_endpoints_else_to_the_global_ones_an
     assert told(an_event(1, EventType.RECEIVED, to_number="+1"), [everything, number, by_id]) == [everything]
 
 
-def test_a_disabled_endpoint_and_one_for_the_other_direction_supersede_nothing() -> None:
+@pytest.mark.parametrize(
+    ("match", "event"),
+    [
+        (MATCHES[1], an_event(1, EventType.RECEIVED, to_number=NUMBER)),
+        (MATCHES[1], an_event(1, EventType.RECEIVE_FAILED, to_number=NUMBER)),
+        (MATCHES[3], an_event(1)),
+        (MATCHES[5], an_event(2, EventType.FAILED, job_id="job")),
+    ],
+)
+def test_an_endpoint_that_is_off_supersedes_and_the_event_is_recorded_for_it(
+    match: dict[str, object], event: Event
+) -> None:
+    everything, off, on = endpoint(), endpoint(**match, enabled=False), endpoint(**match)
+    (recorded,) = route(event, [everything, off])
+    assert (recorded.endpoint, recorded.skipped) == (off, "endpoint_disabled")
+    assert [(each.endpoint, each.skipped) for each in route(event, [off, everything, on])] == [
+        (off, "endpoint_disabled"),
+        (on, None),
+    ]
+    assert told(event, [everything]) == [everything], "once it is removed"
+
+
+def test_an_endpoint_for_the_other_direction_supersedes_nothing() -> None:
     everything = endpoint()
     event = an_event(1, EventType.RECEIVED, to_number=NUMBER)
-    assert told(event, [everything, endpoint(**MATCHES[1], enabled=False)]) == [everything]
     assert told(event, [everything, endpoint(**MATCHES[1], direction="sent")]) == [everything]
 
 
@@ -80,12 +101,12 @@ def test_all_of_exactly_one_level_are_told_and_none_of_a_lower_one(
 ) -> None:
     endpoints = [endpoint(**match, enabled=enabled, inflight=inflight) for match, enabled, inflight in chosen]
     event = an_event(1, event_type, to_number=number, job_id=job_id)
-    # Who wants no inflight events supersedes all the same.
-    matching = [each for each in endpoints if told(event, [msgspec.structs.replace(each, inflight=True)])]
+    # One that wants no inflight events, or is off, supersedes all the same.
+    matching = [each for each in endpoints if told(event, [msgspec.structs.replace(each, inflight=True, enabled=True)])]
     level = max((each.scope for each in matching), key=["global", "number", "fax"].index, default=None)
     found = told(event, endpoints)
     assert found == [each for each in matching if each.scope == level and told(event, [each])]
-    assert all(each.enabled for each in found)
+    assert all(owed.endpoint.enabled or owed.skipped for owed in route(event, endpoints)), "never owed while it is off"
     if event.direction is Direction.SENT:
         assert not any(each.scope == "number" for each in found)
 
@@ -136,8 +157,8 @@ async def test_an_endpoint_registered_while_the_first_events_are_taken_in_is_fou
 
         registered = False
 
-        async def of_faxes(self, connection: Any, events: Any) -> list[Endpoint]:
-            found = await super().of_faxes(connection, events)
+        async def of_events(self, connection: Any, events: Any) -> list[Endpoint]:
+            found = await super().of_events(connection, events)
             if not self.registered:
                 self.registered = True
                 late = await harness.endpoint(scope="fax", match=FaxMatch(job_id="j1"))
@@ -145,7 +166,7 @@ async def test_an_endpoint_registered_while_the_first_events_are_taken_in_is_fou
             return found
 
     store = RegisteredMeanwhile(Seal([SECRETS_KEY]))
-    taking = Intake(harness.pool, store, EndpointCache(harness.pool, store))
+    taking = Intake(harness.pool, store)
     assert (await taking.take([event])).deliveries == []
     (owed,) = await taking.owe_unowed([event.id], leased=True)
     assert (owed.event.id, owed.attempt) == (event.id, 1)
@@ -160,5 +181,32 @@ async def test_events_that_came_again_after_a_crash_are_owed_to_an_endpoint_regi
     assert len((await harness.take(event)).deliveries) == 1
 
 
+async def test_what_was_recorded_for_endpoints_that_are_off_is_owed_to_a_faxs_endpoint_that_comes_late(
+    harness: DispatcherHarness,
+) -> None:
+    general = await harness.endpoint(enabled=False)
+    await harness.take(an_event(1, job_id="j1"), an_event(2))
+    assert [(each["state"], each["reason"]) for each in await harness.deliveries()] == [
+        ("skipped", "endpoint_disabled"),
+        ("skipped", "endpoint_disabled"),
+    ]
+    late = await harness.endpoint(scope="fax", match=FaxMatch(job_id="j1"))
+    assert await intake(harness).owe_registered(late) == 1
+    rows = {(each["event_id"], each["endpoint_id"]): each["reason"] for each in await harness.deliveries()}
+    assert rows == {
+        (an_event(1).id, general.id): "superseded",  # or it could be recovered, and told twice
+        (an_event(1).id, late.id): None,
+        (an_event(2).id, general.id): "endpoint_disabled",
+    }
+
+
+async def test_what_died_because_its_endpoint_was_off_is_not_owed_to_another_one(harness: DispatcherHarness) -> None:
+    await harness.endpoint()
+    await harness.take(an_event(1, job_id="j1"))
+    await harness.pool.execute("UPDATE deliveries SET state = 'dead', reason = 'endpoint_disabled'")
+    late = await harness.endpoint(scope="fax", match=FaxMatch(job_id="j1"))
+    assert await intake(harness).owe_registered(late) == 0
+
+
 def intake(harness: DispatcherHarness) -> Intake:
-    return Intake(harness.pool, STORE, EndpointCache(harness.pool, STORE))
+    return Intake(harness.pool, STORE)

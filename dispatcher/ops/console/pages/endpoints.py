@@ -1,6 +1,6 @@
 """Endpoints: the list, and the page of one with its settings, tokens, a test, deliveries and changes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
@@ -9,6 +9,8 @@ from aiohttp import web
 
 from dispatcher.channels import Channel
 from dispatcher.formats import FORMATS
+from dispatcher.ledger.endpoints import EndpointFilter
+from dispatcher.ops.api.cursor import MOST_PER_PAGE
 from dispatcher.ops.api.idempotency import digest_of
 from dispatcher.ops.api.lookups import read_id
 from dispatcher.ops.console.access.guard import Visit
@@ -16,24 +18,27 @@ from dispatcher.ops.console.errors import UNCHANGED, PageError
 from dispatcher.ops.console.pages.audit import MOST_ID, Audit
 from dispatcher.ops.console.pages.endpoint_form import BLANK, fields_of, values_of
 from dispatcher.ops.console.sources import Sources
-from dispatcher.ops.endpoints.bodies import RotationAction
+from dispatcher.ops.endpoints.bodies import EndpointQuery, RotationAction
 from dispatcher.ops.endpoints.changes import Command, EndpointChanges
 from dispatcher.ops.endpoints.model import EndpointFields, shown
+from dispatcher.ops.endpoints.reading.pages import read_page
+from dispatcher.ops.endpoints.reading.removal import preview_removal
 from dispatcher.ops.endpoints.sample import SampleOutcome, audit_sample, send_sample
 from dispatcher.ops.endpoints.urls import BadEndpoint
 from dispatcher.ops.faxes.queries import DeliveryQuery
 from dispatcher.policy.endpoint import Endpoint
 from shared.domain import EventType, Provider
+from shared.ids import parse_uuid
 
-MOST_OF_FAXES: Final = 50
+MOST_SHOWN: Final = 50
+"""Of numbers on a page, and of single faxes. There may be 100,000."""
 MOST_DELIVERIES: Final = 10
 MOST_AUDITED: Final = 5
 
-SECTIONS: Final = (
+GENERAL: Final = (
     ("global", "sent", "Sent faxes", "How each sent fax ends, whichever provider sends it."),
     ("global", "received", "Received faxes", "Each received fax whose number has no endpoint of its own."),
     ("global", "any", "Sent and received faxes", "Both directions at one endpoint."),
-    ("number", None, "Faxes to one number", "Faxes received at that number; its endpoints replace the general ones."),
 )
 ROTATED: Final[Mapping[RotationAction, str]] = {
     "add": "A token was added. Give it to the application; when it has it, make the newest token the first.",
@@ -54,22 +59,37 @@ class EndpointPages:
         self._audit = audit
 
     async def list(self, visit: Visit) -> web.Response:
-        """Show the endpoints by scope and direction, and the latest of those of single faxes."""
-        cached = await self._sources.store.cached(self._sources.pool)
-        of_faxes = await self._sources.store.latest_of_faxes(self._sources.pool, MOST_OF_FAXES + 1)
-        ids = [endpoint.id for endpoint in (*cached, *of_faxes)]
+        """Show the general endpoints, a page of those of numbers, the latest of single faxes, and what was searched."""
+        text, store, pool = visit.request.query.get("q", "").strip(), self._sources.store, self._sources.pool
+        found = await self._found(text) if text else None
+        of_all = await store.page(pool, None, MOST_PER_PAGE, EndpointFilter(scope="global"))
+        after = visit.request.query.get("after") or None
+        of_numbers = await read_page(pool, store, EndpointQuery(scope="number", after=after, limit=MOST_SHOWN))
+        of_faxes = await store.latest_of_faxes(pool, MOST_SHOWN + 1)
+        listed = [*(found or ()), *of_all, *of_numbers.items, *of_faxes]
         return visit.page(
             "endpoints.html",
-            sections=[
-                (*section, [each for each in cached if each.scope == scope and direction in {None, each.direction}])
-                for section in SECTIONS
-                for scope, direction in [section[:2]]
-            ],
-            of_faxes=of_faxes[:MOST_OF_FAXES],
-            are_more=len(of_faxes) > MOST_OF_FAXES,
-            healths=await self._sources.health.of(ids) if ids else {},
+            text=text,
+            found=found,
+            sections=[(*section, [each for each in of_all if each.direction == section[1]]) for section in GENERAL],
+            of_numbers=of_numbers.items,
+            next=of_numbers.next,
+            of_faxes=of_faxes[:MOST_SHOWN],
+            are_more=len(of_faxes) > MOST_SHOWN,
+            healths=await self._sources.health.of(list({endpoint.id for endpoint in listed})),
             shown=shown,
         )
+
+    async def _found(self, text: str) -> Sequence[Endpoint]:
+        """Return the first endpoints that *text* may mean: an id, a number or a job_id."""
+        store, pool = self._sources.store, self._sources.pool
+        if "\0" in text:
+            return []
+        endpoint_id = parse_uuid(text)
+        found = [] if endpoint_id is None else await store.of_ids(pool, [endpoint_id])
+        for wanted in (EndpointFilter(number=text), EndpointFilter(job_id=text)):
+            found += await store.page(pool, None, MOST_SHOWN, wanted)
+        return found
 
     async def new(self, visit: Visit) -> web.Response:
         """Show the form of a new endpoint."""
@@ -105,7 +125,7 @@ class EndpointPages:
             values = {**values_of(endpoint), "inflight": "", "overtaken": "", **_own_fields(visit.form)}
             return await self._page(visit, endpoint, values, error)
         self._sources.forget()
-        return visit.go(visit.request.path, "The settings were saved. Every dispatcher uses them within two seconds.")
+        return visit.go(visit.request.path, "The settings were saved. They are in force for every event from now on.")
 
     async def switch(self, visit: Visit) -> web.Response:
         """Enable or disable an endpoint."""
@@ -113,7 +133,10 @@ class EndpointPages:
         enabled = visit.form.get("enabled") == "on"
         await self._changes.change(self._command(visit), endpoint.id, EndpointFields(enabled=enabled))
         self._sources.forget()
-        disabled = "The endpoint is disabled: it gets no new deliveries; those still owed become dead letters when due."
+        disabled = (
+            "The endpoint is disabled: it gets no new deliveries, and more general endpoints do not get them instead. "
+            "Those still owed become dead letters when due."
+        )
         return visit.go(f"/endpoints/{endpoint.id}", "The endpoint is enabled." if enabled else disabled)
 
     async def rotate(self, visit: Visit) -> web.Response:
@@ -142,7 +165,7 @@ class EndpointPages:
         endpoint = await self._existing(visit)
         await self._changes.remove(self._command(visit), endpoint.id)
         self._sources.forget()
-        return visit.go("/endpoints", "The endpoint was removed. Its history stays.")
+        return visit.go("/endpoints", "The endpoint was removed: more general ones apply now. Its history stays.")
 
     async def _page(
         self,
@@ -164,6 +187,7 @@ class EndpointPages:
             health=healths.get(endpoint.id),
             deliveries=owed.items,
             outcome=outcome,
+            left_to=(await preview_removal(self._sources.pool, self._sources.store, endpoint)).sentence,
             entries=await self._audit.read(MOST_ID, str(endpoint.id), MOST_AUDITED),
         )
 

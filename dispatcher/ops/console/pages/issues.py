@@ -11,7 +11,7 @@ import msgspec
 
 from dispatcher.ops.console.words import sentence
 from dispatcher.ops.dead.letters import DeadGroup
-from dispatcher.ops.endpoints.health import EndpointHealth
+from dispatcher.ops.endpoints.reading.health import EndpointHealth
 from dispatcher.ops.queues.bodies import Queues
 from dispatcher.ops.words import counted, duration
 

@@ -77,7 +77,7 @@ class Overview:
             failing_ids = [health.endpoint_id for health in healths.values() if health.verdict in BAD]
             endpoints = await sources.named([*failing_ids, *(group.endpoint_id for group in groups)])
         except UNAVAILABLE:
-            endpoints = {endpoint.id: endpoint for endpoint in sources.endpoints.last or []}
+            endpoints = sources.last_named
             healths = sources.healths.last or {}
             missing.append("The ledger does not answer at this moment; this page may be old.")
         names = {endpoint.id: words.host(endpoint.url) for endpoint in endpoints.values()}

@@ -109,6 +109,34 @@ async def test_lists_come_in_pages(api: Api, harness: DispatcherHarness) -> None
     assert second["next"] is None
 
 
+async def test_a_list_is_narrowed_by_scope_number_job_and_enabled(api: Api, harness: DispatcherHarness) -> None:
+    everything = await harness.endpoint()
+    number = await harness.endpoint(scope="number", match="+15551", enabled=False)
+    job = await harness.endpoint(scope="fax", match=FaxMatch(job_id="j1"))
+
+    async def listed(query: str) -> list[str]:
+        return [each["id"] for each in (await api.ask("GET", f"/v1/endpoints?{query}"))[1]["items"]]
+
+    assert await listed("scope=global") == [str(everything.id)]
+    assert await listed("number=%2B15551") == await listed("enabled=false") == [str(number.id)]
+    assert await listed("job_id=j1") == await listed("scope=fax&enabled=true") == [str(job.id)]
+    assert await listed("job_id=j1&enabled=false") == []
+    for bad in ("scope=numbers", "enabled=perhaps", "number=%00", "job_id="):
+        assert (await api.ask("GET", f"/v1/endpoints?{bad}"))[0] == 422, bad
+
+
+async def test_a_removal_is_previewed_and_changes_nothing(api: Api, harness: DispatcherHarness) -> None:
+    everything = await harness.endpoint()
+    number = await harness.endpoint(scope="number", match="+15551", enabled=False)
+    path = f"/v1/endpoints/{number.id}"
+    status, preview = await api.ask("DELETE", f"{path}?dry_run=true")
+    assert (status, preview["removed"], preview["applies_instead"]) == (200, False, [str(everything.id)])
+    assert (await api.ask("GET", path))[0] == 200
+    assert (await api.ask("DELETE", f"{path}?dry_run=perhaps"))[0] == 422
+    assert (await api.ask("GET", path))[0] == 200
+    assert (await api.ask("DELETE", path))[1]["removed"] is True
+
+
 async def test_a_faxs_endpoint_registered_late_by_api_gets_its_event(api: Api, harness: DispatcherHarness) -> None:
     await harness.publish(an_event(1, job_id="j1"))
     await harness.events(1)

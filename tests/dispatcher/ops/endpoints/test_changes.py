@@ -4,7 +4,6 @@ import asyncpg
 import pytest
 from dispatchers import SECRETS_KEY, STORE
 
-from dispatcher.ledger.endpoint_cache import EndpointCache
 from dispatcher.ledger.intake import Intake
 from dispatcher.ops.api.lookups import NoSuch
 from dispatcher.ops.endpoints.changes import Command, EndpointChanges
@@ -21,7 +20,7 @@ class WatchedIntake(Intake):
     """Keeps which endpoints it was command to owe the past to."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
-        super().__init__(pool, STORE, EndpointCache(pool, STORE))
+        super().__init__(pool, STORE)
         self.registered: list[Endpoint] = []
 
     async def owe_registered(self, endpoint: Endpoint) -> int:

@@ -143,9 +143,12 @@ async def test_a_story_says_why_each_endpoint_that_could_apply_is_owed_nothing(
         added_later.id,
     )
     story = await ask("/v1/faxes/phaxio/1")
-    assert story["summary"] == "fax.delivered, 1 event, no endpoint applied"
+    assert story["summary"] == "fax.delivered, 1 event, 1 delivery: 1 skipped"
+    (recorded,) = story["deliveries"]
+    assert (recorded["endpoint_id"], recorded["reason"]) == (str(disabled.id), "endpoint_disabled")
+    assert recorded["explanation"].startswith("skipped: the endpoint was disabled")
     why = {each["endpoint_id"]: each["why"] for each in story["untold"]}
-    assert why[str(disabled.id)] == "it is disabled"
+    assert set(why) == {str(received_only.id), str(added_later.id)}
     assert why[str(received_only.id)] == "it is for received faxes only, and this one was sent"
     assert why[str(added_later.id)].startswith("it was added later, ")
 

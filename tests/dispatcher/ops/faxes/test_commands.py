@@ -64,12 +64,14 @@ async def test_the_page_says_what_the_receiver_answered_and_when_the_next_attemp
 
 
 async def test_the_page_says_why_an_endpoint_is_owed_nothing(environment: dict[str, str], pool: asyncpg.Pool) -> None:
+    await endpoint(pool, direction="received")
     await endpoint(pool, enabled=False)
     await take(pool, an_event(1, EventType.FAILED, failure=Failure(message="Line is busy")))
     _, page, _ = await faxhook(environment, "show", "1")
-    assert "no endpoint applied" in page
+    assert "1 delivery: 1 skipped" in page
     assert "reason: Line is busy" in page
-    assert "it is disabled" in page
+    assert "it is for received faxes only" in page
+    assert "skipped: the endpoint was disabled" in page
 
 
 async def test_a_dead_delivery_says_of_what_it_died(environment: dict[str, str], pool: asyncpg.Pool) -> None:

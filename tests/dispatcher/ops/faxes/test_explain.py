@@ -76,7 +76,7 @@ def then(of: Endpoint, **fields: Any) -> EndpointThen:
         (then(endpoint(direction="received")), "it is for received faxes only, and this one was sent"),
         (then(endpoint(scope="number", match="+15550009999", direction="any")), "it is for other faxes"),
         (then(endpoint(), updated_at=NOW + MINUTE), "it did not apply at that time; it was changed"),
-        (then(endpoint()), "the dispatcher did not know it yet"),
+        (then(endpoint()), "not committed yet when the event was taken in"),
     ],
 )
 def test_every_endpoint_that_is_owed_nothing_has_its_reason(candidate: EndpointThen, sentence: str) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from dispatcher.ops.console.pages.issues import find_issues
-from dispatcher.ops.endpoints.health import EndpointHealth
+from dispatcher.ops.endpoints.reading.health import EndpointHealth
 from dispatcher.ops.queues.bodies import Queue, Queues
 from shared.domain import utc_now
 from shared.ids import uuid7

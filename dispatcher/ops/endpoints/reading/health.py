@@ -75,7 +75,30 @@ LEFT JOIN waiting ON waiting.endpoint_id = wanted.id
 LEFT JOIN dead ON dead.endpoint_id = wanted.id
 """
 
-ALL: Final = "SELECT id FROM endpoints WHERE removed_at IS NULL ORDER BY id"
+IN_USE: Final = """
+WITH failing AS (
+    SELECT endpoint_id FROM deliveries WHERE state IN ('pending', 'retrying') AND attempts > 0
+    GROUP BY 1 ORDER BY count(*) DESC LIMIT $1
+), gone AS (
+    SELECT id AS endpoint_id FROM endpoints WHERE NOT enabled AND is_gone AND removed_at IS NULL
+    ORDER BY id DESC LIMIT $1
+), dead AS (
+    SELECT endpoint_id FROM (
+        SELECT endpoint_id FROM deliveries WHERE state = 'dead' ORDER BY settled_at DESC, id DESC LIMIT $2
+    ) latest GROUP BY 1 ORDER BY count(*) DESC LIMIT $1
+), busy AS (
+    SELECT endpoint_id FROM (SELECT endpoint_id FROM deliveries ORDER BY id DESC LIMIT $2) newest
+    GROUP BY 1 ORDER BY count(*) DESC LIMIT $1
+), ranked AS (
+    SELECT endpoint_id, min(rank) AS rank FROM (
+        SELECT endpoint_id, 1 AS rank FROM failing UNION ALL SELECT endpoint_id, 2 FROM gone
+        UNION ALL SELECT endpoint_id, 3 FROM dead UNION ALL SELECT endpoint_id, 4 FROM busy
+    ) found GROUP BY 1
+)
+SELECT endpoint_id FROM ranked JOIN endpoints ON endpoints.id = endpoint_id AND endpoints.removed_at IS NULL
+ORDER BY rank, endpoint_id LIMIT $1
+"""
+"""Which endpoints an overview is about, those in trouble first. The others did nothing lately."""
 
 
 class EndpointHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,10 +142,13 @@ class EndpointHealthReader:
         self._pool = pool
         self._circuit_is_open = circuit_is_open
 
-    async def of(self, endpoint_ids: Sequence[UUID] | None = None) -> dict[UUID, EndpointHealth]:
-        """Return the health of these endpoints, or of all that are not removed."""
-        if endpoint_ids is None:
-            endpoint_ids = [row["id"] for row in await self._pool.fetch(ALL)]
+    async def of_those_in_use(self) -> dict[UUID, EndpointHealth]:
+        """Return the health of at most `MOST_AT_ONCE` endpoints that are in trouble, or had something to do lately."""
+        rows = await self._pool.fetch(IN_USE, MOST_AT_ONCE, NEWEST_OF_ALL)
+        return await self.of([row["endpoint_id"] for row in rows])
+
+    async def of(self, endpoint_ids: Sequence[UUID]) -> dict[UUID, EndpointHealth]:
+        """Return the health of these endpoints."""
         found: dict[UUID, EndpointHealth] = {}
         for start in range(0, len(endpoint_ids), MOST_AT_ONCE):
             rows = await self._pool.fetch(HEALTH, endpoint_ids[start : start + MOST_AT_ONCE], NEWEST, NEWEST_OF_ALL)

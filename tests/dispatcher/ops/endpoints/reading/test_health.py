@@ -17,8 +17,8 @@ from ledgers import endpoint, take
 from receiver import Receiver
 
 from dispatcher.ledger.deliveries import Record, record
-from dispatcher.ops.endpoints.health import EndpointHealth, EndpointHealthReader
-from shared.domain import utc_now
+from dispatcher.ops.endpoints.reading.health import EndpointHealth, EndpointHealthReader
+from shared.domain import EventType, utc_now
 from shared.ids import uuid7
 from shared.runtime.service import Stop
 
@@ -45,7 +45,8 @@ TOLD: dict[str, Any] = {"state": "told", "outcome": "told", "error": None, "http
 
 
 async def health(pool: asyncpg.Pool, **known: Any) -> EndpointHealth:
-    (found,) = (await EndpointHealthReader(pool, **known).of()).values()
+    ids = [row["id"] for row in await pool.fetch("SELECT id FROM endpoints")]
+    (found,) = (await EndpointHealthReader(pool, **known).of(ids)).values()
     return found
 
 
@@ -109,9 +110,30 @@ async def test_disabled_and_gone_are_two_things_and_enabling_forgets_the_410(
 
 
 async def test_many_endpoints_are_read_in_few_statements(pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dispatcher.ops.endpoints.health.MOST_AT_ONCE", 2)
+    monkeypatch.setattr("dispatcher.ops.endpoints.reading.health.MOST_AT_ONCE", 2)
     ids = {(await endpoint(pool)).id for _ in range(5)}
-    assert set(await EndpointHealthReader(pool).of()) == ids
+    assert set(await EndpointHealthReader(pool).of(list(ids))) == ids
+
+
+async def test_an_overview_is_about_the_endpoints_in_trouble_and_in_use_and_no_others(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = EndpointHealthReader(pool)
+    await endpoint(pool, scope="number", match="+15551")
+    assert await reader.of_those_in_use() == {}
+    failing = await endpoint(pool)
+    await attempted(pool, 1, minutes_ago=5)
+    gone = await endpoint(pool, scope="number", match="+15552")
+    await STORE.gone(pool, gone.id)
+    busy = await endpoint(pool, scope="number", match="+15553")
+    await take(pool, an_event(2, EventType.RECEIVED, to_number="+15553"))
+    removed = await endpoint(pool, scope="number", match="+15554")
+    await take(pool, an_event(3, EventType.RECEIVED, to_number="+15554"))
+    await STORE.remove(pool, removed.id)
+    verdicts = {each: found.verdict for each, found in (await reader.of_those_in_use()).items()}
+    assert verdicts == {failing.id: "failing", gone.id: "gone", busy.id: "idle"}
+    monkeypatch.setattr("dispatcher.ops.endpoints.reading.health.MOST_AT_ONCE", 2)
+    assert set(await reader.of_those_in_use()) == {failing.id, gone.id}, "trouble first"
 
 
 async def test_the_list_and_the_page_say_how_an_endpoint_is_doing(
