@@ -7,7 +7,7 @@ from typing import Final
 SKIPPED: Final[dict[str, str]] = {
     "overtaken": "a later event of the fax was known already",
     "no_equivalent": "the endpoint's format has no such event",
-    "endpoint_disabled": "the endpoint was disabled; `faxhook endpoints recover` tells it after all",
+    "endpoint_disabled": "the endpoint was disabled",
     "superseded": "the endpoint was disabled, and the fax's own endpoint got it",
 }
 """Why an event was recorded for an endpoint but not sent."""

@@ -21,7 +21,7 @@ async def one_owed(harness: DispatcherHarness) -> LeasedDelivery:
 
 
 async def release(harness: DispatcherHarness, delivery: LeasedDelivery) -> None:
-    assert await deliveries.release(harness.pool, [delivery], 0.0) == {delivery.delivery_id}
+    assert await deliveries.release(harness.pool, [(delivery, 0.0)]) == {delivery.delivery_id}
 
 
 def record(delivery_id: UUID, attempt: int, state: str) -> Record:
