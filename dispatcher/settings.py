@@ -7,18 +7,23 @@ from msgspec import Meta
 
 from dispatcher.channels.mail.address import Mailbox, Relay, parse_mailbox, parse_relay
 from dispatcher.egress.guard import Network, parse_networks
+from shared.amqp.addresses import AMQP_URL_DESCRIPTION, check_addresses, vhost_of
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.seal import Seal
 from shared.settings import BadSetting, Secret, Settings, check_url
+from shared.sql.certificates import check_certificates
 
 
 class StoreSettings(Settings, frozen=True, kw_only=True):
     """Variables of everything that reaches the stores: dispatcher and CLI."""
 
-    amqp_url: Annotated[Secret, Meta(description="RabbitMQ, `amqp://` or `amqps://` with user, password and vhost")]
+    amqp_url: Annotated[Secret, Meta(description=AMQP_URL_DESCRIPTION)]
     database_url: Annotated[
         Secret,
-        Meta(description="PostgreSQL 15 or newer, `postgresql://…`; a pooler in between must be in session mode"),
+        Meta(
+            description="PostgreSQL 15 or newer, `postgresql://…`; `?sslmode=verify-full&sslrootcert=` names "
+            "a private CA; a pooler in between must be in session mode"
+        ),
     ]
     backoff: Annotated[str, Meta(description="wait before each retry: numbers with s, m, h; `*n` repeats")] = (
         DEFAULT_BACKOFF
@@ -33,11 +38,14 @@ class StoreSettings(Settings, frozen=True, kw_only=True):
 
     def check(self) -> None:
         """Check the stores' URLs and the table of waits."""
-        check_url("AMQP_URL", self.amqp_url.reveal(), ("amqp", "amqps"))
-        check_url("OPS_AMQP_URL", self.for_operations(), ("amqp", "amqps"))
+        check_addresses("AMQP_URL", self.amqp_url.reveal())
+        check_addresses("OPS_AMQP_URL", self.for_operations())
+        if vhost_of(self.amqp_url.reveal()) != vhost_of(self.for_operations()):
+            raise BadSetting("OPS_AMQP_URL is wrong: it names another vhost than AMQP_URL")
         if self.rabbitmq_api_url is not None:
             check_url("RABBITMQ_API_URL", self.rabbitmq_api_url.reveal(), ("http", "https"))
         check_url("DATABASE_URL", self.database_url.reveal(), ("postgresql", "postgres"))
+        check_certificates("DATABASE_URL", self.database_url.reveal())
         self.backoff_seconds()
 
     def for_operations(self) -> str:

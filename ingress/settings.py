@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from shared.amqp.addresses import AMQP_URL_DESCRIPTION, check_addresses
 from shared.providers import ProviderSettings
-from shared.settings import BadSetting, Secret, Settings, check_url
+from shared.settings import BadSetting, Secret, Settings
 
 Secrets = tuple[Secret, ...]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
@@ -15,7 +16,7 @@ Port = Annotated[int, Meta(ge=0, le=65_535)]
 class IngressSettings(Settings, frozen=True, kw_only=True):
     """Variables of `python -m ingress`."""
 
-    amqp_url: Annotated[Secret, Meta(description="RabbitMQ, `amqp://` or `amqps://` with user, password and vhost")]
+    amqp_url: Annotated[Secret, Meta(description=AMQP_URL_DESCRIPTION)]
     media_url: Annotated[str, Meta(description="where documents are kept: `file:///…` or `s3://bucket/prefix`")]
     public_url: Annotated[
         str,
@@ -64,7 +65,7 @@ class IngressSettings(Settings, frozen=True, kw_only=True):
 
     def check(self) -> None:
         """Check the broker's URL, and what belongs together."""
-        check_url("AMQP_URL", self.amqp_url.reveal(), ("amqp", "amqps"))
+        check_addresses("AMQP_URL", self.amqp_url.reveal())
         self.providers()
 
     def providers(self) -> ProviderSettings:

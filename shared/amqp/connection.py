@@ -7,20 +7,25 @@ user; `connected` is for what is done once, and fails with its connection.
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 import aiormq
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
 from yarl import URL
 
+from shared.amqp.addresses import split_addresses
 from shared.errors import EXIT_AWAY, FaxhookError
 from shared.log import get_logger
+from shared.reasons import one_line, reason_of
 
 HEARTBEAT_SECONDS: Final = 10
 """Under 5 s gives false alarms; a dead connection is noticed after about three of them."""
 
 CONNECT_TIMEOUT_SECONDS: Final = 4.0
+SHORTEST_TRY_SECONDS: Final = 1.5
+"""For one of several addresses: the others must have their turn before the time is over."""
+
 CLOSE_TIMEOUT_SECONDS: Final = 1.0
 RECONNECT_SECONDS: Final = (0.2, 2.0)
 """First and longest wait between two tries to connect; doubled each time, with jitter."""
@@ -66,17 +71,38 @@ async def keep_connected(
 async def connected(
     amqp_url: str, name: str, timeout_seconds: float = CONNECT_TIMEOUT_SECONDS
 ) -> AsyncIterator[aiormq.Connection]:
-    """Yield one connection, and close it.
+    """Yield one connection, and close it. Of several addresses the first that answers is taken, in random order.
 
     Raises:
-        ConnectionLost: There is no connection within *timeout_seconds*.
+        ConnectionLost: There is no connection within *timeout_seconds*, which the addresses share; it says why.
     """
-    url = URL(amqp_url)
+    addresses = split_addresses(amqp_url)
+    random.shuffle(addresses)
+    each_seconds = max(timeout_seconds / len(addresses), min(SHORTEST_TRY_SECONDS, timeout_seconds))
+    reasons: list[str] = []
+    async with AsyncExitStack() as stack:
+        for address in addresses:
+            try:
+                connection = await stack.enter_async_context(_connected_to(address, name, each_seconds))
+                break
+            except ConnectionLost as error:
+                reasons.append(str(error))
+        else:
+            raise ConnectionLost("; ".join(reasons))
+        yield connection
+
+
+@asynccontextmanager
+async def _connected_to(address: str, name: str, timeout_seconds: float) -> AsyncIterator[aiormq.Connection]:
+    url = URL(address)
     url = url.update_query(name=name, heartbeat=url.query.get("heartbeat", str(HEARTBEAT_SECONDS)))
     transport = _KnownTransport(url.scheme)
     connection = aiormq.Connection(url, transport_factory=transport)
     try:
-        await _connect(connection, timeout_seconds)
+        try:
+            await _connect(connection, timeout_seconds)
+        except ConnectionLost as error:
+            raise ConnectionLost(f"no connection to {url.host}:{connection.url.port}: {error}") from error
         yield connection
     finally:
         await _close(connection, transport)
@@ -111,7 +137,25 @@ async def _connect(connection: aiormq.Connection, timeout_seconds: float) -> Non
     # A peer that accepts and closes makes aiormq raise errors that are not its own (StopAsyncIteration is one).
     error = connecting.exception() if connecting.done() else TimeoutError()
     if error is not None:
-        raise ConnectionLost(f"no connection: {type(error).__name__}") from error
+        raise ConnectionLost(_reason_of(error)) from error
+
+
+def _reason_of(error: BaseException) -> str:
+    match error:
+        case aiormq.exceptions.ProbableAuthenticationError():
+            return f"user or password are refused: {one_line(str(error.args[0]))}"
+        case aiormq.exceptions.ConnectionClosed():
+            return f"the broker answers: {one_line(str(error.args[-1]))}"
+        case aiormq.exceptions.InvalidFrameError() if "Connection.OpenOk" in str(
+            error
+        ):  # the library keeps no more of it
+            return "its vhost is refused: there is none by that name, or the user has no rights in it"
+        case aiormq.exceptions.IncompatibleProtocolError() | aiormq.exceptions.ProtocolSyntaxError():
+            return "it does not speak AMQP, or wants TLS (amqps://)"
+        case aiormq.exceptions.AMQPConnectionError() if isinstance(error.__cause__, OSError | EOFError):
+            return reason_of(error.__cause__)
+        case _:
+            return reason_of(error)
 
 
 async def _close(connection: aiormq.Connection, transport: _KnownTransport) -> None:

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Final
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
 from yarl import URL
 
 from dispatcher.egress.target import public_url
+from shared.amqp.addresses import vhost_of
 from shared.amqp.channel import QueueDepth
 from shared.amqp.session import broker_session
 from shared.errors import FaxhookError
@@ -72,8 +73,7 @@ async def api_queues(api_url: str, amqp_url: str) -> dict[str, ApiQueue]:
         ApiAway: It does not answer, or not as it should.
     """
     parts = parse_url(api_url)
-    vhost = unquote(parse_url(amqp_url).path[1:]) or "/"
-    url = f"{public_url(api_url).rstrip('/')}/api/queues/{quote(vhost, safe='')}"
+    url = f"{public_url(api_url).rstrip('/')}/api/queues/{quote(vhost_of(amqp_url), safe='')}"
     headers = {}
     if parts.user is not None:
         headers["Authorization"] = aiohttp.encode_basic_auth(parts.user, parts.password or "")
