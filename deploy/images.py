@@ -4,7 +4,7 @@
 
 `--wheels` first downloads the pinned libraries into deploy/docker/wheels with this machine's pip and its settings, and
 the build uses those and has no network: no index address or password gets near an image. This machine must have the
-base image's Python and processor: Python 3.11 on Linux.
+base image's system and processor: Linux with glibc.
 
 Exit codes: 0 done · 69 no engine answers, or the base image or a wheel is not to be had · 70 the build failed.
 """
@@ -31,6 +31,9 @@ WHEELS: Final = REPOSITORY / "deploy/docker/wheels"
 LOCKS: Final = ("requirements-image.lock", "requirements-ingress.lock", "requirements-dispatcher.lock")
 SERVICES: Final = ("ingress", "dispatcher")
 PULL_SECONDS: Final = 600.0
+
+PYTHON_VERSION: Final = "3.11"
+"""Of the base image; the Python that runs this may be newer."""
 
 
 def default_base() -> str:
@@ -76,7 +79,8 @@ def fetch_wheels() -> None:
     shutil.rmtree(WHEELS, ignore_errors=True)
     for lock in LOCKS:
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
-        command = [*pip, "--only-binary", ":all:", "--dest", str(WHEELS), "--requirement", str(REPOSITORY / lock)]
+        wanted = ["--only-binary", ":all:", "--python-version", PYTHON_VERSION, "--requirement", str(REPOSITORY / lock)]
+        command = [*pip, *wanted, "--dest", str(WHEELS)]
         if subprocess.run(command, check=False).returncode != 0:
             shutil.rmtree(WHEELS, ignore_errors=True)  # a half-filled folder would fail every later build
             raise Unavailable(f"pip could not download what {lock} pins; it says why above.")

@@ -56,6 +56,7 @@ def require_engine() -> None:
 def private_engine() -> Iterator[Engine]:
     """Run `dockerd` until the body ends. It has no networks: containers share the host's or have none."""
     require_engine()
+    _remove_leftovers()
     folder = Path(tempfile.mkdtemp(prefix="faxhook-engine-"))  # short: a socket's path has 107 bytes at most
     # In memory: unpacking Debian's packages waits for the disk after each file otherwise.
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6g,mode=700", "faxhook-engine", folder], check=True)
@@ -63,8 +64,8 @@ def private_engine() -> Iterator[Engine]:
     own = [str(folder / word) if not word.startswith("--") else word for word in places]
     no_network = ("--bridge=none", "--iptables=false", "--ip6tables=false")
     with (folder / "log").open("wb") as log:
-        daemon = subprocess.Popen(
-            ["/usr/sbin/dockerd", *own, *no_network, "--host", f"unix://{folder}/socket"], stdout=log, stderr=log
+        daemon = subprocess.Popen(  # setpriv: it ends even if the tests are killed
+            ["setpriv", "--pdeathsig=TERM", "/usr/sbin/dockerd", *own, *no_network, "--host", f"unix://{folder}/socket"], stdout=log, stderr=log
         )
     engine = Engine(folder)
     try:
@@ -78,6 +79,15 @@ def private_engine() -> Iterator[Engine]:
         # Recursive: the network of the host stays mounted in it, once a container has used that.
         subprocess.run(["umount", "--recursive", folder], check=True)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_leftovers() -> None:
+    """Free the memory that a run of the tests held when it was killed."""
+    for folder in Path(tempfile.gettempdir()).glob("faxhook-engine-*"):
+        pid = folder / "pid"
+        if not pid.exists() or not Path("/proc", pid.read_text().strip()).exists():
+            subprocess.run(["umount", "--recursive", folder], check=False, capture_output=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _wait_until_up(engine: Engine, daemon: "subprocess.Popen[bytes]") -> None:

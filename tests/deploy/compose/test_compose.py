@@ -100,6 +100,16 @@ def test_a_service_is_given_variables_that_it_has_and_all_that_it_requires(compo
     assert {name for name, default, _ in rows if default == "required"} <= given
 
 
+def test_phaxio_signs_the_port_that_is_published_unless_a_url_is_given(prepared):
+    for given, url in {
+        (): "http://127.0.0.1:8080",
+        (("INGRESS_PORT", "9000"),): "http://127.0.0.1:9000",
+        (("INGRESS_PORT", "9000"), ("PUBLIC_URL", "https://fax.example.com")): "https://fax.example.com",
+    }.items():
+        ingress = json.loads(config(FAXHOOK_DIR=str(prepared), **dict(given)).stdout)["services"]["ingress"]
+        assert ingress["environment"]["PUBLIC_URL"] == url
+
+
 def test_every_secret_and_every_file_that_is_mounted_is_there(composed):
     for secret in composed["secrets"].values():
         assert Path(secret["file"]).read_text().strip()
