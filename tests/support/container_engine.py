@@ -17,6 +17,8 @@ PACKAGES = ("docker.io", "debootstrap")
 PROGRAMS = ("/usr/sbin/dockerd", "/usr/bin/docker", "/usr/sbin/debootstrap")
 """Debian's own: another client in the PATH may want a builder that is not installed."""
 
+NEW_SECONDS = 60
+
 
 class Engine:
     """Debian's engine with data, socket and processes of its own; *environment* makes its client talk to it."""
@@ -63,10 +65,10 @@ def private_engine() -> Iterator[Engine]:
     places = ("--data-root", "data", "--exec-root", "exec", "--pidfile", "pid")
     own = [str(folder / word) if not word.startswith("--") else word for word in places]
     no_network = ("--bridge=none", "--iptables=false", "--ip6tables=false")
+    dockerd = ["/usr/sbin/dockerd", *own, *no_network, "--host", f"unix://{folder}/socket"]
     with (folder / "log").open("wb") as log:
-        daemon = subprocess.Popen(  # setpriv: it ends even if the tests are killed
-            ["setpriv", "--pdeathsig=TERM", "/usr/sbin/dockerd", *own, *no_network, "--host", f"unix://{folder}/socket"], stdout=log, stderr=log
-        )
+        # By setpriv it ends even if the tests are killed.
+        daemon = subprocess.Popen(["setpriv", "--pdeathsig=TERM", *dockerd], stdout=log, stderr=log)
     engine = Engine(folder)
     try:
         _wait_until_up(engine, daemon)
@@ -84,8 +86,9 @@ def private_engine() -> Iterator[Engine]:
 def _remove_leftovers() -> None:
     """Free the memory that a run of the tests held when it was killed."""
     for folder in Path(tempfile.gettempdir()).glob("faxhook-engine-*"):
+        is_new = time.time() - folder.stat().st_mtime < NEW_SECONDS  # it may be starting
         pid = folder / "pid"
-        if not pid.exists() or not Path("/proc", pid.read_text().strip()).exists():
+        if not is_new and not (pid.exists() and Path("/proc", pid.read_text().strip()).exists()):
             subprocess.run(["umount", "--recursive", folder], check=False, capture_output=True)
             shutil.rmtree(folder, ignore_errors=True)
 
