@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from dispatcher.channels.mail.address import Mailbox, Relay, parse_mailbox, parse_relay
 from dispatcher.egress.guard import Network, parse_networks
-from shared.amqp.addresses import AMQP_URL_DESCRIPTION, check_addresses, vhost_of
+from shared.amqp.addresses import AMQP_URL_DESCRIPTION, check_addresses
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.seal import Seal
 from shared.settings import BadSetting, Secret, Settings, check_url
@@ -40,8 +40,6 @@ class StoreSettings(Settings, frozen=True, kw_only=True):
         """Check the stores' URLs and the table of waits."""
         check_addresses("AMQP_URL", self.amqp_url.reveal())
         check_addresses("OPS_AMQP_URL", self.for_operations())
-        if vhost_of(self.amqp_url.reveal()) != vhost_of(self.for_operations()):
-            raise BadSetting("OPS_AMQP_URL is wrong: it names another vhost than AMQP_URL")
         if self.rabbitmq_api_url is not None:
             check_url("RABBITMQ_API_URL", self.rabbitmq_api_url.reveal(), ("http", "https"))
         check_url("DATABASE_URL", self.database_url.reveal(), ("postgresql", "postgres"))

@@ -21,7 +21,6 @@ from dispatcher.ops.queues.bodies import Queue, Queues
 from dispatcher.ops.queues.history import QueueHistory
 from dispatcher.ops.queues.reader import QueueReader
 from dispatcher.ops.queues.waiting import read_waiting
-from shared.amqp.addresses import vhost_of
 from shared.amqp.channel import QueueDepth
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.runtime.service import Stop
@@ -174,7 +173,7 @@ async def test_the_command_ends_with_69_for_a_broker_that_is_away_and_78_for_a_m
         environment = {**harness.environment, "COLUMNS": "140", **environment}
         return (await asyncio.to_thread(CliRunner().invoke, app, ["queues"], env=environment)).exit_code
 
-    assert await ended(OPS_AMQP_URL=f"amqp://127.0.0.1:{unused_tcp_port}/{vhost_of(harness.amqp_url)}") == 69
+    assert await ended(OPS_AMQP_URL=f"amqp://127.0.0.1:{unused_tcp_port}/") == 69
     assert await ended() == 0
     assert await ended(BACKOFF="7m") == 78
     assert await ended(RABBITMQ_API_URL="ftp://x") == 78
