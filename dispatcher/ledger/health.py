@@ -114,7 +114,8 @@ class LedgerHealth:
             found = await self._pool.fetchval(ASK)
         except asyncpg.UndefinedTableError:
             found = None
-        if not self._schema_verified.is_set() and found != REVISION:
+        # A later schema holds ours: it is migrated first, while processes of this version may still start.
+        if not self._schema_verified.is_set() and (found is None or found < REVISION):
             raise SchemaMissing(
                 f"DATABASE_URL leads to a ledger at revision {found}, this version needs {REVISION}: "
                 "run `faxhook migrate` first"

@@ -68,6 +68,15 @@ async def test_before_the_schema_is_verified_nothing_counts_as_answering(harness
     assert not health.is_answering
 
 
+async def test_a_ledger_that_was_migrated_for_a_later_version_is_taken(harness: DispatcherHarness) -> None:
+    await harness.pool.execute("UPDATE alembic_version SET version_num = '9999'")
+    health = LedgerHealth(harness.pool, harness.environment["DATABASE_URL"])
+    running = asyncio.create_task(health.run())
+    await until(lambda: health.is_answering or running.done(), "it answers")
+    assert health.is_answering
+    await end({running})
+
+
 async def test_a_pooler_whose_mode_is_changed_between_two_looks_is_noticed(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
