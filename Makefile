@@ -8,7 +8,7 @@ PINS = $(BIN)/uv pip compile -q --universal --python-version 3.11 $(UPGRADE) --g
 COMPILE = $(PINS) pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test faults fuzz bench check images up down services services-down docs lock
+.PHONY: help run demo test faults fuzz bench check images up down services services-down docs manifests lock
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -60,6 +60,9 @@ docs: $(READY) ## Write the generated pages: settings, formats, metrics, log lin
 	@$(BIN)/python -m docs.generate.settings
 	@$(BIN)/python -m docs.generate.formats
 	@$(BIN)/python -m docs.generate.metrics
+
+manifests: $(READY) ## Write the plain Kubernetes manifests of the chart (deploy/kubernetes)
+	@$(BIN)/python -m deploy.kubernetes.render
 
 lock: $(READY) ## Pin dependencies for each service and for development; UPGRADE=-U takes the newest
 	$(COMPILE) --extra ingress -o requirements-ingress.lock

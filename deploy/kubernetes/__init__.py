@@ -1,0 +1,1 @@
+"""Kubernetes: the chart, and its plain manifests."""
