@@ -8,7 +8,7 @@ PINS = $(BIN)/uv pip compile -q --universal --python-version 3.11 $(UPGRADE) --g
 COMPILE = $(PINS) pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test faults fuzz bench check images up down services services-down docs manifests lock
+.PHONY: help run demo test faults cluster-faults fuzz bench check images up down services services-down docs manifests lock
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -26,6 +26,9 @@ test: $(READY) ## Set up if needed, then the whole test suite
 faults: $(READY) ## Every fault under traffic, SEEDS runs in all (default: one of each); prints the table
 	@$(BIN)/python tests/faults/run_faults.py --seeds $(or $(SEEDS),0)
 	@$(BIN)/python tests/faults/run_faults.py --precautions
+
+cluster-faults: $(READY) ## The same with RabbitMQ as a cluster of three, 4.x and this machine's own; as root with partitions
+	@$(BIN)/python tests/faults/run_cluster_faults.py
 
 fuzz: $(READY) ## Every parser and verifier against 10,000 generated inputs for each test
 	@$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=long --timeout=3600 -v

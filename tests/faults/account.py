@@ -20,7 +20,7 @@ class Account:
     """What became of the callbacks of one run. *wrong*: a sentence for each thing that must not happen, losses included.
 
     Each accepted event owes one delivery to each of its applications; those, and the quarantined callbacks, are told,
-    owed, dead or lost.
+    owed, dead or lost. *silence_seconds*: the longest time without a 200.
     """
 
     accepted: int = 0
@@ -31,6 +31,7 @@ class Account:
     duplicates: int = 0
     under_way: int = 0
     recover_seconds: float = 0.0
+    silence_seconds: float = 0.0
     wrong: list[str] = field(default_factory=list)
 
 

@@ -21,6 +21,7 @@ class Fault:
         repeats: It kills a process that may have told without recording it; only then may a delivery be repeated.
         after_traffic: It strikes when all is accepted and in the ledger.
         are_dead_queues_kept: False if it deletes the dead queues.
+        lasts: The traffic goes on until the fault is over, and no longer.
         may_refuse: Error codes that an ingress may answer beside 200 and 503.
     """
 
@@ -30,6 +31,7 @@ class Fault:
     repeats: bool = False
     after_traffic: bool = False
     are_dead_queues_kept: bool = True
+    lasts: bool = False
     may_refuse: frozenset[str] = frozenset()
 
 

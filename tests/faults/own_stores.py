@@ -3,7 +3,8 @@
 import os
 import signal
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.services import control
@@ -11,23 +12,33 @@ from deploy.services.processes import wait_until
 from deploy.services.rabbitmq import Node, find_installation
 from deploy.services.state import load
 
-NOTHING_GIVEN = {**os.environ, "AMQP_URL": "", "DATABASE_URL": "", "MEDIA_URL": "", "RABBITMQ_API_URL": ""}
+NOTHING_GIVEN: Mapping[str, str] = {
+    **os.environ,
+    "AMQP_URL": "",
+    "DATABASE_URL": "",
+    "MEDIA_URL": "",
+    "RABBITMQ_API_URL": "",
+}
 """An environment that names no store, so that both are started here."""
 
 
 @dataclass
 class OwnStores:
-    """A private broker and database that a fault may kill; both keep their data in *data*."""
+    """A private broker and database that a fault may kill; both keep their data in *data*.
+
+    *environ*: the environment; what it names is not started.
+    """
 
     data: Path
+    environ: Mapping[str, str] = field(default_factory=lambda: NOTHING_GIVEN)
 
     def up(self) -> control.Services:
         """Start those that do not run."""
-        return control.up(self.data, environ=NOTHING_GIVEN, say=lambda _line: None)
+        return control.up(self.data, environ=self.environ, say=lambda _line: None)
 
     def pid(self, name: str) -> int:
         """Return the process id of `RabbitMQ` or `PostgreSQL`."""
-        (status,) = [each for each in control.status(self.data, environ=NOTHING_GIVEN) if each.name == name]
+        (status,) = [each for each in control.status(self.data, environ=self.environ) if each.name == name]
         assert status.pid is not None, f"{name} does not run"
         return status.pid
 

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 sys.path.extend(str((Path(__file__).parent / folder).resolve()) for folder in (".", "../support", "../.."))
@@ -25,7 +26,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from runner import run_fault
-from stack_under_fault import open_stack
+from stack_under_fault import StackUnderFault, open_stack
 
 COLUMNS = ("fault", "runs", "accepted", "told", "owed", "dead", "duplicates", "lost", "seconds to recover")
 MOST_SENTENCES = 3
@@ -43,8 +44,16 @@ def row(name: str, accounts: Sequence[Account]) -> tuple[str, ...]:
     return (name, str(len(accounts)), *map(str, totals), recover)
 
 
-async def run_all(runs: Sequence[tuple[Fault, int]], stacks: int, accounts: dict[str, list[Account]]) -> None:
-    """Do all *runs* on *stacks* stacks side by side; add the accounts to *accounts*, by fault."""
+async def run_all(
+    runs: Sequence[tuple[Fault, int]],
+    stacks: int,
+    accounts: dict[str, list[Account]],
+    open_one: Callable[[Path], AbstractAsyncContextManager[StackUnderFault]] = open_stack,
+) -> None:
+    """Do all *runs* on *stacks* stacks side by side; add the accounts to *accounts*, by fault.
+
+    *open_one* opens a stack with data in a folder.
+    """
     waiting = iter(runs)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
@@ -54,16 +63,21 @@ async def run_all(runs: Sequence[tuple[Fault, int]], stacks: int, accounts: dict
             is_done = False
             while not is_done:
                 with tempfile.TemporaryDirectory(prefix=f"faults-{number}-") as folder:
-                    is_done = await _run_on_one_stack(Path(folder), waiting, accounts, lambda: progress.advance(bar))
+                    is_done = await _run_on_one_stack(
+                        open_one(Path(folder)), waiting, accounts, lambda: progress.advance(bar)
+                    )
 
         await asyncio.gather(*(work(number) for number in range(stacks)))
 
 
 async def _run_on_one_stack(
-    folder: Path, waiting: Iterator[tuple[Fault, int]], accounts: dict[str, list[Account]], done: Callable[[], None]
+    opening: AbstractAsyncContextManager[StackUnderFault],
+    waiting: Iterator[tuple[Fault, int]],
+    accounts: dict[str, list[Account]],
+    done: Callable[[], None],
 ) -> bool:
     """Do the waiting runs on one stack; return False if it broke down and another is needed."""
-    async with open_stack(folder) as stack:
+    async with opening as stack:
         for fault, seed in waiting:
             try:
                 account = await run_fault(stack, fault, seed)

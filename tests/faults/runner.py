@@ -12,6 +12,10 @@ from traffic import Traffic, make_callbacks
 from waiting import until
 
 FAXES = 40
+PER_SECOND = 120.0
+LASTING_FAXES = 1_500
+LASTING_PER_SECOND = 30.0
+"""Traffic for two minutes and more; it stops when the fault is over."""
 SETTLE_SECONDS = 60.0
 BACK_SECONDS = 10.0
 """Within so many seconds after the end of the fault every service must be ready again."""
@@ -36,20 +40,23 @@ async def run_fault(
     for process in stack.processes:
         process.ends.clear()
     traffic = Traffic(stack.urls)
-    planned = make_callbacks(seed, FAXES, jobs)
-    sending = asyncio.create_task(traffic.send_all(planned))
+    planned = make_callbacks(seed, LASTING_FAXES if fault.lasts else FAXES, jobs)
+    per_second = LASTING_PER_SECOND if fault.lasts else PER_SECOND
+    sending = asyncio.create_task(traffic.send_all(planned, per_second=per_second))
     wrong = []
     try:
         if fault.after_traffic:
             await sending
             await until(lambda: _all_taken(stack, traffic), "all is in the ledger", 30)
         else:
-            await until(lambda: traffic.sent >= len(planned) // 8, "traffic flows", 30)
+            await until(lambda: traffic.sent >= min(30, len(planned) // 8), "traffic flows", 30)
         await fault.act(stack, dice)
         ended = time.monotonic()
         back_seconds = await stack.ready()
         if back_seconds > BACK_SECONDS:
             wrong.append(f"ready only {back_seconds:.1f} s after the end of the fault")
+        if fault.lasts:
+            traffic.stop()
         await sending
         await until(lambda: is_settled(stack, traffic), "all is settled", settle_seconds)
     except Exception as error:  # noqa: BLE001 - every error belongs into the account of this run
@@ -61,6 +68,7 @@ async def run_fault(
     letters = await take_dead_letters(stack)
     result = await draw_up_account(stack, traffic, letters, are_dead_queues_kept=fault.are_dead_queues_kept)
     result.recover_seconds = recover_seconds
+    result.silence_seconds = traffic.longest_silence_seconds
     result.wrong[:0] = wrong
     if result.duplicates > (len(stack.under_way) if fault.repeats else 0):
         result.wrong.append(f"{result.duplicates} told twice, {len(stack.under_way)} under way at the kill")

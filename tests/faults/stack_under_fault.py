@@ -16,8 +16,9 @@ from uuid import UUID
 
 import asyncpg
 from applications import Applications, serving_applications
+from cluster import Cluster
 from dispatchers import SECRETS_KEY, STORE
-from own_stores import OwnStores
+from own_stores import NOTHING_GIVEN, OwnStores
 from processes import SECRETS
 from proxy import Proxy, proxied
 from supervised_process import COMPOSED, SupervisedProcess
@@ -46,6 +47,7 @@ class StackUnderFault:
     Attributes:
         under_way: Deliveries that a killed process may have told without recording it.
         names: The application that each endpoint leads to.
+        cluster: The broker, where it is a cluster of this run's own.
     """
 
     stores: OwnStores
@@ -60,11 +62,12 @@ class StackUnderFault:
     dispatchers: list[SupervisedProcess] = field(default_factory=list)
     under_way: set[tuple[str, str]] = field(default_factory=set)
     names: dict[UUID, str] = field(default_factory=dict)
+    cluster: Cluster | None = None
 
     @property
     def amqp_url(self) -> str:
         """The broker, not through the proxy."""
-        return self.services.amqp_url
+        return self.services.amqp_url if self.cluster is None else self.cluster.running().amqp_url
 
     @property
     def processes(self) -> list[SupervisedProcess]:
@@ -124,22 +127,31 @@ class StackUnderFault:
 
 
 @asynccontextmanager
-async def open_stack(data: Path) -> AsyncIterator[StackUnderFault]:
-    """Start everything, with data in *data*; at the end every process must stop by itself."""
-    stores = OwnStores(data / "stores")
+async def open_stack(
+    data: Path, cluster: Cluster | None = None, *, has_balancer: bool = True
+) -> AsyncIterator[StackUnderFault]:
+    """Start everything but *cluster*, with data in *data*; at the end every process must stop by itself.
+
+    *has_balancer*: the services reach the cluster by one address that leads to any node; else by the nodes' addresses.
+    """
+    given = {} if cluster is None else {"AMQP_URL": cluster.nodes[0].amqp_url}
+    stores = OwnStores(data / "stores", {**NOTHING_GIVEN, **given})
     services = await asyncio.to_thread(stores.up)
     media = data / "media"
     media.mkdir()
     async with AsyncExitStack() as exits:
         exits.push_async_callback(asyncio.to_thread, stores.remove)
         amqp_proxy, amqp_url = await exits.enter_async_context(proxied(services.amqp_url))
+        if cluster is not None:
+            amqp_proxy.targets = cluster.targets
+        amqp_urls = [amqp_url] if cluster is None or has_balancer else [node.amqp_url for node in cluster.nodes]
         database_proxy, database_url = await exits.enter_async_context(proxied(services.database_url))
         async with _MIGRATING:  # one at a time in a process: alembic's context is a global of that process
             await migrate(services.database_url)
         pool = await exits.enter_async_context(asyncpg.create_pool(services.database_url, min_size=0, max_size=3))
         applications = await exits.enter_async_context(serving_applications())
         environment = SECRETS | {
-            "AMQP_URL": f"{amqp_url}?heartbeat={HEARTBEAT_SECONDS}",
+            "AMQP_URL": ",".join(f"{each}?heartbeat={HEARTBEAT_SECONDS}" for each in amqp_urls),
             "DATABASE_URL": database_url,
             "MEDIA_URL": media.as_uri(),
             "SECRETS_KEY": SECRETS_KEY,
@@ -149,6 +161,7 @@ async def open_stack(data: Path) -> AsyncIterator[StackUnderFault]:
             "EGRESS_ALLOW_NETWORKS": "127.0.0.0/8",
         }
         stack = StackUnderFault(stores, services, amqp_proxy, database_proxy, pool, applications, media, environment)
+        stack.cluster = cluster
         await stack.declare()
         await stack.add_endpoint(
             "steady", format="standard-v1", inflight=True, overtaken="deliver", max_concurrent=STEADY_AT_ONCE

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -74,6 +75,7 @@ class Traffic:
         accepted: By event id: the applications that it is owed to.
         quarantined: Ids of callbacks that were answered 200 and could not be read.
         other: Answers other than 200 and 503, with their bodies; these are wrong.
+        longest_silence_seconds: The longest time without a 200, from the first one on.
         sent: Callbacks that are answered 200 or given up.
     """
 
@@ -82,10 +84,17 @@ class Traffic:
     quarantined: set[str] = field(default_factory=set)
     other: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     sent: int = 0
+    longest_silence_seconds: float = 0.0
+    _last_accepted: float | None = None
+    _waiting: list[PlannedCallback] = field(default_factory=list)
+
+    def stop(self) -> None:
+        """Send no further callbacks; those under way are sent until they are answered 200 or given up."""
+        self._waiting.clear()
 
     async def send_all(self, planned: Sequence[PlannedCallback], *, lanes: int = 8, per_second: float = 120.0) -> None:
         """Send *planned*, *lanes* at once, at most *per_second*; return when each is answered 200 or given up."""
-        waiting = list(reversed(planned))
+        self._waiting = waiting = list(reversed(planned))
         timeout = aiohttp.ClientTimeout(total=4.0)
         async with aiohttp.ClientSession(timeout=timeout) as http:
 
@@ -115,6 +124,10 @@ class Traffic:
             await asyncio.sleep(0.1)  # the pause before a provider sends again; a real one waits longer
 
     def _accept(self, answer: dict[str, str], planned: PlannedCallback) -> None:
+        now = time.monotonic()
+        if self._last_accepted is not None:
+            self.longest_silence_seconds = max(self.longest_silence_seconds, now - self._last_accepted)
+        self._last_accepted = now
         if answer["status"] == "quarantined":
             self.quarantined.add(answer["callback_id"])
         else:

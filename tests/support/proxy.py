@@ -1,9 +1,13 @@
 """A TCP proxy between a service and a store, that can be cut, stalled and restored."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import random
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit, urlunsplit
+
+CONNECT_SECONDS = 1.0
+"""A target that does not answer for so long is passed over."""
 
 
 class Proxy:
@@ -11,10 +15,12 @@ class Proxy:
 
     `cut` resets what is connected and refuses what comes; `stall` keeps connections but passes nothing on (the
     answers only, or both ways) and stops reading, so that buffers fill. `restore` ends both for new connections.
+
+    *targets*: where it leads to; of several, one that answers, in random order.
     """
 
     def __init__(self, host: str, port: int) -> None:
-        self._target = (host, port)
+        self.targets: Sequence[tuple[str, int]] = [(host, port)]
         self._writers: set[asyncio.StreamWriter] = set()
         self._handling: set[asyncio.Task[None]] = set()
         """Handlers that stall: without a reference they would be garbage-collected, and their sockets closed."""
@@ -56,15 +62,21 @@ class Proxy:
             handling.cancel()
         await asyncio.gather(*self._handling, return_exceptions=True)
 
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        for target in random.sample(self.targets, len(self.targets)):
+            with suppress(OSError):
+                return await asyncio.wait_for(asyncio.open_connection(*target), CONNECT_SECONDS)
+        return None
+
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._is_cut:
             writer.transport.abort()
             return
-        try:
-            there_reader, there_writer = await asyncio.open_connection(*self._target)
-        except OSError:
+        there = await self._connect()
+        if there is None:
             writer.transport.abort()
             return
+        there_reader, there_writer = there
         self._writers |= {writer, there_writer}
         try:
             await asyncio.gather(
