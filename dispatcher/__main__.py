@@ -39,7 +39,6 @@ from dispatcher.settings import DispatcherSettings
 from shared.amqp.publisher import Publisher
 from shared.broker import (
     FAX_DEAD,
-    FAX_IN,
     FAX_RETRY,
     FAX_WORK,
     WORK_DELIVERIES,
@@ -53,7 +52,10 @@ from shared.metrics import BROKER_CONNECTED, READY, UNCONFIRMED
 from shared.runtime.service import Stop, announce_listening, announce_stopping, run, running
 from shared.runtime.watchdog import Watch, watch
 
-EXCHANGES: Final = (FAX_IN, FAX_WORK, FAX_RETRY, FAX_DEAD)
+EXCHANGES: Final = (FAX_WORK, FAX_RETRY, FAX_DEAD)
+"""To which the dispatcher publishes; what is replayed goes to `fax.in` by `OPS_AMQP_URL`."""
+
+QUEUES: Final = (WORK_EVENTS, WORK_DELIVERIES)
 
 BACKGROUND_POOL_SIZE: Final = 5
 """One for each of sampler, sweeper, retention, releaser and lanes: each uses one at a time, some all the time."""
@@ -87,7 +89,7 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         await stack.enter_async_context(running(check_sessions_often(database_url), stop, "sessions"))
         queues = [queue.name for queue in topology(backoff_seconds).queues]
         topology_check = await stack.enter_async_context(
-            running(verified_topology(amqp_url, EXCHANGES, queues), stop, "topology")
+            running(verified_topology(amqp_url, EXCHANGES, queues, reads=QUEUES), stop, "topology")
         )
         publisher = Publisher(amqp_url, "dispatcher", confirm_timeout_seconds=CONFIRM_TIMEOUT_SECONDS)
         await stack.enter_async_context(running(publisher.run(), stop, "publisher"))
@@ -131,7 +133,9 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         )
         # maintenance
         sweeper = Sweeper(background, publisher, metrics, lambda: lag.grace_seconds(deliveries.idle_seconds))
-        retention = Retention(background, media, partial(nothing_waits, amqp_url), settings.retention_days)
+        retention = Retention(
+            background, media, partial(nothing_waits, settings.for_operations()), settings.retention_days
+        )
         for part in (Sampler(background, metrics), sweeper, retention):
             await stack.enter_async_context(
                 running(part.run(health.schema_verified), stop, type(part).__name__.lower())

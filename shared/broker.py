@@ -5,8 +5,8 @@ and `verify` tells them at start if something is missing. `faxhook topology` dec
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Sequence
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 from pamqp import commands
@@ -15,6 +15,7 @@ from shared.amqp.channel import ChannelClosed
 from shared.amqp.connection import ConnectionLost
 from shared.amqp.session import PRECONDITION_FAILED, broker_session
 from shared.backoff import DEFER_WAITS_SECONDS, wait_name
+from shared.broker_rights import ACCESS_REFUSED, verify_rights
 from shared.errors import Misconfigured
 
 FAX_IN: Final = "fax.in"
@@ -37,6 +38,8 @@ WORK_DELIVERY_LIMIT: Final = 50
 
 DEAD_DELIVERY_LIMIT: Final = 1_000_000
 """Browsing a dead-letter queue returns every message; the default of 20 (RabbitMQ 4) would delete them."""
+
+Value = TypeVar("Value")
 
 TOPOLOGY_RETRY_SECONDS: Final = 1.0
 CONNECT_SECONDS: Final = 10.0
@@ -169,29 +172,50 @@ async def declare(amqp_url: str, wanted: Topology) -> None:
 async def verify(amqp_url: str, exchanges: Sequence[str], queues: Sequence[str]) -> None:
     """Check that what a service uses is there, without any permission to configure.
 
+    RabbitMQ 4.2.7 and newer answers only those who have some right on a thing; what it does not answer is passed over.
+
     Raises:
         TopologyError: Names what is missing and says what to do.
         ConnectionLost: The broker is away.
     """
     async with broker_session(amqp_url, "faxhook topology", connect_seconds=CONNECT_SECONDS) as broker:
         for exchange in exchanges:
-            if not await broker.has_exchange(exchange):
+            if not await _unless_refused(broker.has_exchange(exchange)):
                 raise TopologyError(f"the broker has no exchange `{exchange}`: run `faxhook topology` first")
         for queue in queues:
-            if await broker.depth(queue) is None:
+            if await _unless_refused(broker.depth(queue)) is None:
                 raise TopologyError(f"the broker has no queue `{queue}`: run `faxhook topology` first")
 
 
-async def verified_topology(amqp_url: str, exchanges: Sequence[str], queues: Sequence[str]) -> None:
-    """Check once, as soon as the broker answers, that what the service uses is there.
+async def _unless_refused(question: Awaitable[Value]) -> Value | Literal[True]:
+    try:
+        return await question
+    except ChannelClosed as error:
+        if error.reply_code != ACCESS_REFUSED:
+            raise
+        return True
+
+
+async def verified_topology(
+    amqp_url: str, exchanges: Sequence[str], queues: Sequence[str], *, reads: Sequence[str] = ()
+) -> None:
+    """Check once, as soon as the broker answers, that a service can work.
+
+    Args:
+        amqp_url: The service's own.
+        exchanges: It publishes to them.
+        queues: They must be there.
+        reads: It consumes from these queues.
 
     Raises:
         TopologyError: Something is missing.
+        RightMissing: The service may not do what it has to.
     """
     while True:
         try:
             await verify(amqp_url, exchanges, queues)
+            await verify_rights(amqp_url, exchanges, reads)
             return
         except ConnectionLost:
-            # Services may start before their broker; meanwhile `/readyz` says so.
+            # Services may start before their broker; meanwhile `/readyz` says so, and the publisher's log why.
             await asyncio.sleep(TOPOLOGY_RETRY_SECONDS)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import structlog
+from broker_users import users_of
 from hypothesis import settings
 from listed_events import refuse_unlisted
 from receiver import Receiver, receiving
@@ -107,6 +108,13 @@ async def amqp_url(service_stores: Stores, backoff: str) -> str:
     """A broker with the whole topology and empty queues."""
     await fresh_topology(service_stores.amqp_url, topology(parse_backoff(backoff)))
     return service_stores.amqp_url
+
+
+@pytest.fixture(scope="session")
+def broker_users(service_stores: Stores) -> Iterator[dict[str, str]]:
+    """The broker's URL of each user of `RIGHTS`, with those rights and no more."""
+    with users_of(service_stores.amqp_url, service_stores.api_url) as urls:
+        yield urls
 
 
 @pytest.fixture

@@ -13,21 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from deploy.demo.settings import make_secrets
+from shared.broker_rights import RIGHTS, TAGS
 
 VHOST: Final = "faxhook"
-
-RIGHTS: Final = {
-    "owner": (".*", ".*", ".*"),
-    "ingress": ("^$", r"^fax\.(in|dead)$", "^$"),
-    "dispatcher": ("^$", r"^fax\.(work|retry|dead)$", r"^work\."),
-    "ops": ("^$", r"^fax\.(in|work)$", r"^(dead|work|retry|defer)\."),
-    "monitor": ("^$", "^$", ".*"),
-}
-"""Of each user of the broker: what it may configure, write and read. Only the owner declares queues."""
-
-TAGS: Final = {"monitor": ["monitoring"]}
-"""The management API asks for a tag."""
 
 PROVIDER_VARIABLES: Final = (
     "PHAXIO_CALLBACK_TOKEN",
@@ -80,8 +71,7 @@ def definitions(passwords: Mapping[str, str]) -> dict[str, object]:
             for user, password in passwords.items()
         ],
         "permissions": [
-            {"user": user, "vhost": VHOST, "configure": configure, "write": write, "read": read}
-            for user, (configure, write, read) in RIGHTS.items()
+            {"user": user, "vhost": VHOST, **msgspec.structs.asdict(rights)} for user, rights in RIGHTS.items()
         ],
     }
 

@@ -169,7 +169,7 @@ def reconcile_command(
 
 
 async def _reconcile(settings: StoreSettings, *, dry_run: bool, per_second: int) -> Report:
-    amqp_url = settings.amqp_url.reveal()
+    amqp_url = settings.for_operations()
     messages = await waiting_messages(amqp_url, topology(settings.backoff_seconds()))
     await check_sessions(settings.database_url.reveal())
     connection = await connect(settings.database_url.reveal(), session_settings={})

@@ -1,4 +1,4 @@
-"""Fixture: the environments of both services, on empty stores for this test alone."""
+"""Fixture: the environments of both services, with least rights on empty stores for this test alone."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,10 +14,15 @@ from running_stack import RunningStack
 
 @pytest.fixture
 async def running_stack(
-    amqp_url: str, database_url: str, receiver: Receiver, tmp_path: Path, backoff: str
+    amqp_url: str,
+    broker_users: dict[str, str],
+    database_url: str,
+    receiver: Receiver,
+    tmp_path: Path,
+    backoff: str,
 ) -> AsyncIterator[RunningStack]:
     media_url = (tmp_path / "media").as_uri()
-    common = {"AMQP_URL": amqp_url, "MEDIA_URL": media_url}
+    common = {"MEDIA_URL": media_url}
     async with asyncpg.create_pool(database_url, min_size=1, max_size=2) as pool, aiohttp.ClientSession() as http:
         yield RunningStack(
             amqp_url=amqp_url,
@@ -25,9 +30,11 @@ async def running_stack(
             receiver=receiver,
             pool=pool,
             http=http,
-            ingress=common | SECRETS | {"INGRESS_PORT": "0"},
+            ingress=common | SECRETS | {"AMQP_URL": broker_users["ingress"], "INGRESS_PORT": "0"},
             dispatcher=common
             | {
+                "AMQP_URL": broker_users["dispatcher"],
+                "OPS_AMQP_URL": broker_users["ops"],
                 "DATABASE_URL": database_url,
                 "SECRETS_KEY": SECRETS_KEY,
                 "OPS_PORT": "0",

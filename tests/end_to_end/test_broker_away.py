@@ -14,6 +14,7 @@ from pathlib import Path
 import aiohttp
 import callbacks
 import pytest
+from broker_users import users_of
 from processes import running
 from running_stack import RunningStack
 from stores import fresh_topology
@@ -33,8 +34,8 @@ class OwnBroker:
     data: Path
     environment: dict[str, str] = field(default_factory=lambda: {**os.environ, "AMQP_URL": "", "DATABASE_URL": "given"})
 
-    def up(self) -> str:
-        return control.up(self.data, environ=self.environment).amqp_url
+    def up(self) -> control.Services:
+        return control.up(self.data, environ=self.environment)
 
     @property
     def pid(self) -> int:
@@ -54,9 +55,17 @@ def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnBroker]:
     control.reset(broker.data)
 
 
+@pytest.fixture(scope="module")
+def broker_users(own_broker: OwnBroker) -> Iterator[dict[str, str]]:
+    services = own_broker.up()
+    with users_of(services.amqp_url, services.rabbitmq_api_url) as urls:
+        yield urls
+        own_broker.up()
+
+
 @pytest.fixture
 async def amqp_url(own_broker: OwnBroker) -> str:
-    url = own_broker.up()
+    url = own_broker.up().amqp_url
     await fresh_topology(url, topology(parse_backoff(DEFAULT_BACKOFF)))
     return url
 

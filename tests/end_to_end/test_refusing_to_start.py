@@ -83,3 +83,21 @@ async def test_a_queue_that_is_missing_is_named_with_the_command_that_makes_it(r
     assert code == 78, said
     assert "`retry.7m`" in said
     assert "faxhook topology" in said
+
+
+@pytest.mark.parametrize(
+    ("module", "user", "words"),
+    [
+        ("ingress", "dispatcher", "may not write to the exchange `fax.in`"),
+        ("ingress", "monitor", "may not write to the exchange `fax.in`"),
+        ("dispatcher", "ingress", "may not write to the exchange `fax.work`"),
+        ("dispatcher", "ops", "may not write to the exchange `fax.retry`"),
+    ],
+)
+async def test_a_user_with_too_few_rights_is_told_which_one_is_missing(
+    running_stack: RunningStack, broker_users: dict[str, str], module: str, user: str, words: str
+) -> None:
+    code, said = await ended_with(module, {**getattr(running_stack, module), "AMQP_URL": broker_users[user]})
+    assert code == 78, said
+    assert words in said
+    assert "deploy/rabbitmq/definitions.json" in said

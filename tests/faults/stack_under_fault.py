@@ -16,6 +16,7 @@ from uuid import UUID
 
 import asyncpg
 from applications import Applications, serving_applications
+from broker_users import users_of
 from cluster import Cluster
 from dispatchers import SECRETS_KEY, STORE
 from own_stores import NOTHING_GIVEN, OwnStores
@@ -48,6 +49,7 @@ class StackUnderFault:
         under_way: Deliveries that a killed process may have told without recording it.
         names: The application that each endpoint leads to.
         cluster: The broker, where it is a cluster of this run's own.
+        user_urls: Of the broker's users with least rights, through the proxy; of a cluster's one user, which may do all.
     """
 
     stores: OwnStores
@@ -58,6 +60,7 @@ class StackUnderFault:
     applications: Applications
     media: Path
     environment: dict[str, str]
+    user_urls: dict[str, str]
     ingresses: list[SupervisedProcess] = field(default_factory=list)
     dispatchers: list[SupervisedProcess] = field(default_factory=list)
     under_way: set[tuple[str, str]] = field(default_factory=set)
@@ -81,8 +84,10 @@ class StackUnderFault:
     async def start(self) -> None:
         """Start two ingresses and two dispatchers."""
         for _ in range(2):
-            self.ingresses.append(SupervisedProcess("ingress", self.environment, self._on_kill))
-            self.dispatchers.append(SupervisedProcess("dispatcher", self.environment, self._on_kill))
+            ingress = self.environment | {"AMQP_URL": self.user_urls["ingress"]}
+            dispatcher = {"AMQP_URL": self.user_urls["dispatcher"], "OPS_AMQP_URL": self.user_urls["ops"]}
+            self.ingresses.append(SupervisedProcess("ingress", ingress, self._on_kill))
+            self.dispatchers.append(SupervisedProcess("dispatcher", self.environment | dispatcher, self._on_kill))
         await asyncio.gather(*(each.start() for each in self.processes))
 
     async def ready(self, seconds: float = 60.0) -> float:
@@ -145,13 +150,14 @@ async def open_stack(
         if cluster is not None:
             amqp_proxy.targets = cluster.targets
         amqp_urls = [amqp_url] if cluster is None or has_balancer else [node.amqp_url for node in cluster.nodes]
+        service_url = ",".join(f"{each}?heartbeat={HEARTBEAT_SECONDS}" for each in amqp_urls)
+        user_urls = exits.enter_context(users_of(service_url, services.rabbitmq_api_url))
         database_proxy, database_url = await exits.enter_async_context(proxied(services.database_url))
         async with _MIGRATING:  # one at a time in a process: alembic's context is a global of that process
             await migrate(services.database_url)
         pool = await exits.enter_async_context(asyncpg.create_pool(services.database_url, min_size=0, max_size=3))
         applications = await exits.enter_async_context(serving_applications())
         environment = SECRETS | {
-            "AMQP_URL": ",".join(f"{each}?heartbeat={HEARTBEAT_SECONDS}" for each in amqp_urls),
             "DATABASE_URL": database_url,
             "MEDIA_URL": media.as_uri(),
             "SECRETS_KEY": SECRETS_KEY,
@@ -160,7 +166,9 @@ async def open_stack(
             "BACKOFF": BACKOFF,
             "EGRESS_ALLOW_NETWORKS": "127.0.0.0/8",
         }
-        stack = StackUnderFault(stores, services, amqp_proxy, database_proxy, pool, applications, media, environment)
+        stack = StackUnderFault(
+            stores, services, amqp_proxy, database_proxy, pool, applications, media, environment, user_urls
+        )
         stack.cluster = cluster
         await stack.declare()
         await stack.add_endpoint(

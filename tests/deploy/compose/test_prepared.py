@@ -6,11 +6,13 @@ import json
 import re
 import stat
 
+import msgspec
 import pytest
 
-from deploy.compose.prepared import PROVIDER_VARIABLES, RIGHTS, definitions, prepare
+from deploy.compose.prepared import PROVIDER_VARIABLES, definitions, prepare
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.broker import FAX_DEAD, FAX_IN, FAX_RETRY, FAX_WORK, WORK_DELIVERIES, WORK_EVENTS, topology
+from shared.broker_rights import RIGHTS
 
 NAMES = {each.name for each in topology(parse_backoff(DEFAULT_BACKOFF)).queues} | {
     FAX_IN,
@@ -87,7 +89,7 @@ def test_the_providers_secrets_are_made_for_every_provider(tmp_path):
     ],
 )
 def test_a_user_may_write_and_read_what_it_needs_and_only_the_owner_declares(user, writes, reads):
-    configure, write, read = RIGHTS[user]
+    configure, write, read = msgspec.structs.astuple(RIGHTS[user])
     assert {name for name in NAMES if re.search(write, name)} == writes
     assert {name for name in NAMES if re.search(read, name)} == reads
     assert {name for name in NAMES if re.search(configure, name)} == (NAMES if user == "owner" else set())

@@ -1,0 +1,1 @@
+"""What RabbitMQ imports on a blank node."""
