@@ -13,9 +13,9 @@ from pamqp import commands
 
 from shared.amqp.channel import ChannelClosed
 from shared.amqp.connection import ConnectionLost
+from shared.amqp.rights import ACCESS_REFUSED, verify_rights
 from shared.amqp.session import PRECONDITION_FAILED, broker_session
 from shared.backoff import DEFER_WAITS_SECONDS, wait_name
-from shared.broker_rights import ACCESS_REFUSED, verify_rights
 from shared.errors import Misconfigured
 
 FAX_IN: Final = "fax.in"

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from deploy.demo.settings import make_secrets
-from shared.broker_rights import RIGHTS, TAGS
+from shared.amqp.rights import RIGHTS, TAGS
 
 VHOST: Final = "faxhook"
 

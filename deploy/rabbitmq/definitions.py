@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import msgspec
 
+from shared.amqp.rights import RIGHTS, TAGS
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.broker import topology
-from shared.broker_rights import RIGHTS, TAGS
 
 PATH: Final = Path(__file__).with_name("definitions.json")
 VHOST: Final = "faxhook"

@@ -10,7 +10,7 @@ import msgspec
 
 from deploy.services.broker import call_api
 from shared.amqp.addresses import split_addresses, vhost_of
-from shared.broker_rights import RIGHTS, TAGS
+from shared.amqp.rights import RIGHTS, TAGS
 
 
 @contextmanager

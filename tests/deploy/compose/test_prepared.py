@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from deploy.compose.prepared import PROVIDER_VARIABLES, definitions, prepare
+from shared.amqp.rights import RIGHTS
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.broker import FAX_DEAD, FAX_IN, FAX_RETRY, FAX_WORK, WORK_DELIVERIES, WORK_EVENTS, topology
-from shared.broker_rights import RIGHTS
 
 NAMES = {each.name for each in topology(parse_backoff(DEFAULT_BACKOFF)).queues} | {
     FAX_IN,

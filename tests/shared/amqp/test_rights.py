@@ -6,10 +6,10 @@ from stores import count
 
 from shared.amqp.channel import ChannelClosed
 from shared.amqp.publisher import NotKept, Publisher
+from shared.amqp.rights import RIGHTS, RightMissing, verify_rights
 from shared.amqp.session import broker_session
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.broker import FAX_DEAD, FAX_IN, FAX_RETRY, FAX_WORK, WORK_DELIVERIES, WORK_EVENTS, topology
-from shared.broker_rights import RIGHTS, RightMissing, verify_rights
 
 EXCHANGES = (FAX_IN, FAX_WORK, FAX_RETRY, FAX_DEAD)
 QUEUES = [queue.name for queue in topology(parse_backoff(DEFAULT_BACKOFF)).queues]
