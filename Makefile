@@ -33,7 +33,7 @@ cluster-faults: $(READY) ## The same with RabbitMQ as a cluster of three, 4.x an
 fuzz: $(READY) ## Every parser and verifier against 10,000 generated inputs for each test
 	@$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=long --timeout=3600 -v
 
-bench: $(READY) ## What a callback and a delivery cost, in ratios to a bare handler, beside the goals; about a minute
+bench: $(READY) ## What a callback and a delivery cost, in ratios to a bare handler, beside the goals; about two minutes
 	@$(BIN)/python tests/bench/bench.py
 
 check: $(READY) ## Linters, format, types, layering, sizes of files and packages

@@ -1,12 +1,11 @@
 """`make bench`: what faxhook costs, measured in one run on this machine, as ratios to a bare handler, beside the goals.
 
-    python tests/bench/bench.py [--callbacks N] [--deliveries N] [--probes N] [--json]
+    python tests/bench/bench.py [--callbacks N] [--deliveries N] [--probes N] [--endpoints N] [--json]
         [--amqp-url URL --database-url URL]   # stores to use instead of private ones: the vhost's queues are EMPTIED
 
 Everything is on loopback: a provider, `python -m ingress`, RabbitMQ, `python -m dispatcher`, PostgreSQL, an
 application. The stores are private ones in a temporary folder, so that no other work is counted; they are on one
-disk with fsync and confirms on. CPU time of provider and application is not counted. About a minute, most of it the
-stores' start.
+disk with fsync and confirms on. CPU time of provider and application is not counted. About two minutes.
 """
 
 import argparse
@@ -29,7 +28,9 @@ import callbacks
 import uvloop
 from cpu import cpu_seconds
 from dispatchers import SECRETS_KEY, STORE
+from endpoints import endpoint_rows
 from processes import SECRETS, ServiceProcess, running
+from rows import Row, microseconds
 from stores import fresh_topology
 from waiting import until
 from wire import Application, applying, post_all, request_of
@@ -58,16 +59,6 @@ class Stores:
     amqp_url: str
     database_url: str
     pids: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass
-class Row:
-    """One line of the table. *ratio* is measured to goal: 1.0 or less is reached."""
-
-    what: str
-    goal: str
-    measured: str
-    ratio: float
 
 
 # ---- Callbacks -------------------------------------------------------------------------------------------------------
@@ -129,10 +120,6 @@ async def cost_of(port: int, pid: int, requests: Sequence[bytes]) -> float:
     before = cpu_seconds(pid)
     await post_all(port, requests[warm_up:], LANES)
     return max(cpu_seconds(pid) - before, 1e-6) / (len(requests) - warm_up)
-
-
-def microseconds(seconds: float) -> str:
-    return f"{seconds * 1e6:,.0f} µs"
 
 
 async def ingress_rows(ingress: ServiceProcess, count: int) -> list[Row]:
@@ -229,7 +216,7 @@ async def unloaded_row(application: Application, port: int, probes: int) -> Row:
     )
 
 
-async def bench(stores: Stores, callbacks_count: int, deliveries: int, probes: int) -> list[Row]:
+async def bench(stores: Stores, callbacks_count: int, deliveries: int, probes: int, endpoints: int) -> list[Row]:
     """Measure all; the broker's queues are emptied before each part."""
     wanted = topology(parse_backoff(DEFAULT_BACKOFF))
     await migrate(stores.database_url)
@@ -244,6 +231,18 @@ async def bench(stores: Stores, callbacks_count: int, deliveries: int, probes: i
         await fresh_topology(stores.amqp_url, wanted)
         async with asyncpg.create_pool(stores.database_url, min_size=1, max_size=1) as pool:
             rows += await delivery_rows(stores, pool, front, back, deliveries, probes)
+        await fresh_topology(stores.amqp_url, wanted)
+        async with running("ingress", front) as ingress:
+            database = [stores.pids["PostgreSQL"]] if "PostgreSQL" in stores.pids else []
+            counts = (10, endpoints // 10, endpoints)
+            of_endpoints = {"events": max(60, deliveries // 6), "rounds": 5 if deliveries > 1_000 else 1}
+            rest_seconds = 5.0 if deliveries > 1_000 else 0.2
+            rows += await endpoint_rows(
+                *(stores.database_url, database, ingress, back, json_callback),
+                **of_endpoints,
+                rest_seconds=rest_seconds,
+                counts=counts,
+            )
     return rows
 
 
@@ -262,15 +261,18 @@ def main() -> int:
     parser.add_argument("--callbacks", type=int, default=10_000, help="for each of the ingress's two measures")
     parser.add_argument("--deliveries", type=int, default=6_000)
     parser.add_argument("--probes", type=int, default=200, help="callbacks of the unloaded run")
+    parser.add_argument("--endpoints", type=int, default=100_000, help="in the ledger, at most")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--amqp-url", help="a vhost to use instead of a private broker; its queues are EMPTIED")
     parser.add_argument("--database-url", help="a database to use instead of a private one")
     asked = parser.parse_args()
     if bool(asked.amqp_url) != bool(asked.database_url):
         parser.error("--amqp-url and --database-url belong together")
-    if min(asked.callbacks, asked.deliveries) < 2 * LANES or asked.probes < 1:
-        parser.error(f"too few to measure anything: at least {2 * LANES} callbacks and deliveries, and one probe")
-    counts = (asked.callbacks, asked.deliveries, asked.probes)
+    if min(asked.callbacks, asked.deliveries) < 2 * LANES or asked.probes < 1 or asked.endpoints < 200:
+        parser.error(
+            f"too few to measure anything: at least {2 * LANES} callbacks and deliveries, one probe, 200 endpoints"
+        )
+    counts = (asked.callbacks, asked.deliveries, asked.probes, asked.endpoints)
     if asked.amqp_url:
         rows = uvloop.run(bench(Stores(asked.amqp_url, asked.database_url), *counts))
     else:

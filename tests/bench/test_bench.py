@@ -22,7 +22,7 @@ async def run(*arguments: str) -> tuple[int, str, str]:
 
 async def test_the_bench_measures_every_goal_with_tiny_counts(amqp_url: str, database_url: str) -> None:
     code, out, errors = await run(
-        *("--callbacks", "200", "--deliveries", "100", "--probes", "3", "--json"),
+        *("--callbacks", "200", "--deliveries", "100", "--probes", "3", "--endpoints", "500", "--json"),
         *("--amqp-url", amqp_url, "--database-url", database_url),
     )
     assert code == 0, errors
@@ -32,12 +32,20 @@ async def test_the_bench_measures_every_goal_with_tiny_counts(amqp_url: str, dat
         "≤ 2.5 times a bare handler",
         "≥ 2,000 deliveries/s per core",
         "< 25 ms",
+        "< 1.1 times that with 10",
+        "< 1 % of a core",
+        "< 5 s and 300 MB",
     ]
     assert all(row["ratio"] > 0 for row in rows)
 
 
 async def test_counts_that_measure_nothing_and_half_a_pair_of_stores_are_refused() -> None:
-    for arguments in (("--callbacks", "1"), ("--probes", "0"), ("--amqp-url", "amqp://localhost/")):
+    for arguments in (
+        ("--callbacks", "1"),
+        ("--probes", "0"),
+        ("--endpoints", "9"),
+        ("--amqp-url", "amqp://localhost/"),
+    ):
         code, out, errors = await run(*arguments)
         assert (code, out) == (2, "")
         assert "error" in errors
