@@ -28,10 +28,15 @@ class Admitted(msgspec.Struct, frozen=True):
     is_probe: bool
 
 
-class Circuit:
-    """One endpoint's, in one process."""
+Urls = tuple[str, str | None]
+"""An endpoint's URL and its failover's."""
 
-    def __init__(self) -> None:
+
+class Circuit:
+    """One endpoint's, in one process, for as long as it keeps its *urls*."""
+
+    def __init__(self, urls: Urls = ("", None)) -> None:
+        self.urls = urls
         self._timeouts = 0
         self._probing = False
         self._next_probe_at = 0.0

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from dispatcher.channels.outcome import NotTried, Outcome, Told
 from dispatcher.delivery.attempts import Attempts
-from dispatcher.delivery.circuit_breaker import Admitted, Circuit
+from dispatcher.delivery.circuit_breaker import Admitted, Circuit, Urls
 from dispatcher.delivery.document_budget import DocumentBudget, Reservation
 from dispatcher.delivery.leases import LeaseKeeper
 from dispatcher.delivery.settler import MadeAttempt, Settler
@@ -73,7 +73,11 @@ class Deliverer:
 
     async def _through_circuit(self, delivery: LeasedDelivery) -> None:
         # 1. Leave of the circuit. Whatever happens then, it is told the outcome: a probe must not be missed for ever.
-        circuit = self._circuits.get(delivery.endpoint_id) or Circuit()
+        urls = (delivery.endpoint.url, delivery.endpoint.failover_url)
+        circuit = self._circuits.get(delivery.endpoint_id)
+        if circuit is None or circuit.urls != urls:  # what timed out at another URL says nothing about this one
+            self._circuits.pop(delivery.endpoint_id, None)
+            circuit = Circuit(urls)
         admitted = circuit.admit(time.monotonic())
         if admitted is None:
             await self._settler.settle(delivery, self._while_open(delivery, circuit))
@@ -91,7 +95,7 @@ class Deliverer:
                 made = await self._attempt(delivery, reservation)
                 outcome, seconds = made.outcome, made.seconds
         finally:
-            self._report_to_circuit(delivery.endpoint_id, admitted, outcome, seconds)
+            self._report_to_circuit(delivery.endpoint_id, urls, admitted, outcome, seconds)
         # 4. The next step.
         verdict = judge(outcome, delivery.attempt, self._backoff_seconds, spent=delivery.spent)
         if isinstance(verdict, Requeue) and self._stopping:
@@ -104,9 +108,13 @@ class Deliverer:
         outcome = await self._attempts.make(delivery, started_at, reservation)
         return MadeAttempt(outcome, started_at, time.perf_counter() - started)
 
-    def _report_to_circuit(self, endpoint_id: UUID, admitted: Admitted, outcome: Outcome, seconds: float) -> None:
+    def _report_to_circuit(
+        self, endpoint_id: UUID, urls: Urls, admitted: Admitted, outcome: Outcome, seconds: float
+    ) -> None:
         # Only circuits that count timeouts are kept: there may be an endpoint for each fax.
-        circuit = self._circuits.setdefault(endpoint_id, Circuit())
+        circuit = self._circuits.setdefault(endpoint_id, Circuit(urls))
+        if circuit.urls != urls:  # changed while the attempt was under way
+            return
         circuit.report(admitted, outcome, time.monotonic(), seconds)
         if circuit.is_unused:
             del self._circuits[endpoint_id]
@@ -120,7 +128,7 @@ class Deliverer:
 
     def _report(self, delivery: LeasedDelivery, made: MadeAttempt, verdict: Verdict) -> None:
         self._metrics.count_attempt(made.outcome, made.seconds)
-        if delivery.attempt == 1 and isinstance(made.outcome, Told):
+        if delivery.attempt == 1 and not delivery.is_replayed and isinstance(made.outcome, Told):
             waited = datetime.now(UTC) - delivery.event.received_at
             self._metrics.told_seconds.observe(max(0.0, waited.total_seconds()))
         self._log.info(

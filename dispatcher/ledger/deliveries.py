@@ -59,9 +59,9 @@ WHERE d.id = wanted.id
   AND endpoints.id = d.endpoint_id
   AND events.id = d.event_id AND events.body IS NOT NULL
   AND faxes.provider = events.provider AND faxes.fax_id = events.fax_id
-RETURNING d.id, d.event_id, d.attempts, d.budget_from, coalesce(d.replayed_at, d.created_at) AS owed_since,
-          d.lease_until, extract(epoch FROM now() - d.due_at)::float8 AS overdue_seconds, events.body, faxes.rank,
-          {COLUMNS}
+RETURNING d.id, d.event_id, d.attempts, d.budget_from, d.replayed_at IS NOT NULL AS is_replayed,
+          coalesce(d.replayed_at, d.created_at) AS owed_since, d.lease_until,
+          extract(epoch FROM now() - d.due_at)::float8 AS overdue_seconds, events.body, faxes.rank, {COLUMNS}
 """  # noqa: S608 - the inserted text is a constant
 
 
@@ -88,6 +88,7 @@ def _claimed(row: Any, store: EndpointStore) -> LeasedDelivery | UnreadableDeliv
             event=decode_event(row["body"]),
             endpoint=store.from_row(row),
             owed_since=row["owed_since"],
+            is_replayed=row["is_replayed"],
             spent=row["budget_from"],
             fax_rank=row["rank"],
             is_removed=row["removed_at"] is not None,

@@ -83,7 +83,7 @@ NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.event_id = events.id
 """What was recorded for endpoints that are off was owed to none of them."""
 
 UNOWED: Final = f"""
-SELECT events.body, faxes.rank FROM events JOIN faxes USING (provider, fax_id), {_BY_INDEX}
+SELECT events.id, events.body, faxes.rank FROM events JOIN faxes USING (provider, fax_id), {_BY_INDEX}
 WHERE events.id = ANY($1::text[]) AND events.body IS NOT NULL AND {_IS_UNOWED}
 ORDER BY events.id
 FOR KEY SHARE OF events
@@ -109,6 +109,11 @@ ON CONFLICT ON CONSTRAINT deliveries_once_per_endpoint DO NOTHING
 RETURNING id, lease_until
 """
 
+
+LOCK_NOT_OWED: Final = f"""
+SELECT FROM deliveries WHERE event_id = ANY($1::text[]) AND state = 'skipped' AND reason = '{ENDPOINT_DISABLED}'
+ORDER BY id FOR UPDATE
+"""
 
 SUPERSEDE: Final = f"""
 UPDATE deliveries SET reason = 'superseded' FROM endpoints
@@ -192,6 +197,10 @@ class Intake:
             owed = [each for event in events for each in route(event, candidates.of_fax(event))]
             owed = skip_overtaken(owed, ranks)
             if owed:
+                # What is recovered for a more general endpoint at this moment is owed. Wait for that; look once more.
+                await connection.execute(LOCK_NOT_OWED, [each.event.id for each in owed])
+                unowed = {row["id"] for row in await connection.fetch(UNOWED, [each.event.id for each in owed])}
+                owed = [each for each in owed if each.event.id in unowed]
                 await connection.execute(SUPERSEDE, [each.event.id for each in owed])
             return await _insert_deliveries(connection, owed, leased=leased)
 

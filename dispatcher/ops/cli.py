@@ -7,7 +7,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from dispatcher.ops.dead import commands as dead_commands
-from dispatcher.ops.endpoints import care_commands as endpoint_care
+from dispatcher.ops.endpoints import recover_commands as endpoint_commands
 from dispatcher.ops.faxes import commands as fax_commands
 from dispatcher.ops.listener.commands import listen_command
 from dispatcher.ops.queues.commands import queues_command
@@ -46,7 +46,7 @@ app = typer.Typer(
 )
 app.add_typer(fax_commands.app, name="faxes", rich_help_panel=_INSPECT)
 app.add_typer(dead_commands.app, name="dead", rich_help_panel=_INSPECT)
-app.add_typer(endpoint_care.app, name="endpoints", rich_help_panel=_INSPECT)
+app.add_typer(endpoint_commands.app, name="endpoints", rich_help_panel=_INSPECT)
 app.command(name="queues", rich_help_panel=_INSPECT)(queues_command)
 app.command(name="reconcile", rich_help_panel=_INSPECT)(reconcile_command)
 app.command(name="simulate", rich_help_panel=_TRY_OUT)(simulate_command)

@@ -39,6 +39,7 @@ AUDITED: Final[Mapping[str, str]] = {
     "endpoint.token_drop": "dropped the older tokens",
     "dead.replay": "replayed dead letters",
     "dead.discard": "discarded dead letters",
+    "endpoint.recover": "recovered what an endpoint was not owed",
     "console.logged_in": "logged in",
 }
 

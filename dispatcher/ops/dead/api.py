@@ -1,4 +1,4 @@
-"""`/v1/dead-letters` and `/v1/jobs`: dead letters over HTTP."""
+"""`/v1/dead-letters`, `/v1/jobs`, and what an endpoint was not owed: replayed, discarded, recovered over HTTP."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -19,9 +19,11 @@ from dispatcher.ops.dead.jobs.bodies import (
     Job,
     JobPage,
     JobQuery,
+    RecoverRequest,
     ReplayPreview,
     ReplayRequest,
     Selection,
+    Skipped,
     What,
 )
 from dispatcher.ops.dead.letters import DeadFilter, DeadGroups, DeadLetterDetail, DeadPage, DeadQuery
@@ -91,6 +93,17 @@ class DeadLetterApi:
                 problems=(404, 409),
             ),
             Operation(
+                "POST",
+                "/v1/endpoints/{id}/recover",
+                self.recover,
+                "Owe an endpoint what it was not owed while it was disabled, or with dry_run say how much that is; a "
+                "long one is a job to follow",
+                body=RecoverRequest,
+                answer=(ReplayPreview, Job),
+                also={202: Job},
+                problems=(404, 409),
+            ),
+            Operation(
                 "GET", "/v1/jobs", self.jobs, "The latest jobs, the newest first", query=JobQuery, answer=JobPage
             ),
             Operation("GET", "/v1/jobs/{id}", self.job, "A job as it stands", answer=Job, problems=(404,)),
@@ -98,7 +111,7 @@ class DeadLetterApi:
                 "POST",
                 "/v1/jobs/{id}/stop",
                 self.stop,
-                "End a job early: the letters that it has not reached stay dead",
+                "End a job early: what it has not reached stays as it was",
                 answer=Job,
                 problems=(404, 409),
             ),
@@ -120,14 +133,21 @@ class DeadLetterApi:
     async def replay(self, request: web.Request) -> web.Response:
         """Replay dead letters; 200 with the counts, or 202 with a job to follow."""
         body = await read_body(request, ReplayRequest)
-        return await self._do(request, "dead.replay", body, None)
+        return await self._do(request, "dead.replay", body, _selection_of(body), None)
 
     async def discard(self, request: web.Request) -> web.Response:
         """Discard dead letters for a reason; 200 with the counts, or 202 with a job to follow."""
         body = await read_body(request, DiscardRequest)
         if not body.reason.strip():
             raise Problem(422, "bad_reason", "say why: it stays in the audit", "reason")
-        return await self._do(request, "dead.discard", body, body.reason)
+        return await self._do(request, "dead.discard", body, _selection_of(body), body.reason)
+
+    async def recover(self, request: web.Request) -> web.Response:
+        """Owe an endpoint what was skipped while it was off; 200 with the counts, or 202 with a job to follow."""
+        body = await read_body(request, RecoverRequest)
+        endpoint_id = read_id(request.match_info["id"], "endpoint")
+        selection = Selection(skipped=Skipped(endpoint_id=endpoint_id, since=body.since, until=body.until))
+        return await self._do(request, "endpoint.recover", body, selection, None)
 
     async def jobs(self, request: web.Request) -> web.Response:
         """Answer the latest jobs."""
@@ -139,14 +159,17 @@ class DeadLetterApi:
         return answered(200, await self._dead.jobs.get(_job_id(request)))
 
     async def stop(self, request: web.Request) -> web.Response:
-        """End a job early: the letters that it has not reached stay dead."""
+        """End a job early: what it has not reached stays as it was."""
         return answered(200, await self._dead.jobs.stop(_job_id(request), who=request[WHO]))
 
     async def _do(
-        self, request: web.Request, what: What, body: ReplayRequest | DiscardRequest, reason: str | None
+        self,
+        request: web.Request,
+        what: What,
+        body: ReplayRequest | RecoverRequest,
+        selection: Selection,
+        reason: str | None,
     ) -> web.Response:
-        ids = None if body.ids is None else tuple(sorted(set(body.ids)))
-        selection = Selection(ids=ids, filter=body.filter)
         if body.dry_run:
             return answered(200, await self._dead.planner.preview(what, selection))
         plan = await self._dead.planner.plan(what, selection)
@@ -161,6 +184,11 @@ class DeadLetterApi:
         job_id = UUID(answer["id"])
         await self._dead.jobs.go_on(job_id)
         return _answered_job(await self._dead.jobs.wait(job_id, INLINE_SECONDS))
+
+
+def _selection_of(body: ReplayRequest) -> Selection:
+    ids = None if body.ids is None else tuple(sorted(set(body.ids)))
+    return Selection(ids=ids, filter=body.filter)
 
 
 def _answered_job(job: Job) -> web.Response:

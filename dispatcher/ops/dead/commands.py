@@ -92,7 +92,7 @@ def replay(
     command does. Ends with 1 if some stay dead.
     """
     selection = selection_of(ids, wanted, everything)
-    _do("dead.replay", selection, None, yes=yes, dry_run=dry_run, rate=rate, as_json=as_json)
+    do_job("dead.replay", selection, None, yes=yes, dry_run=dry_run, rate=rate, as_json=as_json)
 
 
 @app.command()
@@ -113,12 +113,13 @@ def discard(
     if not reason.strip() and not dry_run:
         fail("say why with --reason: it stays in the audit", EXIT_BAD_INPUT)
     selection = selection_of(ids, wanted, everything)
-    _do("dead.discard", selection, reason.strip(), yes=yes, dry_run=dry_run, rate=RATE, as_json=as_json)
+    do_job("dead.discard", selection, reason.strip(), yes=yes, dry_run=dry_run, rate=RATE, as_json=as_json)
 
 
-def _do(
+def do_job(
     what: What, selection: Selection, reason: str | None, *, yes: bool, dry_run: bool, rate: float, as_json: bool
 ) -> None:
+    """Show what it would do, ask, do it, and end with the exit code that says how that went."""
     preview = _run(lambda dead: dead.planner.preview(what, selection))
     if dry_run and as_json:
         print_json(preview)
@@ -126,7 +127,8 @@ def _do(
     if not as_json:
         print_preview(preview)
     if not preview.matched and not dry_run:
-        fail("no dead letter matches: nothing was changed", EXIT_BAD_INPUT)
+        missing = "no dead letter matches" if selection.skipped is None else "nothing was skipped since then"
+        fail(f"{missing}: nothing was changed", EXIT_BAD_INPUT)
     if dry_run:
         return
     if preview.count and not yes:
@@ -146,8 +148,8 @@ def _end_by(job: Job) -> None:
     if job.finished_at is None:
         fail(f"job {job.id} is not finished: our own code failed, {job.crash}; a dispatcher tries again", EXIT_CRASHED)
     if job.state == "failed":
-        fail(f"job {job.id} is given up: our own code failed, {job.crash}; what is left stays dead", EXIT_CRASHED)
-    if job.failed or job.skipped_endpoint or job.left:
+        fail(f"job {job.id} is given up: our own code failed, {job.crash}; what is left stays as it was", EXIT_CRASHED)
+    if job.failed or job.skipped_endpoint or job.skipped_pruned or job.left:
         raise typer.Exit(EXIT_SOME_LEFT)
 
 

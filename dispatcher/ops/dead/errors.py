@@ -24,6 +24,13 @@ class UnknownJob(NoSuch):
     code = "job_not_found"
 
 
+class EndpointOff(FaxhookError):
+    """The endpoint takes nothing now: what it was not owed cannot be recovered."""
+
+    code = "endpoint_disabled"
+    status = 409
+
+
 class TakenByAnother(FaxhookError):
     """Another request browses or replays the same at this moment: try again."""
 

@@ -40,8 +40,8 @@ def _filter_of(
         "cause": cause,
         "type": event_type,
         "event_id": event,
-        "older_than_seconds": _seconds("--older-than", older_than),
-        "younger_than_seconds": _seconds("--younger-than", younger_than),
+        "older_than_seconds": seconds_of("--older-than", older_than),
+        "younger_than_seconds": seconds_of("--younger-than", younger_than),
     }
     try:
         return msgspec.convert({name: value for name, value in given.items() if value is not None}, type=DeadFilter)
@@ -79,7 +79,8 @@ def selection_of(ids: list[str] | None, wanted: DeadFilter, everything: bool) ->
     return Selection(filter=wanted)
 
 
-def _seconds(option: str, text: str | None) -> float | None:
+def seconds_of(option: str, text: str | None) -> float | None:
+    """Return an age like 90s or 2d in seconds; end with a sentence if it is none."""
     if text is None:
         return None
     match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)([smhd])", text.strip(), re.ASCII)

@@ -122,6 +122,14 @@ async def endpoints(connection: Any, endpoint_ids: Sequence[UUID]) -> dict[UUID,
     return {row["id"]: (public_url(row["url"]).partition("?")[0], row["is_ready"]) for row in rows}
 
 
+async def is_enabled(connection: Any, endpoint_id: UUID) -> bool | None:
+    """Return whether an endpoint is enabled; None if there is none, or it was removed."""
+    enabled: bool | None = await connection.fetchval(
+        "SELECT enabled FROM endpoints WHERE id = $1 AND removed_at IS NULL", endpoint_id
+    )
+    return enabled
+
+
 class DeliveryStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What the ledger knows of the delivery that a message names."""
 

@@ -16,7 +16,7 @@ SHOWN_ENDPOINTS: Final = 8
 
 def verb(what: What) -> str:
     """Return the word for what is done."""
-    return "replay" if what == "dead.replay" else "discard"
+    return what.partition(".")[2]
 
 
 def print_groups(groups: list[DeadGroup]) -> None:
@@ -113,8 +113,7 @@ def print_preview(preview: ReplayPreview) -> None:
 
 def print_job(job: Job) -> None:
     """Show what a job did."""
-    done = "replayed" if job.what == "dead.replay" else "discarded"
-    console.print(f"{job.done} of {job.total} {done} in {job.seconds:.1f} s (job {job.id})", highlight=False)
+    console.print(f"{job.done} of {job.total} {_DONE[job.what]} in {job.seconds:.1f} s (job {job.id})", highlight=False)
     for count, why in _skipped(job):
         console.print(f"{count:>8}  skipped: {why}", highlight=False)
     if job.failed:
@@ -125,12 +124,20 @@ def print_job(job: Job) -> None:
         console.print(f"{job.left:>8}  left as they were: {job.state}", highlight=False)
 
 
+_DONE: Final[dict[What, str]] = {
+    "dead.replay": "replayed",
+    "dead.discard": "discarded",
+    "endpoint.recover": "recovered",
+}
+
+
 def _skipped(counts: ReplayPreview | Job) -> list[tuple[int, str]]:
     said = (
         (counts.skipped_told, "told meanwhile"),
-        (counts.skipped_gone, "not dead any more: replayed or discarded meanwhile"),
+        (counts.skipped_gone, "not as they were any more: replayed, discarded or recovered meanwhile"),
         (counts.skipped_taken, "another job has them"),
         (counts.skipped_endpoint, "their endpoint is disabled or removed: enable it first, or discard"),
+        (counts.skipped_pruned, "pruned: the content of their events is not kept any more"),
     )
     return [(count, why) for count, why in said if count]
 

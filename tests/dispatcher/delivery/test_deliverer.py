@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from delivering import NotedSettler, a_delivery, new_held
 from dispatchers import an_event
@@ -30,7 +31,8 @@ class Steps:
         self.outcome: Outcome | Callable[[], Outcome] = Told()
         self.is_ours = True
         self.settler = NotedSettler(new_held())
-        self.deliverer = Deliverer(self, self.settler, self, Metrics(), TABLE)  # type: ignore[arg-type]
+        self.metrics = Metrics()
+        self.deliverer = Deliverer(self, self.settler, self, self.metrics, TABLE)  # type: ignore[arg-type]
 
     # What the deliverer asks of attempts and leases.
     def document_bytes(self, _delivery: LeasedDelivery) -> int:
@@ -165,6 +167,48 @@ async def test_what_is_owed_for_longer_than_the_whole_table_is_given_up_while_th
         await steps.deliver(lately(number, endpoint))
     old = a_delivery(8, endpoint, owed_since=datetime.now(UTC) - timedelta(seconds=sum(TABLE) + 1))
     assert await steps.deliver(old) == GiveUp("timeout", "owed for longer than the whole table takes")
+
+
+async def test_how_long_a_recovered_event_waited_says_nothing_about_how_fast_we_are() -> None:
+    steps = Steps()
+    for number, is_replayed in enumerate((True, False)):
+        await steps.deliver(lately(number, is_replayed=is_replayed))
+    assert steps.metrics.registry.get_sample_value("faxhook_told_seconds_count") == 1
+
+
+@pytest.mark.parametrize("field", ["url", "failover_url"])
+async def test_an_endpoint_that_is_told_at_another_url_starts_with_a_circuit_of_its_own(field: str) -> None:
+    steps, endpoint = Steps(), an_endpoint()
+    steps.outcome = NotTold(error="timeout")
+    for number in range(TIMEOUTS_TO_OPEN):
+        await steps.deliver(lately(number, endpoint))
+    assert isinstance(await steps.deliver(lately(7, endpoint)), Requeue)
+    moved = msgspec.structs.replace(endpoint, **{field: "http://moved.example/"})
+    steps.outcome = Told()
+    assert await steps.deliver(lately(8, moved)) == Settle()
+    assert not steps.deliverer.circuit_is_open(endpoint.id)
+    same = msgspec.structs.replace(endpoint, timeout_seconds=7.0)
+    steps.outcome = NotTold(error="timeout")
+    for number in range(TIMEOUTS_TO_OPEN):
+        await steps.deliver(lately(10 + number, (endpoint, same)[number % 2]))
+    assert steps.deliverer.circuit_is_open(endpoint.id), "another change starts nothing anew"
+
+
+async def test_what_ends_at_the_old_url_after_a_change_says_nothing_about_the_new_one() -> None:
+    steps, endpoint = Steps(), an_endpoint()
+    moved = msgspec.structs.replace(endpoint, url="http://moved.example/")
+    steps.outcome = NotTold(error="timeout")
+    for number in range(TIMEOUTS_TO_OPEN - 1):
+        await steps.deliver(lately(number, moved))
+    circuit = steps.deliverer._circuits.pop(endpoint.id)
+
+    def changed_meanwhile() -> Outcome:
+        steps.deliverer._circuits[endpoint.id] = circuit
+        return NotTold(error="timeout")
+
+    steps.outcome = changed_meanwhile
+    await steps.deliver(lately(8, endpoint))
+    assert not circuit.is_open
 
 
 async def test_a_circuit_without_timeouts_leaves_nothing_behind() -> None:

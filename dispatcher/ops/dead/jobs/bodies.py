@@ -1,4 +1,4 @@
-"""Replays and discards as types: the selection, the preview, the job. Pure data.
+"""Replays, discards and recoveries as types: the selection, the preview, the job. Pure data.
 
 Every struct is a body of the HTTP API.
 """
@@ -9,13 +9,13 @@ from uuid import UUID
 
 import msgspec
 
-from dispatcher.ops.api.cursor import Limit
+from dispatcher.ops.api.cursor import AwareTime, Limit
 from dispatcher.ops.dead.letters import NO_NULL, DeadFilter
 
-What = Literal["dead.replay", "dead.discard"]
+What = Literal["dead.replay", "dead.discard", "endpoint.recover"]
 JobState = Literal["running", "waiting", "done", "stopped", "failed"]
 """`waiting`: its process is gone; a dispatcher goes on with it by itself. `stopped`: a person ended it early. `failed`:
-our own code failed in it again and again; the letters that it did not reach stay dead."""
+our own code failed in it again and again; the letters that it did not reach stay as they were."""
 
 MOST_IDS: Final = 1_000
 """Named one by one in a request; a filter selects any number."""
@@ -23,11 +23,23 @@ MOST_IDS: Final = 1_000
 LetterId = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=NO_NULL)]
 
 
+class Skipped(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one endpoint was not owed because it was off, from `since` on, and before `until` if that is given."""
+
+    endpoint_id: UUID
+    since: AwareTime
+    until: AwareTime | None = None
+
+
 class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is to be replayed or discarded: these ids, or what matches a filter at that moment. One of both."""
+    """What is to be done: these dead letters, or what matches a filter at that moment, or what was skipped.
+
+    One of them; `skipped` is for a recovery.
+    """
 
     ids: tuple[str, ...] | None = None
     filter: DeadFilter | None = None
+    skipped: Skipped | None = None
 
 
 class EndpointCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,15 +52,16 @@ class EndpointCount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplayPreview(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replay or a discard would do now; nothing has been done.
+    """What a replay, a discard or a recovery would do now; nothing has been done.
 
     Attributes:
         matched: The sum of the counts that follow.
-        count: Would be replayed (or discarded).
+        count: Would be replayed (or discarded, or recovered).
         skipped_told: Were told meanwhile.
-        skipped_gone: Are dead no longer: replayed or discarded meanwhile.
+        skipped_gone: Are dead no longer: replayed or discarded meanwhile. Of a recovery: owed meanwhile.
         skipped_taken: Another job has them.
         skipped_endpoint: Their endpoint is disabled or removed: they would die again. Not skipped by a discard.
+        skipped_pruned: The content of their event was pruned: there is nothing left to tell. Of a recovery only.
         endpoints: Which endpoints `count` is for; most first.
         kinds: How many of `count` are of each kind.
     """
@@ -60,6 +73,7 @@ class ReplayPreview(msgspec.Struct, frozen=True, kw_only=True):
     skipped_gone: int
     skipped_taken: int
     skipped_endpoint: int
+    skipped_pruned: int
     endpoints: list[EndpointCount]
     kinds: dict[str, int]
 
@@ -72,12 +86,12 @@ class JobFailure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A replay or discard, under way or finished; it survives the process that does it.
+    """A replay, discard or recovery, under way or finished; it survives the process that does it.
 
     At every moment `total` is `done` + `skipped_*` + `failed` + `left`.
 
     Attributes:
-        done: Replayed, or discarded.
+        done: Replayed, discarded, or recovered.
         failures: Some of what failed, at most 20.
         crash: Type and place of the last failure of our own code, if there was one.
         seconds: From its beginning to its end, or to now.
@@ -96,6 +110,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     skipped_gone: int
     skipped_taken: int
     skipped_endpoint: int
+    skipped_pruned: int
     failed: int
     failures: list[JobFailure] = []
     crash: str | None = None
@@ -130,3 +145,12 @@ class DiscardRequest(ReplayRequest, frozen=True, kw_only=True, forbid_unknown_fi
     """The body of `POST /v1/dead-letters/discard`: `ids` or `filter`, and why; the reason stays in the audit."""
 
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=500, pattern=NO_NULL)]
+
+
+class RecoverRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The body of `POST /v1/endpoints/{id}/recover`: from when, and before when."""
+
+    since: AwareTime
+    until: AwareTime | None = None
+    dry_run: bool = False
+    command_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=NO_NULL)] | None = None

@@ -11,6 +11,9 @@ from dispatcher.ops.dead.letters import Kind
 ItemState = Literal["waiting", "moved", "done", "told", "gone", "taken", "endpoint", "failed"]
 """`moved`: replayed in the ledger, its message not yet known to be published."""
 
+PRUNED: Final[tuple[ItemState, str]] = ("gone", "pruned")
+"""State and reason of an item whose event's content was pruned."""
+
 IS_TAKEN: Final = """
 job_items.state IN ('waiting', 'moved')
 AND jobs.finished_at IS NULL AND jobs.lease_until > now() - interval '5 s'

@@ -1,4 +1,4 @@
-"""Which letters a replay or a discard takes, what would become of each, and the job that is written for them."""
+"""Which letters a replay, discard or recovery takes, what would become of each, and the job written for them."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -10,12 +10,13 @@ import msgspec
 from dispatcher.ledger.locks import Lock
 from dispatcher.ledger.pool import Pool
 from dispatcher.ops.api.audit import write_audit
+from dispatcher.ops.api.lookups import NoSuch
 from dispatcher.ops.dead import store as ledger
-from dispatcher.ops.dead.errors import BadSelection, NothingMatches, TakenByAnother, UnknownLetter
+from dispatcher.ops.dead.errors import BadSelection, EndpointOff, NothingMatches, TakenByAnother, UnknownLetter
 from dispatcher.ops.dead.jobs import deliveries
 from dispatcher.ops.dead.jobs import items as job_items
 from dispatcher.ops.dead.jobs import store as jobs
-from dispatcher.ops.dead.jobs.bodies import EndpointCount, ReplayPreview, Selection, What
+from dispatcher.ops.dead.jobs.bodies import EndpointCount, ReplayPreview, Selection, Skipped, What
 from dispatcher.ops.dead.jobs.items import Item
 from dispatcher.ops.dead.letters import DeadLetter, Kind
 from dispatcher.ops.dead.queues.index import DeadQueueIndex
@@ -47,14 +48,13 @@ class JobPlanner:
         """Return what it would do now, changing nothing.
 
         Raises:
-            BadSelection, UnknownLetter: See `plan`, `write`.
+            BadSelection, UnknownLetter, NoSuch: See `plan`, `write`.
         """
         plan = await self.plan(what, selection)
         items = await self._items(self._pool, plan)
         counts: list[Count] = [(item.kind, item.endpoint_id, item.state, 1) for item in items]
-        if selection.filter is not None:
-            of_ledger = await deliveries.count_fates(self._pool, what, selection.filter)
-            counts += [("delivery", *each) for each in of_ledger]
+        of_ledger = await deliveries.count_fates(self._pool, what, selection)
+        counts += [("delivery", *each) for each in of_ledger]
         endpoint_ids = {endpoint_id for _, endpoint_id, _, _ in counts if endpoint_id is not None}
         return preview_of(what, counts, await ledger.endpoints(self._pool, list(endpoint_ids)))
 
@@ -62,9 +62,13 @@ class JobPlanner:
         """Look up what is in the queues, so that nothing slow is left for the transaction of `write`.
 
         Raises:
-            BadSelection: It names neither ids nor a filter, or both.
+            BadSelection: It names neither ids nor a filter, or both; or no time is between `since` and `until`.
+            NoSuch: There is no endpoint of which something is to be recovered.
             TakenByAnother: Another process browses a queue for longer than a moment.
         """
+        if selection.skipped is not None:
+            await _check_skipped(self._pool, selection.skipped)
+            return Plan(what, selection, {})
         if (selection.ids is None) == (selection.filter is None):
             raise BadSelection("say which: either `ids` or `filter`, and not both")
         if selection.filter is not None:
@@ -83,10 +87,16 @@ class JobPlanner:
         A job with the same selection whose holder died is taken over instead.
 
         Raises:
+            EndpointOff: The endpoint of which something is to be recovered takes nothing now.
             UnknownLetter: An id is not that of a dead letter. The transaction must not be committed then, nor below.
-            NothingMatches: Nothing matches the filter.
+            NothingMatches: Nothing matches the filter, or nothing was skipped.
             TakenByAnother: Other jobs are to replay or discard all of them.
         """
+        if plan.selection.skipped is not None and not await _check_skipped(connection, plan.selection.skipped):
+            raise EndpointOff(
+                f"endpoint {plan.selection.skipped.endpoint_id} is disabled: enable it first. Nothing was changed; "
+                "what it was not owed can be recovered then"
+            )
         # One after the other, so that the second of two clients sees what the first one took.
         await connection.execute("SELECT pg_advisory_xact_lock($1)", Lock.BEGIN_JOB)
         abandoned = await jobs.abandoned(connection, plan.what, plan.selection, reason)
@@ -95,12 +105,12 @@ class JobPlanner:
         job_id = await jobs.insert(connection, plan.what, who, reason, plan.selection, self._holder)
         # All fates before any item is there, or the job would count as another one that took them.
         items = await self._items(connection, plan)
-        if plan.selection.filter is not None:
-            await deliveries.insert_items(connection, job_id, plan.what, plan.selection.filter)
+        await deliveries.insert_items(connection, job_id, plan.what, plan.selection)
         await job_items.insert(connection, job_id, items)
         job = await jobs.get(connection, job_id)
         if not job.total:
-            raise NothingMatches("no dead letter matches: nothing was changed")
+            missing = "no dead letter matches" if plan.selection.skipped is None else "nothing was skipped since then"
+            raise NothingMatches(f"{missing}: nothing was changed")
         if job.skipped_taken == job.total:
             which = "it" if job.total == 1 else f"all {job.total} of them"
             raise TakenByAnother(
@@ -149,6 +159,7 @@ def preview_of(what: What, counts: Iterable[Count], endpoints: dict[UUID, tuple[
         skipped_gone=fates["gone"],
         skipped_taken=fates["taken"],
         skipped_endpoint=fates["endpoint"],
+        skipped_pruned=fates["pruned"],
         endpoints=[
             EndpointCount(endpoint_id=endpoint_id, url=url, is_ready=is_ready, count=count)
             for endpoint_id, count in sorted(waiting.items(), key=lambda pair: (-pair[1], str(pair[0])))
@@ -156,6 +167,16 @@ def preview_of(what: What, counts: Iterable[Count], endpoints: dict[UUID, tuple[
         ],
         kinds=dict(kinds),
     )
+
+
+async def _check_skipped(connection: Any, skipped: Skipped) -> bool:
+    """Return whether the endpoint takes deliveries now; raise `BadSelection` or `NoSuch` for a wrong request."""
+    if skipped.until is not None and skipped.until <= skipped.since:
+        raise BadSelection("`until` must be later than `since`")
+    is_enabled = await ledger.is_enabled(connection, skipped.endpoint_id)
+    if is_enabled is None:
+        raise NoSuch("endpoint", skipped.endpoint_id)
+    return is_enabled
 
 
 async def why_unknown(connection: Any, ids: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Jobs in the ledger: which letters a replay or discard takes, what became of each, and which process has it.
+"""Jobs in the ledger: which letters a replay, discard or recovery takes, what became of each, and which process has it.
 
 A job is held by lease, like a delivery: the process that works on it checks with every step that it still holds it. Its
 items are fixed when it begins, so that its counts add up whichever process finishes it.
@@ -12,6 +12,7 @@ import msgspec
 
 from dispatcher.ops.dead.errors import UnknownJob
 from dispatcher.ops.dead.jobs.bodies import Job, JobFailure, JobState, Selection, What
+from dispatcher.ops.dead.jobs.items import PRUNED
 from shared.errors import FaxhookError
 from shared.ids import uuid7
 
@@ -164,7 +165,12 @@ async def _job(connection: Any, row: Any) -> Job:
     counts = {
         each["state"]: each["count"]
         for each in await connection.fetch(
-            "SELECT state, count(*) AS count FROM job_items WHERE job_id = $1 GROUP BY 1", row["id"]
+            """
+            SELECT CASE WHEN (state, reason) = ($2, $3) THEN 'pruned' ELSE state END AS state, count(*) AS count
+            FROM job_items WHERE job_id = $1 GROUP BY 1
+            """,
+            row["id"],
+            *PRUNED,
         )
     }
     failures = await connection.fetch(
@@ -187,6 +193,7 @@ async def _job(connection: Any, row: Any) -> Job:
         skipped_gone=counts.get("gone", 0),
         skipped_taken=counts.get("taken", 0),
         skipped_endpoint=counts.get("endpoint", 0),
+        skipped_pruned=counts.get("pruned", 0),
         failed=counts.get("failed", 0),
         crash=row["crash"],
         failures=[JobFailure(id=each["letter_id"], reason=each["reason"] or "") for each in failures],

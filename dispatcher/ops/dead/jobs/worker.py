@@ -2,7 +2,7 @@
 
 | step | killed after it | then |
 |---|---|---|
-| a delivery's row: `dead` becomes `retrying`, due now, no lease; its item `moved` | no message yet | the job's next holder publishes; or the sweeper finds it |
+| a delivery's row: `dead` becomes `retrying` (`skipped` `pending`), due now, no lease; its item `moved` | no message yet | the job's next holder publishes; or the sweeper finds it |
 | its message published, confirmed; its item `done` | a second message | the claim drops it |
 | a callback's event published, confirmed | it is published again | its id is known |
 | its item `done`, then its message removed from the dead queue | it is there still | the next holder removes it |
@@ -26,7 +26,7 @@ from dispatcher.ops.dead.jobs.bodies import Job
 from dispatcher.ops.dead.jobs.deliveries import Moved
 from dispatcher.ops.dead.jobs.pace import Pace
 from dispatcher.ops.dead.jobs.queue_pass import QueuePass
-from dispatcher.ops.dead.letters import Kind
+from dispatcher.ops.dead.letters import KINDS, Kind
 from dispatcher.ops.dead.queues.held_queue import Chunks, DeadQueues
 from dispatcher.ops.dead.queues.reading import QUEUES
 from dispatcher.ops.dead.queues.reprocess import Reprocessor
@@ -93,7 +93,8 @@ class Worker:
         while await self._move_some(job):
             await self._report(job_id, progress)
         # Deliveries last: by then the copies of all that was moved can be removed.
-        for kind in ("callback", "event", "delivery"):
+        kinds: tuple[Kind, ...] = () if job.what == "endpoint.recover" else KINDS
+        for kind in kinds:
             while await self._pass(job, kind):
                 await self._report(job_id, progress)
         await jobs.finish(self._pool, job_id, self._holder)

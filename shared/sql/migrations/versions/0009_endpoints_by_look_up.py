@@ -1,7 +1,7 @@
 """Endpoints are looked up for each batch of events, and listed by filter: an index for each of both.
 
 Older code runs on this schema as before: it neither needs nor breaks an index. Jobs of the new kind are begun by newer
-code only; an older dispatcher that takes one over cannot read it, and leaves it to a newer one after its lease.
+code only; an older dispatcher that takes one over changes no delivery and counts the rest as gone: begin it again.
 """
 
 from alembic import op

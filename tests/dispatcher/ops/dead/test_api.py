@@ -195,3 +195,35 @@ async def test_every_kind_of_letter_is_listed_while_a_dispatcher_runs_and_sample
     await until(is_sampling, "the dispatcher samples")
     status, listed = await api.ask("GET", "/v1/dead-letters")
     assert (status, sorted(each["kind"] for each in listed["items"])) == (200, ["callback", "delivery", "event"])
+
+
+async def test_what_an_endpoint_was_not_owed_is_recovered_and_refusals_say_what_to_do(
+    api: Api, harness: DispatcherHarness
+) -> None:
+    endpoint = await harness.endpoint(enabled=False)
+    await harness.take(*(an_event(number) for number in range(3)))
+    path, body = f"/v1/endpoints/{endpoint.id}/recover", {"since": "2026-01-01T00:00:00+02:00"}
+    status, preview = await api.ask("POST", path, {**body, "dry_run": True})
+    assert (status, preview["count"], preview["skipped_endpoint"]) == (200, 0, 3)
+    status, problem = await api.ask("POST", path, body)
+    assert (status, problem["code"], "enable it first" in problem["detail"]) == (409, "endpoint_disabled", True)
+    await harness.pool.execute("UPDATE endpoints SET enabled = true")
+    assert (await api.ask("POST", path, body, READER))[0] == 403
+    status, job = await api.ask("POST", path, {**body, "command_id": "once"})
+    assert (status, job["what"], job["total"], job["done"]) == (200, "endpoint.recover", 3, 3)
+    assert job["selection"]["skipped"]["endpoint_id"] == str(endpoint.id)
+    assert (await api.ask("POST", path, {**body, "command_id": "once"}))[1]["id"] == job["id"]
+    assert len(await harness.receiver.got(3)) == 3
+    for wrong, expected in (
+        (body, (404, "nothing_matches")),
+        ({"since": "0001-01-01T00:00:00+14:00", "until": "9999-12-31T23:59:59-14:00"}, (404, "nothing_matches")),
+        ({}, (422, None)),
+        ({"since": "2026-01-01T00:00:00"}, (422, None)),
+        ({**body, "ids": []}, (422, None)),
+        ({**body, "until": "2025-01-01T00:00:00Z"}, (422, "bad_selection")),
+    ):
+        status, problem = await api.ask("POST", path, wrong)
+        assert (status, problem["code"] if expected[1] else None) == expected, (wrong, problem)
+    for unknown in ("018f0000-0000-7000-8000-000000000000", "nonsense"):
+        assert (await api.ask("POST", f"/v1/endpoints/{unknown}/recover", body))[0] == 404
+    assert len(harness.receiver.received) == 3
