@@ -104,7 +104,7 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         recorder = Recorder(pool, held)
         messages = BackgroundPublisher(publisher)
         releaser = Releaser(background, messages, held, metrics)
-        leases = LeaseKeeper(pool, held)
+        leases = LeaseKeeper(pool, held, store)
         for step in (recorder, messages, releaser, leases):
             await stack.enter_async_context(running(step.run(), stop, type(step).__name__.lower()))
         settler = Settler(pool, store, publisher, recorder, releaser, held, metrics)

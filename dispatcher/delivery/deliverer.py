@@ -60,6 +60,7 @@ class Deliverer:
     async def deliver(self, delivery: LeasedDelivery) -> None:
         """Make an attempt at a held delivery and settle it; what our own code fails at is settled as crashed."""
         try:
+            delivery.take_change()
             if self._stopping:
                 await self._settler.settle(delivery, Requeue(0.0))
             elif delivery.is_lost:

@@ -22,6 +22,7 @@ from uuid import UUID
 
 from dispatcher.delivery.held import HeldDeliveries
 from dispatcher.ledger import deliveries
+from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from dispatcher.ledger.retry import LedgerRetry
 from dispatcher.messages import BackgroundPublisher
@@ -30,8 +31,12 @@ from dispatcher.policy.delivery import Lease, LeasedDelivery
 from shared.broker import FAX_RETRY, FAX_WORK, WORK_KEY, defer_queue
 from shared.log import get_logger
 from shared.runtime.watchdog import Look
+from shared.seal import Unsealable
 
 RENEW_EVERY_SECONDS: Final = 5.0
+
+LONGEST_CHANGE_SECONDS: Final = 60.0
+"""From the beginning of a transaction that changes an endpoint, which dates the change, to its commit, at most."""
 
 SLACK_SECONDS: Final = 2.0
 """Between the answer of the ledger and our note of it."""
@@ -45,11 +50,13 @@ endpoint's events can come. So what is queued never uses up the capacity of the 
 
 
 class LeaseKeeper:
-    """Keeps the leases of what this process holds."""
+    """Keeps the leases of what this process holds, and notes what its endpoints were changed to meanwhile."""
 
-    def __init__(self, pool: Pool, held: HeldDeliveries) -> None:
+    def __init__(self, pool: Pool, held: HeldDeliveries, store: EndpointStore) -> None:
         self._pool = pool
         self._held = held
+        self._store = store
+        self._looked_at = time.monotonic()
 
     async def run(self) -> None:
         """Renew for ever.
@@ -62,6 +69,23 @@ class LeaseKeeper:
             leases = [(each, each.endpoint.lease_seconds) for each in self._held.leased() if not each.is_lost]
             with suppress(*LEDGER_UNAVAILABLE):
                 await self._renew(leases)
+            with suppress(*LEDGER_UNAVAILABLE, Unsealable):
+                await self._note_changes()
+
+    async def _note_changes(self) -> None:
+        """Tell what waits for its attempt which endpoints were changed since the look before.
+
+        A lane may be long, and an endpoint that was removed, disabled or moved is not to be told at its old URL.
+        """
+        held, now = self._held.leased(), time.monotonic()  # what is leased while this looks has read its endpoint later
+        if held:
+            endpoint_ids = sorted({each.endpoint_id for each in held})
+            seconds = now - self._looked_at + LONGEST_CHANGE_SECONDS
+            changed = await self._store.changed(self._pool, endpoint_ids, seconds)
+            by_id = {each.endpoint.id: each for each in changed}
+            for each in held:
+                each.changed = by_id.get(each.endpoint_id, each.changed)
+        self._looked_at = now
 
     async def ensure(self, delivery: LeasedDelivery, seconds: float) -> bool:
         """Return whether the lease is ours for the *seconds* that an attempt may take; renew it if need be."""

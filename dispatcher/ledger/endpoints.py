@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from dispatcher.ledger.pool import Pool
+from dispatcher.policy.delivery import EndpointStatus
 from dispatcher.policy.endpoint import Endpoint, FaxMatch, Scope
 from shared.domain import Direction, Event, Provider
 from shared.seal import Seal
@@ -46,6 +47,10 @@ CHECKED: Final = 500
 
 LATEST_OF_FAXES: Final = f"{_SELECT} AND scope = 'fax' ORDER BY id DESC LIMIT $1"
 OF_IDS: Final = f"{_SELECT} AND id = ANY($1::uuid[])"
+
+CHANGED: Final = f"""
+SELECT {COLUMNS} FROM endpoints WHERE id = ANY($1::uuid[]) AND updated_at > now() - make_interval(secs => $2)
+"""  # noqa: S608 - a constant
 
 INSERT: Final = """
 INSERT INTO endpoints (id, scope, direction, match_number, match_provider, match_fax_id, match_job_id, url,
@@ -114,6 +119,15 @@ class EndpointStore:
     async def of_ids(self, connection: Any, endpoint_ids: Sequence[UUID]) -> list[Endpoint]:
         """Return those of the endpoints that are not removed."""
         return [self.from_row(row) for row in await connection.fetch(OF_IDS, list(endpoint_ids))]
+
+    async def changed(self, connection: Any, endpoint_ids: Sequence[UUID], seconds: float) -> list[EndpointStatus]:
+        """Return those of the endpoints that were changed or removed in the last *seconds*."""
+        return [
+            EndpointStatus(
+                endpoint=self.from_row(row), is_removed=row["removed_at"] is not None, is_gone=row["is_gone"]
+            )
+            for row in await connection.fetch(CHANGED, list(endpoint_ids), seconds)
+        ]
 
     async def get(self, connection: Any, endpoint_id: UUID, *, lock: bool = False) -> Endpoint | None:
         """Return one endpoint; None if it does not exist or is removed."""

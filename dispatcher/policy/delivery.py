@@ -10,6 +10,14 @@ from dispatcher.policy.endpoint import Endpoint
 from shared.domain import Event
 
 
+class EndpointStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint, removed ones included. `is_gone`: it is disabled because it answered 410."""
+
+    endpoint: Endpoint
+    is_removed: bool
+    is_gone: bool
+
+
 class Lease(msgspec.Struct, kw_only=True):
     """A delivery that this process holds, whether or not the rest of its row can be read.
 
@@ -39,6 +47,7 @@ class LeasedDelivery(Lease, kw_only=True):
         overdue_seconds: How long after its due time it was leased; below 0 for what was put back early.
         lease_ends: `lease_until` at the earliest on our monotonic clock, in seconds.
         is_lost: The lease turned out to be another process's; nothing is attempted.
+        changed: What its endpoint was changed to after it was leased; see `take_change`.
     """
 
     event: Event
@@ -52,6 +61,7 @@ class LeasedDelivery(Lease, kw_only=True):
     overdue_seconds: float = 0.0
     lease_ends: float = 0.0
     is_lost: bool = False
+    changed: EndpointStatus | None = None
 
     def __post_init__(self) -> None:
         self.lease_for(self.endpoint.lease_seconds)
@@ -61,6 +71,13 @@ class LeasedDelivery(Lease, kw_only=True):
         self.lease_until = until or self.lease_until
         self.lease_ends = time.monotonic() + seconds
         self.is_lost = False
+
+    def take_change(self) -> None:
+        """Go on with the endpoint as it is now: before an attempt, never within one."""
+        if self.changed is not None:
+            self.endpoint = self.changed.endpoint
+            self.is_removed, self.is_gone = self.changed.is_removed, self.changed.is_gone
+            self.changed = None
 
 
 class UnreadableDelivery(Lease, kw_only=True):

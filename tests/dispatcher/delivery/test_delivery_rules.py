@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
+import msgspec
 import pytest
 from dispatchers import STORE, DispatcherHarness, an_event
 from receiver import receiving
@@ -165,3 +166,50 @@ async def _deferred(harness: DispatcherHarness, endpoint_id: object, count: int)
         "SELECT count(*) FROM deliveries WHERE endpoint_id = $1 AND lease_until IS NULL AND attempts = 0", endpoint_id
     )
     return found >= count - 1
+
+
+@pytest.mark.parametrize("change", ["another URL", "disabled", "removed", "answered 410"])
+async def test_what_waits_in_a_lane_hears_of_a_change_of_its_endpoint(
+    harness: DispatcherHarness, dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    monkeypatch.setattr("dispatcher.delivery.leases.RENEW_EVERY_SECONDS", 0.1)
+    may_answer = asyncio.Event()
+
+    async def answer(_received: object) -> int:
+        await may_answer.wait()
+        return 200
+
+    harness.receiver.answer = answer
+    endpoint = await harness.endpoint(max_concurrent=1)
+    async with receiving() as moved_to, dispatching():
+        await harness.publish(*(an_event(number) for number in range(4)))
+        await harness.events(4)
+        await until(lambda: harness.receiver.received, "one is under way, and the others wait")
+        if change == "another URL":
+            await STORE.update(harness.pool, msgspec.structs.replace(endpoint, url=moved_to.url))
+        elif change == "disabled":
+            await STORE.update(harness.pool, msgspec.structs.replace(endpoint, enabled=False))
+        elif change == "removed":
+            await STORE.remove(harness.pool, endpoint.id)
+        else:
+            await STORE.gone(harness.pool, endpoint.id)
+        leases = set[object]()
+
+        async def was_renewed_after_it() -> bool:
+            leases.add(await harness.pool.fetchval("SELECT max(lease_until) FROM deliveries"))
+            return len(leases) == 4
+
+        await until(was_renewed_after_it, "changes are noted each time that leases are renewed")
+        may_answer.set()
+        rows = await harness.settled(4)
+    assert len(harness.receiver.received) == 1, "the one that was under way"
+    expected = {
+        "another URL": ("told", None),
+        "disabled": ("dead", "endpoint_disabled"),
+        "removed": ("dead", "endpoint_removed"),
+        "answered 410": ("dead", "gone"),
+    }[change]
+    assert sorted((row["state"], row["reason"]) for row in rows if row["state"] != "told" or not expected[1]) == [
+        expected
+    ] * (3 if expected[1] else 4)
+    assert len(moved_to.received) == (3 if change == "another URL" else 0)

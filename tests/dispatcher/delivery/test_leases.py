@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from delivering import new_held
-from dispatchers import DispatcherHarness, an_event
+from dispatchers import STORE, DispatcherHarness, an_event
 from proxy import proxied
 from stores import take_all
 from waiting import until
@@ -325,7 +325,7 @@ async def test_a_lease_whose_renewal_is_not_answered_yet_is_given_back_with_its_
         return answer
 
     monkeypatch.setattr(deliveries, "renew", answer_late)
-    renewing = asyncio.create_task(LeaseKeeper(harness.pool, releasing.held).ensure(delivery, 1_000.0))
+    renewing = asyncio.create_task(LeaseKeeper(harness.pool, releasing.held, STORE).ensure(delivery, 1_000.0))
     await renewed.wait()
     async with releasing.running():
         releasing.releaser.release([delivery], 0.0)

@@ -42,7 +42,7 @@ async def test_a_recovery_previews_asks_and_counts_and_a_second_one_finds_nothin
     ("arguments", "sentence"),
     [
         (["nonsense", "--since", "1h"], "nonsense"),
-        (["018f0000-0000-7000-8000-000000000000", "--since", "1h"], "no endpoint 018f0000"),
+        (["018f0000-0000-7000-8000-000000000000", "--since", "1h"], "there is no endpoint `018f0000"),
         (["018f0000-0000-7000-8000-000000000000", "--since", "soon"], "--since wants an age like 90s"),
         (["018f0000-0000-7000-8000-000000000000", "--since", "2026-10-03T08:00:00"], "--since wants"),
         (["018f0000-0000-7000-8000-000000000000", "--since", "9 d"], "--since wants"),
