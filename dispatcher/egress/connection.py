@@ -190,7 +190,7 @@ class Connection(asyncio.Protocol):
         for start in range(0, len(body), PIECE_BYTES):
             await self._may_write.wait()
             if self._transport is None or self._transport.is_closing():
-                return  # whoever reads the answer learns why
+                return  # reading the answer says why
             self._transport.write(view[start : start + PIECE_BYTES])
             await asyncio.sleep(0)
 

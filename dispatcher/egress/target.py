@@ -99,7 +99,7 @@ def posted_url(url: str) -> str:
 
 
 def basic_of(url: str) -> str | None:
-    """Return the `Authorization` that user and password of *url* make; None if there are none."""
+    """Return the `Authorization` that user and password of *url* make; None without them."""
     authority = _AUTHORITY_END.split(url.partition("://")[2], maxsplit=1)[0]
     user_info, at, _ = authority.rpartition("@")
     if not at or not user_info:

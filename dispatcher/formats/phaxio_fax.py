@@ -17,7 +17,7 @@
 | none but Phaxio gives them | `cost`, `tags`, `barcodes`, `caller_name`, `bitrate`, … | the first two |
 | what is not known | null, or an empty object or list | absent |
 
-A fax that came from Phaxio keeps its own object, keys that nobody here knows included, in the version that is asked
+A fax that came from Phaxio keeps its own object, unknown keys included, in the version that is asked
 for, whichever version it came in.
 """
 

@@ -1,4 +1,4 @@
-"""Adding a format is a module, a line in the registry and the rest of this list: whoever forgets one is told which."""
+"""Adding a format is a module, a line in the registry and the rest of this list; a forgotten one is named."""
 
 import sys
 
