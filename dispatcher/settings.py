@@ -66,6 +66,15 @@ class StoreSettings(Settings, frozen=True, kw_only=True):
             raise BadSetting(f"BACKOFF is wrong: {error}") from None
 
 
+class MigrateSettings(StoreSettings, frozen=True, kw_only=True):
+    """Variables of `faxhook migrate`."""
+
+    database_application_role: Annotated[
+        str | None,
+        Meta(description="role that the services connect as, if it is not the owner: it is granted what they need"),
+    ] = None
+
+
 class DeadSettings(StoreSettings, frozen=True, kw_only=True):
     """Variables of `faxhook dead`; the last three only for callbacks, as the ingress has them."""
 

@@ -12,6 +12,7 @@ from shared.log import get_logger
 from shared.runtime.watchdog import Look
 from shared.sql import REVISION
 from shared.sql.connection import SESSION_ERRORS, SharedSession, check_sessions, ledger_reason
+from shared.sql.roles import MAY_NOT_READ, RoleLacksRights, check_rights
 
 ASK_EVERY_SECONDS: Final = 1.0
 
@@ -87,6 +88,7 @@ class LedgerHealth:
         Raises:
             SchemaMissing: The ledger is not migrated. The message says what to do.
             SharedSession: A pooler in between gives one session to several connections.
+            RoleLacksRights: The role of DATABASE_URL may not do what it has to.
         """
         while True:
             self._asked += 1
@@ -114,12 +116,16 @@ class LedgerHealth:
             found = await self._pool.fetchval(ASK)
         except asyncpg.UndefinedTableError:
             found = None
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise RoleLacksRights(MAY_NOT_READ) from error
         # A later schema holds ours: it is migrated first, while processes of this version may still start.
         if not self._schema_verified.is_set() and (found is None or found < REVISION):
             raise SchemaMissing(
                 f"DATABASE_URL leads to a ledger at revision {found}, this version needs {REVISION}: "
                 "run `faxhook migrate` first"
             )
+        if not self._schema_verified.is_set():
+            await check_rights(self._pool)
         self._answered_at = asyncio.get_running_loop().time()
         self._schema_verified.set()
         self._answering.set()

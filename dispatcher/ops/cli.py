@@ -14,7 +14,7 @@ from dispatcher.ops.queues.commands import queues_command
 from dispatcher.ops.reconcile import reconcile_command
 from dispatcher.ops.simulator.commands import simulate_command
 from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
-from dispatcher.settings import StoreSettings
+from dispatcher.settings import MigrateSettings, StoreSettings
 from shared.broker import declare, topology
 
 COMMANDS: Final = {
@@ -58,7 +58,8 @@ def migrate(as_json: Json = False) -> None:
     """Bring the ledger's schema up to date. Safe to repeat, and to run from several places at once."""
     from shared.sql.migrate import migrate as migrate_ledger  # noqa: PLC0415 - slow to import, and only used here
 
-    before, after = run(migrate_ledger(settings_of(StoreSettings).database_url.reveal()))
+    settings = settings_of(MigrateSettings)
+    before, after = run(migrate_ledger(settings.database_url.reveal(), settings.database_application_role))
     if as_json:
         print_json({"before": before, "after": after})
     else:

@@ -17,6 +17,7 @@ from shared.amqp.connection import ConnectionLost
 from shared.errors import EXIT_AWAY, EXIT_BAD_SETTING, FaxhookError
 from shared.settings import BadSetting, Settings, load
 from shared.sql.connection import SESSION_ERRORS, SharedSession, ledger_reason
+from shared.sql.roles import MAY_NOT_READ
 
 console = Console()
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -50,6 +51,8 @@ def run(work: Coroutine[Any, Any, Value]) -> Value:
         return asyncio.run(work)
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
         fail("the ledger is not migrated: run `faxhook migrate` first", EXIT_BAD_SETTING)
+    except asyncpg.InsufficientPrivilegeError:
+        fail(MAY_NOT_READ, EXIT_BAD_SETTING)
     except SESSION_ERRORS:
         fail(str(SharedSession()), SharedSession.exit_code)
     except ConnectionLost as error:

@@ -12,6 +12,7 @@ from sqlalchemy.pool import NullPool
 
 from shared.errors import Misconfigured
 from shared.sql.connection import check_sessions, connect
+from shared.sql.roles import grant
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -22,13 +23,16 @@ class UnknownRevision(Misconfigured):
     code = "unknown_revision"
 
 
-async def migrate(database_url: str) -> tuple[str | None, str | None]:
+async def migrate(database_url: str, application_role: str | None = None) -> tuple[str | None, str | None]:
     """Apply what is missing; return the revisions before and after, equal if nothing was missing.
+
+    *application_role* is granted what the services need, whether something was missing or not.
 
     Raises:
         UnknownRevision: Nothing was changed.
         SharedSession: A pooler in between gives one session to several connections.
         LedgerAway: The ledger cannot be reached now.
+        RoleLacksRights: There is no such role, or the tables are not ours. The migrations were applied.
     """
     await check_sessions(database_url)
     engine = create_async_engine(
@@ -46,9 +50,15 @@ async def migrate(database_url: str) -> tuple[str | None, str | None]:
                 ) from error
             await connection.commit()
             after = await connection.run_sync(_revision)
-            return before, after
     finally:
         await engine.dispose()
+    if application_role is not None:
+        owner = await connect(database_url, session_settings={})
+        try:
+            await grant(owner, application_role)
+        finally:
+            await owner.close()
+    return before, after
 
 
 def _revision(connection: Connection) -> str | None:

@@ -10,6 +10,7 @@ from dispatchers import SECRETS_KEY
 from processes import SECRETS
 from receiver import Receiver
 from running_stack import RunningStack
+from stores import as_application
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ async def running_stack(
             | {
                 "AMQP_URL": broker_users["dispatcher"],
                 "OPS_AMQP_URL": broker_users["ops"],
-                "DATABASE_URL": database_url,
+                "DATABASE_URL": as_application(database_url),
                 "SECRETS_KEY": SECRETS_KEY,
                 "OPS_PORT": "0",
                 "BACKOFF": backoff,

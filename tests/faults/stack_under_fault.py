@@ -22,6 +22,7 @@ from dispatchers import SECRETS_KEY, STORE
 from own_stores import NOTHING_GIVEN, OwnStores
 from processes import SECRETS
 from proxy import Proxy, proxied
+from stores import application_role, as_application, make_application_role
 from supervised_process import COMPOSED, SupervisedProcess
 from waiting import until
 
@@ -154,11 +155,12 @@ async def open_stack(
         user_urls = exits.enter_context(users_of(service_url, services.rabbitmq_api_url))
         database_proxy, database_url = await exits.enter_async_context(proxied(services.database_url))
         async with _MIGRATING:  # one at a time in a process: alembic's context is a global of that process
-            await migrate(services.database_url)
+            await make_application_role(services.database_url)
+            await migrate(services.database_url, application_role())
         pool = await exits.enter_async_context(asyncpg.create_pool(services.database_url, min_size=0, max_size=3))
         applications = await exits.enter_async_context(serving_applications())
         environment = SECRETS | {
-            "DATABASE_URL": database_url,
+            "DATABASE_URL": as_application(database_url),
             "MEDIA_URL": media.as_uri(),
             "SECRETS_KEY": SECRETS_KEY,
             "INGRESS_PORT": "0",

@@ -138,13 +138,32 @@ def with_database(database_url: str, name: str) -> str:
 @contextmanager
 def migrated_template(database_url: str) -> Iterator[str]:
     """Yield the name of a migrated database, which each test clones: tens of milliseconds instead of a migration."""
-    name = f"faxhook_template_{os.getpid()}"
+    name, role = f"faxhook_template_{os.getpid()}", application_role()
     asyncio.run(_admin(database_url, f'DROP DATABASE IF EXISTS "{name}"', f'CREATE DATABASE "{name}"'))
-    asyncio.run(migrate(with_database(database_url, name)))
+    asyncio.run(make_application_role(database_url))
+    asyncio.run(migrate(with_database(database_url, name), role))
     try:
         yield name
     finally:
-        asyncio.run(_admin(database_url, f'DROP DATABASE "{name}" WITH (FORCE)'))
+        asyncio.run(_admin(database_url, f'DROP DATABASE "{name}" WITH (FORCE)', f'DROP ROLE "{role}"'))
+
+
+def application_role() -> str:
+    """Return the name and password of the role that may read and write the rows of this run's ledgers, and no more."""
+    return f"faxhook_application_{os.getpid()}"
+
+
+async def make_application_role(database_url: str) -> None:
+    """Create the role; `migrate` grants it what it needs."""
+    role = application_role()
+    await _admin(database_url, f'DROP ROLE IF EXISTS "{role}"', f"CREATE ROLE {role} LOGIN PASSWORD '{role}'")
+
+
+def as_application(database_url: str) -> str:
+    """Return the URL with that role."""
+    parts = urlsplit(database_url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{application_role()}:{application_role()}@{host}"))
 
 
 async def clone(database_url: str, template: str, name: str) -> str:
