@@ -79,6 +79,7 @@ async def test_the_version_before_runs_on_the_new_schema_and_hands_over_to_this_
     old_tree: Path, running_stack: RunningStack
 ) -> None:
     stack = running_stack
+    stack.dispatcher["DATABASE_URL"] = stack.database_url  # the old version's migrations grant nothing: one role
     await asyncio.to_thread(old_migrate, old_tree, stack.database_url)
     posted: list[str] = []
 
