@@ -21,13 +21,14 @@ demo: $(READY) ## The same, with the samples of every provider; exits 0 if every
 
 test: $(READY) ## Set up if needed, then the whole test suite
 	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not alone"
-	@$(BIN)/python -m pytest -m alone
+	@$(BIN)/python -m pytest -m "alone and not cluster"
 
 faults: $(READY) ## Every fault under traffic, SEEDS runs in all (default: one of each); prints the table
 	@$(BIN)/python tests/faults/run_faults.py --seeds $(or $(SEEDS),0)
 	@$(BIN)/python tests/faults/run_faults.py --precautions
 
 cluster-faults: $(READY) ## The same with RabbitMQ as a cluster of three, 4.x and this machine's own; as root with partitions
+	@$(BIN)/python -m pytest -m cluster
 	@$(BIN)/python tests/faults/run_cluster_faults.py
 
 fuzz: $(READY) ## Every parser and verifier against 10,000 generated inputs for each test

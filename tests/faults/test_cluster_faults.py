@@ -16,7 +16,7 @@ from fault import Fault
 from runner import run_fault
 from stack_under_fault import StackUnderFault, open_stack
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.alone]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.alone, pytest.mark.cluster]
 _seeds = itertools.count(1)
 
 
