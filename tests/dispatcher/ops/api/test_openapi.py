@@ -117,6 +117,7 @@ async def filled(harness: DispatcherHarness) -> dict[str, list[str]]:
         "/v1/endpoints/{id}/tokens": [str(endpoint.id)],
         "/v1/endpoints/{id}/health": [str(endpoint.id)],
         "/v1/endpoints/{id}/test": [str(endpoint.id)],
+        "/v1/endpoints/{id}/recover": [str(endpoint.id)],
     }
 
 
