@@ -91,6 +91,7 @@ def _described(
     if operation.body is not None:
         described["requestBody"] = _request_body(operation, _resolved(schema_of[operation.body], components))
     elif operation.is_command:
+        parameters = [each for each in parameters if each["name"] != "command_id"]
         parameters.append({"name": "command_id", "in": "query", "required": False, "schema": COMMAND_ID})
     if parameters:
         described["parameters"] = parameters

@@ -86,7 +86,7 @@ async def test_the_description_names_problems_commands_and_what_a_field_means(
     assert {"command_id", "tokens", "max_concurrent"} <= body["properties"].keys()
     assert "application/problem+json" in add["responses"]["409"]["content"]
     remove = found["paths"]["/v1/endpoints/{id}"]["delete"]
-    assert [each["name"] for each in remove["parameters"]] == ["id", "command_id"]
+    assert [each["name"] for each in remove["parameters"]] == ["id", "dry_run", "command_id"]
     story = found["components"]["schemas"]["FaxStory"]
     assert story["properties"]["is_cut"]["description"].startswith("There are more events")
     assert "Attributes" not in story["description"]
