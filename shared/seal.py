@@ -7,10 +7,11 @@ written again, drop the old one.
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Final
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from shared.errors import Misconfigured
+from shared.errors import FaxhookError, Misconfigured
 from shared.settings import BadSetting
 
 
@@ -18,6 +19,18 @@ class Unsealable(Misconfigured):
     """No key of SECRETS_KEY opens what the ledger holds."""
 
     code = "unsealable"
+
+
+class Damaged(FaxhookError):
+    """What the ledger holds was not sealed by any key: the row is damaged, and only it."""
+
+    code = "damaged"
+
+
+_BEGINNING: Final = b"gAAAA"
+"""Of everything that Fernet seals: its version, and the upper half of a time before the year 2106."""
+
+_LEAST_BYTES: Final = 100
 
 
 class Seal:
@@ -47,6 +60,7 @@ class Seal:
 
         Raises:
             Unsealable: No key fits.
+            Damaged: No key could.
         """
         return self._open_once(sealed)
 
@@ -54,6 +68,8 @@ class Seal:
         try:
             return self._fernet.decrypt(sealed).decode()
         except InvalidToken:
+            if len(sealed) < _LEAST_BYTES or not sealed.startswith(_BEGINNING):
+                raise Damaged("a token in the ledger is damaged: it was not sealed by any key") from None
             raise Unsealable(
                 "SECRETS_KEY does not open the tokens in the ledger: the key that encrypted them must be among them"
             ) from None

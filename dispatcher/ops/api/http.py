@@ -76,7 +76,11 @@ def read_query(request: web.Request, kind: type[Body]) -> Body:
         if name in given:
             raise Problem(422, "bad_query", "was given twice", name)
         given[name] = value
-    return _convert(given, kind, "bad_query", strict=False)
+    query = _convert(given, kind, "bad_query", strict=False)
+    for name, value in given.items():
+        if value.lower() == "null" and getattr(query, name) is None:  # as it reads texts, msgspec takes it for null
+            raise Problem(422, "bad_query", "is not null: leave it out", name)
+    return query
 
 
 async def read_body(request: web.Request, kind: type[Body]) -> Body:

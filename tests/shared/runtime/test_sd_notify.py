@@ -57,6 +57,7 @@ async def test_a_service_says_ready_alive_and_stopping_in_this_order(manager, tm
         ingress.process.send_signal(signal.SIGTERM)
         while states[-1] != STOPPING:
             states.append(listening.recv(100).decode())
+        assert await ingress.ended() == 0
     assert states.count(READY) == states.count(STOPPING) == 1
     assert states.index(READY) < len(states) - 1
 
