@@ -11,7 +11,7 @@ from typing import Final
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from shared.errors import FaxhookError, Misconfigured
+from shared.errors import Misconfigured
 from shared.settings import BadSetting
 
 
@@ -21,8 +21,8 @@ class Unsealable(Misconfigured):
     code = "unsealable"
 
 
-class Damaged(FaxhookError):
-    """What the ledger holds was not sealed by any key: the row is damaged, and only it."""
+class Damaged(Unsealable):
+    """What the ledger holds was not sealed by any key: its row is damaged. No event is to blame for that."""
 
     code = "damaged"
 

@@ -16,6 +16,7 @@ from dispatcher.ledger.pool import Pool
 from dispatcher.policy.delivery import Lease, LeasedDelivery, UnreadableDelivery
 from shared.domain import Media, decode_event
 from shared.errors import Misconfigured
+from shared.seal import Damaged
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +96,8 @@ def _claimed(row: Any, store: EndpointStore) -> LeasedDelivery | UnreadableDeliv
             is_gone=row["is_gone"],
             overdue_seconds=row["overdue_seconds"],
         )
+    except Damaged as error:  # of this endpoint only
+        return UnreadableDelivery(**lease, error=error)
     except Misconfigured:  # no delivery is to blame for a wrong SECRETS_KEY
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the other rows
