@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import AsyncExitStack
+from typing import Final
 
 from ingress.admission import Admission
 from ingress.app import IngressApp, listening
@@ -14,9 +15,13 @@ from shared.callback import Adapter
 from shared.log import get_logger
 from shared.media import MediaStore
 from shared.providers import make_adapters
+from shared.runtime.allocator import give_back_blocks
 from shared.runtime.service import Stop, announce_listening, announce_stopping, run, running
 from shared.runtime.watchdog import Watch, watch
 from shared.settings import BadSetting
+
+BLOCK_BYTES: Final = 32 * 1024
+"""Bodies arrive in pieces of up to 64 KiB, and are joined."""
 
 
 async def serve(settings: IngressSettings, stop: Stop) -> None:
@@ -72,6 +77,7 @@ def _adapters(settings: IngressSettings) -> dict[str, Adapter]:
 
 def main() -> int:
     """Run the ingress; return its exit code."""
+    give_back_blocks(BLOCK_BYTES)
     return run("ingress", IngressSettings, serve)
 
 
