@@ -5,7 +5,9 @@ valid at once and the first encrypts, so that a key can be replaced: put the new
 written again, drop the old one.
 """
 
+import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
@@ -51,9 +53,35 @@ class Seal:
         # An endpoint is read for each batch with an event for it, and changes rarely.
         self._open_once = lru_cache(maxsize=10_000)(self._open)
 
-    def seal(self, text: str) -> bytes:
-        """Return *text* encrypted with the first key."""
-        return self._fernet.encrypt(text.encode())
+    def seal(self, text: str, after: datetime | None = None) -> bytes:
+        """Return *text* encrypted with the first key.
+
+        It bears the time, in whole seconds; with *after*, a second after that at the earliest.
+        """
+        seconds = int(time.time())
+        if after is not None:
+            seconds = max(seconds, int(after.timestamp()) + 1)
+        return self._fernet.encrypt_at_time(text.encode(), seconds)
+
+    def seal_again(self, sealed: bytes) -> bytes:
+        """Return *sealed* encrypted with the first key; it keeps its time.
+
+        Raises:
+            Unsealable: No key fits.
+            Damaged: No key could.
+        """
+        self.open(sealed)
+        return self._fernet.rotate(sealed)
+
+    def sealed_at(self, sealed: bytes) -> datetime:
+        """Return when it was first sealed.
+
+        Raises:
+            Unsealable: No key fits.
+            Damaged: No key could.
+        """
+        self.open(sealed)
+        return datetime.fromtimestamp(self._fernet.extract_timestamp(sealed), UTC)
 
     def open(self, sealed: bytes) -> str:
         """Return the text.

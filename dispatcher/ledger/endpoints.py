@@ -6,6 +6,7 @@ nothing, however many there are.
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -66,6 +67,7 @@ UPDATE endpoints SET scope = $2, direction = $3, match_number = $4, match_provid
                      is_gone = is_gone AND NOT $14
 WHERE id = $1 AND removed_at IS NULL
 """
+TOKENS: Final = "SELECT sealed_tokens FROM endpoints WHERE id = $1"
 REMOVE: Final = "UPDATE endpoints SET removed_at = now(), updated_at = now() WHERE id = $1 AND removed_at IS NULL"
 GONE: Final = "UPDATE endpoints SET enabled = false, is_gone = true, updated_at = now() WHERE id = $1 AND enabled"
 
@@ -172,11 +174,16 @@ class EndpointStore:
 
     async def insert(self, connection: Any, endpoint: Endpoint) -> None:
         """Write a new endpoint."""
-        await connection.execute(INSERT, *self._values(endpoint))
+        await connection.execute(INSERT, *self._values(endpoint, self._sealed(endpoint.tokens, ())))
 
     async def update(self, connection: Any, endpoint: Endpoint) -> None:
         """Replace an endpoint's fields."""
-        await connection.execute(UPDATE, *self._values(endpoint))
+        before = await connection.fetchval(TOKENS, endpoint.id) or ()
+        await connection.execute(UPDATE, *self._values(endpoint, self._sealed(endpoint.tokens, before)))
+
+    async def token_dates(self, connection: Any, endpoint_id: UUID) -> list[datetime]:
+        """Return since when the endpoint has each of its tokens, in their order; no two are equal."""
+        return [self._seal.sealed_at(token) for token in await connection.fetchval(TOKENS, endpoint_id) or ()]
 
     async def remove(self, connection: Any, endpoint_id: UUID) -> bool:
         """Remove an endpoint; its history stays. False if it does not exist."""
@@ -190,7 +197,20 @@ class EndpointStore:
         """Return the endpoint of a row with `COLUMNS`."""
         return endpoint_of(row, tuple(self._seal.open(sealed) for sealed in row["sealed_tokens"]))
 
-    def _values(self, endpoint: Endpoint) -> Sequence[Any]:
+    def _sealed(self, tokens: Sequence[str], before: Sequence[bytes]) -> list[bytes]:
+        """Return *tokens* sealed, each later than the one before it; those of *before* keep their times."""
+        known = {self._seal.open(sealed): sealed for sealed in before}
+        latest = max((self._seal.sealed_at(sealed) for sealed in before), default=None)
+        sealed_tokens: list[bytes] = []
+        for token in tokens:
+            if token in known:
+                sealed_tokens.append(self._seal.seal_again(known[token]))
+            else:
+                sealed_tokens.append(self._seal.seal(token, after=latest))
+                latest = self._seal.sealed_at(sealed_tokens[-1])
+        return sealed_tokens
+
+    def _values(self, endpoint: Endpoint, sealed_tokens: Sequence[bytes]) -> Sequence[Any]:
         fax = endpoint.match if isinstance(endpoint.match, FaxMatch) else FaxMatch()
         return (
             endpoint.id,
@@ -203,7 +223,7 @@ class EndpointStore:
             endpoint.url,
             endpoint.failover_url,
             endpoint.format,
-            [self._seal.seal(token) for token in endpoint.tokens],
+            sealed_tokens,
             endpoint.inflight,
             endpoint.overtaken,
             endpoint.enabled,

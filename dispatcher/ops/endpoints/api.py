@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from aiohttp import web
 
 from dispatcher.channels import Channel
@@ -35,7 +34,7 @@ from dispatcher.ops.endpoints.bodies import (
     SampleRequest,
 )
 from dispatcher.ops.endpoints.changes import Command, EndpointChanges
-from dispatcher.ops.endpoints.model import EndpointFields, body_of, read_fields
+from dispatcher.ops.endpoints.model import EndpointFields, body_of, read_fields, with_health
 from dispatcher.ops.endpoints.reading.health import EndpointHealth, EndpointHealthReader
 from dispatcher.ops.endpoints.reading.pages import read_page
 from dispatcher.ops.endpoints.reading.removal import RemovalPreview, preview_removal
@@ -135,8 +134,8 @@ class EndpointApi:
     async def show(self, request: web.Request) -> web.Response:
         """Answer one endpoint, and how it is doing."""
         endpoint = await self._existing(request)
-        fields = msgspec.structs.asdict(body_of(endpoint))
-        return answered(200, EndpointWithHealth(**fields, health=await self._health_of(endpoint)))
+        dates = await self._store.token_dates(self._pool, endpoint.id)
+        return answered(200, with_health(endpoint, dates, await self._health_of(endpoint)))
 
     async def health(self, request: web.Request) -> web.Response:
         """Answer how an endpoint is doing."""
@@ -169,7 +168,7 @@ class EndpointApi:
         return answered(*await self._changes.remove(command, _id_of(request)))
 
     async def rotate(self, request: web.Request) -> web.Response:
-        """Rotate tokens: `add` one at the end, `promote` the last to the first place, `drop` all but the first."""
+        """Rotate tokens: `add` one at the end, `promote` the newest to the first place, `drop` all but the first."""
         command, body = await _read_command(request)
         rotation = convert_body(body, Rotation)
         return answered(*await self._changes.rotate(command, _id_of(request), rotation.action, rotation.token))

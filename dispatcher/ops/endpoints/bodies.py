@@ -1,5 +1,6 @@
 """The bodies of `/v1/endpoints`; `--json` of `faxhook endpoints` prints the same."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -12,6 +13,8 @@ from dispatcher.ops.dead.letters import NO_NULL
 from dispatcher.ops.endpoints.reading.health import EndpointHealth
 from dispatcher.policy.endpoint import EndpointDirection, FaxMatch, Overtaken, Scope
 from shared.domain import EventType
+
+RotationAction = Literal["add", "promote", "drop"]
 
 
 class EndpointBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,9 +44,28 @@ class EndpointBody(msgspec.Struct, frozen=True, kw_only=True):
     tokens: tuple[str, ...] | UnsetType = UNSET
 
 
-class EndpointWithHealth(EndpointBody, frozen=True, kw_only=True):
-    """An endpoint and how it is doing."""
+class TokenBody(msgspec.Struct, frozen=True, kw_only=True):
+    """One of an endpoint's tokens. `ends_with`: its last four characters; empty for a token shorter than 16."""
 
+    ends_with: str
+    added_at: datetime
+
+    @property
+    def shown(self) -> str:
+        """How people tell it from the others."""
+        return f"…{self.ends_with}" if self.ends_with else "a short token"
+
+
+class EndpointWithHealth(EndpointBody, frozen=True, kw_only=True):
+    """An endpoint and how it is doing.
+
+    Attributes:
+        token_list: Its tokens, in order: the first signs (standard-v1 signs with all).
+        next_rotation: The next step of a rotation of its tokens.
+    """
+
+    token_list: tuple[TokenBody, ...]
+    next_rotation: RotationAction
     health: EndpointHealth
 
 
@@ -93,11 +115,8 @@ class RemovalQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     command_id: str | None = None
 
 
-RotationAction = Literal["add", "promote", "drop"]
-
-
 class Rotation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`add` one at the end (`token`, or a generated one), `promote` the last to be first, `drop` all but the first."""
+    """`add` one at the end (`token`, or a generated one), `promote` the newest, `drop` all but the first."""
 
     action: RotationAction = "add"
     token: Annotated[str | None, Meta(description="with `add` only")] = None

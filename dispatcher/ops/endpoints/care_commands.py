@@ -1,9 +1,9 @@
 """`faxhook endpoints show|test|tokens`: how an endpoint is doing, a sample sent to it, its tokens rotated."""
 
 from contextlib import AsyncExitStack
+from datetime import datetime
 from typing import Annotated, Any, Final
 
-import msgspec
 import typer
 from rich.text import Text
 
@@ -11,9 +11,9 @@ from dispatcher.channels.by_scheme import open_channels
 from dispatcher.egress.client import EgressClient
 from dispatcher.ops.api.audit import CLI
 from dispatcher.ops.api.lookups import read_id
-from dispatcher.ops.endpoints.bodies import EndpointWithHealth, RotationAction
+from dispatcher.ops.endpoints.bodies import RotationAction, TokenBody
 from dispatcher.ops.endpoints.commands import BY_CLI, Id, Ledger, app, ask, describe
-from dispatcher.ops.endpoints.model import body_of
+from dispatcher.ops.endpoints.model import with_health
 from dispatcher.ops.endpoints.reading.health import EndpointHealth, EndpointHealthReader
 from dispatcher.ops.endpoints.sample import SampleOutcome, audit_sample, send_sample
 from dispatcher.ops.endpoints.urls import BadEndpoint
@@ -39,14 +39,15 @@ ROTATED: Final[dict[RotationAction, str]] = {
 def show_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
     """Show an endpoint and how it is doing: told and failed lately, failing since when, owed, dead."""
 
-    async def read(ledger: Ledger[EndpointSettings]) -> tuple[Endpoint, EndpointHealth]:
+    async def read(ledger: Ledger[EndpointSettings]) -> tuple[Endpoint, list[datetime], EndpointHealth]:
         endpoint = await ledger.changes.existing(ledger.pool, read_id(endpoint_id, "endpoint"))
-        return endpoint, (await EndpointHealthReader(ledger.pool).of([endpoint.id]))[endpoint.id]
+        dates = await ledger.store.token_dates(ledger.pool, endpoint.id)
+        return endpoint, dates, (await EndpointHealthReader(ledger.pool).of([endpoint.id]))[endpoint.id]
 
-    endpoint, health = ask(EndpointSettings, read)
-    body = body_of(endpoint)
+    endpoint, dates, health = ask(EndpointSettings, read)
+    body = with_health(endpoint, dates, health)
     if as_json:
-        print_json(EndpointWithHealth(**msgspec.structs.asdict(body), health=health))
+        print_json(body)
         return
     lines = [
         ("", str(endpoint.id)),
@@ -54,7 +55,7 @@ def show_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
         ("failover", body.failover_url or "none"),
         ("told of", describe(endpoint)),
         ("limits", f"{body.timeout_seconds:g} s for one request, {body.max_concurrent} at once for each dispatcher"),
-        ("tokens", f"{len(endpoint.tokens)}, the first one signs" if endpoint.tokens else "none: not signed"),
+        ("tokens", "; ".join(map(_token, body.token_list)) + ": the first one signs" if dates else "none: not signed"),
         *([("public key", body.public_key)] if body.public_key else []),
         ("health", f"{health.verdict}: {health.sentence}"),
         ("lately", f"{health.told} attempts told, {health.failed} failed"),
@@ -104,7 +105,7 @@ def rotate_tokens(
     add: Annotated[
         bool, typer.Option("--add", help="Add one at the end: the one of --token, or a generated one.")
     ] = False,
-    promote: Annotated[bool, typer.Option("--promote", help="Make the last one the first: it signs now.")] = False,
+    promote: Annotated[bool, typer.Option("--promote", help="Make the newest one the first: it signs now.")] = False,
     drop: Annotated[bool, typer.Option("--drop", help="Drop all but the first.")] = False,
     token: Annotated[str | None, typer.Option("--token", help="The token to add.")] = None,
     as_json: Json = False,
@@ -130,6 +131,10 @@ def rotate_tokens(
     console.print(ROTATED[named[0]])
     if rotated["public_key"]:
         console.print(f"public key, for the application: {rotated['public_key']}", soft_wrap=True)
+
+
+def _token(token: TokenBody) -> str:
+    return f"{token.shown}, added {token.added_at:%Y-%m-%d %H:%M} UTC"
 
 
 def _type(text: str | None) -> EventType | None:

@@ -111,7 +111,11 @@ class EndpointChanges:
         """
 
         async def change(connection: Any) -> Answer:
-            endpoint = rotate_tokens(await self.existing(connection, endpoint_id, lock=True), action, token)
+            before = await self.existing(connection, endpoint_id, lock=True)
+            dates = await self._store.token_dates(connection, endpoint_id)
+            endpoint = rotate_tokens(before, dates, action, token)
+            if endpoint == before:  # the step was taken already
+                return 200, shown(endpoint)
             await self._store.update(connection, endpoint)
             await write_audit(connection, command.who, f"endpoint.token_{action}", endpoint_id, {"fields": []})
             return 200, {**shown(endpoint), **({"token": endpoint.tokens[-1]} if action == "add" else {})}

@@ -1,7 +1,8 @@
 """An endpoint as clients give it, by API, console or command line: checked as a whole, and as it is shown. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -10,13 +11,17 @@ from msgspec import UNSET, UnsetType
 from dispatcher.formats import DEFAULT_FORMAT, FORMATS
 from dispatcher.formats.tokens import check_token, new_token, public_key
 from dispatcher.ops.api.bad_fields import wrong_field
-from dispatcher.ops.endpoints.bodies import EndpointBody, RotationAction
+from dispatcher.ops.endpoints.bodies import EndpointBody, EndpointWithHealth, RotationAction, TokenBody
+from dispatcher.ops.endpoints.reading.health import EndpointHealth
 from dispatcher.ops.endpoints.urls import BadEndpoint, checked_url, masked_url
 from dispatcher.policy.endpoint import Endpoint, EndpointDirection, FaxMatch, Overtaken, Scope
 from shared.ids import uuid7
 
 E164: Final = re.compile(r"\+[1-9][0-9]{1,14}")
 MOST_TOKENS: Final = 5
+SHOWN_CHARACTERS: Final = 4
+LEAST_SHOWN: Final = 16
+"""Of a shorter token nothing is shown: four characters would be too much of it."""
 LONGEST_TIMEOUT_SECONDS: Final = 60.0
 MOST_CONCURRENT: Final = 1_000
 
@@ -85,11 +90,29 @@ def apply_fields(endpoint: Endpoint, fields: EndpointFields) -> Endpoint:
     return after
 
 
-def rotate_tokens(endpoint: Endpoint, action: RotationAction, token: str | None = None) -> Endpoint:
+def next_rotation(dates: Sequence[datetime]) -> RotationAction:
+    """Return the next step of a rotation, *dates* being when each token was added, in their order."""
+    if len(dates) < 2:  # noqa: PLR2004 - one signs, the other is the next one
+        return "add"
+    return "drop" if _newest(dates) == 0 else "promote"
+
+
+def token_bodies(endpoint: Endpoint, dates: Sequence[datetime]) -> tuple[TokenBody, ...]:
+    """Return the tokens of *endpoint* as they are shown; *dates* are when each was added."""
+    return tuple(
+        TokenBody(ends_with=token[-SHOWN_CHARACTERS:] if len(token) >= LEAST_SHOWN else "", added_at=added_at)
+        for token, added_at in zip(endpoint.tokens, dates, strict=True)
+    )
+
+
+def rotate_tokens(
+    endpoint: Endpoint, dates: Sequence[datetime], action: RotationAction, token: str | None = None
+) -> Endpoint:
     """Return *endpoint* after one step of a rotation: `add`, `promote` once the application knows the token, `drop`.
 
     The first token signs (standard-v1 signs with all), so nothing changes for the application before `promote`. The
-    token that `add` adds is the last one: *token*, or a generated one.
+    token that `add` adds is the last one: *token*, or a generated one. `promote` puts the newest one in front,
+    by *dates*, when each was added; a second time it changes nothing.
 
     Raises:
         BadEndpoint: There is nothing to promote or drop, there are too many tokens, or *token* cannot sign.
@@ -102,8 +125,12 @@ def rotate_tokens(endpoint: Endpoint, action: RotationAction, token: str | None 
     elif not tokens:
         raise BadEndpoint("tokens", "the endpoint has none")
     else:
-        tokens = [tokens[-1], *tokens[:-1]] if action == "promote" else tokens[:1]
+        tokens = [tokens.pop(_newest(dates)), *tokens] if action == "promote" else tokens[:1]
     return apply_fields(endpoint, EndpointFields(tokens=tokens))
+
+
+def _newest(dates: Sequence[datetime]) -> int:
+    return max(range(len(dates)), key=dates.__getitem__)
 
 
 def body_of(endpoint: Endpoint, *, tokens: bool = False) -> EndpointBody:
@@ -116,6 +143,16 @@ def body_of(endpoint: Endpoint, *, tokens: bool = False) -> EndpointBody:
         "tokens": endpoint.tokens if tokens else UNSET,
     }
     return EndpointBody(**{**msgspec.structs.asdict(endpoint), **shown_instead})
+
+
+def with_health(endpoint: Endpoint, dates: Sequence[datetime], health: EndpointHealth) -> EndpointWithHealth:
+    """Return an endpoint as it is shown by itself; *dates* are when each of its tokens was added."""
+    return EndpointWithHealth(
+        **msgspec.structs.asdict(body_of(endpoint)),
+        token_list=token_bodies(endpoint, dates),
+        next_rotation=next_rotation(dates),
+        health=health,
+    )
 
 
 def shown(endpoint: Endpoint, *, tokens: bool = False) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from dispatcher.ops.console.pages.endpoint_form import BLANK, fields_of, values_
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.endpoints.bodies import EndpointQuery, RotationAction
 from dispatcher.ops.endpoints.changes import Command, EndpointChanges
-from dispatcher.ops.endpoints.model import EndpointFields, shown
+from dispatcher.ops.endpoints.model import EndpointFields, next_rotation, shown, token_bodies
 from dispatcher.ops.endpoints.reading.pages import read_page
 from dispatcher.ops.endpoints.reading.removal import preview_removal
 from dispatcher.ops.endpoints.sample import SampleOutcome, audit_sample, send_sample
@@ -145,6 +145,9 @@ class EndpointPages:
         rotation = next((each for each in ROTATED if each == visit.form.get("rotation")), None)
         if rotation is None:
             raise PageError(422, UNCHANGED, "Tokens can be added, promoted or dropped.")
+        dates = await self._sources.store.token_dates(self._sources.pool, endpoint.id)
+        if rotation == "drop" and next_rotation(dates) == "promote":  # the page was shown before a token was added
+            raise PageError(409, UNCHANGED, "A token was added since this page was shown: dropping would drop it.")
         token = visit.form.get("token", "").strip() or None
         _, answer = await self._changes.rotate(self._command(visit), endpoint.id, rotation, token)
         self._sources.forget()
@@ -176,6 +179,7 @@ class EndpointPages:
         outcome: SampleOutcome | None = None,
     ) -> web.Response:
         healths = await self._sources.health.of([endpoint.id])
+        dates = await self._sources.store.token_dates(self._sources.pool, endpoint.id)
         owed = await self._sources.faxes.deliveries(DeliveryQuery(endpoint_id=endpoint.id, limit=MOST_DELIVERIES))
         return self._form(
             visit,
@@ -183,6 +187,8 @@ class EndpointPages:
             values,
             error,
             endpoint=endpoint,
+            token_list=token_bodies(endpoint, dates),
+            next_rotation=next_rotation(dates),
             public_key=shown(endpoint)["public_key"],
             health=healths.get(endpoint.id),
             deliveries=owed.items,

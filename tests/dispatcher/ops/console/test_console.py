@@ -218,6 +218,38 @@ async def test_every_change_is_audited_with_its_person_and_without_secrets(
         assert secret not in text
 
 
+async def test_the_page_offers_the_next_step_of_a_rotation_and_a_repeated_click_undoes_nothing(
+    session: BrowserSession, harness: DispatcherHarness
+) -> None:
+    endpoint = await harness.endpoint(tokens=("the-first-token-of-all",))
+    await session.log_in()
+
+    async def rotate(rotation: str) -> int:
+        return (await session.post(f"/endpoints/{endpoint.id}/tokens", {"rotation": rotation})).status
+
+    async def offered() -> list[str]:
+        text = (await session.get(f"/endpoints/{endpoint.id}")).text
+        steps = ("Add a token", "Make the newest the first", "Drop the older one…")
+        return [step for step in steps if step in text]
+
+    assert await offered() == ["Add a token"]
+    assert await rotate("add") == 303
+    assert await offered() == ["Make the newest the first"]
+    added = (await STORE.get(harness.pool, endpoint.id)).tokens[-1]
+    assert await rotate("drop") == 409, "of a page that was shown before the token was added"
+    for _ in range(2):
+        assert await rotate("promote") == 303
+        assert (await STORE.get(harness.pool, endpoint.id)).tokens == (added, "the-first-token-of-all")
+    assert await offered() == ["Drop the older one…"]
+    text = (await session.get(f"/endpoints/{endpoint.id}")).text
+    assert "…-all" in text, "the last four characters tell them apart"
+    assert "the-first-token" not in text
+    assert added not in text
+    for _ in range(2):
+        assert await rotate("drop") == 303
+        assert (await STORE.get(harness.pool, endpoint.id)).tokens == (added,)
+
+
 async def test_a_ledger_that_is_away_is_said_and_the_first_page_still_stands(
     session: BrowserSession, harness: DispatcherHarness, database_url: str, service_stores: Stores
 ) -> None:

@@ -84,9 +84,17 @@ async def test_tokens_are_rotated_added_promoted_and_the_old_one_dropped(api: Ap
     status, rotated = await api.ask("POST", path, {})
     assert status == 200
     assert rotated["token"].startswith("whsec_")
-    await api.ask("POST", path, {"action": "promote"})
-    (endpoint,) = await STORE.everything(harness.pool)
-    assert endpoint.tokens == (rotated["token"], "whsec_b2xk")
+    for _ in range(2):  # said twice, it undoes nothing
+        await api.ask("POST", path, {"action": "promote"})
+        (endpoint,) = await STORE.everything(harness.pool)
+        assert endpoint.tokens == (rotated["token"], "whsec_b2xk")
+    await api.ask("PATCH", f"/v1/endpoints/{added['id']}", {"inflight": True})
+    _, shown = await api.ask("GET", f"/v1/endpoints/{added['id']}")
+    newest, oldest = shown["token_list"]
+    assert newest["ends_with"] == rotated["token"][-4:]
+    assert oldest["ends_with"] == "", "four characters would be too much of a short one"
+    assert newest["added_at"] > oldest["added_at"], "another change does not touch their dates"
+    assert shown["next_rotation"] == "drop"
     await api.ask("POST", path, {"action": "drop"})
     (endpoint,) = await STORE.everything(harness.pool)
     assert endpoint.tokens == (rotated["token"],)
