@@ -38,6 +38,7 @@ def asterisk(path: str) -> Outgoing:
     )
 
 
+@pytest.mark.alone  # it asserts seconds
 async def test_while_the_media_disk_hangs_documents_are_503_in_time_and_all_else_is_accepted(
     ingress: RunningIngress, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,6 +126,7 @@ async def test_a_body_that_would_unpack_to_a_gigabyte_stays_packed(
     assert kept.read_bytes() == bomb
 
 
+@pytest.mark.alone  # it asserts seconds
 @pytest.mark.parametrize(
     "body",
     [

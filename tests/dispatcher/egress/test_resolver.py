@@ -52,13 +52,18 @@ async def resolver(names: Names) -> AsyncIterator[Resolver]:
     await resolver.close()
 
 
-async def test_others_are_resolved_at_once_while_many_names_hang(names: Names, resolver: Resolver) -> None:
+async def test_others_are_resolved_at_once_while_many_names_hang(
+    names: Names, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resolve, "LOOKUP_SECONDS", 20.0)
     hanging = [asyncio.create_task(resolver.resolve(f"{number}.hanging")) for number in range(resolve.MOST_LOOKUPS - 1)]
     await asyncio.sleep(0)  # the first turn of those that hang
-    async with asyncio.timeout(0.3):
+    async with asyncio.timeout(5):
         (found,) = await resolver.resolve("a.example", 443)
     assert (found["host"], found["port"], found["hostname"]) == ("127.0.0.1", 443, "a.example")
-    assert all(isinstance(each, NotResolved) for each in await asyncio.gather(*hanging, return_exceptions=True))
+    assert not any(each.done() for each in hanging)
+    names.answer.set()
+    await asyncio.gather(*hanging)
 
 
 async def test_a_name_that_hangs_takes_one_thread_however_often_it_is_asked_for(
