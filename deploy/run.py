@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a scri
 
 from deploy.demo.children import Family, Terminal, supervised
 from deploy.demo.demo import demo
+from deploy.demo.ports import check_ports
 from deploy.demo.settings import LISTEN_PORT, RUN_ENV, only_run, run_environment, write_run_env
 from deploy.demo.stack import Stack, running_stack, wait_for
 from deploy.services import control
@@ -53,6 +54,7 @@ TOLD_SECONDS: Final = 30.0
 def run(data: Path, environ: Mapping[str, str]) -> int:
     """Run everything until Ctrl-C; return the exit code."""
     terminal = Terminal()
+    check_ports(environ)  # before the stores are started
     services = control.up(data, environ=environ, say=terminal.say)
     data = data.resolve()
     with only_run(data):

@@ -31,6 +31,7 @@ from shared.errors import CredentialsInvalid, Malformed, MethodNotAllowed, NotFo
 from shared.log import get_logger
 from shared.metrics import BROKER_CONNECTED, READY, UNCONFIRMED
 from shared.runtime.http_server import BAD_REQUEST, HEAD_LIMIT_BYTES, HttpServer, JsonAnswer
+from shared.runtime.port import open_port
 
 RETRY_AFTER_SECONDS: Final = 5
 """With every 503; providers that honour it come back soon."""
@@ -253,14 +254,13 @@ async def listening(app: IngressApp, host: str, port: int) -> AsyncIterator[int]
     server = HttpServer(app.handle, app.refuse_malformed, **_CONNECTION_OPTIONS)
     runner = web.ServerRunner(server, shutdown_timeout=1.0)
     await runner.setup()
-    site = web.TCPSite(runner, host, port, backlog=1024)
-    await site.start()
     try:
-        yield runner.addresses[0][1]
+        yield await open_port(runner, "INGRESS", host, port, backlog=1024)
     finally:
         # The port is closed first. aiohttp's own shutdown comes after the last answer, because it would stop reading
         # bodies of which a part has arrived.
-        await site.stop()
+        for site in tuple(runner.sites):
+            await site.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(SHUTDOWN_SECONDS):
                 await app.drain()

@@ -9,7 +9,8 @@ with `--volumes` removes the data, too.
 Secrets and settings are in `.local/compose`; `providers.env` there is for the operator to edit. Variables of the
 compose file (INGRESS_PORT, OPS_PORT, PUBLIC_URL, SMTP_URL, …) are taken from the environment.
 
-Exit codes: 0 done · 69 Docker, Compose or an image is not to be had · 70 a build or a start failed.
+Exit codes: 0 done · 69 Docker, Compose or an image is not to be had · 70 a build or a start failed ·
+78 a port is wrong.
 """
 
 import argparse
@@ -17,21 +18,31 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))  # run as a script
 
 from deploy.compose.prepared import prepare
+from deploy.demo.ports import given_ports
 from deploy.images import build, default_base, fetch_wheels
 from deploy.services.container import docker, has_engine
 from deploy.services.processes import LocalError, StartFailed, Unavailable
+from shared.errors import Misconfigured
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent.parent
 COMPOSE_FILE: Final = Path(__file__).resolve().parent / "compose.yaml"
 FOLDER: Final = REPOSITORY / ".local/compose"
 WAIT_SECONDS: Final = 300
+PORTS: Final = {
+    "INGRESS_PORT": 8080,
+    "OPS_PORT": 8081,
+    "GRAFANA_PORT": 3000,
+    "PROMETHEUS_PORT": 9090,
+    "MAIL_PORT": 8025,
+}
+"""Of this machine, with the defaults of the compose file."""
 
 
 def compose_command() -> list[str]:
@@ -66,11 +77,10 @@ def compose(*arguments: str) -> None:
         )
 
 
-def up() -> None:
-    """Start everything and wait until all of it is healthy; say where it is."""
+def up(ports: Mapping[str, int]) -> None:
+    """Start everything and wait until all of it is healthy; say on which *ports* it is."""
     compose("up", "--detach", "--wait", "--wait-timeout", str(WAIT_SECONDS))
-    ports = {"INGRESS_PORT": "8080", "OPS_PORT": "8081", "GRAFANA_PORT": "3000", "MAIL_PORT": "8025"}
-    at = {name: f"http://127.0.0.1:{os.environ.get(name) or port}" for name, port in ports.items()}
+    at = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
     print(f"""
 faxhook is up.
 
@@ -94,14 +104,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         if options.command == "up":
+            ports = given_ports(os.environ, PORTS)
             if options.wheels:
                 fetch_wheels()
             build(options.base, "latest", has_network=not options.wheels)
             prepare(FOLDER)
-            up()
+            up(ports)
         else:
             compose("down", *(["--volumes"] if options.volumes else []))
-    except LocalError as error:
+    except (LocalError, Misconfigured) as error:
         print(error, file=sys.stderr)
         return error.exit_code
     return os.EX_OK

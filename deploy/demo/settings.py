@@ -14,17 +14,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from deploy.demo.ports import chosen_ports
 from deploy.services.control import Services
-from deploy.services.processes import LOOPBACK, Unavailable, free_port, is_free
+from deploy.services.processes import LOOPBACK, Unavailable, is_free
 from deploy.services.state import write_private
 from dispatcher.ops.simulator.settings import TELNYX_SEED, read_env_file
-from shared.settings import BadSetting
 from shared.signatures import telnyx_public_key
 
 RUN_ENV: Final = "run.env"
 RUN_LOCK: Final = "run.lock"
-DEFAULT_PORTS: Final = {"INGRESS_PORT": 8080, "OPS_PORT": 8081}
-MOST_PORT: Final = 65_535
 LISTEN_TOKEN: Final = "LISTEN_TOKEN"  # noqa: S105 - a variable's name
 LISTEN_PORT: Final = "LISTEN_PORT"
 
@@ -63,37 +61,12 @@ def make_secrets() -> dict[str, str]:
     }
 
 
-def chosen_port(variable: str, environ: Mapping[str, str], say: Callable[[str], None]) -> int:
-    """Return the port that *variable* asks for, else the default one, else a free one.
-
-    Raises:
-        Unavailable: It was asked for and is taken.
-        BadSetting: The variable is not a port.
-    """
-    asked = environ.get(variable, "").strip()
-    if asked in {"", "0"}:
-        port = DEFAULT_PORTS[variable]
-        if not asked and is_free(port):
-            return port
-        other = free_port(DEFAULT_PORTS.values())
-        if not asked:
-            say(f"Port {port} is taken by another program: {variable} is {other} this time.")
-        return other
-    if not (asked.isascii() and asked.isdigit() and int(asked) <= MOST_PORT):
-        raise BadSetting(f"{variable} is wrong: `{asked}` is not a port")
-    if not is_free(int(asked)):
-        raise Unavailable(
-            f"{variable}={asked}: the port is taken by another program. Name another, or none to have a free one."
-        )
-    return int(asked)
-
-
 def run_environment(
     data: Path, services: Services, environ: Mapping[str, str], say: Callable[[str], None]
 ) -> dict[str, str]:
     """Choose the ports, make what secrets are missing; return the variables of the services, simulate and listen."""
     kept = read_env_file(data / RUN_ENV) if (data / RUN_ENV).exists() else {}
-    ports = {variable: str(chosen_port(variable, environ, say)) for variable in DEFAULT_PORTS}
+    ports = {variable: str(port) for variable, port in chosen_ports(environ, say).items()}
     wanted = make_secrets()
     wanted |= {name: kept[name] for name in wanted if kept.get(name)}
     if environ.get("TELNYX_PUBLIC_KEY", "").strip():

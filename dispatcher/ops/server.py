@@ -31,6 +31,7 @@ from dispatcher.ops.queues.history import QueueHistory
 from dispatcher.ops.queues.reader import QueueReader
 from dispatcher.settings import DispatcherSettings
 from shared.runtime.http_server import AppRunner
+from shared.runtime.port import open_port
 from shared.runtime.service import Stop, running
 
 
@@ -89,9 +90,8 @@ async def _serving(app: web.Application, host: str, port: int) -> AsyncIterator[
     """Serve *app* on *host*:*port* (0: any free port) and yield the port."""
     runner = AppRunner(app, _refuse, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, host, port).start()
     try:
-        yield runner.addresses[0][1]
+        yield await open_port(runner, "OPS", host, port)
     finally:
         await runner.cleanup()
 

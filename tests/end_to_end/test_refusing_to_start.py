@@ -101,3 +101,25 @@ async def test_a_user_with_too_few_rights_is_told_which_one_is_missing(
     assert code == 78, said
     assert words in said
     assert "deploy/rabbitmq/definitions.json" in said
+
+
+@pytest.mark.parametrize(("module", "prefix"), [("ingress", "INGRESS"), ("dispatcher", "OPS")])
+async def test_a_port_that_is_taken_is_one_sentence_that_names_the_variable(
+    running_stack: RunningStack, module: str, prefix: str
+) -> None:
+    port = running_stack.receiver.url.rpartition(":")[2].partition("/")[0]
+    code, said = await ended_with(module, {**getattr(running_stack, module), f"{prefix}_PORT": port})
+    assert code == 78, said
+    assert said.startswith(f"{module}: {prefix}_PORT={port}: the port is taken on 127.0.0.1")
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("module", "prefix"), [("ingress", "INGRESS"), ("dispatcher", "OPS")])
+@pytest.mark.parametrize("host", ["192.0.2.1", "no host", "h" * 70])
+async def test_a_host_that_is_not_of_this_machine_is_one_sentence(
+    running_stack: RunningStack, module: str, prefix: str, host: str
+) -> None:
+    code, said = await ended_with(module, {**getattr(running_stack, module), f"{prefix}_HOST": host})
+    assert code == 78, said
+    assert said.startswith(f"{module}: {prefix}_HOST is wrong: `{host}`")
+    assert len(said.splitlines()) == 1

@@ -1,16 +1,13 @@
-"""`make run` takes free ports, keeps its secrets from run to run, and runs once for each data folder."""
+"""`make run` keeps its secrets from run to run, and runs once for each data folder."""
 
-import socket
 import subprocess
 
 import pytest
 
-from deploy.demo import settings as run_settings
-from deploy.demo.settings import chosen_port, make_secrets, only_run, run_environment, secrets_key, write_run_env
+from deploy.demo.settings import make_secrets, only_run, run_environment, secrets_key, write_run_env
 from deploy.services.control import Services
 from deploy.services.processes import Unavailable
 from dispatcher.ops.simulator.settings import read_env_file
-from shared.settings import BadSetting
 from shared.signatures import telnyx_public_key
 
 SERVICES = Services("amqp://u:p@127.0.0.1:1/v", "postgresql://u:p@127.0.0.1:2/d", None, "file:///media")
@@ -18,29 +15,6 @@ SERVICES = Services("amqp://u:p@127.0.0.1:1/v", "postgresql://u:p@127.0.0.1:2/d"
 
 def silent(_line):
     pass
-
-
-def test_a_port_that_is_taken_gives_way_to_a_free_one_unless_it_was_asked_for(monkeypatch):
-    said = []
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        monkeypatch.setitem(run_settings.DEFAULT_PORTS, "INGRESS_PORT", port)
-        other = chosen_port("INGRESS_PORT", {}, said.append)
-        assert other != port
-        assert str(port) in said[0]
-        assert str(other) in said[0]
-        with pytest.raises(Unavailable, match=f"INGRESS_PORT={port}"):
-            chosen_port("INGRESS_PORT", {"INGRESS_PORT": str(port)}, said.append)
-    assert chosen_port("INGRESS_PORT", {}, said.append) == port
-    assert chosen_port("INGRESS_PORT", {"INGRESS_PORT": str(port)}, said.append) == port
-    assert chosen_port("INGRESS_PORT", {"INGRESS_PORT": "0"}, said.append) != port
-    assert len(said) == 1
-
-
-@pytest.mark.parametrize("asked", ["x", "-1", "65536", "80.5", "²"])
-def test_what_is_no_port_is_a_sentence(asked):
-    with pytest.raises(BadSetting, match="OPS_PORT"):
-        chosen_port("OPS_PORT", {"OPS_PORT": asked}, silent)
 
 
 def test_secrets_are_made_once_kept_for_their_owner_and_mean_the_same_to_a_shell(tmp_path):
