@@ -14,7 +14,7 @@ from dispatcher.ops.api.idempotency import Answer, Change, run_once
 from dispatcher.ops.api.lookups import NoSuch
 from dispatcher.ops.endpoints.bodies import RotationAction
 from dispatcher.ops.endpoints.model import EndpointFields, apply_fields, new_endpoint, rotate_tokens, shown
-from dispatcher.ops.endpoints.reachable import check_reachable
+from dispatcher.ops.endpoints.checks.reachable import check_reachable
 from dispatcher.policy.endpoint import Endpoint
 from dispatcher.settings import EndpointSettings
 

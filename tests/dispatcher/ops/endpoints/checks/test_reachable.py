@@ -3,7 +3,7 @@
 import pytest
 
 from dispatcher.egress.guard import parse_networks
-from dispatcher.ops.endpoints.reachable import check_reachable
+from dispatcher.ops.endpoints.checks.reachable import check_reachable
 from dispatcher.ops.endpoints.urls import BadEndpoint
 
 ANYWHERE = ("http://no-such-host.invalid/", "https://only.the-proxy.knows/hook")

@@ -1,0 +1,1 @@
+"""Whether the fields of an endpoint are right, each and together."""
