@@ -1,5 +1,6 @@
 """The root of our errors: each class says how it is answered over HTTP and how it ends a command."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Final
 
 EXIT_BAD_INPUT: Final = 65
@@ -22,13 +23,15 @@ class FaxhookError(Exception):
         code: Stable, for programs: log field, metric tag, and `code` of the answer over HTTP.
         status: HTTP status of the answer. 500: no client is to see this error; it is answered as a crash.
         exit_code: Of a command that this error ends.
-        field: The field or parameter that is wrong, where it is one.
+        field: The field or parameter that is wrong, where it is one; the first, where there are several.
+        wrong: Why each of them is wrong, where there may be several.
     """
 
     code: ClassVar[str] = "error"
     status: ClassVar[int] = 500
     exit_code: ClassVar[int] = EXIT_BAD_INPUT
     field: str | None = None
+    wrong: Mapping[str, str] = {}
 
 
 class Misconfigured(FaxhookError):

@@ -50,6 +50,12 @@ CHECKED: Final = 500
 LATEST_OF_FAXES: Final = f"{_SELECT} AND scope = 'fax' ORDER BY id DESC LIMIT $1"
 OF_IDS: Final = f"{_SELECT} AND id = ANY($1::uuid[])"
 
+_PEERS: Final[dict[Scope, str]] = {
+    "global": f"{_SELECT} AND scope = 'global'",
+    "number": f"{_SELECT} AND match_number = $1",
+    "fax": f"{_SELECT} AND (match_provider, match_fax_id) IN (($1, $2)) UNION ALL {_SELECT} AND match_job_id = $3",
+}
+
 CHANGED: Final = f"""
 SELECT {COLUMNS} FROM endpoints WHERE id = ANY($1::uuid[]) AND updated_at > now() - make_interval(secs => $2)
 """  # noqa: S608 - a constant
@@ -171,6 +177,15 @@ class EndpointStore:
             for token in tokens:
                 self._seal.open(token)
         return len(sealed)
+
+    async def peers(self, connection: Any, endpoint: Endpoint) -> list[Endpoint]:
+        """Return the endpoints of the scope and match of *endpoint*, itself too; their tokens stay sealed."""
+        if isinstance(endpoint.match, FaxMatch):
+            values: list[Any] = [endpoint.match.provider, endpoint.match.fax_id, endpoint.match.job_id]
+        else:
+            values = [] if endpoint.match is None else [endpoint.match]
+        rows = await connection.fetch(f"{_PEERS[endpoint.scope]} ORDER BY endpoint_id", *values)
+        return [endpoint_of(row) for row in rows]
 
     async def insert(self, connection: Any, endpoint: Endpoint) -> None:
         """Write a new endpoint."""

@@ -19,6 +19,7 @@ class Lock(IntEnum):
     LOOK_AT_DEAD_EVENTS = 0xFA_0011
     LOOK_AT_DEAD_DELIVERIES = 0xFA_0012
     BEGIN_JOB = 0xFA_0020
+    ADD_ENDPOINT = 0xFA_0030
 
 
 @asynccontextmanager

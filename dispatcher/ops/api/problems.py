@@ -16,6 +16,13 @@ from shared.log import get_logger
 CRASHED: Final = "crashed"
 
 
+class WrongField(msgspec.Struct, frozen=True, kw_only=True):
+    """A field that is wrong, and why: the rest of a sentence that begins with its name."""
+
+    field: str
+    detail: str
+
+
 class ProblemBody(msgspec.Struct, frozen=True, kw_only=True):
     """An answer that is not a success, as RFC 9457 has it.
 
@@ -23,7 +30,8 @@ class ProblemBody(msgspec.Struct, frozen=True, kw_only=True):
         title: `code` with spaces.
         code: Stable; for programs.
         detail: A sentence for people.
-        field: The field or parameter that is wrong, where it is one.
+        field: The field or parameter that is wrong, where it is one; the first, where there are several.
+        errors: Every field that is wrong, where there may be several.
     """
 
     type: str = "about:blank"
@@ -32,13 +40,23 @@ class ProblemBody(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     detail: str
     field: str | UnsetType = UNSET
+    errors: tuple[WrongField, ...] | UnsetType = UNSET
 
 
 class Problem(Exception):
-    """An answer that is not a success. `field` names the field or parameter that is wrong, where it is one."""
+    """An answer that is not a success.
+
+    *field* names the field or parameter that is wrong, where it is one; *wrong* all of them, each with the reason.
+    """
 
     def __init__(
-        self, status: int, code: str, detail: str, field: str | None = None, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        field: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        wrong: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -46,6 +64,7 @@ class Problem(Exception):
         self.detail = detail
         self.field = field
         self.headers = dict(headers or {})
+        self.errors = tuple(WrongField(field=name, detail=why) for name, why in (wrong or {}).items())
 
     def response(self) -> web.Response:
         """Return the answer; a 401 asks for a bearer token."""
@@ -55,6 +74,7 @@ class Problem(Exception):
             code=self.code,
             detail=self.detail,
             field=UNSET if self.field is None else self.field,
+            errors=self.errors or UNSET,
         )
         asks_for_token = self.status == web.HTTPUnauthorized.status_code
         return web.Response(
@@ -81,7 +101,7 @@ def problem_of(error: Exception, request: web.Request) -> Problem:
         case ConnectionLost():
             status, code, detail = 503, "unavailable", f"the broker does not answer now, try again: {error}"
         case FaxhookError() if error.status != FaxhookError.status:
-            return Problem(error.status, error.code, str(error), error.field)
+            return Problem(error.status, error.code, str(error), error.field, wrong=error.wrong)
         case _:
             status, code, detail = 500, CRASHED, "our own code failed; the log says where"
     return Problem(status, code, detail)

@@ -1,7 +1,7 @@
 """Changes to endpoints, for API, console and command line: each is one transaction with its line in the audit."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -13,10 +13,15 @@ from dispatcher.ops.api.audit import write_audit
 from dispatcher.ops.api.idempotency import Answer, Change, run_once
 from dispatcher.ops.api.lookups import NoSuch
 from dispatcher.ops.endpoints.bodies import RotationAction
-from dispatcher.ops.endpoints.model import EndpointFields, apply_fields, new_endpoint, rotate_tokens, shown
+from dispatcher.ops.endpoints.checks.duplicates import check_duplicate
 from dispatcher.ops.endpoints.checks.reachable import check_reachable
+from dispatcher.ops.endpoints.model import GivenFields, apply_fields, new_endpoint, rotate_tokens, shown
+from dispatcher.ops.endpoints.urls import BadEndpoint
 from dispatcher.policy.endpoint import Endpoint
 from dispatcher.settings import EndpointSettings
+
+TARGET: Final = ("url", "scope", "match", "direction")
+"""The fields that say which faxes an endpoint is told of, and where."""
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,17 +52,19 @@ class EndpointChanges:
         self._networks = settings.allowed_networks()
         self._is_proxied = settings.proxy() is not None
 
-    async def add(self, command: Command, fields: EndpointFields) -> Answer:
+    async def add(self, command: Command, fields: GivenFields) -> Answer:
         """Add an endpoint; only this answer shows its tokens.
 
         Raises:
-            BadEndpoint: Names the field that is wrong.
+            BadEndpoint: Names every field that is wrong.
+            Duplicate: Another endpoint gets the same faxes at the same URL.
         """
-        endpoint = new_endpoint(fields)
-        await self._check_reachable(endpoint)
+        endpoint = await self._applied(None, fields)
         added: list[Endpoint] = []
 
         async def change(connection: Any) -> Answer:
+            if not fields.allow_duplicate:
+                await check_duplicate(connection, self._store, endpoint)
             await self._store.insert(connection, endpoint)
             await write_audit(connection, command.who, "endpoint.added", endpoint.id, {"fields": []})
             added.append(endpoint)
@@ -65,19 +72,22 @@ class EndpointChanges:
 
         return await self._made(command, change, added)
 
-    async def change(self, command: Command, endpoint_id: UUID, fields: EndpointFields) -> Answer:
+    async def change(self, command: Command, endpoint_id: UUID, fields: GivenFields) -> Answer:
         """Change the fields that are given. The audit names them without their values, as some are secret.
 
         Raises:
-            BadEndpoint: Names the field that is wrong.
+            BadEndpoint: Names every field that is wrong.
+            Duplicate: Another endpoint gets the same faxes at the same URL, and this one did not before.
             NoSuch: There is no such endpoint.
         """
         after: list[Endpoint] = []
-        given = list(fields.given())
+        given = list(fields.values)
 
         async def change(connection: Any) -> Answer:
-            endpoint = apply_fields(await self.existing(connection, endpoint_id, lock=True), fields)
-            await self._check_reachable(endpoint)
+            before = await self.existing(connection, endpoint_id, lock=True)
+            endpoint = await self._applied(before, fields)
+            if not fields.allow_duplicate and any(getattr(endpoint, each) != getattr(before, each) for each in TARGET):
+                await check_duplicate(connection, self._store, endpoint)
             await self._store.update(connection, endpoint)
             await write_audit(connection, command.who, "endpoint.changed", endpoint_id, {"fields": given})
             after.append(endpoint)
@@ -142,7 +152,20 @@ class EndpointChanges:
     async def _once(self, command: Command, change: Change) -> Answer:
         return await run_once(self._pool, self._seal, command.command_id, command.digest, change)
 
-    async def _check_reachable(self, endpoint: Endpoint) -> None:
-        for field, url in (("url", endpoint.url), ("failover_url", endpoint.failover_url)):
-            if url is not None:
-                await check_reachable(field, url, self._networks, proxied=self._is_proxied)
+    async def _applied(self, before: Endpoint | None, fields: GivenFields) -> Endpoint:
+        """Return *before* with *fields*, or a new endpoint, URLs that change being reachable."""
+        wrong: dict[str, str] = {}
+        try:
+            endpoint = new_endpoint(fields) if before is None else apply_fields(before, fields)
+        except BadEndpoint as error:
+            wrong |= error.wrong
+        for field in ("url", "failover_url"):
+            url = fields.values.get(field)
+            if url and field not in wrong and (before is None or url != getattr(before, field)):
+                try:
+                    await check_reachable(field, url, self._networks, proxied=self._is_proxied)
+                except BadEndpoint as error:
+                    wrong |= error.wrong
+        if wrong:
+            raise BadEndpoint.of(wrong)
+        return endpoint

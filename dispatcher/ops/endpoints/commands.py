@@ -50,6 +50,10 @@ Enabled = Annotated[
 ]
 Timeout = Annotated[float | None, typer.Option(help="Seconds for one request, at most 60.")]
 Concurrent = Annotated[int | None, typer.Option(help="Attempts at once, for each dispatcher process.")]
+Duplicate = Annotated[
+    bool,
+    typer.Option("--allow-duplicate", help="Take it though another endpoint gets the same faxes at the same URL."),
+]
 Number = Annotated[str | None, typer.Option(help="Only faxes received at this number of ours (E.164).")]
 Job = Annotated[str | None, typer.Option(help="Only the sent fax with this job_id.")]
 Fax = Annotated[str | None, typer.Option(help="Only this sent fax: PROVIDER:FAX_ID.")]
@@ -139,6 +143,7 @@ def add_endpoint(
     overtaken: Overtaken = None,
     timeout_seconds: Timeout = None,
     max_concurrent: Concurrent = None,
+    allow_duplicate: Duplicate = False,
     as_json: Json = False,
 ) -> None:
     """Add an endpoint: global, or of a number, or of one sent fax. Its token is shown once, now, and never again."""
@@ -147,12 +152,13 @@ def add_endpoint(
         url=url,
         direction=direction,
         format=format_name,
-        tokens=[] if unsigned else token,
+        tokens=_tokens(token, unsigned=unsigned),
         failover_url=failover_url,
         inflight=inflight,
         overtaken=overtaken,
         timeout_seconds=timeout_seconds,
         max_concurrent=max_concurrent,
+        allow_duplicate=allow_duplicate or None,
     )
     _, added = ask(EndpointSettings, lambda ledger: ledger.changes.add(BY_CLI, read_fields(given)))
     if as_json:
@@ -179,6 +185,7 @@ def set_endpoint(
     enabled: Enabled = None,
     timeout_seconds: Timeout = None,
     max_concurrent: Concurrent = None,
+    allow_duplicate: Duplicate = False,
     as_json: Json = False,
 ) -> None:
     """Change an endpoint; what is not named stays as it is."""
@@ -186,13 +193,14 @@ def set_endpoint(
         url=url,
         direction=direction,
         format=format_name,
-        tokens=[] if unsigned else token,
+        tokens=_tokens(token, unsigned=unsigned),
         failover_url=failover_url,
         inflight=inflight,
         overtaken=overtaken,
         enabled=enabled,
         timeout_seconds=timeout_seconds,
         max_concurrent=max_concurrent,
+        allow_duplicate=allow_duplicate or None,
     )
     if failover_url == "":
         given["failover_url"] = None
@@ -252,7 +260,17 @@ def _given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
+def _tokens(token: list[str] | None, *, unsigned: bool) -> list[str] | None:
+    if unsigned and token:
+        fail("--unsigned and --token contradict each other: name one of them", EXIT_BAD_INPUT)
+    return [] if unsigned else token
+
+
 def _match(number: str | None, job_id: str | None, fax: str | None) -> dict[str, Any]:
+    given = {"--number": number, "--job-id": job_id, "--fax": fax}
+    named = [option for option, value in given.items() if value is not None]
+    if len(named) > 1:
+        fail(f"{' and '.join(named)} contradict each other: name one of them", EXIT_BAD_INPUT)
     if number is not None:
         return {"scope": "number", "match": number}
     if job_id is not None:

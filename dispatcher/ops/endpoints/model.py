@@ -1,29 +1,24 @@
-"""An endpoint as clients give it, by API, console or command line: checked as a whole, and as it is shown. Pure."""
+"""An endpoint as clients give it, by API, console or command line, and as it is shown. Pure."""
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
-from dispatcher.formats import DEFAULT_FORMAT, FORMATS
-from dispatcher.formats.tokens import check_token, new_token, public_key
+from dispatcher.formats.tokens import new_token, public_key
 from dispatcher.ops.api.bad_fields import wrong_field
 from dispatcher.ops.endpoints.bodies import EndpointBody, EndpointWithHealth, RotationAction, TokenBody
+from dispatcher.ops.endpoints.checks.fields import is_web, wrong_fields
 from dispatcher.ops.endpoints.reading.health import EndpointHealth
-from dispatcher.ops.endpoints.urls import BadEndpoint, checked_url, masked_url
+from dispatcher.ops.endpoints.urls import BadEndpoint, masked_url
 from dispatcher.policy.endpoint import Endpoint, EndpointDirection, FaxMatch, Overtaken, Scope
 from shared.ids import uuid7
 
-E164: Final = re.compile(r"\+[1-9][0-9]{1,14}")
-MOST_TOKENS: Final = 5
 SHOWN_CHARACTERS: Final = 4
 LEAST_SHOWN: Final = 16
 """Of a shorter token nothing is shown: four characters would be too much of it."""
-LONGEST_TIMEOUT_SECONDS: Final = 60.0
-MOST_CONCURRENT: Final = 1_000
 
 
 class EndpointFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -42,51 +37,62 @@ class EndpointFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     timeout_seconds: float | UnsetType = UNSET
     max_concurrent: int | UnsetType = UNSET
 
-    def given(self) -> dict[str, Any]:
-        """Return the fields that are given, by name."""
-        return {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not UNSET}
+    allow_duplicate: Annotated[
+        bool | UnsetType, Meta(description="take it though another endpoint gets the same faxes at the same URL")
+    ] = UNSET
 
 
-def read_fields(given: Mapping[str, Any]) -> EndpointFields:
-    """Return *given* as fields.
+class GivenFields(msgspec.Struct, frozen=True):
+    """Fields of an endpoint as a client gave them: those that could be read, and why each of the others could not."""
 
-    Raises:
-        BadEndpoint: A field is unknown, or its value of the wrong type.
-    """
-    try:
-        return msgspec.convert(given, EndpointFields)
-    except msgspec.ValidationError as error:
-        field, reason = wrong_field(error)
-        raise BadEndpoint(field or "endpoint", reason) from None
+    values: dict[str, Any]
+    wrong: dict[str, str] = {}
+    allow_duplicate: bool = False
 
 
-def new_endpoint(fields: EndpointFields) -> Endpoint:
+def read_fields(given: Mapping[str, Any], wrong: Mapping[str, str] | None = None) -> GivenFields:
+    """Return *given* as fields, *wrong* being those that the caller could not read. Each is read on its own."""
+    values: dict[str, Any] = {}
+    unread = dict(wrong or {})
+    for name, value in given.items():
+        try:
+            values[name] = getattr(msgspec.convert({name: value}, EndpointFields), name)
+        except msgspec.ValidationError as error:
+            field, reason = wrong_field(error)
+            unread.setdefault(field or "endpoint", reason)
+    return GivenFields(values, unread, allow_duplicate=values.pop("allow_duplicate", False))
+
+
+def new_endpoint(fields: GivenFields) -> Endpoint:
     """Return a new endpoint; without `tokens` one is generated, with an empty list it is not signed.
 
     Raises:
-        BadEndpoint: Names the field that is wrong.
+        BadEndpoint: Names every field that is wrong.
     """
-    if fields.url is UNSET:
-        raise BadEndpoint("url", "is missing")
-    tokens = fields.tokens
-    if tokens is UNSET:
-        format_name = DEFAULT_FORMAT if fields.format is UNSET else fields.format
-        is_signed = format_name in FORMATS and not fields.url.startswith("mailto:")
-        tokens = [new_token(format_name)] if is_signed else []
-    return apply_fields(Endpoint(id=uuid7(), url=fields.url, tokens=tuple(tokens)), fields)
+    if "url" not in fields.values and "url" not in fields.wrong:
+        fields = msgspec.structs.replace(fields, wrong={"url": "is missing", **fields.wrong})
+    endpoint = _applied(Endpoint(id=uuid7(), url=""), None, fields)
+    if "tokens" not in fields.values and is_web(endpoint):
+        return msgspec.structs.replace(endpoint, tokens=(new_token(endpoint.format),))
+    return endpoint
 
 
-def apply_fields(endpoint: Endpoint, fields: EndpointFields) -> Endpoint:
-    """Return *endpoint* with *fields* in place of its own, checked as a whole.
+def apply_fields(endpoint: Endpoint, fields: GivenFields) -> Endpoint:
+    """Return *endpoint* with *fields* in place of its own. What stays as it was is not judged.
 
     Raises:
-        BadEndpoint: Names the field that is wrong.
+        BadEndpoint: Names every field that is wrong.
     """
-    given = fields.given()
-    if "tokens" in given:
-        given["tokens"] = tuple(given["tokens"])
-    after = msgspec.structs.replace(endpoint, **given)
-    _check(after)
+    return _applied(endpoint, endpoint, fields)
+
+
+def _applied(endpoint: Endpoint, before: Endpoint | None, fields: GivenFields) -> Endpoint:
+    values = dict(fields.values)
+    if "tokens" in values:
+        values["tokens"] = tuple(values["tokens"])
+    after = msgspec.structs.replace(endpoint, **values)
+    if wrong := {**fields.wrong, **wrong_fields(after, before, values, fields.wrong)}:
+        raise BadEndpoint.of(wrong)
     return after
 
 
@@ -126,7 +132,7 @@ def rotate_tokens(
         raise BadEndpoint("tokens", "the endpoint has none")
     else:
         tokens = [tokens.pop(_newest(dates)), *tokens] if action == "promote" else tokens[:1]
-    return apply_fields(endpoint, EndpointFields(tokens=tokens))
+    return apply_fields(endpoint, GivenFields({"tokens": tokens}))
 
 
 def _newest(dates: Sequence[datetime]) -> int:
@@ -159,45 +165,3 @@ def shown(endpoint: Endpoint, *, tokens: bool = False) -> dict[str, Any]:
     """Return `body_of` as plain values."""
     fields: dict[str, Any] = msgspec.to_builtins(body_of(endpoint, tokens=tokens))
     return fields
-
-
-def _check(endpoint: Endpoint) -> None:
-    _check_match(endpoint)
-    checked_url("url", endpoint.url)
-    if endpoint.failover_url is not None:
-        checked_url("failover_url", endpoint.failover_url)
-    if endpoint.format not in FORMATS:
-        raise BadEndpoint("format", f"`{endpoint.format[:40]}` is unknown; known are {', '.join(FORMATS)}")
-    if len(endpoint.tokens) > MOST_TOKENS:
-        raise BadEndpoint("tokens", f"more than {MOST_TOKENS}: drop the oldest first")
-    for token in endpoint.tokens:
-        if why := check_token(endpoint.format, token):
-            raise BadEndpoint("tokens", why)
-    if not 0 < endpoint.timeout_seconds <= LONGEST_TIMEOUT_SECONDS:
-        raise BadEndpoint("timeout_seconds", f"must be above 0 and at most {LONGEST_TIMEOUT_SECONDS:.0f}")
-    if not 1 <= endpoint.max_concurrent <= MOST_CONCURRENT:
-        raise BadEndpoint("max_concurrent", f"must be 1 to {MOST_CONCURRENT}")
-
-
-def _check_match(endpoint: Endpoint) -> None:
-    match endpoint.scope, endpoint.match:
-        case "global", None:
-            pass
-        case "global", _:
-            raise BadEndpoint("match", "an endpoint of scope global matches everything: leave it out")
-        case "number", str(number):
-            if E164.fullmatch(number) is None:
-                raise BadEndpoint("match", "must be a number in E.164, like +15551234567")
-            if endpoint.direction == "sent":
-                raise BadEndpoint("direction", "an endpoint of scope number is for received faxes")
-        case "fax", FaxMatch(provider=provider, fax_id=fax_id, job_id=job_id):
-            by_id = provider is not None and bool(fax_id) and job_id is None
-            by_job = provider is None and fax_id is None and bool(job_id)
-            if not by_id and not by_job:
-                raise BadEndpoint("match", "must hold either provider and fax_id, or job_id alone")
-            if endpoint.direction == "received":
-                raise BadEndpoint("direction", "an endpoint of scope fax is for sent faxes")
-        case "number", _:
-            raise BadEndpoint("match", "an endpoint of scope number needs a number in E.164")
-        case _:
-            raise BadEndpoint("match", "an endpoint of scope fax needs {provider, fax_id} or {job_id}")

@@ -1,6 +1,7 @@
 """URLs of endpoints: checked as they are given, and masked as they are shown. Pure."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, Self
 
 from yarl import URL
 
@@ -12,7 +13,7 @@ MOST_URL_CHARACTERS: Final = 2_048
 
 
 class BadEndpoint(FaxhookError):
-    """A field of an endpoint is wrong; nothing was written."""
+    """Fields of an endpoint are wrong; nothing was written. `field` is the first of them."""
 
     code = "bad_endpoint"
     status = 422
@@ -21,6 +22,20 @@ class BadEndpoint(FaxhookError):
     def __init__(self, field: str, sentence: str) -> None:
         super().__init__(f"{field}: {sentence}")
         self.field = field
+        self.wrong = {field: sentence}
+
+    @classmethod
+    def of(cls, wrong: Mapping[str, str]) -> Self:
+        """Return the error that names all fields of *wrong*, which holds at least one."""
+        error = cls(*next(iter(wrong.items())))
+        error.args = ("; ".join(f"{field}: {sentence}" for field, sentence in wrong.items()),)
+        error.wrong = dict(wrong)
+        return error
+
+
+def is_mail(url: str) -> bool:
+    """Is what is owed to this URL sent as mail?"""
+    return url.startswith("mailto:")
 
 
 def checked_url(field: str, url: str) -> str:
@@ -31,7 +46,7 @@ def checked_url(field: str, url: str) -> str:
             password that Basic cannot carry, a fragment, a control character, a space, or text beyond ASCII; no path;
             a port that is 0, empty or begins with 0; of mailto, anything but one plain address.
     """
-    if not url.startswith("mailto:"):
+    if not is_mail(url):
         checked_web_url(field, url, "http://, https:// or mailto:")
         _check_written(field, url)
         return url

@@ -11,17 +11,22 @@ from shared.signatures import load_telnyx_key
 
 SEED = base64.b64encode(bytes(range(32))).decode()
 GOOD = {
-    "phaxio-v2.1": ["x", "0123456789", "pass phrase", "caf\u00e9"],
-    "sinch-v3": ["x", "0123456789"],
+    "phaxio-v2.1": ["012345", "0123456789", "pass phrase", "caf\u00e9s"],
+    "sinch-v3": ["012345", "0123456789"],
     "telnyx-v2": [SEED],
-    "standard-v1": ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_YWJj", "YWI"],
+    "standard-v1": [
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "whsec_YWJjZGVm",
+        "YWJjZGVm",
+    ],
 }
 BAD_ANYWHERE = ["", " x", "x ", "x\n", "a\0b", "x" * (MOST_CHARACTERS + 1)]
 BAD = {
-    "phaxio-v2.1": [],
-    "sinch-v3": [],
+    "phaxio-v2.1": ["x", "12345"],
+    "sinch-v3": ["x", "12345"],
     "telnyx-v2": [SEED[:-4], SEED.rstrip("="), bytes(range(32)).hex(), SEED + "AAAA", "whsec_" + SEED],
-    "standard-v1": ["whsec_", "whsec_***", "no secret", "whpk_" + SEED],
+    "standard-v1": ["whsec_", "whsec_***", "no secret", "whpk_" + SEED, "whsec_YWJj", "YWI"],
 }
 
 

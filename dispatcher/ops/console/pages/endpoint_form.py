@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from dispatcher.formats import DEFAULT_FORMAT
-from dispatcher.ops.endpoints.model import EndpointFields, read_fields
-from dispatcher.ops.endpoints.urls import BadEndpoint, authority_end, masked_url
+from dispatcher.ops.endpoints.model import GivenFields, read_fields
+from dispatcher.ops.endpoints.urls import BadEndpoint, authority_end, is_mail, masked_url
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 
 MASK: Final = ":***@"
@@ -27,6 +27,7 @@ BLANK: Final[Mapping[str, str]] = {
     "enabled": "on",
     "timeout_seconds": "15",
     "max_concurrent": "8",
+    "allow_duplicate": "",
 }
 """All fields of the form, as a new endpoint has them."""
 
@@ -53,27 +54,38 @@ def values_of(endpoint: Endpoint) -> dict[str, str]:
     }
 
 
-def fields_of(form: Mapping[str, str], before: Endpoint | None) -> EndpointFields:
+def fields_of(form: Mapping[str, str], before: Endpoint | None) -> GivenFields:
     """Return the fields that a form sets, *before* being the endpoint that it changes.
 
     A form holds all fields, a browser leaves out a box that is not ticked, and a masked password stays what it was.
-
-    Raises:
-        BadEndpoint: Names the field that is wrong.
     """
     given: dict[str, Any] = {
-        "url": _url("url", form.get("url", ""), before.url if before else None),
-        "failover_url": _url("failover_url", form.get("failover_url", ""), before.failover_url if before else None)
-        or None,
-        "format": form.get("format", ""),
         "inflight": bool(form.get("inflight")),
         "overtaken": "deliver" if form.get("overtaken") else "skip",
-        "timeout_seconds": _number("timeout_seconds", form.get("timeout_seconds", ""), float),
-        "max_concurrent": _number("max_concurrent", form.get("max_concurrent", ""), int),
+        "allow_duplicate": bool(form.get("allow_duplicate")),
     } | _applies_to(form)
-    if before is None:
-        given |= _tokens(form)
-    return read_fields(given)
+    wrong: dict[str, str] = {}
+    for name, read in (
+        ("url", lambda: _url("url", form.get("url", ""), before.url if before else None)),
+        (
+            "failover_url",
+            lambda: _url("failover_url", form.get("failover_url", ""), before.failover_url if before else None) or None,
+        ),
+        ("timeout_seconds", lambda: _number("timeout_seconds", form.get("timeout_seconds", ""), float)),
+        ("max_concurrent", lambda: _number("max_concurrent", form.get("max_concurrent", ""), int)),
+    ):
+        try:
+            given[name] = read()
+        except BadEndpoint as error:
+            wrong |= error.wrong
+    if _is_posted_to(given):  # a form always holds a format and a way to sign; mail has neither
+        given["format"] = form.get("format", "")
+        given |= _tokens(form) if before is None else {}
+    return read_fields(given, wrong)
+
+
+def _is_posted_to(given: Mapping[str, Any]) -> bool:
+    return not is_mail(given.get("url", "")) or not is_mail(given.get("failover_url") or "mailto:")
 
 
 def _applies_to(form: Mapping[str, str]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
-import msgspec
 from aiohttp import web
 
 from dispatcher.channels import Channel
@@ -20,7 +19,8 @@ from dispatcher.ops.console.pages.endpoint_form import BLANK, fields_of, values_
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.endpoints.bodies import EndpointQuery, RotationAction
 from dispatcher.ops.endpoints.changes import Command, EndpointChanges
-from dispatcher.ops.endpoints.model import EndpointFields, next_rotation, shown, token_bodies
+from dispatcher.ops.endpoints.checks.duplicates import Duplicate
+from dispatcher.ops.endpoints.model import GivenFields, next_rotation, shown, token_bodies
 from dispatcher.ops.endpoints.reading.pages import read_page
 from dispatcher.ops.endpoints.reading.removal import preview_removal
 from dispatcher.ops.endpoints.sample import SampleOutcome, audit_sample, send_sample
@@ -106,7 +106,7 @@ class EndpointPages:
         except BadEndpoint as error:
             return self._form(visit, "endpoint_new.html", values, error)
         self._sources.forget()
-        tokens = answer["tokens"] if fields.tokens is msgspec.UNSET else []
+        tokens = answer["tokens"] if "tokens" not in fields.values else []
         said = "The endpoint was added." + (" Its token is shown here once: copy it now." if tokens else "")
         return visit.go(f"/endpoints/{answer['id']}", said, token=tokens[0] if tokens else None)
 
@@ -131,7 +131,7 @@ class EndpointPages:
         """Enable or disable an endpoint."""
         endpoint = await self._existing(visit)
         enabled = visit.form.get("enabled") == "on"
-        await self._changes.change(self._command(visit), endpoint.id, EndpointFields(enabled=enabled))
+        await self._changes.change(self._command(visit), endpoint.id, GivenFields({"enabled": enabled}))
         self._sources.forget()
         disabled = (
             "The endpoint is disabled: it gets no new deliveries, and more general endpoints do not get them instead. "
@@ -202,9 +202,10 @@ class EndpointPages:
     ) -> web.Response:
         return visit.page(
             template,
-            200 if error is None else 422,
+            200 if error is None else error.status,
             values=values,
-            wrong={} if error is None else {_input_of(error.field, values): str(error).partition(": ")[2]},
+            wrong={} if error is None else {_input_of(each, values): why for each, why in error.wrong.items()},
+            is_duplicate=isinstance(error, Duplicate),
             formats=list(FORMATS),
             providers=list(Provider),
             types=list(EventType),

@@ -78,7 +78,9 @@ async def test_who_has_no_token_gets_401_and_the_readers_token_only_reads(api: A
 
 async def test_tokens_are_rotated_added_promoted_and_the_old_one_dropped(api: Api, harness: DispatcherHarness) -> None:
     _, added = await api.ask(
-        "POST", "/v1/endpoints", {"url": harness.receiver.url, "format": "standard-v1", "tokens": ["whsec_b2xk"]}
+        "POST",
+        "/v1/endpoints",
+        {"url": harness.receiver.url, "format": "standard-v1", "tokens": ["whsec_b2xkZXIh"]},
     )
     path = f"/v1/endpoints/{added['id']}/tokens"
     status, rotated = await api.ask("POST", path, {})
@@ -87,7 +89,7 @@ async def test_tokens_are_rotated_added_promoted_and_the_old_one_dropped(api: Ap
     for _ in range(2):  # said twice, it undoes nothing
         await api.ask("POST", path, {"action": "promote"})
         (endpoint,) = await STORE.everything(harness.pool)
-        assert endpoint.tokens == (rotated["token"], "whsec_b2xk")
+        assert endpoint.tokens == (rotated["token"], "whsec_b2xkZXIh")
     await api.ask("PATCH", f"/v1/endpoints/{added['id']}", {"inflight": True})
     _, shown = await api.ask("GET", f"/v1/endpoints/{added['id']}")
     newest, oldest = shown["token_list"]
@@ -188,6 +190,31 @@ async def test_every_bad_field_is_refused_by_name_with_a_sentence_and_nothing_is
         assert problem["detail"], name
     assert await harness.pool.fetchval("SELECT count(*) FROM endpoints") == 0
     assert await harness.pool.fetchval("SELECT count(*) FROM audit") == 0
+
+
+async def test_all_wrong_fields_are_listed_an_unreachable_host_among_them(api: Api) -> None:
+    body = {
+        "url": "http://no-such-host.invalid/",
+        "failover_url": "http://10.0.0.1/",
+        "max_concurrent": 0,
+        "inflight": 1,
+    }
+    status, problem = await api.ask("POST", "/v1/endpoints", body)
+    assert (status, problem["field"]) == (422, "inflight")
+    assert {each["field"] for each in problem["errors"]} == set(body)
+    assert all(each["detail"] in problem["detail"] for each in problem["errors"])
+
+
+async def test_an_endpoint_whose_host_no_longer_resolves_can_be_changed_and_switched_off(
+    api: Api, harness: DispatcherHarness
+) -> None:
+    endpoint = await harness.endpoint(url="http://gone.invalid/hook", failover_url="http://10.0.0.1/", tokens=("x",))
+    path = f"/v1/endpoints/{endpoint.id}"
+    for change in ({"timeout_seconds": 3}, {"enabled": False}, {"enabled": True, "url": endpoint.url}):
+        assert (await api.ask("PATCH", path, change))[0] == 200, change
+    assert (await api.ask("POST", f"{path}/tokens", {"action": "add"}))[0] == 200
+    status, problem = await api.ask("PATCH", path, {"url": "http://other.invalid/hook"})
+    assert (status, problem["field"]) == (422, "url")
 
 
 async def test_a_change_that_makes_no_sense_leaves_the_endpoint_as_it_was(api: Api, harness: DispatcherHarness) -> None:

@@ -7,13 +7,15 @@ from dispatchers import SECRETS_KEY, STORE
 from dispatcher.ledger.intake import Intake
 from dispatcher.ops.api.lookups import NoSuch
 from dispatcher.ops.endpoints.changes import Command, EndpointChanges
-from dispatcher.ops.endpoints.model import EndpointFields
-from dispatcher.policy.endpoint import Endpoint, FaxMatch
+from dispatcher.ops.endpoints.model import GivenFields, read_fields
+from dispatcher.policy.endpoint import Endpoint
 from dispatcher.settings import EndpointSettings
 from shared.ids import uuid7
 from shared.settings import load
 
-FIELDS = EndpointFields(url="http://127.0.0.1:1/hook", scope="fax", match=FaxMatch(job_id="job-1"), direction="sent")
+FIELDS = read_fields(
+    {"url": "http://127.0.0.1:1/hook", "scope": "fax", "match": {"job_id": "job-1"}, "direction": "sent"}
+)
 
 
 class WatchedIntake(Intake):
@@ -60,7 +62,7 @@ async def test_an_endpoint_that_does_not_exist_is_neither_changed_nor_audited(
 ) -> None:
     command = Command(who="operator")
     with pytest.raises(NoSuch):
-        await changes.change(command, uuid7(), EndpointFields(enabled=False))
+        await changes.change(command, uuid7(), GivenFields({"enabled": False}))
     with pytest.raises(NoSuch):
         await changes.rotate(command, uuid7(), "add")
     with pytest.raises(NoSuch):

@@ -157,7 +157,8 @@ async def test_a_test_delivery_reaches_the_application_signed_in_every_format_an
 ) -> None:
     receiver.answer = lambda _: web.Response(status=202, text="thanks")
     for format_name in FORMATS:
-        _, added, _ = await faxhook(environment, "endpoints", "add", receiver.url, "--format", format_name, "--json")
+        add = ("add", receiver.url, "--format", format_name, "--allow-duplicate", "--json")
+        _, added, _ = await faxhook(environment, "endpoints", *add)
         code, said, complained = await faxhook(
             environment, "endpoints", "test", msgspec.json.decode(added)["id"], "--json"
         )
