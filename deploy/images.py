@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a scri
 
 from deploy.services.container import docker, has_engine
 from deploy.services.processes import LocalError, StartFailed, Unavailable
+from shared.runtime.output import drop_what_cannot_be_written
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
 DOCKERFILE: Final = REPOSITORY / "deploy/docker/Dockerfile"
@@ -107,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tag", default="latest", help="default: %(default)s")
     parser.add_argument("--wheels", action="store_true", help="download the libraries outside of the build")
     options = parser.parse_args(arguments)
+    drop_what_cannot_be_written()
     try:
         if options.wheels:
             fetch_wheels()

@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a scri
 
 from deploy.services.control import DEFAULT_DATA, ENV_NAME, down, now_running, reset, status, tell, up
 from deploy.services.processes import Interrupted, LocalError, StartFailed
+from shared.runtime.output import drop_what_cannot_be_written
 
 NOT_ALL_RUN: Final = 3
 
@@ -32,6 +33,7 @@ NOT_ALL_RUN: Final = 3
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
+    drop_what_cannot_be_written()  # a start is not cut short because no one reads on
     parser = argparse.ArgumentParser(prog="local.py", description="Private RabbitMQ and PostgreSQL for a laptop.")
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA, metavar="DIR", help="default: %(default)s")
     commands = parser.add_subparsers(dest="command", required=True)

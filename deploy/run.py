@@ -42,6 +42,7 @@ from dispatcher.ops.simulator.samples import make_sample
 from dispatcher.ops.simulator.sending import curl_of, send
 from dispatcher.ops.simulator.settings import SimulateSettings
 from shared.errors import EXIT_BAD_SETTING, FaxhookError
+from shared.runtime.output import drop_what_cannot_be_written
 from shared.settings import load
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
@@ -130,6 +131,7 @@ def _shown(path: Path) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
+    drop_what_cannot_be_written()  # what runs is ended in order, even if no one reads on
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it warns of, it raises too
     parser = argparse.ArgumentParser(prog="run.py", description="faxhook on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)

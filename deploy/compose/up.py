@@ -30,6 +30,7 @@ from deploy.images import build, default_base, fetch_wheels
 from deploy.services.container import docker, has_engine
 from deploy.services.processes import LocalError, StartFailed, Unavailable
 from shared.errors import Misconfigured
+from shared.runtime.output import drop_what_cannot_be_written
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent.parent
 COMPOSE_FILE: Final = Path(__file__).resolve().parent / "compose.yaml"
@@ -102,6 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     start.add_argument("--wheels", action="store_true", help="download the libraries outside of the build")
     commands.add_parser("down", help="stop").add_argument("--volumes", action="store_true", help="remove the data, too")
     options = parser.parse_args(arguments)
+    drop_what_cannot_be_written()
     try:
         if options.command == "up":
             ports = given_ports(os.environ, PORTS)

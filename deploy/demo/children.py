@@ -53,10 +53,7 @@ class Terminal:
     def say(self, text: str = "") -> None:
         """Print our own words."""
         encoding = sys.stdout.encoding or "utf-8"
-        try:
-            print(text.encode(encoding, "replace").decode(encoding), flush=True)
-        except BrokenPipeError:  # no one reads any more; the children must be ended all the same
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(text.encode(encoding, "replace").decode(encoding), flush=True)
 
     def line(self, name: str, text: str) -> None:
         """Print a line of the child *name*. Its own time gives way to ours, and its name to the prefix."""

@@ -16,6 +16,7 @@ from dispatcher.ops.simulator.commands import simulate_command
 from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
 from dispatcher.settings import MigrateSettings, StoreSettings
 from shared.broker import declare, topology
+from shared.runtime.output import ending_with_output
 
 COMMANDS: Final = {
     "Inspect and repair": ("faxes", "dead", "endpoints", "queues", "reconcile"),
@@ -84,4 +85,5 @@ def declare_topology(as_json: Json = False) -> None:
 
 def main() -> None:
     """Run the command line."""
-    app()
+    with ending_with_output("faxhook"):
+        app()

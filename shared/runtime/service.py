@@ -17,6 +17,7 @@ import uvloop
 from shared import log
 from shared.errors import EXIT_BAD_SETTING, EXIT_CRASHED, Misconfigured, place_of
 from shared.runtime.hang_detector import HangDetector
+from shared.runtime.output import drop_what_cannot_be_written
 from shared.runtime.sd_notify import READY, STOPPING, notify
 from shared.settings import Settings, load, masked
 
@@ -90,6 +91,7 @@ def announce_stopping() -> None:
 
 def run(service: str, kind: type[Kind], serve: Callable[[Kind, Stop], Awaitable[None]]) -> int:
     """Load settings, configure logs, serve until SIGTERM or SIGINT; return the exit code."""
+    drop_what_cannot_be_written()
     try:
         settings = load(kind, os.environ)
         log.configure(service, getattr(settings, "log_level", "INFO"), getattr(settings, "log_format", "json"))

@@ -5,7 +5,6 @@ of each delivery fail, and by itself it means 500.
 """
 
 import asyncio
-import os
 import sys
 from typing import Annotated
 
@@ -91,14 +90,4 @@ def listen_command(
     try:
         asyncio.run(run())
     except OSError as error:
-        if not isinstance(error, BrokenPipeError):
-            fail(f"cannot listen on {host} port {port}: {error.strerror or error}", EXIT_AWAY)
-    _flush_stdout()
-
-
-def _flush_stdout() -> None:
-    """Flush; if the reader of the pipe is gone, keep the interpreter from reporting that when it exits."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        fail(f"cannot listen on {host} port {port}: {error.strerror or error}", EXIT_AWAY)

@@ -152,7 +152,7 @@ class Listener:
         )
         try:
             self._report(listened)
-        except BrokenPipeError:  # the reader of our lines has ended (`faxhook listen | head`)
+        except SystemExit:  # the reader of our lines has ended (`faxhook listen | head`); this request is answered
             self.stop.set()
         if wrong is not None:
             return await _fail_as_asked(request, wrong)

@@ -38,7 +38,8 @@ async def send_all(base_url: str, provider: str, samples: Sequence[SampleCallbac
             await asyncio.sleep(every if number else 0)
             answer = await send(session, base_url, sample)
             accepted += answer.http_status == OK
-            print(_json_of(provider, sample, answer) if as_json else _text_of(base_url, provider, sample, answer))
+            shown = _json_of(provider, sample, answer) if as_json else _text_of(base_url, provider, sample, answer)
+            print(shown, flush=True)  # a reader follows what is sent
     return accepted
 
 
