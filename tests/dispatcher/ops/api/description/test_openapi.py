@@ -17,7 +17,7 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from dispatcher.metrics import Metrics
-from dispatcher.ops.api.openapi import openapi
+from dispatcher.ops.api.description.openapi import openapi
 from dispatcher.ops.api.platform import Platform
 from shared.domain import EventType
 from shared.runtime.service import Stop
