@@ -70,10 +70,11 @@ manifests: $(READY) ## Write the plain Kubernetes manifests of the chart (deploy
 	@$(BIN)/python -m deploy.kubernetes.render
 
 lock: $(READY) ## Pin dependencies for each service and for development; UPGRADE=-U takes the newest
-	$(COMPILE) --extra ingress -o requirements-ingress.lock
-	$(COMPILE) --extra dispatcher -o requirements-dispatcher.lock
-	$(PINS) --group image -o requirements-image.lock
 	$(COMPILE) --extra ingress --extra dispatcher --extra dev -o requirements-dev.lock
+	# what is shipped is what was tested
+	$(COMPILE) --extra ingress -c requirements-dev.lock -o requirements-ingress.lock
+	$(COMPILE) --extra dispatcher -c requirements-dev.lock -o requirements-dispatcher.lock
+	$(PINS) --group image -o requirements-image.lock
 
 $(READY): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "faxhook needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 …")'

@@ -6,7 +6,7 @@
 | rows of events, deliveries, faxes | for ever, without their payload. A provider may repeat an event at any time, and a dead letter be replayed after years: whatever their age, the id must say that it is known, and the pair of event and endpoint that it was told. Some hundred bytes each |
 | what is owed or dead, with all that belongs to it | until it is told, or a person decides |
 | jobs of replays and discards, with their items | `RETENTION_DAYS` after they were finished |
-| answers to commands, with the tokens in them | ten minutes |
+| answers to commands, with the tokens in them, encrypted | 25 hours |
 | audit | for ever |
 | documents | until no payload names them, see below |
 
@@ -55,8 +55,8 @@ PAUSE_SECONDS: Final = 0.05
 SKEW: Final = timedelta(days=1)
 """The clocks of ingress, ledger and media store may differ by this."""
 
-COMMANDS_SECONDS: Final = 600.0
-"""Ten times as long as a command is remembered, so that no request under way misses its row."""
+COMMANDS_SECONDS: Final = 25 * 3600.0
+"""An hour longer than a command is remembered, so that no request under way misses its row."""
 
 FORGET_COMMANDS: Final = "DELETE FROM commands WHERE seen_at < now() - make_interval(secs => $1)"
 DOCUMENTS: Final = "SELECT key FROM documents_to_prune WHERE key > $1 ORDER BY key LIMIT $2"

@@ -12,8 +12,8 @@ from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.pool import Pool
 from dispatcher.metrics import Metrics
-from dispatcher.ops.api.http import guard
 from dispatcher.ops.api.description.openapi import openapi
+from dispatcher.ops.api.http import guard
 from dispatcher.ops.api.operation import ApiPart, add_operations
 from dispatcher.ops.api.platform import Platform, Problems
 from dispatcher.ops.api.problems import Problem

@@ -13,6 +13,7 @@ from dispatcher.ops.api.problems import CRASHED, Problem, log_crash, problem_of
 
 PREFIX: Final = "/v1/"
 READ_METHODS: Final = frozenset({"GET", "HEAD"})
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 WHO: Final = web.RequestKey("who", str)
 """Whose token a request bears: `operator` or `reader`."""
 
@@ -86,10 +87,15 @@ def read_query(request: web.Request, kind: type[Body]) -> Body:
 async def read_body(request: web.Request, kind: type[Body]) -> Body:
     """Return the request's JSON object as a struct of *kind*; an absent body is an empty object.
 
+    A `command_id` may come as the header `Idempotency-Key`.
+
     Raises:
         Problem: It is not a JSON object, or a field is unknown or wrong.
     """
-    return convert_body(await read_object(request), kind)
+    body = await read_object(request)
+    if "command_id" in kind.__struct_fields__ and (command_id := take_command_id(request, body)) is not None:
+        body["command_id"] = command_id
+    return convert_body(body, kind)
 
 
 def convert_body(body: dict[str, Any], kind: type[Body]) -> Body:
@@ -128,16 +134,22 @@ async def read_object(request: web.Request) -> dict[str, Any]:
 
 
 def take_command_id(request: web.Request, body: dict[str, Any]) -> str | None:
-    """Remove the `command_id` from *body* and return it, or the one of the query; None: there is none.
+    """Remove the `command_id` from *body* and return it, or that of the query or the header; None: there is none.
 
     Raises:
-        Problem: It is not a text of 1 to `MOST_ID_CHARACTERS` characters.
+        Problem: It is not a text of 1 to `MOST_ID_CHARACTERS` characters, or there are two that differ.
     """
-    command_id = body.pop("command_id", None)
-    if command_id is None:
-        command_id = request.query.get("command_id")
-    if command_id is None:
+    given = [
+        body.pop("command_id", None),
+        request.query.get("command_id"),
+        *request.headers.getall(IDEMPOTENCY_KEY, []),
+    ]
+    command_ids = [each for each in given if each is not None]
+    if not command_ids:
         return None
+    command_id = command_ids[0]
+    if any(each != command_id for each in command_ids):
+        raise Problem(422, "bad_command_id", f"differs from {IDEMPOTENCY_KEY}: give one of them", "command_id")
     if not isinstance(command_id, str) or not 0 < len(command_id) <= MOST_ID_CHARACTERS or "\0" in command_id:
         raise Problem(422, "bad_command_id", f"must be a text of at most {MOST_ID_CHARACTERS} characters", "command_id")
     return command_id

@@ -1,4 +1,4 @@
-"""Commands may be repeated: within 60 seconds the same id changes nothing and gets the first answer (Telnyx's rule)."""
+"""Commands may be repeated: within 24 hours the same id changes nothing and gets the first answer."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,8 @@ from dispatcher.ledger.pool import Pool
 from shared.errors import FaxhookError
 from shared.seal import Seal
 
-REMEMBERED_SECONDS: Final = 60
+REMEMBERED_SECONDS: Final = 24 * 3600
+"""As Stripe and Svix have it: longer than a client's retries."""
 MOST_ID_CHARACTERS: Final = 200
 
 Answer = tuple[int, dict[str, Any]]
@@ -43,7 +44,7 @@ def digest_of(method: str, path: str, body: Any) -> bytes:
 
 
 async def run_once(pool: Pool, seal: Seal, command_id: str | None, digest: bytes, change: Change) -> Answer:
-    """Make *change* in a transaction; return instead the first answer if *command_id* came within the last minute.
+    """Make *change* in a transaction; return instead the first answer if *command_id* came within `REMEMBERED_SECONDS`.
 
     Of several at once one makes the change, the others wait for its answer. A change that raises may be repeated.
 
@@ -57,7 +58,7 @@ async def run_once(pool: Pool, seal: Seal, command_id: str | None, digest: bytes
         if not await connection.fetchval(FIRST, command_id, digest, float(REMEMBERED_SECONDS)):
             row = await connection.fetchrow(REMEMBERED, command_id)
             if row is None or row["digest"] != digest:
-                raise CommandReused(f"command_id `{command_id}` was used for another request within the last minute")
+                raise CommandReused(f"command_id `{command_id}` was used for another request within the last day")
             return row["status"], msgspec.json.decode(seal.open(row["sealed_answer"]))
         status, body = await change(connection)
         # The answer may hold tokens, so it is encrypted like them.

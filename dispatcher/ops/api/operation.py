@@ -23,6 +23,8 @@ class Operation(msgspec.Struct, frozen=True):
         query: A struct whose fields are the query's parameters, all optional.
         body: The struct of the request's body.
         required: Fields of the body that must be given though the struct has them optional.
+        needs_body: A request without a body is refused, though no field is required.
+        example: A body, for the description.
         answer: The body of a success: a struct, a tuple of several structs of which it is one, or None for text.
         status: Of a success.
         also: Other successes by status, e.g. 202 with a job to follow.
@@ -40,6 +42,8 @@ class Operation(msgspec.Struct, frozen=True):
     query: type[msgspec.Struct] | None = None
     body: type[msgspec.Struct] | None = None
     required: tuple[str, ...] = ()
+    needs_body: bool = False
+    example: dict[str, Any] | None = None
     answer: Any = None
     status: int = 200
     also: dict[int, Any] = {}

@@ -101,7 +101,7 @@ class EndpointQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return EndpointFilter(scope=self.scope, number=self.number, job_id=self.job_id, enabled=self.enabled)
 
 
-class Removed(msgspec.Struct, frozen=True, kw_only=True):
+class Removed(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="removed"):
     """An endpoint that was removed."""
 
     id: UUID

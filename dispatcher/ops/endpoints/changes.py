@@ -12,7 +12,7 @@ from dispatcher.ledger.pool import Pool
 from dispatcher.ops.api.audit import write_audit
 from dispatcher.ops.api.idempotency import Answer, Change, run_once
 from dispatcher.ops.api.lookups import NoSuch
-from dispatcher.ops.endpoints.bodies import RotationAction
+from dispatcher.ops.endpoints.bodies import Removed, RotationAction
 from dispatcher.ops.endpoints.checks.duplicates import check_duplicate
 from dispatcher.ops.endpoints.checks.reachable import check_reachable
 from dispatcher.ops.endpoints.model import GivenFields, apply_fields, new_endpoint, rotate_tokens, shown
@@ -29,7 +29,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         who: As the audit names the client.
-        command_id: The same id within a minute changes nothing again; None: every request is another command.
+        command_id: The same id within a day changes nothing again; None: every request is another command.
         digest: Of the request, see `digest_of`; the same id with another digest is refused.
     """
 
@@ -106,7 +106,7 @@ class EndpointChanges:
             await self.existing(connection, endpoint_id, lock=True)
             await self._store.remove(connection, endpoint_id)
             await write_audit(connection, command.who, "endpoint.removed", endpoint_id, {"fields": []})
-            return 200, {"id": str(endpoint_id), "removed": True}
+            return 200, msgspec.to_builtins(Removed(id=endpoint_id))
 
         return await self._once(command, change)
 

@@ -185,8 +185,8 @@ async def test_answers_to_commands_are_forgotten_and_the_audit_is_not(
     harness: DispatcherHarness, retention: Retention
 ) -> None:
     await harness.pool.execute(
-        "INSERT INTO commands (id, digest, seen_at) VALUES ('old', '', now() - interval '11 minutes'), "
-        "('new', '', now() - interval '59 seconds')"
+        "INSERT INTO commands (id, digest, seen_at) VALUES ('old', '', now() - interval '26 hours'), "
+        "('new', '', now() - interval '24 hours')"
     )
     await harness.pool.execute("INSERT INTO audit (at, who, what, subject) VALUES ('2020-01-01', 'a', 'b', 'c')")
     await in_state_of_one(harness)

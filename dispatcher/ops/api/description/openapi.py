@@ -6,9 +6,11 @@ from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-import msgspec
-
-from dispatcher.ops.api.http import PREFIX, READ_METHODS
+from dispatcher.ops.api.description.examples import example_of
+from dispatcher.ops.api.description.names import operation_name, renamed
+from dispatcher.ops.api.description.schemas import Schemas, without_null
+from dispatcher.ops.api.description.webhooks import webhooks
+from dispatcher.ops.api.http import IDEMPOTENCY_KEY, PREFIX, READ_METHODS
 from dispatcher.ops.api.idempotency import MOST_ID_CHARACTERS, REMEMBERED_SECONDS
 from dispatcher.ops.api.operation import Operation
 from dispatcher.ops.api.problems import ProblemBody
@@ -18,36 +20,33 @@ COMMAND_ID: Final[dict[str, Any]] = {
     "type": "string",
     "minLength": 1,
     "maxLength": MOST_ID_CHARACTERS,
-    "description": f"the same id again within {REMEMBERED_SECONDS} seconds changes nothing and gets the first answer",
+    "description": f"the same id again within {REMEMBERED_SECONDS // 3600} hours changes nothing and gets the first "
+    f"answer; the header {IDEMPOTENCY_KEY} says the same",
 }
 _PARAMETER: Final = re.compile(r"\{(\w+)(:[^{}]*)?\}")
-_ATTRIBUTE: Final = re.compile(r"^(\w+): ", re.MULTILINE)
 
 
 def openapi(operations: Sequence[Operation]) -> dict[str, Any]:
     """Return the description of *operations*."""
-    # The schemas of all types at once, so that each is described once and referred to.
-    kinds = _kinds(operations)
-    schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
-    schema_of = dict(zip(kinds, schemas, strict=True))
-    for component in components.values():
-        _explain(component)
+    schemas = Schemas(_kinds(operations), answered=_answered(operations))
     # aiohttp's paths without their patterns, which OpenAPI does not have.
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         path = _PARAMETER.sub(r"{\1}", operation.path)
-        paths.setdefault(path, {})[operation.method.lower()] = _described(operation, path, schema_of, components)
-    return {
+        paths.setdefault(path, {})[operation.method.lower()] = _described(operation, path, schemas)
+    description = {
         "openapi": "3.1.0",
         "info": {
             "title": "faxhook",
             "version": _version(),
             "description": "Operate faxhook. Errors are problems (RFC 9457) whose `code` is stable; lists are "
-            "`items` and `next`, which goes into `after`.",
+            "`items` and `next`, which goes into `after`. The webhooks are what an endpoint gets, by its format.",
         },
+        "servers": [{"url": "/", "description": "the dispatcher that this description comes from"}],
         "paths": paths,
+        "webhooks": webhooks(),
         "components": {
-            "schemas": components,
+            "schemas": schemas.components,
             "securitySchemes": {
                 "token": {
                     "type": "http",
@@ -57,13 +56,22 @@ def openapi(operations: Sequence[Operation]) -> dict[str, Any]:
             },
         },
     }
+    schemas.keep_used(description)
+    described: dict[str, Any] = renamed(description)
+    return described
+
+
+def _answered(operations: Sequence[Operation]) -> list[Any]:
+    kinds: list[Any] = [ProblemBody]
+    for operation in operations:
+        kinds += [*_answers(operation.answer), *operation.also.values()]
+    return [kind for kind in kinds if kind is not None]
 
 
 def _kinds(operations: Sequence[Operation]) -> list[Any]:
-    kinds: list[Any] = [ProblemBody]
+    kinds = _answered(operations)
     for operation in operations:
-        kinds += [*_answers(operation.answer), operation.body, operation.query]
-        kinds += [*operation.also.values(), *operation.path_parameters().values()]
+        kinds += [operation.body, operation.query, *operation.path_parameters().values()]
     return list(dict.fromkeys(kind for kind in kinds if kind is not None))
 
 
@@ -72,31 +80,35 @@ def _answers(answer: Any) -> list[Any]:
     return [] if answer is None else list(answer) if isinstance(answer, tuple) else [answer]
 
 
-def _described(
-    operation: Operation, path: str, schema_of: Mapping[Any, Any], components: Mapping[str, Any]
-) -> dict[str, Any]:
+def _described(operation: Operation, path: str, schemas: Schemas) -> dict[str, Any]:
     is_ours = path.startswith(PREFIX)
+    name = operation_name(operation.method, path)
     described: dict[str, Any] = {
-        "operationId": f"{operation.method.lower()}{re.sub(r'[^a-zA-Z0-9]+', '_', path)}".rstrip("_"),
+        "operationId": name,
         "summary": operation.summary,
         "tags": [path.removeprefix(PREFIX).partition("/")[0] if is_ours else "platform"],
         "security": [{"token": []}] if is_ours else [],
     }
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": _path_schema(schema_of[kind])}
+        {"name": name, "in": "path", "required": True, "schema": _path_schema(schemas.of(kind))}
         for name, kind in operation.path_parameters().items()
     ]
     if operation.query is not None:
-        parameters += _query_parameters(_resolved(schema_of[operation.query], components))
+        parameters += _query_parameters(schemas.resolved(operation.query))
     if operation.body is not None:
-        described["requestBody"] = _request_body(operation, _resolved(schema_of[operation.body], components))
+        described["requestBody"] = _request_body(operation, name, schemas)
     elif operation.is_command:
         parameters = [each for each in parameters if each["name"] != "command_id"]
         parameters.append({"name": "command_id", "in": "query", "required": False, "schema": COMMAND_ID})
+    if operation.is_command or "command_id" in getattr(operation.body, "__struct_fields__", ()):
+        parameters.append({"name": IDEMPOTENCY_KEY, "in": "header", "required": False, "schema": _KEY})
     if parameters:
         described["parameters"] = parameters
-    described["responses"] = _responses(operation, schema_of, is_ours=is_ours)
+    described["responses"] = _responses(operation, schemas, is_ours=is_ours)
     return described
+
+
+_KEY: Final = {**COMMAND_ID, "pattern": "^[!-~]+$", "description": "the same as command_id"}
 
 
 def _path_schema(schema: dict[str, Any]) -> dict[str, Any]:
@@ -105,37 +117,37 @@ def _path_schema(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _query_parameters(schema: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
-        {"name": name, "in": "query", "required": name in schema["required"], "schema": _without_null(field)}
+        {"name": name, "in": "query", "required": name in schema["required"], "schema": without_null(field)}
         for name, field in schema["properties"].items()
     ]
 
 
-def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema of a parameter, which may be absent but is never null."""
-    kept = {name: value for name, value in schema.items() if name != "default" or value is not None}
-    if "anyOf" not in kept:
-        return kept
-    options = [option for option in kept.pop("anyOf") if option != {"type": "null"}]
-    return {**kept, **options[0]} if len(options) == 1 else {**kept, "anyOf": options}
-
-
-def _request_body(operation: Operation, schema: Mapping[str, Any]) -> dict[str, Any]:
+def _request_body(operation: Operation, name: str, schemas: Schemas) -> dict[str, Any]:
+    """Return the body, its schema by a name of its own: the same struct has other required fields elsewhere."""
+    schema = schemas.resolved(operation.body)
     properties = dict(schema["properties"])
     if operation.is_command:
         properties["command_id"] = COMMAND_ID
     required = [*schema["required"], *operation.required]
     body = {**schema, "properties": properties, "required": required}
-    return {"required": bool(required), "content": {"application/json": {"schema": body}}}
+    reference = schemas.add(f"{name[:1].upper()}{name[1:]}Request", body)
+    content: dict[str, Any] = {"schema": reference}
+    if operation.example is not None:
+        content["example"] = operation.example
+    is_required = bool(required) or operation.needs_body
+    return {"required": is_required, "content": {"application/json": content}}
 
 
-def _responses(operation: Operation, schema_of: Mapping[Any, Any], *, is_ours: bool) -> dict[str, Any]:
+def _responses(operation: Operation, schemas: Schemas, *, is_ours: bool) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, answer in {operation.status: operation.answer, **operation.also}.items():
-        options = [schema_of[kind] for kind in _answers(answer)] or [{"type": "string"}]
-        schema = options[0] if len(options) == 1 else {"anyOf": options}
+        kinds = _answers(answer)
+        content: dict[str, Any] = {"schema": schemas.one_of(kinds) if kinds else {"type": "string"}}
+        if kinds:
+            content["example"] = example_of(schemas.of(kinds[0]), schemas.components)
         responses[str(status)] = {
             "description": HTTPStatus(status).phrase,
-            "content": {operation.media_type: {"schema": schema}},
+            "content": {operation.media_type: content},
         }
     problems = set(operation.problems)
     if is_ours:
@@ -147,29 +159,9 @@ def _responses(operation: Operation, schema_of: Mapping[Any, Any], *, is_ours: b
     for status in sorted(problems):
         responses[str(status)] = {
             "description": HTTPStatus(status).phrase,
-            "content": {PROBLEM_TYPE: {"schema": schema_of[ProblemBody]}},
+            "content": {PROBLEM_TYPE: {"schema": schemas.of(ProblemBody)}},
         }
     return responses
-
-
-def _resolved(schema: Mapping[str, Any], components: Mapping[str, Any]) -> Mapping[str, Any]:
-    name = str(schema["$ref"]).rpartition("/")[2]
-    resolved: Mapping[str, Any] = components[name]
-    return resolved
-
-
-def _explain(component: dict[str, Any]) -> None:
-    """Turn a struct's docstring into descriptions: the text before `Attributes:` of the struct, the rest of fields."""
-    text = component.get("description", "")
-    whole, _, attributes = text.partition("Attributes:")
-    component["description"] = " ".join(whole.split())
-    # Two levels of indentation: an attribute, and the lines that continue it.
-    lines = [line[8:] if line.startswith(" " * 8) else line.strip() for line in attributes.splitlines()]
-    parts = _ATTRIBUTE.split("\n".join(lines))[1:]
-    for name, description in zip(parts[::2], parts[1::2], strict=True):
-        field = component.get("properties", {}).get(name)
-        if field is not None and "$ref" not in field:
-            field["description"] = " ".join(description.split())
 
 
 def _version() -> str:

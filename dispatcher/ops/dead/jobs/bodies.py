@@ -51,7 +51,7 @@ class EndpointCount(msgspec.Struct, frozen=True, kw_only=True):
     count: int
 
 
-class ReplayPreview(msgspec.Struct, frozen=True, kw_only=True):
+class ReplayPreview(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="preview"):
     """What a replay, a discard or a recovery would do now; nothing has been done.
 
     Attributes:
@@ -85,7 +85,7 @@ class JobFailure(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
+class Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="job"):
     """A replay, discard or recovery, under way or finished; it survives the process that does it.
 
     At every moment `total` is `done` + `skipped_*` + `failed` + `left`.

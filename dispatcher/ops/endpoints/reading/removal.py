@@ -17,7 +17,7 @@ from dispatcher.policy.routing import route
 MOST_NAMED = 3
 
 
-class RemovalPreview(msgspec.Struct, frozen=True, kw_only=True):
+class RemovalPreview(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="preview"):
     """What a removal would lead to; nothing has been done.
 
     Attributes:

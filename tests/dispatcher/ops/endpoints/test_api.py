@@ -59,7 +59,7 @@ async def test_the_same_command_changes_once_and_gets_the_first_answer_tokens_in
     path = f"/v1/endpoints/{answers[0][1]['id']}?command_id=c2"
     assert (await api.ask("DELETE", path))[0] == 200
     assert (await api.ask("DELETE", path))[0] == 200, "repeated, not refused as gone"
-    await harness.pool.execute("UPDATE commands SET seen_at = now() - interval '61 seconds'")
+    await harness.pool.execute("UPDATE commands SET seen_at = now() - interval '24 hours 1 second'")
     assert (await api.ask("POST", "/v1/endpoints", body))[1]["id"] != answers[0][1]["id"]
 
 

@@ -2,22 +2,27 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 import schemathesis
 from aiohttp import web
+from apis import OPERATOR, Api
 from dispatchers import DispatcherHarness, an_event
+from format_cases import RENDERED, case_id, form_of, render
 from hypothesis import HealthCheck, given, settings
+from jsonschema import Draft202012Validator
 from schemathesis import GenerationMode
 from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from dispatcher.metrics import Metrics
 from dispatcher.ops.api.description.openapi import openapi
+from dispatcher.ops.api.description.webhooks import webhooks
 from dispatcher.ops.api.platform import Platform
 from shared.domain import EventType
 from shared.runtime.service import Stop
@@ -27,6 +32,7 @@ HEADERS = {"Authorization": "Bearer ops-token"}
 EXAMPLES = int(os.environ.get("API_EXAMPLES", "8"))
 """Of each operation, valid and broken each; more for a long run."""
 
+SCHEMAS = "#/components/schemas/"
 UNDESCRIBED = {"/openapi.json"}
 PAGES = ("/login", "/logout", "/overview", "/dead", "/faxes", "/endpoints", "/audit", "/console-assets", "/{path}")
 """Pages for browsers are not part of the API."""
@@ -81,16 +87,71 @@ async def test_the_description_names_problems_commands_and_what_a_field_means(
         found = await description(unused_tcp_port)
     assert found["openapi"] == "3.1.0"
     add = found["paths"]["/v1/endpoints"]["post"]
-    body = add["requestBody"]["content"]["application/json"]["schema"]
+    assert add["operationId"] == "createEndpoint"
+    assert add["requestBody"]["required"] is True
+    assert add["requestBody"]["content"]["application/json"]["schema"] == {"$ref": f"{SCHEMAS}CreateEndpointRequest"}
+    body = found["components"]["schemas"]["CreateEndpointRequest"]
     assert body["required"] == ["url"]
     assert {"command_id", "tokens", "max_concurrent"} <= body["properties"].keys()
     assert "application/problem+json" in add["responses"]["409"]["content"]
     remove = found["paths"]["/v1/endpoints/{id}"]["delete"]
-    assert [each["name"] for each in remove["parameters"]] == ["id", "dry_run", "command_id"]
+    assert [each["name"] for each in remove["parameters"]] == ["id", "dry_run", "command_id", "Idempotency-Key"]
+    answer = remove["responses"]["200"]["content"]["application/json"]["schema"]
+    assert answer["discriminator"]["mapping"].keys() == {"removed", "preview"}
+    assert "reason" in found["components"]["schemas"]["Job"]["required"], "an answer has all its fields"
+    assert found["servers"]
     story = found["components"]["schemas"]["FaxStory"]
     assert story["properties"]["is_cut"]["description"].startswith("There are more events")
     assert "Attributes" not in story["description"]
     assert {"state", "conflicting", "events", "deliveries"} <= story["properties"].keys()
+
+
+async def test_every_schema_is_used_and_every_example_holds(dispatching: Dispatching, unused_tcp_port: int) -> None:
+    async with dispatching():
+        found = await description(unused_tcp_port)
+    text = msgspec.json.encode(found).decode()
+    schemas = found["components"]["schemas"]
+    assert [name for name in schemas if f'"{SCHEMAS}{name}"' not in text] == []
+    names = [each["operationId"] for methods in found["paths"].values() for each in methods.values()]
+    assert len(set(names)) == len(names)
+    examined = 0
+    for methods in (*found["paths"].values(), *found["webhooks"].values()):
+        for name, content in contents(methods):
+            if "example" in content:
+                wanted = {**content["schema"], "components": found["components"]}
+                Draft202012Validator(wanted).validate(content["example"])
+                examined += 1
+            else:
+                assert content["schema"] in ({"$ref": f"{SCHEMAS}Problem"}, {"type": "string"}), name
+    assert examined > len(names)
+
+
+def contents(methods: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the contents of requests and answers, with their operation's name."""
+    for each in methods.values():
+        for holder in (each.get("requestBody", {}), *each["responses"].values()):
+            for content in holder.get("content", {}).values():
+                yield each["operationId"], content
+
+
+@pytest.mark.parametrize(("format_name", "sample"), RENDERED, ids=case_id)
+def test_whatever_is_rendered_is_a_webhook_as_described(format_name: str, sample: Any) -> None:
+    (content,) = webhooks()[format_name]["post"]["requestBody"]["content"].values()
+    webhook = render(format_name, sample)
+    is_form = webhook.headers["Content-Type"].startswith("multipart/")
+    Draft202012Validator(content["schema"]).validate(form_of(webhook) if is_form else msgspec.json.decode(webhook.body))
+
+
+async def test_the_header_is_the_command_id_and_two_that_differ_are_refused(api: Api) -> None:
+    path, body = "/v1/endpoints", {"url": "https://127.0.0.1/"}
+    made = [await api.ask("POST", path, body, headers={**OPERATOR, "Idempotency-Key": "a key"}) for _ in range(2)]
+    assert made[0] == made[1]
+    status, same = await api.ask("POST", path, {**body, "command_id": "a key"})
+    assert (status, same) == made[0]
+    status, problem = await api.ask(
+        "POST", path, {**body, "command_id": "b"}, headers={**OPERATOR, "Idempotency-Key": "c"}
+    )
+    assert (status, problem["field"]) == (422, "command_id")
 
 
 def test_a_description_of_few_operations_needs_no_more_than_these() -> None:
