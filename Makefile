@@ -6,6 +6,7 @@ READY := $(VENV)/.ready
 PINS = $(BIN)/uv pip compile -q --universal --python-version 3.11 $(UPGRADE) --generate-hashes \
 	--no-emit-index-url --no-header
 COMPILE = $(PINS) pyproject.toml
+PYTHON_IS_NEW = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "faxhook needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 …")'
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test faults cluster-faults fuzz bench check images up down services services-down docs manifests lock
@@ -13,7 +14,7 @@ COMPILE = $(PINS) pyproject.toml
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
-run: $(READY) ## Set up if needed, then run everything here until Ctrl-C
+run: ports $(READY) ## Set up if needed, then run everything here until Ctrl-C
 	@$(BIN)/python deploy/run.py run
 
 demo: $(READY) ## The same, with the samples of every provider; exits 0 if every delivery was seen and verified
@@ -77,9 +78,12 @@ lock: $(READY) ## Pin dependencies for each service and for development; UPGRADE
 	$(PINS) --group image -o requirements-image.lock
 
 $(READY): requirements-dev.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "faxhook needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 …")'
-	@echo "setting up $(VENV) …"
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(PYTHON_IS_NEW)
+	@$(PYTHON) deploy/set_up.py $(VENV)
 	@touch $(READY)
+
+# Before anything is set up: it needs no library.
+.PHONY: ports
+ports:
+	@$(PYTHON_IS_NEW)
+	@$(PYTHON) deploy/demo/ports.py

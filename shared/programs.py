@@ -1,6 +1,6 @@
 """The installed programs: each imports its service only when it runs, so that a missing library is one sentence.
 
-Imports nothing but the standard library and `shared.errors`, which need no installed library themselves.
+Imports nothing but the standard library and modules that need no installed library themselves.
 """
 
 import sys
@@ -8,29 +8,35 @@ from importlib import import_module
 from typing import Final
 
 from shared.errors import EXIT_BAD_SETTING
+from shared.runtime.interrupts import EXIT_INTERRUPTED, ending_at_once
 
 _OUR_PACKAGES: Final = frozenset({"ingress", "dispatcher", "shared"})
 
 
 def faxhook_ingress() -> int:
     """Run the ingress; return its exit code."""
-    return _run("faxhook-ingress", "ingress", "ingress.__main__")
+    return run_program("faxhook-ingress", "ingress", "ingress.__main__")
 
 
 def faxhook_dispatcher() -> int:
     """Run the dispatcher; return its exit code."""
-    return _run("faxhook-dispatcher", "dispatcher", "dispatcher.__main__")
+    return run_program("faxhook-dispatcher", "dispatcher", "dispatcher.__main__")
 
 
 def faxhook() -> int:
     """Run the command line `faxhook`; return its exit code."""
-    return _run("faxhook", "dispatcher", "dispatcher.ops.cli")
+    return run_program("faxhook", "dispatcher", "dispatcher.ops.cli")
 
 
-def _run(program: str, extra: str, module: str) -> int:
-    """Call `main` of *module*. 78 if a library is not installed: *extra* of the package holds all that it imports."""
+def run_program(program: str, extra: str, module: str) -> int:
+    """Call `main` of *module* and return its exit code.
+
+    78 if a library is not installed: *extra* of the package holds all that it imports. Ctrl-C ends it without a
+    traceback, however early it comes.
+    """
     try:
-        main = import_module(module).main
+        with ending_at_once():
+            main = import_module(module).main
     except ModuleNotFoundError as error:
         library = (error.name or "").partition(".")[0]
         if not library or library in _OUR_PACKAGES:  # our own mistake, which no installation can repair
@@ -38,4 +44,7 @@ def _run(program: str, extra: str, module: str) -> int:
         install = f"pip install 'faxhook[{extra}]' ({library} is missing)"
         sys.stderr.write(f"{program} needs the {extra}'s libraries: {install}\n")
         return EXIT_BAD_SETTING
-    return main() or 0
+    try:
+        return main() or 0
+    except KeyboardInterrupt:  # before or after its event loop, which stops in order
+        return EXIT_INTERRUPTED

@@ -1,18 +1,4 @@
-"""Everything of faxhook on this machine, with one command. `make run` and `make demo` call it.
-
-    python deploy/run.py run  [--data DIR]
-    python deploy/run.py demo [--data DIR] [--seed N]
-
-`run` brings up RabbitMQ and PostgreSQL (see local.py), ingress, dispatcher, a listener that verifies webhooks and a
-mail catcher, sends a sample callback, shows its webhook, and stays until Ctrl-C. INGRESS_PORT and OPS_PORT are
-8080 and 8081 unless they are set; all other settings of the services may be given in the environment, too.
-
-`demo` does the same on a ledger and ports of its own, sends the samples of every provider twice in random order, and
-shows that each event was told once, in order, and verified.
-
-Exit codes: 0 done · 1 `demo`: something is missing · 69 a store or port is not available · 70 a service ended by
-itself or did not start · 78 a setting is wrong · 130 interrupted before it was done.
-"""
+"""`make run`: everything of faxhook on this machine until Ctrl-C. `deploy/run.py` calls it."""
 
 import argparse
 import logging
@@ -28,12 +14,10 @@ from typing import Final, NoReturn
 import aiohttp
 import asyncpg
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script
-
 from deploy.demo.children import Family, Terminal, supervised
 from deploy.demo.demo import demo
 from deploy.demo.ports import check_ports
-from deploy.demo.settings import LISTEN_PORT, RUN_ENV, only_run, run_environment, write_run_env
+from deploy.demo.settings import LISTEN_PORT, RUN_ENV, only_run, run_environment, used_variables, write_run_env
 from deploy.demo.stack import Stack, running_stack, wait_for
 from deploy.services import control
 from deploy.services.processes import LOOPBACK, Interrupted, LocalError, Unavailable
@@ -41,11 +25,11 @@ from dispatcher.ops.listener.listen import Listened, line_of
 from dispatcher.ops.simulator.samples import make_sample
 from dispatcher.ops.simulator.sending import curl_of, send
 from dispatcher.ops.simulator.settings import SimulateSettings
-from shared.errors import EXIT_BAD_SETTING, FaxhookError
+from shared.errors import FaxhookError
 from shared.runtime.output import drop_what_cannot_be_written
 from shared.settings import load
 
-REPOSITORY: Final = Path(__file__).resolve().parent.parent
+REPOSITORY: Final = Path(__file__).resolve().parents[2]
 
 SAMPLE: Final = ("phaxio", "sent-success")
 TOLD_SECONDS: Final = 30.0
@@ -70,9 +54,10 @@ def run(data: Path, environ: Mapping[str, str]) -> int:
                 terminal.line("listen", line_of(listened))
 
             async with running_stack(family, environment, terminal.line, listened_line) as stack:
-                variables[LISTEN_PORT] = stack.listening.url.rpartition(":")[2].strip("/")
-                write_run_env(data, variables)
-                await _show(stack, load(SimulateSettings, variables), data, terminal)
+                listen_port = stack.listening.url.rpartition(":")[2].strip("/")
+                used = used_variables({**stack.environment, LISTEN_PORT: listen_port})
+                write_run_env(data, used)
+                await _show(stack, load(SimulateSettings, used), data, terminal)
                 is_ready = True
                 await family.for_ever()
 
@@ -130,9 +115,6 @@ def _shown(path: Path) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    drop_what_cannot_be_written()  # what runs is ended in order, even if no one reads on
-    logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it warns of, it raises too
     parser = argparse.ArgumentParser(prog="run.py", description="faxhook on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
     common = argparse.ArgumentParser(add_help=False)
@@ -141,16 +123,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     demo_parser = commands.add_parser("demo", help="send every sample twice and check what came", parents=[common])
     demo_parser.add_argument("--seed", type=int, help="of the order; default: a random one, printed")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    drop_what_cannot_be_written()  # what runs is ended in order, even if no one reads on
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it warns of, it raises too
     try:
         if options.command == "run":
             return run(options.data, os.environ)
         return demo(options.data, os.environ, options.seed)
-    except LocalError as error:
+        with ending_at_once():
+            from deploy.demo.demo import demo  # noqa: PLC0415 - they take a second to import
+            from deploy.demo.run import guarded, run  # noqa: PLC0415
+        return guarded(
+            lambda: run(options.data, os.environ) if is_run else demo(options.data, os.environ, options.seed)
+        )
+    except (LocalError, FaxhookError) as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    except FaxhookError as error:  # a bad setting, or a queue of our name with other arguments
-        print(error, file=sys.stderr)
-        return EXIT_BAD_SETTING
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         print(f"What is needed does not answer: {error or type(error).__name__}", file=sys.stderr)
         return Unavailable.exit_code
@@ -161,7 +149,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -14,11 +14,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from deploy.demo.ports import chosen_ports
 from deploy.services.control import Services
 from deploy.services.processes import LOOPBACK, Unavailable, is_free
 from deploy.services.state import write_private
 from dispatcher.ops.simulator.settings import TELNYX_SEED, read_env_file
+from dispatcher.settings import DispatcherSettings
+from ingress.settings import IngressSettings
+from shared.backoff import DEFAULT_BACKOFF
 from shared.signatures import telnyx_public_key
 
 RUN_ENV: Final = "run.env"
@@ -80,6 +85,15 @@ def run_environment(
         LISTEN_PORT: listen_port if listen_port.isdigit() and is_free(int(listen_port)) else "0",
         **store_variables(services),
     }
+
+
+def used_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what the services, `simulate` and `listen` read of *environment*; BACKOFF also where it is the default."""
+    kinds = (IngressSettings, DispatcherSettings)
+    names = {field.encode_name for kind in kinds for field in msgspec.structs.fields(kind)}
+    names |= {TELNYX_SEED, LISTEN_TOKEN, LISTEN_PORT}
+    used = {name: value for name, value in environment.items() if name.removesuffix("_FILE") in names and value.strip()}
+    return {"BACKOFF": DEFAULT_BACKOFF, **used}
 
 
 def secrets_key(data: Path, environ: Mapping[str, str]) -> str:

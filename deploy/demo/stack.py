@@ -62,13 +62,14 @@ class Listening:
 
 
 class Stack(msgspec.Struct, frozen=True, kw_only=True):
-    """What runs, and where."""
+    """What runs, and where; *environment* is that of both services."""
 
     ingress_url: str
     ops_url: str
     smtp_url: str
     listening: Listening
     endpoint: Endpoint
+    environment: Mapping[str, str]
 
 
 @asynccontextmanager
@@ -110,7 +111,14 @@ async def running_stack(
             )
         ingress_url, ops_url = (f"http://{LOOPBACK}:{variables[name]}" for name in ("INGRESS_PORT", "OPS_PORT"))
         await asyncio.gather(_ready("ingress", ingress_url), _ready("dispatcher", ops_url))
-        yield Stack(ingress_url=ingress_url, ops_url=ops_url, smtp_url=smtp_url, listening=listening, endpoint=endpoint)
+        yield Stack(
+            ingress_url=ingress_url,
+            ops_url=ops_url,
+            smtp_url=smtp_url,
+            listening=listening,
+            endpoint=endpoint,
+            environment=environment,
+        )
 
 
 async def _answered(variable: str, work: Awaitable[object]) -> None:

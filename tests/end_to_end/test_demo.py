@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ from waiting import until
 
 from deploy.services.processes import Process, descendants, find, is_alive
 from dispatcher.ops.simulator.samples import SAMPLES
+from dispatcher.ops.simulator.settings import read_env_file
+from shared.backoff import DEFAULT_BACKOFF
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -158,6 +162,46 @@ async def test_a_port_that_was_asked_for_and_is_taken_is_a_sentence_and_exit_69(
         out, _ = await process.communicate()
     assert process.returncode == 69
     assert out.decode().splitlines()[-1].startswith(f"OPS_PORT={port}: the port is taken")
+
+
+async def test_run_env_is_enough_for_every_command_in_a_second_terminal(
+    amqp_url: str, database_url: str, tmp_path: Path
+) -> None:
+    stores = {"AMQP_URL": amqp_url, "DATABASE_URL": database_url}
+    run = Run(await start(tmp_path, "run", **stores, INGRESS_PORT="0", OPS_PORT="0", BACKOFF=DEFAULT_BACKOFF))
+    await run.ready()
+    sourced = f"set -a; . {shlex.quote(str(tmp_path / 'run.env'))}; {shlex.quote(sys.executable)} -m dispatcher.ops"
+    for command in ("topology", "endpoints add http://127.0.0.1:9/hook --number +15550100199", "queues", "faxes list"):
+        await in_shell(f"{sourced} {command}")
+    used = read_env_file(tmp_path / "run.env")
+    assert used["SMTP_URL"] in run.text
+    run.process.send_signal(signal.SIGINT)
+    assert await run.ended() == 0
+
+
+async def test_an_interrupt_while_it_still_imports_is_no_traceback(tmp_path: Path) -> None:
+    programs = ("deploy/run.py", "run", "--data", str(tmp_path)), ("-m", "dispatcher.ops", "faxes", "list")
+    for arguments in programs:
+        for milliseconds in (150, 300, 500):
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, *arguments),
+                cwd=REPOSITORY,
+                env={
+                    "PATH": os.environ["PATH"],
+                    "AMQP_URL": "amqp://127.0.0.1:9/",
+                    "DATABASE_URL": "postgresql://127.0.0.1:9/",
+                },
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+            with suppress(TimeoutError):
+                async with asyncio.timeout(milliseconds / 1000):
+                    await process.wait()
+            if process.returncode is None:
+                process.send_signal(signal.SIGINT)
+            out, _ = await process.communicate()
+            assert "Traceback" not in out.decode(), (arguments, milliseconds)
+            assert process.returncode in {-signal.SIGINT, 69, 130}, out.decode()
 
 
 async def test_an_interrupt_before_it_is_ready_ends_it_with_130(

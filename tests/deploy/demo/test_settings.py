@@ -4,10 +4,13 @@ import subprocess
 
 import pytest
 
-from deploy.demo.settings import make_secrets, only_run, run_environment, secrets_key, write_run_env
+from deploy.demo.settings import make_secrets, only_run, run_environment, secrets_key, used_variables, write_run_env
 from deploy.services.control import Services
 from deploy.services.processes import Unavailable
 from dispatcher.ops.simulator.settings import read_env_file
+from dispatcher.settings import DispatcherSettings
+from ingress.settings import IngressSettings
+from shared.settings import load
 from shared.signatures import telnyx_public_key
 
 SERVICES = Services("amqp://u:p@127.0.0.1:1/v", "postgresql://u:p@127.0.0.1:2/d", None, "file:///media")
@@ -53,3 +56,18 @@ def test_the_key_of_a_ledger_is_the_given_one_else_kept_from_run_to_run(tmp_path
     assert secrets_key(tmp_path, {}) == first
     assert secrets_key(tmp_path, {"SECRETS_KEY": "given"}) == "given"
     assert secrets_key(tmp_path, {}) == first
+
+
+def test_the_file_holds_what_the_services_use_and_the_table_of_waits(tmp_path):
+    variables = run_environment(tmp_path, SERVICES, {}, silent)
+    given = {"RETENTION_DAYS": "7", "EGRESS_ALLOW_NETWORKS": "127.0.0.0/8", "SMTP_URL": "smtp://127.0.0.1:25"}
+    others = {"PATH": "/bin", "HOME": "/root", "BACKOFF": "", "LISTEN_TOKEN": variables["LISTEN_TOKEN"]}
+    environment = {**others, **variables, **given, "MAIL_FROM": "fax@localhost", "ASTERISK_INBOUND_SECRET_FILE": "/x"}
+    used = used_variables(environment)
+    assert given.items() <= used.items()
+    assert used["BACKOFF"] == "5m,10m,20m,30m,6h*12"
+    assert used_variables({**environment, "BACKOFF": "1s*3"})["BACKOFF"] == "1s*3"
+    assert used["ASTERISK_INBOUND_SECRET_FILE"] == "/x"
+    assert not {"PATH", "HOME"} & set(used)
+    for kind in (IngressSettings, DispatcherSettings):
+        assert load(kind, used) == load(kind, environment)
