@@ -1,4 +1,4 @@
-"""The installed programs: each imports its service only when it runs, so that a missing library is one sentence.
+"""The programs: each imports its service only when it runs, so that a missing library is one sentence.
 
 Imports nothing but the standard library and modules that need no installed library themselves.
 """
@@ -10,7 +10,7 @@ from typing import Final
 from shared.errors import EXIT_BAD_SETTING
 from shared.runtime.interrupts import EXIT_INTERRUPTED, ending_at_once
 
-_OUR_PACKAGES: Final = frozenset({"ingress", "dispatcher", "shared"})
+_OUR_PACKAGES: Final = frozenset({"ingress", "dispatcher", "shared", "deploy"})
 
 
 def faxhook_ingress() -> int:

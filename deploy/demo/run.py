@@ -130,12 +130,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "run":
             return run(options.data, os.environ)
         return demo(options.data, os.environ, options.seed)
-        with ending_at_once():
-            from deploy.demo.demo import demo  # noqa: PLC0415 - they take a second to import
-            from deploy.demo.run import guarded, run  # noqa: PLC0415
-        return guarded(
-            lambda: run(options.data, os.environ) if is_run else demo(options.data, os.environ, options.seed)
-        )
     except (LocalError, FaxhookError) as error:
         print(error, file=sys.stderr)
         return error.exit_code

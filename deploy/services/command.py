@@ -1,18 +1,4 @@
-"""Private RabbitMQ and PostgreSQL for a laptop and for the tests, beside those of the system.
-
-    python deploy/local.py up | down | status | reset [--data DIR]
-    python deploy/local.py add-vhost NAME | delete-vhost NAME [--data DIR]
-
-`up` writes the URLs to `.local/env` as `KEY=value` lines, for `set -a; . .local/env` and for Make. Both listen on
-loopback only, and stay up until `down`. A second `up` changes nothing; what was killed is started again, its data
-kept. AMQP_URL and DATABASE_URL of the environment win: that service is not started, and not written to the file.
-
-Exit codes: 0 done · 3 `status`: not all runs · 69 a service cannot run here · 70 a start failed · 130 interrupted.
-
-From Python: `deploy/services/control.py`.
-
-This is not how to run faxhook in production: one broker node survives no loss of its disk.
-"""
+"""The command deploy/local.py."""
 
 import argparse
 import signal
@@ -20,8 +6,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script
 
 from deploy.services.control import DEFAULT_DATA, ENV_NAME, down, now_running, reset, status, tell, up
 from deploy.services.processes import Interrupted, LocalError, StartFailed
@@ -95,7 +79,3 @@ def _print_status(data: Path) -> int:
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,7 +5,6 @@ import os
 import shlex
 import signal
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -177,31 +176,6 @@ async def test_run_env_is_enough_for_every_command_in_a_second_terminal(
     assert used["SMTP_URL"] in run.text
     run.process.send_signal(signal.SIGINT)
     assert await run.ended() == 0
-
-
-async def test_an_interrupt_while_it_still_imports_is_no_traceback(tmp_path: Path) -> None:
-    programs = ("deploy/run.py", "run", "--data", str(tmp_path)), ("-m", "dispatcher.ops", "faxes", "list")
-    for arguments in programs:
-        for milliseconds in (150, 300, 500):
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, *arguments),
-                cwd=REPOSITORY,
-                env={
-                    "PATH": os.environ["PATH"],
-                    "AMQP_URL": "amqp://127.0.0.1:9/",
-                    "DATABASE_URL": "postgresql://127.0.0.1:9/",
-                },
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-            )
-            with suppress(TimeoutError):
-                async with asyncio.timeout(milliseconds / 1000):
-                    await process.wait()
-            if process.returncode is None:
-                process.send_signal(signal.SIGINT)
-            out, _ = await process.communicate()
-            assert "Traceback" not in out.decode(), (arguments, milliseconds)
-            assert process.returncode in {-signal.SIGINT, 69, 130}, out.decode()
 
 
 async def test_an_interrupt_before_it_is_ready_ends_it_with_130(

@@ -1,6 +1,8 @@
 """Each service runs with the libraries of its own lock file and no others; a program without them says so and exits 78."""
 
+import ast
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -93,6 +95,40 @@ def test_a_program_without_its_libraries_says_what_to_install(tmp_path, locks, p
     assert answer.returncode == 78
     sentence = rf"{program} needs the {extra}'s libraries: pip install 'faxhook\[{extra}\]' \(\w+ is missing\)\n"
     assert re.fullmatch(sentence, answer.stderr)
+
+
+@pytest.mark.parametrize(
+    ("module", "code"),
+    [
+        ("{ctrl_c}; print('not reached')", -signal.SIGINT),  # while it imports
+        ("def main(): {ctrl_c}; print('not reached')", 130),
+        ("def main(): return 3", 3),
+    ],
+)
+def test_ctrl_c_is_never_a_traceback_however_early_it_comes(tmp_path, module, code):
+    ctrl_c = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    (tmp_path / "slow.py").write_text(module.format(ctrl_c=ctrl_c))
+    (tmp_path / "shared").symlink_to(REPOSITORY / "shared")
+    answer = python(tmp_path, "from shared import programs\nsys.exit(programs.run_program('it', 'dev', 'slow'))")
+    assert (answer.returncode, answer.stdout, answer.stderr) == (code, "", "")
+
+
+@pytest.mark.parametrize("script", ["deploy/run.py", "deploy/local.py"])
+def test_a_script_of_the_makefile_imports_no_library_before_it_is_guarded(script):
+    watch = """
+import runpy
+from importlib import import_module
+from shared import programs
+before = set(sys.modules)
+programs.run_program = lambda *_: sorted(set(sys.modules) - before)
+try:
+    runpy.run_path(sys.argv[1], run_name="__main__")
+except SystemExit as end:
+    print(end.code)
+"""
+    answer = python(REPOSITORY, watch, str(REPOSITORY / script))
+    assert answer.stdout.startswith("["), answer.stderr
+    assert not {"asyncio", "argparse", "subprocess", "deploy.services"} & set(ast.literal_eval(answer.stdout))
 
 
 def test_the_ingress_needs_nothing_that_only_the_dispatcher_uses():

@@ -5,12 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deploy import local
 from deploy.services import control
 from deploy.services.processes import descendants, processes
 from deploy.services.state import State
 
-SCRIPT = Path(local.__file__)
+SCRIPT = Path(control.__file__).parents[1] / "local.py"
 NO_BROKER = {"AMQP_URL": "amqp://somebody:else@broker.test/"}
 """An environment that gives a broker: up then takes one second instead of ten."""
 
