@@ -6,6 +6,8 @@ import typer
 from rich.table import Table
 from typer.core import TyperGroup
 
+from dispatcher.ops.access import commands as token_commands
+from dispatcher.ops.audit.commands import audit_command
 from dispatcher.ops.dead import commands as dead_commands
 from dispatcher.ops.endpoints import recover_commands as endpoint_commands
 from dispatcher.ops.faxes import commands as fax_commands
@@ -19,8 +21,8 @@ from shared.broker import declare, topology
 from shared.runtime.output import ending_with_output
 
 COMMANDS: Final = {
-    "Inspect and repair": ("faxes", "dead", "endpoints", "queues", "reconcile"),
-    "Set up": ("migrate", "topology"),
+    "Inspect and repair": ("faxes", "dead", "endpoints", "queues", "reconcile", "audit"),
+    "Set up": ("migrate", "topology", "tokens"),
     "Try out": ("simulate", "listen"),
 }
 """Headings of `--help` with their commands, in its order."""
@@ -50,6 +52,8 @@ app.add_typer(dead_commands.app, name="dead", rich_help_panel=_INSPECT)
 app.add_typer(endpoint_commands.app, name="endpoints", rich_help_panel=_INSPECT)
 app.command(name="queues", rich_help_panel=_INSPECT)(queues_command)
 app.command(name="reconcile", rich_help_panel=_INSPECT)(reconcile_command)
+app.command(name="audit", rich_help_panel=_INSPECT)(audit_command)
+app.add_typer(token_commands.app, name="tokens", rich_help_panel=_SET_UP)
 app.command(name="simulate", rich_help_panel=_TRY_OUT)(simulate_command)
 app.command(name="listen", rich_help_panel=_TRY_OUT)(listen_command)
 

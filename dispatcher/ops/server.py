@@ -12,11 +12,16 @@ from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.pool import Pool
 from dispatcher.metrics import Metrics
+from dispatcher.ops.access.api import TokenApi
+from dispatcher.ops.access.authenticator import Authenticator
+from dispatcher.ops.access.refusals import Refusals
 from dispatcher.ops.api.description.openapi import openapi
 from dispatcher.ops.api.http import guard
 from dispatcher.ops.api.operation import ApiPart, add_operations
 from dispatcher.ops.api.platform import Platform, Problems
 from dispatcher.ops.api.problems import Problem
+from dispatcher.ops.audit.api import AuditApi
+from dispatcher.ops.audit.entries import AuditReader
 from dispatcher.ops.console.console import Console
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.dead.api import DeadLetterApi
@@ -50,10 +55,15 @@ async def serving_ops(
     schema_verified: Callable[[], Awaitable[None]],
 ) -> AsyncIterator[int]:
     """Serve health, metrics, API and console while the body runs; yield the port."""
-    tokens = settings.ops_tokens()
+    refusals = Refusals(pool)
+    authenticator = Authenticator(*settings.ops_tokens(), pool, refusals)
     reader = QueueReader(settings.for_operations(), settings.rabbitmq_api(), pool, settings.backoff_seconds())
     queues = QueueHistory(reader)
-    async with serving_dead(settings, stop, schema_verified) as dead, running(queues.run(), stop, "queues"):
+    async with (
+        serving_dead(settings, stop, schema_verified) as dead,
+        running(queues.run(), stop, "queues"),
+        running(refusals.run(), stop, "refusals"),
+    ):
         health = EndpointHealthReader(pool, circuit_is_open)
         changes = EndpointChanges(pool, store, intake, settings)
         faxes = FaxReader(pool)
@@ -64,22 +74,24 @@ async def serving_ops(
             DeadLetterApi(pool, dead, settings.seal()),
             FaxApi(faxes),
             QueueApi(queues),
+            TokenApi(pool, settings.seal()),
+            AuditApi(AuditReader(pool)),
         )
-        app = ops_app(parts, *tokens)
-        Console(sources, changes, channels, problems, tokens).add_to(app)
+        app = ops_app(parts, authenticator)
+        Console(sources, changes, channels, problems, authenticator, settings.ops_tokens()).add_to(app)
         async with _serving(app, settings.ops_host, settings.ops_port) as port:
             yield port
 
 
-def ops_app(parts: Sequence[ApiPart], token: str | None, read_token: str | None) -> web.Application:
-    """Return the application of the API's *parts* and its description; what is under `/v1/` needs one of the tokens."""
+def ops_app(parts: Sequence[ApiPart], authenticator: Authenticator) -> web.Application:
+    """Return the application of the API's *parts* and its description; what is under `/v1/` needs a token."""
     operations = [operation for part in parts for operation in part.operations()]
     description = msgspec.json.encode(openapi(operations))
 
     async def describe(_request: web.Request) -> web.Response:
         return web.Response(body=description, content_type="application/json")
 
-    app = web.Application(middlewares=[guard(token, read_token)])
+    app = web.Application(middlewares=[guard(authenticator)])
     add_operations(app, operations)
     app.router.add_get("/openapi.json", describe)
     return app

@@ -1,8 +1,10 @@
 """What every command of the CLI shares: settings, errors as exit codes, output for people and for programs."""
 
 import asyncio
+import getpass
 import logging
 import os
+import socket
 import sys
 from collections.abc import Coroutine
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -13,6 +15,7 @@ import structlog
 import typer
 from rich.console import Console
 
+from dispatcher.ops.api.audit import ORIGIN
 from shared.amqp.connection import ConnectionLost
 from shared.errors import EXIT_AWAY, EXIT_BAD_SETTING, FaxhookError
 from shared.settings import BadSetting, Settings, load
@@ -47,6 +50,7 @@ def run(work: Coroutine[Any, Any, Value]) -> Value:
             wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
             logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         )
+    ORIGIN.set(_own_origin())
     try:
         return asyncio.run(work)
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
@@ -61,6 +65,15 @@ def run(work: Coroutine[Any, Any, Value]) -> Value:
         fail(str(error), error.exit_code)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
         fail(f"a store does not answer: {ledger_reason(error)}", EXIT_AWAY)
+
+
+def _own_origin() -> str:
+    """Return user and host, as the audit shows where a command came from."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user id without an account, as in containers
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
 
 
 def print_json(value: Any) -> None:

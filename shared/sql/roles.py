@@ -16,6 +16,7 @@ TABLES: Final = (
     "job_items",
     "commands",
     "audit",
+    "access_tokens",
     "documents_to_prune",
 )
 """Looked at when a service starts; what later migrations add is granted with them."""

@@ -1,11 +1,13 @@
 """What every request to the HTTP API goes through: authentication, reading of query and body, errors as problems."""
 
-import hmac
 from typing import Any, Final, TypeVar
 
 import msgspec
 from aiohttp import web
 
+from dispatcher.ops.access.authenticator import Authenticator, Refused
+from dispatcher.ops.access.rights import Identity, Right
+from dispatcher.ops.api.audit import ORIGIN, origin_of
 from dispatcher.ops.api.bad_fields import wrong_field
 from dispatcher.ops.api.idempotency import MOST_ID_CHARACTERS
 from dispatcher.ops.api.operation import Handler
@@ -15,7 +17,12 @@ PREFIX: Final = "/v1/"
 READ_METHODS: Final = frozenset({"GET", "HEAD"})
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 WHO: Final = web.RequestKey("who", str)
-"""Whose token a request bears: `operator` or `reader`."""
+"""Whose token a request bears, as the audit names them: `operator`, `reader`, `billing (token)`."""
+
+IDENTITY: Final = web.RequestKey("identity", Identity)
+"""The same, with their rights."""
+
+NEEDED: Final = "a bearer token is needed: OPS_TOKEN, a named token or, to read, OPS_READ_TOKEN"
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 
@@ -29,15 +36,17 @@ def answered(status: int, body: Any) -> web.Response:
     return web.Response(status=status, body=msgspec.json.encode(body), content_type="application/json")
 
 
-def guard(token: str | None, read_token: str | None) -> Any:
+def guard(authenticator: Authenticator) -> Any:
     """Return the middleware that requires a bearer token on all paths under `/v1/`, and answers errors as problems."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        ORIGIN.set(origin_of(request))
         if not request.path.startswith(PREFIX):
             return await handler(request)
         try:
-            request[WHO] = _authenticate(request, token, read_token)
+            request[IDENTITY] = identity = await _authenticate(request, authenticator)
+            request[WHO] = identity.who
             return await handler(request)
         except Exception as error:  # noqa: BLE001 - the outermost edge: every error becomes a problem
             problem = problem_of(error, request)
@@ -48,22 +57,30 @@ def guard(token: str | None, read_token: str | None) -> Any:
     return middleware
 
 
-def _authenticate(request: web.Request, token: str | None, read_token: str | None) -> str:
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    given_bytes = given.strip().encode("utf-8", "surrogateescape") if scheme.lower() == "bearer" else b""
-    # Both are compared whatever the first says: the time of an answer must not tell which token was tried.
-    is_operator, is_reader = (
-        bool(secret) and hmac.compare_digest(given_bytes, (secret or "").encode()) for secret in (token, read_token)
-    )
-    if is_operator:
-        return "operator"
-    if is_reader:
-        if request.method in READ_METHODS:
-            return "reader"
-        raise Problem(403, "read_only", "this token may only read")
-    if not token:
+async def _authenticate(request: web.Request, authenticator: Authenticator) -> Identity:
+    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    given = text.strip() if scheme.lower() == "bearer" else ""
+    if not authenticator.is_on:
         raise Problem(401, "unauthorized", "the API is off: OPS_TOKEN is not set")
-    raise Problem(401, "unauthorized", "a bearer token is needed: OPS_TOKEN or, to read, OPS_READ_TOKEN")
+    if not given:
+        raise Problem(401, "unauthorized", NEEDED)
+    identity = await authenticator.identify(given)
+    if isinstance(identity, Refused):
+        authenticator.refusals.note("api.refused", identity.who, identity.reason)
+        raise Problem(401, "unauthorized", f"{identity.reason}; {NEEDED}")
+    if request.method not in READ_METHODS and Right.OPERATE not in identity.rights:
+        raise Problem(403, "read_only", "this token may only read")
+    return identity
+
+
+def check_right(request: web.Request, right: Right) -> None:
+    """Refuse a request whose token lacks *right*.
+
+    Raises:
+        Problem: The right is missing.
+    """
+    if right not in request[IDENTITY].rights:
+        raise Problem(403, "right_missing", f"this token lacks the right `{right}`")
 
 
 def read_query(request: web.Request, kind: type[Body]) -> Body:

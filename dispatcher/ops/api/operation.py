@@ -8,6 +8,8 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
+from dispatcher.ops.access.rights import Right
+
 _PARAMETER: Final = re.compile(r"\{(\w+)")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -32,6 +34,7 @@ class Operation(msgspec.Struct, frozen=True):
             command, and 401, 403, 422, 500 and 503 of every operation under `/v1/`.
         is_command: Takes a `command_id`: in the body, or in the query where it has no body.
         media_type: Of the success's body.
+        right: That it needs; None: `read` for what only reads, `operate` for the rest.
     """
 
     method: str
@@ -50,6 +53,7 @@ class Operation(msgspec.Struct, frozen=True):
     problems: tuple[int, ...] = ()
     is_command: bool = False
     media_type: str = "application/json"
+    right: Right | None = None
 
     def path_parameters(self) -> dict[str, Any]:
         """Return the types of the path's parameters, by name.

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from dispatcher.channels import Channel
+from dispatcher.ops.access.authenticator import Authenticator
+from dispatcher.ops.audit.entries import AuditReader
 from dispatcher.ops.console.access.guard import Guard, Handler
 from dispatcher.ops.console.access.login import Login
 from dispatcher.ops.console.access.session import Sessions
@@ -30,14 +32,15 @@ class Console:
         changes: EndpointChanges,
         channels: Mapping[str, Channel],
         problems: Problems,
+        authenticator: Authenticator,
         tokens: tuple[str | None, str | None],
     ) -> None:
         token, read_token = tokens
         sessions = Sessions(token, read_token, time.time) if token else None
         self._renderer = Renderer(utc_now)
-        self._guard = Guard(sessions, self._renderer, sources.badges)
-        self._login = Login(self._guard, sources.pool, time.monotonic)
-        self._audit = Audit(sources.pool)
+        self._guard = Guard(sessions, self._renderer, sources.badges, authenticator.is_valid)
+        self._login = Login(self._guard, sources.pool, authenticator, time.monotonic)
+        self._audit = Audit(AuditReader(sources.pool))
         self._overview = Overview(sources, problems, utc_now)
         self._dead = DeadPages(sources)
         self._faxes = FaxPages(sources, utc_now)

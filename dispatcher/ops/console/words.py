@@ -7,6 +7,7 @@ from typing import Any, Final
 from markupsafe import Markup, escape
 
 from dispatcher.channels.phrases import PHRASES, in_short
+from dispatcher.ops.audit.details import details_of
 from dispatcher.ops.dead.causes import cause_in_words
 from dispatcher.ops.endpoints.urls import authority_end
 from dispatcher.ops.words import STATES, counted, duration, moment
@@ -40,7 +41,15 @@ AUDITED: Final[Mapping[str, str]] = {
     "dead.replay": "replayed dead letters",
     "dead.discard": "discarded dead letters",
     "endpoint.recover": "recovered what an endpoint was not owed",
+    "endpoint.paused": "paused an endpoint",
+    "endpoint.resumed": "resumed an endpoint",
+    "job.stopped": "stopped a job",
+    "dead.discarded": "discarded a dead letter",
+    "token.created": "created an access token",
+    "token.revoked": "revoked an access token",
     "console.logged_in": "logged in",
+    "console.refused": "was refused at the log-in",
+    "api.refused": "was refused by the API",
 }
 
 
@@ -147,6 +156,7 @@ FILTERS: Final[Mapping[str, Any]] = {
     "state": lambda name: _STATES.get(name, name),
     "tone": tone,
     "plural": counted,
+    "audit_details": details_of,
     "audited": lambda what: AUDITED.get(what, what),
     "scope": scope,
     "host": host,

@@ -9,7 +9,7 @@ import msgspec
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.pool import Pool
-from dispatcher.ops.api.audit import write_audit
+from dispatcher.ops.api.audit import differences, write_audit
 from dispatcher.ops.api.idempotency import Answer, Change, run_once
 from dispatcher.ops.api.lookups import NoSuch
 from dispatcher.ops.endpoints.bodies import Removed, RotationAction
@@ -66,14 +66,14 @@ class EndpointChanges:
             if not fields.allow_duplicate:
                 await check_duplicate(connection, self._store, endpoint)
             await self._store.insert(connection, endpoint)
-            await write_audit(connection, command.who, "endpoint.added", endpoint.id, {"fields": []})
+            await write_audit(connection, command.who, "endpoint.added", endpoint.id, _audited(None, endpoint))
             added.append(endpoint)
             return 201, shown(endpoint, tokens=True)
 
         return await self._made(command, change, added)
 
     async def change(self, command: Command, endpoint_id: UUID, fields: GivenFields) -> Answer:
-        """Change the fields that are given. The audit names them without their values, as some are secret.
+        """Change the fields that are given. The audit has their old and new values as they are shown to readers.
 
         Raises:
             BadEndpoint: Names every field that is wrong.
@@ -89,7 +89,9 @@ class EndpointChanges:
             if not fields.allow_duplicate and any(getattr(endpoint, each) != getattr(before, each) for each in TARGET):
                 await check_duplicate(connection, self._store, endpoint)
             await self._store.update(connection, endpoint)
-            await write_audit(connection, command.who, "endpoint.changed", endpoint_id, {"fields": given})
+            await write_audit(
+                connection, command.who, "endpoint.changed", endpoint_id, _audited(before, endpoint, given)
+            )
             after.append(endpoint)
             return 200, shown(endpoint, tokens="tokens" in given)
 
@@ -103,9 +105,9 @@ class EndpointChanges:
         """
 
         async def change(connection: Any) -> Answer:
-            await self.existing(connection, endpoint_id, lock=True)
+            before = await self.existing(connection, endpoint_id, lock=True)
             await self._store.remove(connection, endpoint_id)
-            await write_audit(connection, command.who, "endpoint.removed", endpoint_id, {"fields": []})
+            await write_audit(connection, command.who, "endpoint.removed", endpoint_id, _audited(before, None))
             return 200, msgspec.to_builtins(Removed(id=endpoint_id))
 
         return await self._once(command, change)
@@ -127,7 +129,9 @@ class EndpointChanges:
             if endpoint == before:  # the step was taken already
                 return 200, shown(endpoint)
             await self._store.update(connection, endpoint)
-            await write_audit(connection, command.who, f"endpoint.token_{action}", endpoint_id, {"fields": []})
+            await write_audit(
+                connection, command.who, f"endpoint.token_{action}", endpoint_id, _audited(before, endpoint)
+            )
             return 200, {**shown(endpoint), **({"token": endpoint.tokens[-1]} if action == "add" else {})}
 
         return await self._once(command, change)
@@ -169,3 +173,12 @@ class EndpointChanges:
         if wrong:
             raise BadEndpoint.of(wrong)
         return endpoint
+
+
+def _audited(before: Endpoint | None, after: Endpoint | None, fields: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the details of a line in the audit: the fields that were given, and what changed as readers see it.
+
+    Of tokens only their number is shown.
+    """
+    old, new = (None if each is None else {**shown(each), "tokens": len(each.tokens)} for each in (before, after))
+    return {"fields": list(fields), **differences(old, new)}

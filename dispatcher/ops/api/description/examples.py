@@ -27,6 +27,7 @@ _VALUES: Final[Mapping[str, tuple[Any, ...]]] = {
     "tokens": (["9b2f6f0c5f3d4c0e8a57"],),
     "token": ("9b2f6f0c5f3d4c0e8a57",),
     "ends_with": ("8a57",),
+    "name": ("billing",),
     "pages": (3,),
     "cause": ("timeout",),
     "error": ("timeout",),

@@ -51,7 +51,7 @@ def openapi(operations: Sequence[Operation]) -> dict[str, Any]:
                 "token": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "OPS_TOKEN, or to read only, OPS_READ_TOKEN",
+                    "description": "OPS_TOKEN, a named token, or to read only, OPS_READ_TOKEN",
                 }
             },
         },
@@ -154,7 +154,7 @@ def _responses(operation: Operation, schemas: Schemas, *, is_ours: bool) -> dict
         problems |= {401, 422, 500, 503}
         problems |= {404} if operation.path_parameters() else set()
         problems |= {409} if operation.is_command else set()
-        problems |= set() if operation.method in READ_METHODS else {403}
+        problems |= set() if operation.method in READ_METHODS and operation.right is None else {403}
         problems |= {400, 413} if operation.body is not None or operation.is_command else set()
     for status in sorted(problems):
         responses[str(status)] = {

@@ -11,6 +11,7 @@ A form of another site is refused twice: by what the browser says of its origin,
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
+from uuid import UUID
 
 import msgspec
 from aiohttp import hdrs, web
@@ -31,6 +32,7 @@ FORM_TOKEN: Final = "form_token"  # noqa: S105 - the name of a field
 Handler = Callable[["Visit"], Awaitable[web.StreamResponse]]
 RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Badges = Callable[[], Mapping[str, int]]
+IsValid = Callable[[UUID], Awaitable[bool]]
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,14 +85,20 @@ class Visit:
             PageError: The session is read-only.
         """
         if not self.session.may_change:
-            raise PageError(403, "Read-only session", "You are logged in with the read-only token.")
+            raise PageError(403, "Read-only session", "You are logged in with a read-only token.")
 
 
 class Guard:
-    """Wraps the handlers of pages and changes. *sessions* is None where there is no OPS_TOKEN: the console is off."""
+    """Wraps the handlers of pages and changes.
 
-    def __init__(self, sessions: Sessions | None, renderer: Renderer, badges: Badges) -> None:
+    Args:
+        sessions: None where there is no OPS_TOKEN: the console is off.
+        is_valid: Says whether an access token, by its id, was neither revoked nor has expired.
+    """
+
+    def __init__(self, sessions: Sessions | None, renderer: Renderer, badges: Badges, is_valid: IsValid) -> None:
         self._sessions = sessions
+        self._is_valid = is_valid
         self.renderer = renderer
         self.badges = badges
 
@@ -106,7 +114,9 @@ class Guard:
         async def guarded(request: web.Request) -> web.StreamResponse:
             session = self.session_of(request)
             if not isinstance(session, Session):
-                return _to_login(request.path_qs, is_expired=isinstance(session, Expired))
+                return _to_login(request.path_qs, "expired" if isinstance(session, Expired) else None)
+            if not await self.goes_on(session):
+                return _to_login(request.path_qs, "revoked")
             return await handler(Visit(self, request, session, {}))
 
         return self.open(guarded)
@@ -117,7 +127,9 @@ class Guard:
         async def guarded(request: web.Request) -> web.StreamResponse:
             session = self.session_of(request)
             if not isinstance(session, Session):
-                return _to_login(_page_before(request), is_expired=True)
+                return _to_login(_page_before(request), "expired")
+            if not await self.goes_on(session):
+                return _to_login(_page_before(request), "revoked")
             check_origin(request)
             visit = Visit(self, request, session, {})
             visit.check_may_change()
@@ -148,6 +160,10 @@ class Guard:
         cookie = request.cookies.get(SESSION_COOKIE)
         return None if cookie is None or self._sessions is None else self._sessions.read(cookie)
 
+    async def goes_on(self, session: Session) -> bool:
+        """Return whether the access token that *session* was opened with is still valid."""
+        return session.token_id is None or await self._is_valid(session.token_id)
+
     def notice_of(self, visit: Visit) -> Notice | None:
         """Return the notice of the last change."""
         sealed = visit.request.cookies.get(NOTICE_COOKIE)
@@ -173,9 +189,9 @@ def redirect(path: str) -> web.Response:
     return web.Response(status=web.HTTPSeeOther.status_code, headers=headers)
 
 
-def _to_login(back_to: str, *, is_expired: bool) -> web.Response:
+def _to_login(back_to: str, why: str | None) -> web.Response:
     query = [f"next={quote(back_to, safe='')}"] if back_to != "/" else []
-    query += ["why=expired"] if is_expired else []
+    query += [f"why={why}"] if why else []
     return redirect("/login" + (f"?{'&'.join(query)}" if query else ""))
 
 

@@ -1,25 +1,28 @@
 """Log-in and log-out."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import ceil
 from typing import Final
 
 from aiohttp import hdrs, web
 
 from dispatcher.ledger.pool import Pool
+from dispatcher.ops.access.authenticator import UNKNOWN, WRONG, Authenticator, Refused, identity_of
 from dispatcher.ops.api.audit import write_audit
 from dispatcher.ops.console.access.forms import check_origin, read_form, set_cookie
 from dispatcher.ops.console.access.guard import FORM_TOKEN, SESSION_COOKIE, Guard, redirect
 from dispatcher.ops.console.access.session import SESSION_SECONDS, Session, cleaned_name, is_same, safe_return_path
 from dispatcher.ops.console.access.throttle import Throttle
+from dispatcher.ops.console.words import sentence
 
 NONCE_COOKIE: Final = "faxhook_login"
 
 SENTENCES: Final = {
     "expired": "Your session has expired. Nothing was changed; log in to go on where you were.",
     "out": "You are logged out.",
-    "wrong": "The token is neither the ops token nor the read-only token.",
+    "revoked": "The access token that you logged in with is no longer valid. Nothing was changed; log in again.",
+    "wrong": "The token is neither the ops token, nor the read-only token, nor a named one.",
     "stale": "This log-in form is too old, or your browser refuses cookies. Try again.",
 }
 
@@ -30,10 +33,12 @@ class Login:
     Args:
         guard: Knows the sessions.
         pool: For the audit.
+        authenticator: Knows the tokens.
         clock: Monotonic seconds, for the throttle.
     """
 
-    def __init__(self, guard: Guard, pool: Pool, clock: Callable[[], float]) -> None:
+    def __init__(self, guard: Guard, pool: Pool, authenticator: Authenticator, clock: Callable[[], float]) -> None:
+        self._authenticator = authenticator
         self._guard = guard
         self._pool = pool
         self._clock = clock
@@ -42,7 +47,8 @@ class Login:
     async def show(self, request: web.Request) -> web.Response:
         """Show the form; a browser with a session is sent on."""
         back_to = safe_return_path(request.query.get("next"))
-        if isinstance(self._guard.session_of(request), Session):
+        session = self._guard.session_of(request)
+        if isinstance(session, Session) and await self._guard.goes_on(session):
             return redirect(back_to)
         return self._form(request, 200, back_to, SENTENCES.get(request.query.get("why", "")), is_wrong=False)
 
@@ -59,15 +65,31 @@ class Login:
         wanted = self._guard.sessions.login_form_token(request.cookies.get(NONCE_COOKIE, ""))
         if NONCE_COOKIE not in request.cookies or not is_same(form.get(FORM_TOKEN, ""), wanted):
             return self._form(request, 403, back_to, SENTENCES["stale"])
-        role = self._guard.sessions.role_of(form.get("token", "").strip())
-        if role is None:
+        cookie = await self._cookie_of(form)
+        if isinstance(cookie, Refused):
             self._throttle.failed(address, self._clock())
-            return self._form(request, 401, back_to, SENTENCES["wrong"], name=cleaned_name(form.get("name", "")))
+            self._authenticator.refusals.note("console.refused", cookie.who, cookie.reason)
+            why = SENTENCES["wrong"] if cookie.reason == WRONG else sentence(cookie.reason)
+            return self._form(request, 401, back_to, why, name=cleaned_name(form.get("name", "")))
         self._throttle.succeeded(address)
-        cookie = self._guard.sessions.open(role, form.get("name", ""))
+        return await self.opened(request, cookie, back_to)
+
+    async def _cookie_of(self, form: Mapping[str, str]) -> str | Refused:
+        """Return the cookie of a session that the form's token opens."""
+        given, name = form.get("token", "").strip(), form.get("name", "")
+        if (role := self._guard.sessions.role_of(given)) is not None:
+            return self._guard.sessions.open(role, name)
+        token = await self._authenticator.named(given)
+        if isinstance(token, Refused):
+            return token if token.who != UNKNOWN else Refused(token.reason, cleaned_name(name) or UNKNOWN)
+        until = None if token.expires_at is None else token.expires_at.timestamp()
+        return self._guard.sessions.open_named(identity_of(token), token.id, until)
+
+    async def opened(self, request: web.Request, cookie: str, back_to: str) -> web.Response:
+        """Audit a new session, and lead its browser to *back_to*."""
         session = self._guard.sessions.read(cookie)
         assert isinstance(session, Session)
-        await write_audit(self._pool, session.who, "console.logged_in", role)
+        await write_audit(self._pool, session.who, "console.logged_in", session.role)
         response = redirect(back_to)
         set_cookie(request, response, SESSION_COOKIE, cookie, SESSION_SECONDS)
         response.del_cookie(NONCE_COOKIE, path="/")

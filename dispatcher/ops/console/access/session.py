@@ -1,11 +1,12 @@
 """Sessions: signed, encrypted cookies that every dispatcher process can read. Pure but for clock and random bytes.
 
-| key | derived from | a change of it ends |
+| way in | key derived from | a change of it ends |
 |---|---|---|
-| operator's | `OPS_TOKEN` | every session |
-| reader's | `OPS_TOKEN` and `OPS_READ_TOKEN` | the readers' sessions |
+| `operator` | `OPS_TOKEN` | every session |
+| `reader` | `OPS_TOKEN` and `OPS_READ_TOKEN` | the readers' sessions |
+| `named`: an access token | `OPS_TOKEN` | every session; a revoked token ends its own |
 
-Nothing is stored by the server. The key that opens a cookie decides its role, so that a cookie cannot claim another.
+Nothing is stored by the server. The key that opens a cookie decides the way in, so that a cookie cannot claim another.
 """
 
 import base64
@@ -15,11 +16,14 @@ import secrets
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
+from uuid import UUID
 
 import msgspec
 from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from dispatcher.ops.access.rights import OPERATOR, READER, Identity, Right
 
 SESSION_SECONDS: Final = 12 * 3600.0
 """A working day; counted from the log-in, however busy the session is."""
@@ -28,10 +32,15 @@ MOST_NAME_CHARACTERS: Final = 60
 
 
 class Role(StrEnum):
-    """What a session may do."""
+    """The way in of a session."""
 
     OPERATOR = "operator"
     READER = "reader"
+    NAMED = "named"
+
+
+SHARED: Final = {Role.OPERATOR: OPERATOR, Role.READER: READER}
+"""Tokens that several people may use: they say their names."""
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,24 +48,38 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         id: Random; what form tokens are made from.
-        name: As given at the log-in; empty if none was.
+        name: As given at the log-in, or the access token's; empty if none was given.
         expires_at: Seconds since the epoch.
+        rights: What it may do.
+        token_id: The access token that it was opened with, which may be revoked; None: another way in.
     """
 
     id: str
     role: Role
     name: str
     expires_at: float
+    rights: frozenset[Right]
+    token_id: UUID | None = None
 
     @property
     def may_change(self) -> bool:
         """False for a read-only session."""
-        return self.role is Role.OPERATOR
+        return Right.OPERATE in self.rights
+
+    @property
+    def may_manage_tokens(self) -> bool:
+        """True for administrators."""
+        return Right.ADMIN in self.rights
+
+    @property
+    def may_see_contents(self) -> bool:
+        """True for those who may look at documents and bodies of callbacks."""
+        return Right.DOCUMENTS in self.rights
 
     @property
     def who(self) -> str:
         """For the audit. The suffix tells a name from what the API and the command line write."""
-        return f"{self.name or self.role} (console)"
+        return self.name if self.role is Role.NAMED else f"{self.name or self.role} (console)"
 
 
 class Expired(msgspec.Struct, frozen=True):
@@ -75,8 +98,9 @@ class Sessions:
     def __init__(self, token: str, read_token: str | None, now: Callable[[], float]) -> None:
         self._now = now
         self._tokens = {Role.OPERATOR: token} | ({Role.READER: read_token} if read_token else {})
+        secrets_of = {**self._tokens, Role.NAMED: token}
         self._keys = {
-            role: _derived(f"{role} session", *dict.fromkeys((token, given))) for role, given in self._tokens.items()
+            role: _derived(f"{role} session", *dict.fromkeys((token, given))) for role, given in secrets_of.items()
         }
         self._fernets = {role: Fernet(base64.urlsafe_b64encode(key)) for role, key in self._keys.items()}
 
@@ -86,12 +110,24 @@ class Sessions:
         return matches[0] if matches else None
 
     def open(self, role: Role, name: str) -> str:
-        """Return the cookie of a new session."""
+        """Return the cookie of a new session of a token of the settings."""
+        return self._opened(role, cleaned_name(name), SHARED[role].rights)
+
+    def open_named(self, identity: Identity, token_id: UUID | None = None, until: float | None = None) -> str:
+        """Return the cookie of a new session of a known person or program; it ends at *until*, if that is sooner."""
+        return self._opened(Role.NAMED, identity.who, identity.rights, token_id, until)
+
+    def _opened(
+        self, role: Role, name: str, rights: frozenset[Right], token_id: UUID | None = None, until: float | None = None
+    ) -> str:
+        expires_at = self._now() + SESSION_SECONDS
         session = Session(
             id=secrets.token_urlsafe(16),
             role=role,
-            name=cleaned_name(name),
-            expires_at=self._now() + SESSION_SECONDS,
+            name=name,
+            expires_at=expires_at if until is None else min(until, expires_at),
+            rights=rights,
+            token_id=token_id,
         )
         return self._fernets[role].encrypt(msgspec.json.encode(session)).decode()
 

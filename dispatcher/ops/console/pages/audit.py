@@ -1,60 +1,51 @@
-"""The audit: who changed what, a page at a time."""
+"""The audit: who did what, from where; filtered, a page at a time."""
 
-from datetime import datetime
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlencode
 
 import msgspec
 from aiohttp import web
 
-from dispatcher.ledger.pool import Pool
+from dispatcher.ops.audit.entries import AuditEntry, AuditQuery, AuditReader
 from dispatcher.ops.console.access.guard import Visit
-from dispatcher.ops.console.errors import no_such_page
+from dispatcher.ops.console.pages.filters import chosen_of, filter_of
+from dispatcher.ops.console.words import AUDITED
 
 MOST_PER_PAGE: Final = 50
-MOST_ID: Final = 2**63 - 1
-
-PAGE: Final = """
-SELECT id, at, who, what, subject, details FROM audit
-WHERE id < $1 AND ($2::text IS NULL OR subject = $2)
-ORDER BY id DESC LIMIT $3
-"""
-
-
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One change or log-in."""
-
-    id: int
-    at: datetime
-    who: str
-    what: str
-    subject: str
-    details: dict[str, Any]
+FILTER_FIELDS: Final = ("who", "what", "subject", "since", "until")
 
 
 class Audit:
-    """Reads the table, and shows it."""
+    """Reads the audit, and shows it."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, reader: AuditReader) -> None:
+        self._reader = reader
 
-    async def read(self, before: int, subject: str | None, most: int) -> list[Entry]:
-        """Return the latest *most* entries below id *before*, of one *subject* or all."""
-        return [
-            Entry(**{**dict(row), "details": msgspec.json.decode(row["details"])})
-            for row in await self._pool.fetch(PAGE, before, subject, most)
-        ]
+    async def of_subject(self, subject: str, most: int) -> tuple[AuditEntry, ...]:
+        """Return the latest *most* entries of one *subject*."""
+        return (await self._reader.page(AuditQuery(subject=subject, limit=most))).items
 
     async def show(self, visit: Visit) -> web.Response:
         """Show a page, the latest first."""
-        text = visit.request.query.get("before", str(MOST_ID))
-        if not (text.isascii() and text.isdigit() and int(text) <= MOST_ID):
-            raise no_such_page()
-        subject = visit.request.query.get("subject") or None
-        found = await self.read(int(text), subject, MOST_PER_PAGE + 1)
-        entries = found[:MOST_PER_PAGE]
+        query, chosen = read_filter(visit.request.query)
+        page = await self._reader.page(query)
+        whats = AUDITED if not chosen.get("what") else {chosen["what"]: chosen["what"], **AUDITED}
         return visit.page(
             "audit.html",
-            entries=entries,
-            subject=subject,
-            before=entries[-1].id if len(found) > MOST_PER_PAGE else None,
+            entries=page.items,
+            chosen=chosen,
+            whats=whats.items(),
+            next=None if page.next is None else urlencode({**chosen, "after": page.next}),
         )
+
+
+def read_filter(given: Mapping[str, str]) -> tuple[AuditQuery, dict[str, str]]:
+    """Return which entries a page shows, and the fields of its form that narrow them.
+
+    Raises:
+        PageError: Names the field whose value is not valid.
+    """
+    fields = {name: value.strip() for name, value in given.items() if value.strip()}
+    query = filter_of(fields, AuditQuery)
+    return msgspec.structs.replace(query, limit=MOST_PER_PAGE), chosen_of(given, FILTER_FIELDS)

@@ -14,7 +14,7 @@ from dispatcher.ops.api.idempotency import digest_of
 from dispatcher.ops.api.lookups import read_id
 from dispatcher.ops.console.access.guard import Visit
 from dispatcher.ops.console.errors import UNCHANGED, PageError
-from dispatcher.ops.console.pages.audit import MOST_ID, Audit
+from dispatcher.ops.console.pages.audit import Audit
 from dispatcher.ops.console.pages.endpoint_form import BLANK, fields_of, values_of
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.endpoints.bodies import EndpointQuery, RotationAction
@@ -194,7 +194,7 @@ class EndpointPages:
             deliveries=owed.items,
             outcome=outcome,
             left_to=(await preview_removal(self._sources.pool, self._sources.store, endpoint)).sentence,
-            entries=await self._audit.read(MOST_ID, str(endpoint.id), MOST_AUDITED),
+            entries=await self._audit.of_subject(str(endpoint.id), MOST_AUDITED),
         )
 
     def _form(

@@ -106,8 +106,11 @@ async def test_bad_input_gets_a_sentence_and_a_right_status(session: BrowserSess
         ("/dead/jobs/00000000-0000-0000-0000-000000000000", 404, ""),
         ("/endpoints/7", 404, "There is no endpoint"),
         ("/endpoints/00000000-0000-0000-0000-000000000000", 404, "There is no endpoint"),
-        ("/audit?before=-1", 404, "Use the links"),
-        ("/audit?before=99999999999999999999", 404, "Use the links"),
+        ("/audit?after=-1", 422, "`after` must be"),
+        ("/audit?after=zzz", 422, "`after` must be"),
+        ("/audit?before=7", 422, "before"),
+        ("/audit?since=soon", 422, "since: "),
+        ("/audit?since=today&until=yesterday", 422, "is not after since"),
     ):
         page = await session.get(path)
         assert (page.status, path) == (status, path)

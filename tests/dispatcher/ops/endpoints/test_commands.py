@@ -28,7 +28,7 @@ async def test_an_endpoint_is_added_listed_changed_and_removed(environment: dict
     assert (await as_json(environment, "list"))["items"] == []
 
 
-async def test_the_audit_names_the_command_line_and_the_fields_and_no_value(
+async def test_the_audit_names_the_command_line_and_what_changed_and_no_secret(
     environment: dict[str, str], database_url: str
 ) -> None:
     added = await as_json(environment, "add", "http://user:secret@127.0.0.1:1/hook")

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dispatcher.ops.access.rights import OPERATOR, READER, Right
 from dispatcher.ops.console.access.session import (
     SESSION_SECONDS,
     Expired,
@@ -38,9 +39,21 @@ def test_a_session_holds_on_every_process_with_the_same_tokens() -> None:
     assert sessions().form_token(session) == sessions().form_token(session)
 
 
-@pytest.mark.parametrize("role", list(Role))
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.READER])
 def test_a_changed_ops_token_ends_every_session(role: Role) -> None:
     assert sessions(token="another").read(sessions().open(role, "")) is None
+
+
+def test_the_session_of_a_named_token_has_its_name_and_rights_and_ends_with_it() -> None:
+    clock = Clock()
+    cookie = sessions(clock=clock).open_named(READER, until=START + 60)
+    session = sessions(clock=clock).read(cookie)
+    assert isinstance(session, Session)
+    assert (session.who, session.may_change, session.rights) == ("reader", False, {Right.READ})
+    assert sessions(token="another").read(cookie) is None
+    clock.now += 60
+    assert isinstance(sessions(clock=clock).read(cookie), Expired)
+    assert isinstance(sessions(clock=clock).read(sessions(clock=clock).open_named(READER)), Session)
 
 
 def test_a_changed_read_token_ends_the_readers_sessions_only() -> None:
@@ -69,7 +82,7 @@ def test_a_reader_whose_token_equals_the_operators_is_an_operator_and_keys_still
 
 def test_the_key_says_the_role_and_not_what_the_cookie_claims() -> None:
     ours = sessions()
-    claim = Session(id="x", role=Role.OPERATOR, name="", expires_at=START + 60)
+    claim = Session(id="x", role=Role.OPERATOR, name="", expires_at=START + 60, rights=OPERATOR.rights)
     assert ours.read(ours._fernets[Role.READER].encrypt(msgspec.json.encode(claim)).decode()) is None
 
 

@@ -1,0 +1,1 @@
+"""Who may do what: named tokens with rights and an expiry, and refused log-ins in the audit."""

@@ -1,0 +1,1 @@
+"""The audit as it is read: over HTTP, on the command line, in the console."""

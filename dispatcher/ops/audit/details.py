@@ -1,0 +1,50 @@
+"""The details of a line of the audit in words, for command line and console. Pure."""
+
+from typing import Any
+
+import msgspec
+
+from dispatcher.ops.audit.entries import AuditEntry
+
+
+def details_of(entry: AuditEntry) -> str:
+    """Return old and new values and all else of a line, for people.
+
+    >>> from datetime import UTC, datetime
+    >>> at = datetime(2026, 11, 29, tzinfo=UTC)
+    >>> details_of(AuditEntry(id=1, at=at, who="a", what="b", subject="c", origin=None, old={"enabled": True},
+    ...                       new={"enabled": False}, details={"fields": ["enabled"], "reason": "moved"}))
+    'enabled: true → false · reason: moved'
+    """
+    both = {**entry.old, **entry.new}
+    changed = [
+        f"{name}: {shown(entry.old[name])} → {shown(value)}"
+        for name, value in both.items()
+        if name in entry.old and name in entry.new
+    ]
+    # What was added or removed as a whole has many fields that say nothing.
+    changed += [
+        f"{name}: {shown(value)}"
+        for name, value in both.items()
+        if (name not in entry.old or name not in entry.new) and value not in (None, "", [])
+    ]
+    rest = {name: value for name, value in entry.details.items() if value not in (None, "", []) and name != "fields"}
+    fields = [each for each in entry.details.get("fields") or () if each not in both]
+    if fields:  # a secret, or a line from before values were kept
+        rest["fields"] = fields
+    return " · ".join([*changed, *(f"{name.replace('_', ' ')}: {shown(value)}" for name, value in rest.items())])
+
+
+def shown(value: Any) -> str:
+    """Return a value of the details for people.
+
+    >>> [shown(each) for each in ("a", None, True, 15.0, ["x", "y"], {"a": 1})]
+    ['a', 'none', 'true', '15.0', 'x, y', '{"a":1}']
+    """
+    if value is None:
+        return "none"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ", ".join(value) or "none"
+    return msgspec.json.encode(value).decode()
