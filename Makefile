@@ -46,8 +46,8 @@ check: $(READY) ## Linters, format, types, layering, sizes of files and packages
 	@$(BIN)/hadolint deploy/docker/Dockerfile
 	@$(BIN)/python tests/check_layout.py
 
-images: $(READY) ## Build the images faxhook-ingress and faxhook-dispatcher; BASE=… another base, WHEELS=1 fetches outside
-	@$(BIN)/python deploy/images.py $(if $(BASE),--base $(BASE)) $(if $(WHEELS),--wheels)
+images: $(READY) ## Build the images faxhook-ingress and faxhook-dispatcher; BASE=… another base, WHEELS=1 fetches outside, EXTRA=otel
+	@$(BIN)/python deploy/images.py $(if $(BASE),--base $(BASE)) $(if $(EXTRA),--extra $(EXTRA)) $(if $(WHEELS),--wheels)
 
 up: $(READY) ## Everything by Docker Compose, as in production but on one machine; takes BASE and WHEELS as `images` does
 	@$(BIN)/python deploy/compose/up.py up $(if $(BASE),--base $(BASE)) $(if $(WHEELS),--wheels)
@@ -71,10 +71,11 @@ manifests: $(READY) ## Write the plain Kubernetes manifests of the chart (deploy
 	@$(BIN)/python -m deploy.kubernetes.render
 
 lock: $(READY) ## Pin dependencies for each service and for development; UPGRADE=-U takes the newest
-	$(COMPILE) --extra ingress --extra dispatcher --extra dev -o requirements-dev.lock
+	$(COMPILE) --extra ingress --extra dispatcher --extra otel --extra dev -o requirements-dev.lock
 	# what is shipped is what was tested
 	$(COMPILE) --extra ingress -c requirements-dev.lock -o requirements-ingress.lock
 	$(COMPILE) --extra dispatcher -c requirements-dev.lock -o requirements-dispatcher.lock
+	$(COMPILE) --extra otel -c requirements-dev.lock -o requirements-otel.lock
 	$(PINS) --group image -o requirements-image.lock
 
 $(READY): requirements-dev.lock pyproject.toml

@@ -1,6 +1,6 @@
 """Build the images `faxhook-ingress` and `faxhook-dispatcher`; `make images` calls it.
 
-    python deploy/images.py [--base IMAGE] [--tag TAG] [--wheels]
+    python deploy/images.py [--base IMAGE] [--tag TAG] [--extra otel] [--wheels]
 
 `--wheels` first downloads the pinned libraries into deploy/docker/wheels with this machine's pip and its settings, and
 the build uses those and has no network: no index address or password gets near an image. This machine must have the
@@ -31,6 +31,7 @@ DOCKERFILE: Final = REPOSITORY / "deploy/docker/Dockerfile"
 WHEELS: Final = REPOSITORY / "deploy/docker/wheels"
 LOCKS: Final = ("requirements-image.lock", "requirements-ingress.lock", "requirements-dispatcher.lock")
 SERVICES: Final = ("ingress", "dispatcher")
+EXTRAS: Final = ("otel",)
 PULL_SECONDS: Final = 600.0
 
 PYTHON_VERSION: Final = "3.11"
@@ -44,8 +45,10 @@ def default_base() -> str:
     return found[1]
 
 
-def build(base: str, tag: str, *, has_network: bool = True) -> None:
+def build(base: str, tag: str, extra: str = "", *, has_network: bool = True) -> None:
     """Build both images on *base*, named `faxhook-<service>:<tag>`; without a network all wheels must be there.
+
+    *extra*, if not empty, is one of `EXTRAS`: its libraries are in both images, too.
 
     Raises:
         Unavailable: No engine answers, or *base* is neither there nor can it be pulled.
@@ -60,7 +63,7 @@ def build(base: str, tag: str, *, has_network: bool = True) -> None:
             "`make images BASE=…`, or import one under that name (`docker import`)."
         )
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    arguments = {"BASE": base, "VERSION": project["version"], "REVISION": _revision()}
+    arguments = {"BASE": base, "VERSION": project["version"], "REVISION": _revision(), "EXTRA": extra}
     for service in SERVICES:
         options = [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
         image = f"faxhook-{service}:{tag}"
@@ -71,14 +74,14 @@ def build(base: str, tag: str, *, has_network: bool = True) -> None:
         print(f"{image} is built, {_megabytes(image):.0f} MB")
 
 
-def fetch_wheels() -> None:
-    """Download what the lock files pin into deploy/docker/wheels, and nothing else stays there.
+def fetch_wheels(extra: str = "") -> None:
+    """Download what the lock files, that of *extra* too, pin into deploy/docker/wheels; nothing else stays there.
 
     Raises:
         Unavailable: pip failed; its output was shown.
     """
     shutil.rmtree(WHEELS, ignore_errors=True)
-    for lock in LOCKS:
+    for lock in (*LOCKS, *([f"requirements-{extra}.lock"] if extra else [])):
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
         wanted = ["--only-binary", ":all:", "--python-version", PYTHON_VERSION, "--requirement", str(REPOSITORY / lock)]
         command = [*pip, *wanted, "--dest", str(WHEELS)]
@@ -106,13 +109,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="images.py", description="Build the images of faxhook.")
     parser.add_argument("--base", default=default_base(), help="with Python 3.11; default: %(default)s")
     parser.add_argument("--tag", default="latest", help="default: %(default)s")
+    parser.add_argument("--extra", choices=EXTRAS, default="", help="libraries that are in the images beside: traces")
     parser.add_argument("--wheels", action="store_true", help="download the libraries outside of the build")
     options = parser.parse_args(arguments)
     drop_what_cannot_be_written()
     try:
         if options.wheels:
-            fetch_wheels()
-        build(options.base, options.tag, has_network=not options.wheels)
+            fetch_wheels(options.extra)
+        build(options.base, options.tag, options.extra, has_network=not options.wheels)
     except LocalError as error:
         print(error, file=sys.stderr)
         return error.exit_code

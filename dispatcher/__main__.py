@@ -12,7 +12,6 @@ from dispatcher.consumers.consumer import Consumer
 from dispatcher.consumers.deliveries import DELIVERIES_PER_BATCH, DELIVERIES_PREFETCH, DeliveryHandler
 from dispatcher.consumers.events import EVENTS_PER_BATCH, EVENTS_PREFETCH, EventHandler
 from dispatcher.consumers.lag import ConsumerLag
-from dispatcher.delivery.attempts import Attempts
 from dispatcher.delivery.deliverer import Deliverer
 from dispatcher.delivery.documents import Documents
 from dispatcher.delivery.held import HeldDeliveries
@@ -36,6 +35,7 @@ from dispatcher.ops.server import serving_ops
 from dispatcher.policy.endpoint import LEASE_MARGIN_SECONDS
 from dispatcher.readiness import Readiness
 from dispatcher.settings import DispatcherSettings
+from dispatcher.tracing import TracedIntake, make_attempts
 from shared.amqp.publisher import Publisher
 from shared.broker import (
     FAX_DEAD,
@@ -51,6 +51,7 @@ from shared.media import MediaStore
 from shared.metrics import BROKER_CONNECTED, READY, UNCONFIRMED
 from shared.runtime.service import Stop, announce_listening, announce_stopping, run, running
 from shared.runtime.watchdog import Watch, watch
+from shared.tracing import open_tracing
 
 EXCHANGES: Final = (FAX_WORK, FAX_RETRY, FAX_DEAD)
 """To which the dispatcher publishes; what is replayed goes to `fax.in` by `OPS_AMQP_URL`."""
@@ -81,6 +82,7 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
     metrics = Metrics()
     _warn_of_mail(settings)
     async with AsyncExitStack() as stack:
+        tracing = await stack.enter_async_context(open_tracing("dispatcher", *settings.otlp()))
         # the stores
         pool = await stack.enter_async_context(_pool(database_url, POOL_SIZE))
         background = await stack.enter_async_context(_pool(database_url, BACKGROUND_POOL_SIZE))
@@ -99,7 +101,7 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         # the way of a delivery, from its last step to its first
         client = EgressClient(settings.allowed_networks(), settings.proxy())
         stack.push_async_callback(client.close)
-        channels = open_channels(stack, client, settings.mail())
+        channels = open_channels(stack, client, settings.mail(), dict if tracing is None else tracing.carrier)
         held = HeldDeliveries(metrics.leased)
         recorder = Recorder(pool, held)
         messages = BackgroundPublisher(publisher)
@@ -108,15 +110,16 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         for step in (recorder, messages, releaser, leases):
             await stack.enter_async_context(running(step.run(), stop, type(step).__name__.lower()))
         settler = Settler(pool, store, publisher, recorder, releaser, held, metrics)
-        attempts = Attempts(channels, Documents(pool, media, client))
+        attempts = make_attempts(channels, Documents(pool, media, client), tracing)
         deliverer = Deliverer(attempts, settler, leases, metrics, backoff_seconds)
         lanes = Lanes(deliverer, settler, held, lambda wanted: claim(background, store, wanted, LEASE_MARGIN_SECONDS))
         intake = Intake(pool, store)
         lag = ConsumerLag()
+        event_handler = EventHandler(intake, health, lanes, publisher, metrics)
         events = Consumer(
             amqp_url,
             WORK_EVENTS,
-            EventHandler(intake, health, lanes, publisher, metrics),
+            event_handler if tracing is None else TracedIntake(event_handler, tracing),
             health,
             held,
             prefetch=EVENTS_PREFETCH,

@@ -12,6 +12,7 @@ from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.seal import Seal
 from shared.settings import BadSetting, Secret, Settings, check_url
 from shared.sql.certificates import check_certificates
+from shared.tracing import OtlpEndpoint, OtlpHeaders, check_otlp
 
 
 class StoreSettings(Settings, frozen=True, kw_only=True):
@@ -221,11 +222,18 @@ class DispatcherSettings(ChannelSettings, frozen=True, kw_only=True):
     log_format: Annotated[Literal["json", "console"], Meta(description="`json` for machines, `console` for people")] = (
         "json"
     )
+    otel_exporter_otlp_endpoint: OtlpEndpoint = None
+    otel_exporter_otlp_headers: OtlpHeaders = None
 
     def check(self) -> None:
-        """Check the spool folder, too."""
+        """Check the spool folder and the collector of traces, too."""
         super().check()
         _check_spool_dir(self.asterisk_spool_dir)
+        check_otlp(*self.otlp())
+
+    def otlp(self) -> tuple[str | None, Secret | None]:
+        """Return the collector of traces and the headers for it."""
+        return self.otel_exporter_otlp_endpoint, self.otel_exporter_otlp_headers
 
     def ops_tokens(self) -> tuple[str | None, str | None]:
         """Return the token that may do everything, and the one that may read."""

@@ -9,6 +9,7 @@ from ingress.app import IngressApp, listening
 from ingress.metrics import Metrics
 from ingress.receive import Receiver
 from ingress.settings import IngressSettings
+from ingress.tracing import TracedPublisher, traced
 from shared.amqp.publisher import Publisher
 from shared.broker import FAX_DEAD, FAX_IN, WORK_EVENTS, verified_topology
 from shared.callback import Adapter
@@ -19,6 +20,7 @@ from shared.runtime.allocator import give_back_blocks
 from shared.runtime.service import Stop, announce_listening, announce_stopping, run, running
 from shared.runtime.watchdog import Watch, watch
 from shared.settings import BadSetting
+from shared.tracing import open_tracing
 
 BLOCK_BYTES: Final = 32 * 1024
 """Bodies arrive in pieces of up to 64 KiB, and are joined."""
@@ -29,6 +31,7 @@ async def serve(settings: IngressSettings, stop: Stop) -> None:
     adapters = _adapters(settings)
     amqp_url = settings.amqp_url.reveal()
     async with AsyncExitStack() as stack:
+        tracing = await stack.enter_async_context(open_tracing("ingress", *settings.otlp()))
         # The stores, and what watches over the connection to them.
         media = MediaStore(settings.media_url)
         publisher = Publisher(amqp_url, "ingress")
@@ -41,7 +44,11 @@ async def serve(settings: IngressSettings, stop: Stop) -> None:
         # What handles a callback.
         metrics = Metrics()
         receiver = Receiver(
-            publisher, media, metrics, spool_dir=settings.asterisk_spool_dir, spool_limit_bytes=settings.max_body_bytes
+            publisher if tracing is None else TracedPublisher(publisher, tracing),
+            media,
+            metrics,
+            spool_dir=settings.asterisk_spool_dir,
+            spool_limit_bytes=settings.max_body_bytes,
         )
         app = IngressApp(
             adapters,
@@ -54,7 +61,8 @@ async def serve(settings: IngressSettings, stop: Stop) -> None:
         )
 
         # The port is opened last and closed first.
-        port = await stack.enter_async_context(listening(app, settings.ingress_host, settings.ingress_port))
+        handle = app.handle if tracing is None else traced(app.handle, tracing, adapters)
+        port = await stack.enter_async_context(listening(app, settings.ingress_host, settings.ingress_port, handle))
         announce_listening(settings.ingress_host, port)
         await stop.wait()
         announce_stopping()

@@ -5,7 +5,7 @@ A plain `web.Server` rather than an `Application`: a few fixed paths need no rou
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -43,6 +43,9 @@ READ_BUFFER_BYTES: Final = 16 * 1024
 """aiohttp reads ahead twice as much of a body that is not admitted yet, for each connection."""
 
 _JSON: Final = "application/json"
+
+
+Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
@@ -249,9 +252,12 @@ _CONNECTION_OPTIONS: Final[dict[str, Any]] = {
 
 
 @asynccontextmanager
-async def listening(app: IngressApp, host: str, port: int) -> AsyncIterator[int]:
-    """Listen on *host*:*port* (0: any free port) and yield the port; afterwards finish what is under way."""
-    server = HttpServer(app.handle, app.refuse_malformed, **_CONNECTION_OPTIONS)
+async def listening(app: IngressApp, host: str, port: int, handle: Handle | None = None) -> AsyncIterator[int]:
+    """Listen on *host*:*port* (0: any free port) and yield the port; afterwards finish what is under way.
+
+    *handle* answers requests instead of the app's own: something around that.
+    """
+    server = HttpServer(handle or app.handle, app.refuse_malformed, **_CONNECTION_OPTIONS)
     runner = web.ServerRunner(server, shutdown_timeout=1.0)
     await runner.setup()
     try:

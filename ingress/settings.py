@@ -8,6 +8,7 @@ from msgspec import Meta
 from shared.amqp.addresses import AMQP_URL_DESCRIPTION, check_addresses
 from shared.providers import ProviderSettings
 from shared.settings import BadSetting, Secret, Settings
+from shared.tracing import OtlpEndpoint, OtlpHeaders, check_otlp
 
 Secrets = tuple[Secret, ...]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
@@ -62,11 +63,18 @@ class IngressSettings(Settings, frozen=True, kw_only=True):
     log_format: Annotated[Literal["json", "console"], Meta(description="`json` for machines, `console` for people")] = (
         "json"
     )
+    otel_exporter_otlp_endpoint: OtlpEndpoint = None
+    otel_exporter_otlp_headers: OtlpHeaders = None
 
     def check(self) -> None:
-        """Check the broker's URL, and what belongs together."""
+        """Check the URLs, and what belongs together."""
         check_addresses("AMQP_URL", self.amqp_url.reveal())
         self.providers()
+        check_otlp(*self.otlp())
+
+    def otlp(self) -> tuple[str | None, Secret | None]:
+        """Return the collector of traces and the headers for it."""
+        return self.otel_exporter_otlp_endpoint, self.otel_exporter_otlp_headers
 
     def providers(self) -> ProviderSettings:
         """Return what the adapters need, checked.

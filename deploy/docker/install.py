@@ -1,7 +1,7 @@
 """Fill the build stages of the images: called by the Dockerfile, inside a stage, by the base image's own Python.
 
     tools                what the build needs, into /tools
-    libraries SERVICE    what the service's lock file pins, into /app
+    libraries SERVICE    what the lock files of the service and of the extra $EXTRA pin, into /app
     service SERVICE      the service itself and its list of components into /app, the root file system into /image
 
 Uses the wheels of deploy/docker/wheels and no index if that folder is there: `images.py build --wheels` fills it.
@@ -39,11 +39,12 @@ def install_tools() -> None:
     _pip(_own_pip(), TOOLS, "install", "--require-hashes", "-r", str(SOURCE / "requirements-image.lock"))
 
 
-def install_libraries(service: str) -> None:
-    """Make /app, which holds what the lock file of *service* pins and no pip."""
+def install_libraries(service: str, extra: str = "") -> None:
+    """Make /app, which holds what the lock files of *service* and of *extra* pin, and no pip."""
     venv.create(APP, symlinks=True)
-    lock = SOURCE / f"requirements-{service}.lock"
-    _pip([str(TOOLS / "bin/python"), "-m", "pip"], APP, "install", "--require-hashes", "-r", str(lock))
+    locks = [f"requirements-{each}.lock" for each in (service, extra) if each]
+    options = [word for lock in locks for word in ("-r", str(SOURCE / lock))]
+    _pip([str(TOOLS / "bin/python"), "-m", "pip"], APP, "install", "--require-hashes", *options)
 
 
 def install_service(service: str) -> None:
@@ -98,7 +99,7 @@ def main(arguments: list[str]) -> None:
         case ["tools"]:
             install_tools()
         case ["libraries", service] if service in PROGRAMS:
-            install_libraries(service)
+            install_libraries(service, os.environ.get("EXTRA", ""))
         case ["service", service] if service in PROGRAMS:
             try:
                 install_service(service)

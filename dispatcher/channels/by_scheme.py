@@ -1,5 +1,6 @@
 """Opens the channel for each scheme that an endpoint's URL may have."""
 
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 
 from dispatcher.channels.base import Channel
@@ -10,7 +11,10 @@ from dispatcher.egress.client import EgressClient
 
 
 def open_channels(
-    stack: AsyncExitStack, client: EgressClient, mail: tuple[Relay, Mailbox] | None
+    stack: AsyncExitStack,
+    client: EgressClient,
+    mail: tuple[Relay, Mailbox] | None,
+    trace_headers: Callable[[], Mapping[str, str]] = dict,
 ) -> dict[str, Channel]:
     """Return the channel for each scheme; what is opened for them closes with *stack*.
 
@@ -18,8 +22,9 @@ def open_channels(
         stack: Closed by the caller, before *client*.
         client: What webhooks are sent with.
         mail: The relay and the sender of all mail; None: mails are not tried.
+        trace_headers: See `WebhookChannel`.
     """
-    webhooks = WebhookChannel(client)
+    webhooks = WebhookChannel(client, trace_headers)
     channels: dict[str, Channel] = {"http": webhooks, "https": webhooks, "mailto": NoMailChannel()}
     if mail is not None:
         channels["mailto"] = mails = MailChannel(*mail)

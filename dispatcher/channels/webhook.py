@@ -5,6 +5,7 @@ Told is a 2xx whose body ends, or reaches the limit, within the timeout. Redirec
 
 import asyncio
 import math
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -22,10 +23,14 @@ ANSWER_LIMIT_BYTES: Final = 64 * 1024
 
 
 class WebhookChannel:
-    """Sends webhooks. One for each process; the code that opened *client* closes it."""
+    """Sends webhooks. One for each process; the code that opened *client* closes it.
 
-    def __init__(self, client: EgressClient) -> None:
+    *trace_headers* returns the headers that carry the current attempt's trace, if there is one.
+    """
+
+    def __init__(self, client: EgressClient, trace_headers: Callable[[], Mapping[str, str]] = dict) -> None:
         self._client = client
+        self._trace_headers = trace_headers
 
     def wants_document(self, event: Event, format_name: str) -> bool:
         """As the format says."""
@@ -48,6 +53,7 @@ class WebhookChannel:
         webhook = FORMATS[attempt.format].render(attempt.event, attempt.document, facts)
         headers = {
             **webhook.headers,
+            **self._trace_headers(),
             "X-Faxhook-Event-Id": attempt.event.id,
             "X-Faxhook-Delivery-Id": str(attempt.delivery_id),
             "X-Faxhook-Attempt": str(attempt.number),

@@ -12,8 +12,9 @@
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import asyncpg
@@ -31,6 +32,7 @@ from shared.broker import DEAD_EVENT, FAX_DEAD
 from shared.domain import Event, decode_event, encode_event
 from shared.errors import place_of
 from shared.log import get_logger
+from shared.tracing import read_trace
 
 EVENTS_PER_BATCH: Final = 200
 EVENTS_PREFETCH: Final = 400
@@ -63,6 +65,7 @@ class EventHandler:
     async def __call__(self, batch: Sequence[Message]) -> None:
         """Take *batch*; afterwards each of its messages is in the ledger or in `dead.events`."""
         events: dict[str, Event] = {}
+        traces: dict[str, str] = {}
         for message in batch:
             try:
                 event = decode_event(message.body)
@@ -73,13 +76,15 @@ class EventHandler:
             if event.id in events:
                 self._report_repeated(event)
             events[event.id] = event
+            if (trace := read_trace(message.headers)) is not None:
+                traces[event.id] = trace
         if events:
-            await bisect_batch(list(events.values()), self._take, self._crashed)
+            await bisect_batch(list(events.values()), partial(self._take, traces), self._crashed)
 
-    async def _take(self, events: Sequence[Event]) -> None:
+    async def _take(self, traces: Mapping[str, str], events: Sequence[Event]) -> None:
         # 1. Into the ledger: from its commit on the row is the durable copy.
         try:
-            taken = await self._retry(lambda: self._intake.take(events), len(events))
+            taken = await self._retry(lambda: self._intake.take(events, traces), len(events))
         except LEDGER_REFUSES as error:
             if len(events) > 1 or not isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
                 raise

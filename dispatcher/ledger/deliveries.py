@@ -62,7 +62,8 @@ WHERE d.id = wanted.id
   AND faxes.provider = events.provider AND faxes.fax_id = events.fax_id
 RETURNING d.id, d.event_id, d.attempts, d.budget_from, d.replayed_at IS NOT NULL AS is_replayed,
           coalesce(d.replayed_at, d.created_at) AS owed_since, d.lease_until,
-          extract(epoch FROM now() - d.due_at)::float8 AS overdue_seconds, events.body, faxes.rank, {COLUMNS}
+          extract(epoch FROM now() - d.due_at)::float8 AS overdue_seconds, events.body, events.trace,
+          faxes.rank, {COLUMNS}
 """  # noqa: S608 - the inserted text is a constant
 
 
@@ -95,6 +96,7 @@ def _claimed(row: Any, store: EndpointStore) -> LeasedDelivery | UnreadableDeliv
             is_removed=row["removed_at"] is not None,
             is_gone=row["is_gone"],
             overdue_seconds=row["overdue_seconds"],
+            trace=row["trace"],
         )
     except Damaged as error:  # of this endpoint only
         return UnreadableDelivery(**lease, error=error)

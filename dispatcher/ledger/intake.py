@@ -14,7 +14,7 @@ had owed the first time waits until its leases run out, for the sweeper.
 The body of an old event is pruned (`retention`). Nothing is owed for such an event any more; its id stays known.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -35,10 +35,11 @@ _BY_INDEX: Final = "(SELECT set_config('enable_seqscan', 'off', true)) AS by_ind
 was made while a table was small reads the whole of it: 100,000 endpoints, for each batch."""
 
 INSERT_EVENTS: Final = f"""
-INSERT INTO events (id, provider, fax_id, type, occurred_at, received_at, body)
+INSERT INTO events (id, provider, fax_id, type, occurred_at, received_at, body, trace)
 SELECT batch.*
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::bytea[])
-    AS batch (id, provider, fax_id, type, occurred_at, received_at, body), {_BY_INDEX}
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::bytea[],
+            $8::text[])
+    AS batch (id, provider, fax_id, type, occurred_at, received_at, body, trace), {_BY_INDEX}
 ORDER BY id COLLATE "C"
 ON CONFLICT ON CONSTRAINT events_key DO NOTHING
 RETURNING id
@@ -83,7 +84,7 @@ NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.event_id = events.id
 """What was recorded for endpoints that are off was owed to none of them."""
 
 UNOWED: Final = f"""
-SELECT events.id, events.body, faxes.rank FROM events JOIN faxes USING (provider, fax_id), {_BY_INDEX}
+SELECT events.id, events.body, events.trace, faxes.rank FROM events JOIN faxes USING (provider, fax_id), {_BY_INDEX}
 WHERE events.id = ANY($1::text[]) AND events.body IS NOT NULL AND {_IS_UNOWED}
 ORDER BY events.id
 FOR KEY SHARE OF events
@@ -124,6 +125,9 @@ AND endpoints.id = deliveries.endpoint_id AND endpoints.scope <> 'fax'
 """What is owed to a fax's own endpoint after all is not to be recovered for a more general one."""
 
 
+_NO_TRACES: Final[Mapping[str, str]] = {}
+
+
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a batch.
 
@@ -146,8 +150,11 @@ class Intake:
         self._pool = pool
         self._store = store
 
-    async def take(self, events: Sequence[Event]) -> Taken:
-        """Take a batch that holds each id once. An event that was known before owes nothing again."""
+    async def take(self, events: Sequence[Event], traces: Mapping[str, str] = _NO_TRACES) -> Taken:
+        """Take a batch that holds each id once. An event that was known before owes nothing again.
+
+        *traces* holds the trace context of those events that have one, by id; see `shared.tracing`.
+        """
         async with transaction(self._pool) as connection:
             # 1. Which events are new? The key decides, so that repetitions may come at any number of processes at once.
             rows = await connection.fetch(
@@ -159,6 +166,7 @@ class Intake:
                 [event.occurred_at for event in events],
                 [event.received_at for event in events],
                 [encode_event(event) for event in events],
+                [traces.get(event.id) for event in events],
             )
             fresh = frozenset(row["id"] for row in rows)
             if not fresh:
@@ -172,7 +180,7 @@ class Intake:
             owed = skip_overtaken(owed, ranks)
             return Taken(
                 fresh=fresh,
-                deliveries=await _insert_deliveries(connection, owed, leased=True),
+                deliveries=await _insert_deliveries(connection, owed, traces, leased=True),
                 recorded_only=frozenset(
                     each.event.id for each in owed if each.skipped not in {None, ENDPOINT_DISABLED}
                 ),
@@ -202,7 +210,8 @@ class Intake:
                 unowed = {row["id"] for row in await connection.fetch(UNOWED, [each.event.id for each in owed])}
                 owed = [each for each in owed if each.event.id in unowed]
                 await connection.execute(SUPERSEDE, [each.event.id for each in owed])
-            return await _insert_deliveries(connection, owed, leased=leased)
+            traces = {row["id"]: row["trace"] for row in rows}
+            return await _insert_deliveries(connection, owed, traces, leased=leased)
 
     async def owe_registered(self, endpoint: Endpoint) -> int:
         """Owe an endpoint, just committed, the events of its own fax that were owed to no endpoint; return how many."""
@@ -213,7 +222,9 @@ class Intake:
         return len(await self.owe_unowed([row["id"] for row in rows], leased=False))
 
 
-async def _insert_deliveries(connection: Any, owed: Sequence[Owed], *, leased: bool) -> list[LeasedDelivery]:
+async def _insert_deliveries(
+    connection: Any, owed: Sequence[Owed], traces: Mapping[str, str], *, leased: bool
+) -> list[LeasedDelivery]:
     """Write what is owed; return what is leased to this process, in the order of *owed*."""
     identified = [(uuid7(), each) for each in owed]
     if not identified:
@@ -238,6 +249,7 @@ async def _insert_deliveries(connection: Any, owed: Sequence[Owed], *, leased: b
             event=each.event,
             endpoint=each.endpoint,
             owed_since=now,
+            trace=traces.get(each.event.id),
         )
         for delivery_id, each in identified
         if delivery_id in leases

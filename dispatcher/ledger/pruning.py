@@ -62,7 +62,7 @@ NOTE_DOCUMENTS: Final = """
 INSERT INTO documents_to_prune SELECT DISTINCT unnest($1::text[]) ON CONFLICT ON CONSTRAINT documents_to_prune_key
 DO NOTHING
 """
-PRUNE_EVENTS: Final = "UPDATE events SET body = NULL, media = NULL WHERE id = ANY($1::text[])"
+PRUNE_EVENTS: Final = "UPDATE events SET body = NULL, media = NULL, trace = NULL WHERE id = ANY($1::text[])"
 PAYLOADS: Final = "SELECT body, media FROM events WHERE id = ANY($1::text[]) AND body IS NOT NULL"
 
 

@@ -48,6 +48,7 @@ class LeasedDelivery(Lease, kw_only=True):
         lease_ends: `lease_until` at the earliest on our monotonic clock, in seconds.
         is_lost: The lease turned out to be another process's; nothing is attempted.
         changed: What its endpoint was changed to after it was leased; see `take_change`.
+        trace: The trace context that its event came with, as the ledger keeps it; see `shared.tracing`.
     """
 
     event: Event
@@ -62,6 +63,7 @@ class LeasedDelivery(Lease, kw_only=True):
     lease_ends: float = 0.0
     is_lost: bool = False
     changed: EndpointStatus | None = None
+    trace: str | None = None
 
     def __post_init__(self) -> None:
         self.lease_for(self.endpoint.lease_seconds)

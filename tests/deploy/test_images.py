@@ -61,6 +61,13 @@ def test_a_base_image_that_can_be_pulled_is_built_on(docker):
     assert all("--build-arg BASE=base:1" in line for line in lines)
 
 
+def test_an_extra_is_passed_to_both_builds(docker, monkeypatch):
+    built = docker()
+    monkeypatch.setattr(sys, "argv", ["images.py", "--extra", "otel"])
+    assert images.main() == 0
+    assert [" EXTRA=otel " in f"{line} " for line in built.read_text().splitlines()] == [True, True]
+
+
 def test_a_build_that_fails_names_the_image(docker):
     docker(build="exit 1")
     with pytest.raises(StartFailed, match=r"^The image faxhook-ingress:latest was not built"):

@@ -109,11 +109,11 @@ class PointedChannel(AmqpChannel):
 class PointedIntake(Intake):
     """Points around the transaction of a batch, and between its two parts."""
 
-    async def take(self, events: Any) -> Any:
+    async def take(self, events: Any, traces: Any = None) -> Any:
         if PLAN.without == "commit before ack":
             await asyncio.sleep(0.05)  # the early ack goes out
         point("intake.before_commit")
-        taken = await super().take(events)
+        taken = await super().take(events, traces or {})
         point("intake.after_commit")
         return taken
 

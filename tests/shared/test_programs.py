@@ -52,11 +52,15 @@ def install(folder: Path, packages: tuple[str, ...], locks: tuple[str, ...]) -> 
     return folder
 
 
-def python(folder: Path, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def python(folder: Path, code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run *code* where nothing can be imported but the standard library and what *folder* holds."""
     script = f"import sys; sys.path.insert(0, {str(folder)!r})\n{code}"
     return subprocess.run(
-        [sys.executable, "-I", "-S", "-c", script, *arguments], env={}, capture_output=True, text=True, check=False
+        [sys.executable, "-I", "-S", "-c", script, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -131,6 +135,20 @@ except SystemExit as end:
     assert not {"asyncio", "argparse", "subprocess", "deploy.services"} & set(ast.literal_eval(answer.stdout))
 
 
+def test_traces_without_their_extra_are_one_sentence(tmp_path):
+    environment = {
+        "AMQP_URL": "amqp://guest:guest@127.0.0.1:1/",
+        "MEDIA_URL": tmp_path.as_uri(),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
+    }
+    answer = python(install(tmp_path, ("ingress", "shared"), ("ingress",)), RUN, "faxhook_ingress", **environment)
+    assert answer.returncode == 78
+    assert answer.stderr == (
+        "ingress: OTEL_EXPORTER_OTLP_ENDPOINT is set, and its libraries are not installed: "
+        "pip install 'faxhook[otel]' (opentelemetry is missing)\n"
+    )
+
+
 def test_the_ingress_needs_nothing_that_only_the_dispatcher_uses():
     names = {requirement.name for requirement in pinned("ingress")}
     assert not names & {
@@ -140,6 +158,6 @@ def test_the_ingress_needs_nothing_that_only_the_dispatcher_uses():
 
 def test_the_lock_for_development_pins_what_the_services_lock():
     development = {requirement.name: requirement.specifier for requirement in pinned("dev")}
-    for service in ("ingress", "dispatcher"):
+    for service in ("ingress", "dispatcher", "otel"):
         for requirement in pinned(service):
             assert development[requirement.name] == requirement.specifier

@@ -49,7 +49,7 @@ VALUES = {
                     "ASTERISK_INBOUND_SECRET",
                 ],
             },
-            "settings": {"MAX_BODY_BYTES": "1048576"},
+            "settings": {"MAX_BODY_BYTES": "1048576", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://10.9.8.7:4318"},
         },
         "dispatcher": {
             "secret": {
@@ -72,7 +72,8 @@ VALUES = {
             "storageClassName": "fast",
         },
         "media": {"claim": {"existing": "faxes"}},
-        "networkPolicy": {"operationsFrom": ELSEWHERE, "asteriskFrom": ELSEWHERE, "dispatcherTo": ELSEWHERE},
+        "networkPolicy": {"operationsFrom": ELSEWHERE, "asteriskFrom": ELSEWHERE, "dispatcherTo": ELSEWHERE}
+        | {"tracingTo": ELSEWHERE},
         "monitoring": {"labels": {"release": "prometheus"}},
         "exposure": {"annotations": {"nginx.ingress.kubernetes.io/proxy-body-size": "32m"}},
     },
@@ -275,6 +276,13 @@ def test_the_ingress_reaches_the_broker_and_not_the_ledger():
     assert '"from": []' not in "".join(policies.values())
 
 
+def test_both_services_and_no_job_reach_the_collector_of_traces():
+    values = {"networkPolicy": {"tracingTo": ELSEWHERE}}
+    policies = {row["metadata"]["name"]: row["spec"] for row in resources(values) if row["kind"] == "NetworkPolicy"}
+    reaching = {name for name, spec in policies.items() if {"to": ELSEWHERE} in spec.get("egress", [])}
+    assert reaching == {"faxhook-ingress", "faxhook-dispatcher"}
+
+
 def test_what_has_no_rule_to_be_reached_from_is_reached_from_nowhere():
     values = {"networkPolicy": {"proxyFrom": [], "monitoringFrom": []}}
     policies = {row["metadata"]["name"]: row["spec"] for row in resources(values) if row["kind"] == "NetworkPolicy"}
@@ -333,6 +341,12 @@ WRONG = {
     "networkPolicy.brokerTo is empty": {"rabbitmq": {"create": False}},
     "networkPolicy.databaseTo is empty": {"postgresql": {"create": False}},
     "networkPolicy.mediaTo is empty": {"media": {"url": "s3://faxes"}},
+    "networkPolicy.tracingTo is empty": {
+        "dispatcher": {"settings": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}}
+    },
+    "ingress.settings.OTEL_EXPORTER_OTLP_HEADERS may hold a secret": {
+        "ingress": {"settings": {"OTEL_EXPORTER_OTLP_HEADERS": "api-key=a"}}
+    },
     "keda.secret is empty": {"keda": {"secret": ""}},
     # These come from values.schema.json.
     "/backoff": {"backoff": "soon"},

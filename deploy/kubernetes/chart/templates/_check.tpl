@@ -10,10 +10,11 @@
 {{- if has "DATABASE_URL" .Values.ingress.secret.variables }}{{ fail "ingress.secret.variables holds DATABASE_URL: the ingress must not know the ledger; remove it." }}{{ end }}
 {{- range $part := list "ingress" "dispatcher" }}
   {{- range $name, $value := (index $.Values $part).settings }}
-    {{- if regexMatch "(TOKEN|SECRET|PASS|KEY|_URL)$|^AMQP|^DATABASE" $name }}
+    {{- if regexMatch "(TOKEN|SECRET|PASS|KEY|_URL|_HEADERS)$|^AMQP|^DATABASE" $name }}
       {{- if not (has $name (list "TELNYX_API_URL" "PHAXIO_API_URL" "SINCH_API_URL")) }}{{ fail (printf "%s.settings.%s may hold a secret: put it into the Secret %s and list it in %s.secret.variables." $part $name (index $.Values $part).secret.name $part) }}{{ end }}
     {{- end }}
   {{- end }}
+  {{- if and (hasKey (index $.Values $part).settings "OTEL_EXPORTER_OTLP_ENDPOINT") $.Values.networkPolicy.enabled (not $.Values.networkPolicy.tracingTo) }}{{ fail (printf "networkPolicy.tracingTo is empty and %s.settings.OTEL_EXPORTER_OTLP_ENDPOINT is set: name where the collector is, or no span reaches it." $part) }}{{ end }}
 {{- end }}
 {{- if not (regexMatch "^(file:///var/lib/faxhook(/|$)|s3://[^/]+)" .Values.media.url) }}{{ fail (printf "media.url is %q: it must be s3://bucket/prefix, or file:///var/lib/faxhook/… on the shared volume." .Values.media.url) }}{{ end }}
 {{- if and (has "PHAXIO_CALLBACK_TOKEN" .Values.ingress.secret.variables) (not .Values.publicUrl) }}{{ fail "publicUrl is empty: Phaxio signs it, so set it to our address as Phaxio knows it, https://…" }}{{ end }}
