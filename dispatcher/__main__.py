@@ -51,7 +51,7 @@ from shared.media import MediaStore
 from shared.metrics import BROKER_CONNECTED, READY, UNCONFIRMED
 from shared.runtime.service import Stop, announce_listening, announce_stopping, run, running
 from shared.runtime.watchdog import Watch, watch
-from shared.tracing import open_tracing
+from shared.tracing.spans import open_tracing
 
 EXCHANGES: Final = (FAX_WORK, FAX_RETRY, FAX_DEAD)
 """To which the dispatcher publishes; what is replayed goes to `fax.in` by `OPS_AMQP_URL`."""

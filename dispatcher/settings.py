@@ -12,7 +12,7 @@ from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.seal import Seal
 from shared.settings import BadSetting, Secret, Settings, check_url
 from shared.sql.certificates import check_certificates
-from shared.tracing import OtlpEndpoint, OtlpHeaders, check_otlp
+from shared.tracing.settings import OtlpEndpoint, OtlpHeaders, check_otlp
 
 
 class StoreSettings(Settings, frozen=True, kw_only=True):

@@ -11,7 +11,8 @@ from dispatcher.delivery.document_budget import Reservation
 from dispatcher.policy.delivery import LeasedDelivery
 from shared.amqp.frames import Message
 from shared.broker import WORK_EVENTS
-from shared.tracing import Tracing, read_trace, trace_of
+from shared.tracing.context import read_trace, trace_of
+from shared.tracing.spans import Tracing
 
 
 class TracedIntake:

@@ -20,7 +20,7 @@ from shared.runtime.allocator import give_back_blocks
 from shared.runtime.service import Stop, announce_listening, announce_stopping, run, running
 from shared.runtime.watchdog import Watch, watch
 from shared.settings import BadSetting
-from shared.tracing import open_tracing
+from shared.tracing.spans import open_tracing
 
 BLOCK_BYTES: Final = 32 * 1024
 """Bodies arrive in pieces of up to 64 KiB, and are joined."""

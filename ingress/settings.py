@@ -8,7 +8,7 @@ from msgspec import Meta
 from shared.amqp.addresses import AMQP_URL_DESCRIPTION, check_addresses
 from shared.providers import ProviderSettings
 from shared.settings import BadSetting, Secret, Settings
-from shared.tracing import OtlpEndpoint, OtlpHeaders, check_otlp
+from shared.tracing.settings import OtlpEndpoint, OtlpHeaders, check_otlp
 
 Secrets = tuple[Secret, ...]
 Port = Annotated[int, Meta(ge=0, le=65_535)]

@@ -12,7 +12,8 @@ from aiohttp import web
 from ingress.app import Handle
 from ingress.receive import EventPublisher
 from shared.callback import origin_form
-from shared.tracing import TRACE_HEADERS, Tracing, bounded
+from shared.tracing.context import TRACE_HEADERS, bounded
+from shared.tracing.spans import Tracing
 
 _REFUSED: Final = range(400, 500)
 _FAILED: Final = 500

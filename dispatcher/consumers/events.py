@@ -32,7 +32,7 @@ from shared.broker import DEAD_EVENT, FAX_DEAD
 from shared.domain import Event, decode_event, encode_event
 from shared.errors import place_of
 from shared.log import get_logger
-from shared.tracing import read_trace
+from shared.tracing.context import read_trace
 
 EVENTS_PER_BATCH: Final = 200
 EVENTS_PREFETCH: Final = 400

@@ -153,7 +153,7 @@ class Intake:
     async def take(self, events: Sequence[Event], traces: Mapping[str, str] = _NO_TRACES) -> Taken:
         """Take a batch that holds each id once. An event that was known before owes nothing again.
 
-        *traces* holds the trace context of those events that have one, by id; see `shared.tracing`.
+        *traces* holds the trace context of those events that have one, by id; see `shared.tracing.context`.
         """
         async with transaction(self._pool) as connection:
             # 1. Which events are new? The key decides, so that repetitions may come at any number of processes at once.

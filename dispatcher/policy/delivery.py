@@ -48,7 +48,7 @@ class LeasedDelivery(Lease, kw_only=True):
         lease_ends: `lease_until` at the earliest on our monotonic clock, in seconds.
         is_lost: The lease turned out to be another process's; nothing is attempted.
         changed: What its endpoint was changed to after it was leased; see `take_change`.
-        trace: The trace context that its event came with, as the ledger keeps it; see `shared.tracing`.
+        trace: The trace context that its event came with, as the ledger keeps it; see `shared.tracing.context`.
     """
 
     event: Event

@@ -6,8 +6,8 @@ payload that an older dispatcher prunes leaves its trace context behind, some 70
 
 from alembic import op
 
-revision = "0010"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 

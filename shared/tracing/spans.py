@@ -11,83 +11,20 @@ import os
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Final, Literal
 
-import msgspec
-
-from shared.settings import BadSetting, Secret, check_url
+from shared.settings import BadSetting, Secret
+from shared.tracing.context import bounded
+from shared.tracing.settings import parse_headers
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span
 
-TRACE_HEADERS: Final = ("traceparent", "tracestate")
-"""W3C Trace Context. Baggage is not passed on: anything may be in it."""
-
-MOST_BYTES: Final = {"traceparent": 128, "tracestate": 512}
-"""A longer header is left out, as the recommendation allows from 512 bytes on; a `traceparent` has 55."""
-
 FLUSH_SECONDS: Final = 2.0
 """For the last spans at the end of the process; a collector that does not answer delays it no longer."""
 
 Kind = Literal["SERVER", "CONSUMER", "CLIENT"]
-
-OtlpEndpoint = Annotated[
-    str | None,
-    msgspec.Meta(
-        description="switches traces on: an OpenTelemetry collector, `http://host:4318`; needs `faxhook[otel]`, whose "
-        "SDK reads the other standard variables, such as OTEL_TRACES_SAMPLER"
-    ),
-]
-OtlpHeaders = Annotated[
-    Secret | None, msgspec.Meta(description="headers for that collector, `name=value,…`, percent-encoded")
-]
-
-
-def read_trace(headers: Mapping[str, Any]) -> str | None:
-    """Return the trace context of a message, as the ledger keeps it; None if it carries none.
-
-    >>> read_trace({"traceparent": "00-…", "event_id": "telnyx:1"})
-    '{"traceparent":"00-…"}'
-    """
-    if "traceparent" not in headers:
-        return None
-    carrier = bounded({name: headers[name] for name in TRACE_HEADERS if isinstance(headers.get(name), str)})
-    return msgspec.json.encode(carrier).decode() if carrier else None
-
-
-def trace_of(kept: str | None) -> dict[str, str]:
-    """Return the trace context that the ledger kept; empty if it kept none that can be read."""
-    try:
-        return {} if kept is None else msgspec.json.decode(kept, type=dict[str, str])
-    except msgspec.DecodeError:
-        return {}
-
-
-def bounded(carrier: Mapping[str, str]) -> dict[str, str]:
-    """Return *carrier* without what is too long; nothing of it without its `traceparent`."""
-    kept = {name: text for name, text in carrier.items() if len(text) <= MOST_BYTES[name]}
-    return kept if "traceparent" in kept else {}
-
-
-def check_otlp(endpoint: str | None, headers: Secret | None) -> None:
-    """Check what OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_HEADERS say.
-
-    Raises:
-        BadSetting: One of them is wrong.
-    """
-    if endpoint is not None:
-        check_url("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint, ("http", "https"))
-    _parsed(headers)
-
-
-def _parsed(headers: Secret | None) -> dict[str, str]:
-    """Return the names and values of OTEL_EXPORTER_OTLP_HEADERS."""
-    pairs = [] if headers is None else [each.partition("=") for each in headers.reveal().split(",") if each.strip()]
-    if not all(name.strip() and equals for name, equals, _ in pairs):
-        raise BadSetting("OTEL_EXPORTER_OTLP_HEADERS is wrong: it must be `name=value,name=value`")
-    return {unquote(name.strip()): unquote(value.strip()) for name, _, value in pairs}
 
 
 class Tracing:
@@ -156,7 +93,7 @@ async def open_tracing(service: str, endpoint: str | None, headers: Secret | Non
         ) from None
     named = {} if os.environ.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: f"faxhook-{service}"}
     provider = TracerProvider(resource=Resource.create(named), shutdown_on_exit=False)
-    exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", headers=_parsed(headers))
+    exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", headers=parse_headers(headers))
     provider.add_span_processor(BatchSpanProcessor(exporter))
     # It warns of each header that it cannot read, and anyone may send one.
     logging.getLogger("opentelemetry.trace").setLevel(logging.ERROR)

@@ -1,0 +1,1 @@
+"""Traces by OpenTelemetry, an extra: where a context comes from and goes to, settings, spans."""
