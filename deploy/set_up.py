@@ -29,7 +29,7 @@ EXIT_FAILED: Final = 70
 EXIT_INTERRUPTED: Final = 130
 
 _PIP: Final = ("-m", "pip", "--disable-pip-version-check", "--no-color", "install", "--progress-bar", "off")
-_FETCHED = re.compile(r"^ *Collecting ")
+_FETCHED = re.compile(r"^ *(Collecting|Processing) ")
 _INSTALLING: Final = "Installing collected packages"
 
 

@@ -10,7 +10,6 @@ import os
 import re
 import signal
 import sys
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from deploy.services.processes import LocalError
+from dispatcher.ops.words import clock
+from shared.domain import utc_now
 
 STOP_SECONDS: Final = 20.0
 """For a child to end by SIGTERM: the dispatcher finishes its attempts, of up to 15 s each."""
@@ -58,7 +59,7 @@ class Terminal:
     def line(self, name: str, text: str) -> None:
         """Print a line of the child *name*. Its own time gives way to ours, and its name to the prefix."""
         text = _LOG_SERVICE.sub("", _LOG_TIME.sub("", text))
-        self.say(f"{time.strftime('%H:%M:%S')} {self.coloured(f'{name:<10}', COLOURS.get(name, 0))} | {text}")
+        self.say(f"{clock(utc_now())} {self.coloured(f'{name:<10}', COLOURS.get(name, 0))} | {text}")
 
     def coloured(self, text: str, colour: int) -> str:
         """Return *text* in an ANSI colour, where colours are seen."""

@@ -33,6 +33,7 @@ from dispatcher.maintenance import overdue
 from dispatcher.maintenance.overdue import OverdueUpdate
 from dispatcher.messages import Publishing
 from dispatcher.ops.terminal import Json, console, fail, print_json, run, settings_of
+from dispatcher.ops.words import clock
 from dispatcher.settings import StoreSettings
 from shared.amqp.publisher import NotKept, Publisher
 from shared.amqp.session import broker_session
@@ -249,4 +250,4 @@ def sentences(report: Report) -> list[str]:
 
 
 def _moment(at: datetime | None) -> str:
-    return "" if at is None else at.strftime("%Y-%m-%d %H:%M:%SZ")
+    return "" if at is None else clock(at)

@@ -1,7 +1,7 @@
 """Codes, durations, times and counts as people read them: the same in terminal, API and console. Pure."""
 
 import math
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 SKIPPED: Final[dict[str, str]] = {
@@ -47,6 +47,15 @@ def duration(seconds: float) -> str:
             rest = whole % unit // part
             return f"{whole // unit} {name}" + (f" {rest} {part_name}" if rest else "")
     return f"{whole} s"
+
+
+def clock(at: datetime) -> str:
+    """Return *at* for people: with its date, in UTC everywhere, so that console, terminal and log can be compared.
+
+    >>> clock(datetime.fromisoformat("2026-11-29T10:00:00.5+01:00"))
+    '2026-11-29 09:00:00 UTC'
+    """
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def moment(at: datetime, now: datetime) -> str:

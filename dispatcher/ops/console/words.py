@@ -10,7 +10,7 @@ from dispatcher.channels.phrases import PHRASES, in_short
 from dispatcher.ops.audit.details import details_of
 from dispatcher.ops.dead.causes import cause_in_words
 from dispatcher.ops.endpoints.urls import authority_end
-from dispatcher.ops.words import STATES, counted, duration, moment
+from dispatcher.ops.words import STATES, clock, counted, duration, moment
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 
 TONES: Final[Mapping[str, str]] = {
@@ -74,11 +74,6 @@ def number(count: float | None) -> str:
 def iso(at: datetime) -> str:
     """Return *at* for machines."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def clock(at: datetime) -> str:
-    """Return *at* for people, in UTC; the script shows it in their own time zone."""
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def tone(name: str) -> str:

@@ -9,6 +9,7 @@ from rich.table import Table
 from dispatcher.ops.dead.jobs.bodies import Job, ReplayPreview, What
 from dispatcher.ops.dead.letters import DeadGroup, DeadLetter, DeadLetterDetail
 from dispatcher.ops.terminal import console
+from dispatcher.ops.words import clock
 from shared.domain import utc_now
 
 SHOWN_ENDPOINTS: Final = 8
@@ -68,7 +69,7 @@ def print_detail(detail: DeadLetterDetail) -> None:
     rows = {
         "died of": f"{letter.cause}: {detail.title}",
         "reason": letter.reason,
-        "died": f"{_ago(letter.died_at)} ({letter.died_at:%Y-%m-%d %H:%M:%S} UTC)" if letter.died_at else "unknown",
+        "died": f"{_ago(letter.died_at)} ({clock(letter.died_at)})" if letter.died_at else "unknown",
         "event": " ".join(filter(None, (letter.type, letter.event_id))),
         "fax": " ".join(filter(None, (letter.provider, letter.fax_id))),
         "endpoint": _endpoint(detail),
@@ -80,7 +81,7 @@ def print_detail(detail: DeadLetterDetail) -> None:
     for attempt in detail.attempts:
         status = f"answered {attempt.http_status}" if attempt.http_status else attempt.error or attempt.outcome
         console.print(
-            f"{'attempt':>10}  {attempt.number} at {attempt.started_at:%Y-%m-%d %H:%M:%S}, {attempt.seconds:.3f} s: "
+            f"{'attempt':>10}  {attempt.number} at {clock(attempt.started_at)}, {attempt.seconds:.3f} s: "
             f"{status} {attempt.answer[:200]!r}",
             highlight=False,
             markup=False,

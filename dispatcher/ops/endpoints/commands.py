@@ -29,6 +29,9 @@ from dispatcher.settings import EndpointSettings
 from shared.errors import EXIT_BAD_INPUT
 
 BY_CLI: Final = Command(who=CLI)
+ID_WIDTH: Final = 36
+"""An id is not broken into two lines: it is copied from here."""
+
 HEALTH_STYLES: Final = {"healthy": "green", "failing": "red", "gone": "red", "disabled": "dim", "idle": "dim"}
 
 Value = TypeVar("Value")
@@ -116,13 +119,14 @@ def list_endpoints(
         print_json({"items": [shown(endpoint) for endpoint in page.items], "next": page.next})
         return
     table = Table(show_lines=True)
-    table.add_column("id", no_wrap=True)
-    for name in ("url", "what", "health"):
+    table.add_column("url, id", overflow="fold", ratio=2, min_width=ID_WIDTH)
+    for name in ("what", "health"):
         table.add_column(name, overflow="fold", ratio=1)
     for endpoint in page.items:
         doing = health[endpoint.id]
         sentence = Text(doing.sentence, style=HEALTH_STYLES[doing.verdict])
-        table.add_row(str(endpoint.id), Text(shown(endpoint)["url"]), Text(describe(endpoint)), sentence)
+        where = Text(shown(endpoint)["url"]).append(f"\n{endpoint.id}", style="dim")
+        table.add_row(where, Text(describe(endpoint)), sentence)
     console.print(table)
     if page.next is not None:
         console.print(f"there are more: --after {page.next}", soft_wrap=True)
@@ -242,10 +246,11 @@ def remove_endpoint(
 
 def describe(endpoint: Endpoint) -> str:
     """Return in a line which events an endpoint gets, and in which form."""
-    facts = [_applies_to(endpoint), endpoint.format]
+    is_mail = endpoint.url.startswith("mailto:")
+    facts = [_applies_to(endpoint), "e-mail" if is_mail else endpoint.format]
     facts += [] if endpoint.direction == "any" else [f"{endpoint.direction} only"]
     facts += ["inflight too"] if endpoint.inflight else []
-    facts += [] if endpoint.tokens or endpoint.url.startswith("mailto:") else ["unsigned"]
+    facts += [] if endpoint.tokens or is_mail else ["unsigned"]
     facts += [] if endpoint.enabled else ["DISABLED"]
     return ", ".join(facts)
 

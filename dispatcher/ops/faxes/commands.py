@@ -18,7 +18,7 @@ from dispatcher.ops.faxes.queries import FaxQuery
 from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.ops.faxes.timeline import Moment, timeline
 from dispatcher.ops.terminal import Json, console, fail, print_json, run, settings_of
-from dispatcher.ops.words import counted, duration, moment, printable
+from dispatcher.ops.words import clock, counted, duration, printable
 from dispatcher.settings import StoreSettings
 from shared.domain import Provider, utc_now
 from shared.errors import EXIT_BAD_INPUT, FaxhookError
@@ -98,7 +98,6 @@ def list_faxes(
     if not found:
         console.print("no fax matches" if any(each is not None for each in given.values()) else "no fax yet")
         return
-    now = utc_now()
     table = Table(box=None, pad_edge=False)
     for name in ("fax", "direction", "state", "from", "to", "pages", "received"):
         table.add_column(name, overflow="fold")
@@ -110,7 +109,7 @@ def list_faxes(
             Text(printable(fax.from_number or "")),
             Text(printable(fax.to_number or "")),
             "" if fax.pages is None else str(fax.pages),
-            moment(fax.first_received_at, now),
+            clock(fax.first_received_at),
         )
     console.print(table)
 
@@ -164,7 +163,7 @@ def _print_story(story: FaxStory) -> None:
     for each in timeline(story, now):
         if each.at.date() != day:
             day = each.at.date()
-            table.add_row(Text(f"{day:%Y-%m-%d}", style="bold"), "", "")
+            table.add_row(Text(f"{day:%Y-%m-%d} UTC", style="bold"), "", "")
         table.add_row(f"{each.at:%H:%M:%S}.{each.at.microsecond // 1000:03}", f"+{duration(each.seconds)}", _line(each))
     console.print(table)
     if story.untold:

@@ -8,7 +8,7 @@ import msgspec
 
 from dispatcher.ops.dead.causes import cause_in_words
 from dispatcher.ops.faxes.bodies import Delivery, DeliveryState, EventWithContent
-from dispatcher.ops.words import SKIPPED, STATES, counted, moment
+from dispatcher.ops.words import SKIPPED, STATES, clock, counted, moment
 from dispatcher.policy.endpoint import Endpoint
 from dispatcher.policy.routing import route
 from shared.domain import Event, Phase
@@ -92,11 +92,7 @@ def _attempts(status: DeliveryStatus) -> tuple[int, int]:
 
 
 def _due(status: DeliveryStatus, now: datetime) -> str:
-    return f"{moment(status.due_at, now)} ({_utc(status.due_at)})"
-
-
-def _utc(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{moment(status.due_at, now)} ({clock(status.due_at)})"
 
 
 def why_untold(event: Event, recorded_at: datetime, then: EndpointThen, others: Sequence[Endpoint]) -> str:
@@ -105,7 +101,7 @@ def why_untold(event: Event, recorded_at: datetime, then: EndpointThen, others: 
     finished = msgspec.structs.replace(event, phase=Phase.POSTFLIGHT)
     owed = [each.endpoint for each in route(finished, others)]
     reasons: tuple[tuple[bool, str], ...] = (
-        (then.created_at > recorded_at, f"it was added later, {_utc(then.created_at)}"),
+        (then.created_at > recorded_at, f"it was added later, {clock(then.created_at)}"),
         (then.is_gone, "it answered 410, so it was disabled; `faxhook endpoints set ID --enable` enables it again"),
         (not endpoint.enabled, "it is disabled"),
         (
@@ -123,7 +119,7 @@ def why_untold(event: Event, recorded_at: datetime, then: EndpointThen, others: 
         ),
         (
             then.updated_at > recorded_at,
-            f"it did not apply at that time; it was changed {_utc(then.updated_at)}, and would apply now",
+            f"it did not apply at that time; it was changed {clock(then.updated_at)}, and would apply now",
         ),
     )
     return next(

@@ -15,6 +15,7 @@ from dispatcher.formats import DEFAULT_FORMAT
 from dispatcher.ops.listener.listen import Listener, Report, Started, Wrong, line_of, listen
 from dispatcher.ops.listener.readers import READERS
 from dispatcher.ops.terminal import fail
+from dispatcher.ops.words import clock
 from shared.errors import EXIT_AWAY, EXIT_BAD_INPUT
 
 
@@ -22,10 +23,10 @@ def _reporter(as_json: bool) -> Report:
     if as_json:
         return lambda listened: _print(msgspec.json.encode(listened).decode())
     if not sys.stdout.isatty():
-        return lambda listened: _print(f"{listened.at:%H:%M:%S}  {line_of(listened)}")
+        return lambda listened: _print(f"{clock(listened.at)}  {line_of(listened)}")
     green, red = 32, 31
     return lambda listened: _print(
-        f"{listened.at:%H:%M:%S}  \x1b[{green if listened.verified else red}m{line_of(listened)}\x1b[0m"
+        f"{clock(listened.at)}  \x1b[{green if listened.verified else red}m{line_of(listened)}\x1b[0m"
     )
 
 

@@ -22,6 +22,7 @@ from aiohttp import web
 
 from dispatcher.egress.target import public_url
 from dispatcher.ops.listener.readers import READERS, Posted, WebhookSummary, user_info_of
+from shared.domain import utc_now
 from shared.errors import Refused
 
 MOST_BODY_BYTES: Final = 64 * 1024 * 1024
@@ -38,7 +39,7 @@ class Listened(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One request and how it was answered: a line of `--json`.
 
     Attributes:
-        at: Local time, with its offset.
+        at: In UTC.
         verified: Is it signed with the token, over the URL that it was posted to?
         refused: Why it is not verified.
         what: What happened to the fax, in plain words.
@@ -141,7 +142,7 @@ class Listener:
         wrong = self._next_failure(delivery_id or "") if status == OK else None
         attempt = request.headers.get(f"{_FAXHOOK}Attempt", "")
         listened = Listened(
-            at=datetime.now().astimezone(),
+            at=utc_now(),
             verified=summary.refused is None,
             answered=status if wrong is None else wrong.answered,
             attempt=int(attempt) if attempt.isascii() and attempt.isdigit() else None,

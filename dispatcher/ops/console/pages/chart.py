@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from dispatcher.ops.console import words
+from dispatcher.ops.words import clock
 
 WIDTH: Final = 300.0
 HEIGHT: Final = 64.0
@@ -73,7 +74,7 @@ def chart(name: str, values: Sequence[Point], now: datetime) -> Chart:
         now=known[-1].value,
         words=(
             f"{name}: {words.number(known[-1].value)} now; in the last hour at most {words.number(most)}"
-            + (f", at {peak.at:%H:%M} UTC." if most else ".")
+            + (f", at {clock(peak.at)}." if most else ".")
         ),
     )
 

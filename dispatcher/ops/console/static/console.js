@@ -1,20 +1,6 @@
 // The pages work without scripts; this makes them nicer.
 "use strict";
 
-// Times in the reader's own time zone; the exact UTC stays as a title.
-function localTimes(root) {
-  for (const time of root.querySelectorAll("time[data-local]")) {
-    const at = new Date(time.dateTime);
-    if (Number.isNaN(at.getTime())) continue;
-    const today = at.toDateString() === new Date().toDateString();
-    time.title = time.textContent;
-    const parts = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
-    if (!today) Object.assign(parts, { day: "numeric", month: "short" });
-    time.textContent = at.toLocaleString(undefined, parts);
-    time.removeAttribute("data-local");
-  }
-}
-
 // Parts of a page that change by themselves. A part that has the keyboard focus is not replaced.
 function keepLive(region) {
   const seconds = Number(region.dataset.seconds);
@@ -46,10 +32,10 @@ function replaceParts(region, fresh) {
   for (const part of fresh.querySelectorAll("[data-part]")) {
     const old = region.querySelector(`[data-part="${CSS.escape(part.dataset.part)}"]`);
     done = done || part.hasAttribute("data-done");
+    if (part.dataset.title) document.title = part.dataset.title;
     if (!old || old.contains(document.activeElement) || old.innerHTML === part.innerHTML) continue;
     const open = Array.from(old.querySelectorAll("details"), (each) => each.open);
     part.querySelectorAll("details").forEach((each, index) => { each.open = open[index] || false; });
-    localTimes(part);
     old.replaceWith(document.adoptNode(part));
   }
   return done;
@@ -99,7 +85,6 @@ function shortcut(event) {
 // A page that "back" shows again may belong to a session that has ended, or have its buttons disabled.
 window.addEventListener("pageshow", (event) => { if (event.persisted) window.location.reload(); });
 document.addEventListener("keydown", shortcut);
-localTimes(document);
 document.querySelectorAll("[data-live]").forEach(keepLive);
 document.querySelectorAll("[data-when]").forEach(showWhen);
 document.querySelectorAll("form[method=post]").forEach(onlyOnce);

@@ -124,6 +124,7 @@ async def test_a_dead_delivery_is_found_understood_replayed_and_seen_delivered(s
         site.see(browser, "Nothing has been changed yet")
         site.click(browser, "form.confirm button", "Replay 3 dead letters")
         site.see(browser, "Replayed 3 of 3 dead letters")
+        assert browser.title == "Replay: done · faxhook", "the tab says so, too"
         assert "hunter2" not in browser.page_source
         browser.get(f"{site.url}/faxes/phaxio/{FAX}")
         site.wait(

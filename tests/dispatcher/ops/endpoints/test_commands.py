@@ -55,9 +55,22 @@ async def test_people_see_the_token_once_and_a_table_without_it(environment: dic
     _, table, _ = await faxhook(environment, "endpoints", "list")
     (endpoint,) = (await as_json(environment, "list"))["items"]
     assert endpoint["id"] in table, "whole, to be copied"
-    assert "user:***@127.0.0.1" in "".join(line.split("│")[2].strip() for line in table.splitlines() if "│" in line)
+    assert "http://user:***@127.0.0.1:1/hook" in table
     assert token not in table
     assert "secret" not in table
+
+
+async def test_a_narrow_table_has_room_for_the_url_and_a_mail_address_has_no_format(
+    environment: dict[str, str],
+) -> None:
+    url = "http://127.0.0.1:1/hooks/of/faxes"
+    for added in (url, "mailto:desk@example.com"):
+        await as_json(environment, "add", added)
+    _, table, _ = await faxhook({**environment, "COLUMNS": "80"}, "endpoints", "list")
+    assert url in table
+    assert max(map(len, table.splitlines())) <= 80
+    assert table.count("phaxio-v2.1") == 1
+    assert "e-mail" in table
 
 
 async def test_a_mail_address_gets_no_token(environment: dict[str, str]) -> None:
