@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from shared.bad_values import bad_value
 from shared.errors import Misconfigured
 from shared.urls import Url, parse_url
 
@@ -76,9 +77,9 @@ def load(kind: type[Kind], environ: Mapping[str, str]) -> Kind:
     try:
         settings = msgspec.convert(values, kind, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
-        reason, _, path = str(error).partition(" - at `$.")
-        variable = path.partition("`")[0].partition("[")[0]
-        raise BadSetting(f"{variable or kind.__name__} is wrong: {reason}") from None
+        bad = bad_value(error, kind)
+        reason = bad.reason if bad.reason.partition(" ")[0] not in {"is", "has", "must"} else f"it {bad.reason}"
+        raise BadSetting(f"{bad.field or kind.__name__} is wrong: {reason}") from None
     settings.check()
     return settings
 

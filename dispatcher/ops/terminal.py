@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import asyncpg
@@ -16,8 +16,9 @@ import typer
 from rich.console import Console
 
 from dispatcher.ops.api.audit import ORIGIN
+from dispatcher.ops.api.bad_fields import wrong_field
 from shared.amqp.connection import ConnectionLost
-from shared.errors import EXIT_AWAY, EXIT_BAD_SETTING, FaxhookError
+from shared.errors import EXIT_AWAY, EXIT_BAD_INPUT, EXIT_BAD_SETTING, FaxhookError
 from shared.settings import BadSetting, Settings, load
 from shared.sql.connection import SESSION_ERRORS, SharedSession, ledger_reason
 from shared.sql.roles import MAY_NOT_READ
@@ -26,6 +27,7 @@ console = Console()
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Value = TypeVar("Value")
 Kind = TypeVar("Kind", bound=Settings)
+Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 
 def fail(sentence: str, code: int) -> NoReturn:
@@ -40,6 +42,19 @@ def settings_of(kind: type[Kind]) -> Kind:
         return load(kind, os.environ)
     except BadSetting as error:
         fail(str(error), error.exit_code)
+
+
+def read_options(given: Mapping[str, Any], kind: type[Struct], options: Mapping[str, str] | None = None) -> Struct:
+    """Return *given* as a struct of *kind*, or end with a sentence that names the option.
+
+    *options* are those that are not named like their field.
+    """
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        field, reason = wrong_field(error, kind)
+        option = (options or {}).get(field or "", f"--{field}".replace("_", "-"))
+        fail(f"{option}: {reason}", EXIT_BAD_INPUT)
 
 
 def run(work: Coroutine[Any, Any, Value]) -> Value:

@@ -1,12 +1,12 @@
 """Which field is wrong, and why, read from the error of msgspec. Pure."""
 
-import re
-
 import msgspec
 
+from shared.bad_values import bad_value
 
-def wrong_field(error: msgspec.ValidationError) -> tuple[str | None, str]:
-    """Return the outermost field that *error* is about (None: the whole) and the reason, as the rest of a sentence.
+
+def wrong_field(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> tuple[str | None, str]:
+    """Return the outermost field of *kind* that *error* is about (None: the whole), and the rest of a sentence.
 
     >>> class Page(msgspec.Struct, forbid_unknown_fields=True):
     ...     limit: int = 1
@@ -14,13 +14,10 @@ def wrong_field(error: msgspec.ValidationError) -> tuple[str | None, str]:
     ...     try:
     ...         msgspec.convert(given, Page)
     ...     except msgspec.ValidationError as error:
-    ...         print(wrong_field(error))
-    ('limit', 'expected `int`, got `str`')
-    ('a b', 'there is no such field')
-    (None, 'expected `object`, got `array`')
+    ...         print(wrong_field(error, Page))
+    ('limit', 'must be a whole number')
+    ('a b', 'is unknown; known are limit')
+    (None, 'must be an object')
     """
-    reason, _, path = str(error).partition(" - at `$.")
-    field = path.partition("`")[0].partition("[")[0].partition(".")[0]
-    if not field and (unknown := re.search(r"unknown field `(.*)`", reason, re.DOTALL)):
-        return unknown[1][:60], "there is no such field"
-    return field or None, reason[:1].lower() + reason[1:]
+    bad = bad_value(error, kind)
+    return bad.field, bad.sentence

@@ -16,7 +16,13 @@ AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=MOST_PER_PAGE, description="how many items at most")]
 Cursor = Annotated[
-    str, msgspec.Meta(max_length=2_000, pattern="^[A-Za-z0-9_-]+$", description="`next` of the page before")
+    str,
+    msgspec.Meta(
+        max_length=2_000,
+        pattern="^[A-Za-z0-9_-]+$",
+        description="`next` of the page before",
+        extra={"wrong": "must be the `next` of a page of this list"},
+    ),
 ]
 
 Key = TypeVar("Key")

@@ -128,7 +128,7 @@ def _convert(given: dict[str, Any], kind: type[Body], code: str, *, strict: bool
     try:
         return msgspec.convert(given, kind, strict=strict)
     except msgspec.ValidationError as error:
-        field, reason = wrong_field(error)
+        field, reason = wrong_field(error, kind)
         raise Problem(422, code, f"{field}: {reason}" if field else reason, field) from None
 
 

@@ -15,7 +15,8 @@ class NoSuch(FaxhookError):
     status = 404
 
     def __init__(self, what: str, name: object, hint: str = "") -> None:
-        super().__init__(f"there is no {what} `{str(name)[:MOST_NAME_CHARACTERS]}`{hint}")
+        shown = str(name)[:MOST_NAME_CHARACTERS]
+        super().__init__((f"there is no {what} `{shown}`" if shown.strip() else f"the {what} is not named") + hint)
 
 
 def read_id(text: str, what: str, error: type[NoSuch] = NoSuch) -> UUID:

@@ -6,15 +6,20 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, Any, Final
 
-import msgspec
 import typer
 
 from dispatcher.ops.dead.jobs.bodies import Selection
 from dispatcher.ops.dead.letters import KINDS, DeadFilter
-from dispatcher.ops.terminal import fail
+from dispatcher.ops.terminal import fail, read_options
 from shared.domain import Provider
 from shared.errors import EXIT_BAD_INPUT
 
+_OPTION_NAMES: Final = {
+    "endpoint_id": "--endpoint",
+    "event_id": "--event",
+    "older_than_seconds": "--older-than",
+    "younger_than_seconds": "--younger-than",
+}
 _UNIT_SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 
 
@@ -43,10 +48,8 @@ def _filter_of(
         "older_than_seconds": seconds_of("--older-than", older_than),
         "younger_than_seconds": seconds_of("--younger-than", younger_than),
     }
-    try:
-        return msgspec.convert({name: value for name, value in given.items() if value is not None}, type=DeadFilter)
-    except msgspec.ValidationError as error:
-        fail(f"no such filter: {error}", EXIT_BAD_INPUT)
+    named = {name: value for name, value in given.items() if value is not None}
+    return read_options(named, DeadFilter, _OPTION_NAMES)
 
 
 _OPTIONS: Final = inspect.signature(_filter_of).parameters

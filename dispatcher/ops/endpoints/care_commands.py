@@ -21,6 +21,7 @@ from dispatcher.ops.terminal import Json, console, print_json
 from dispatcher.ops.words import printable
 from dispatcher.policy.endpoint import Endpoint
 from dispatcher.settings import ChannelSettings, EndpointSettings
+from shared.bad_values import unknown
 from shared.domain import EventType
 
 __all__ = ["app"]  # with every command of `faxhook endpoints`: those of this module, too
@@ -143,4 +144,4 @@ def _type(text: str | None) -> EventType | None:
     try:
         return EventType(text)
     except ValueError:
-        raise BadEndpoint("type", f"there is no `{text}`; there are {', '.join(EventType)}") from None
+        raise BadEndpoint("type", unknown(text, EventType)) from None

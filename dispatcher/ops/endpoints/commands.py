@@ -14,7 +14,6 @@ from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.pool import Pool, open_command_pool
 from dispatcher.ops.api.audit import CLI
-from dispatcher.ops.api.bad_fields import wrong_field
 from dispatcher.ops.api.cursor import MOST_PER_PAGE
 from dispatcher.ops.api.lookups import read_id
 from dispatcher.ops.endpoints.bodies import EndpointQuery
@@ -23,7 +22,8 @@ from dispatcher.ops.endpoints.model import read_fields, shown
 from dispatcher.ops.endpoints.reading.health import EndpointHealth, EndpointHealthReader
 from dispatcher.ops.endpoints.reading.pages import Page, read_page
 from dispatcher.ops.endpoints.reading.removal import RemovalPreview, preview_removal
-from dispatcher.ops.terminal import Json, console, fail, print_json, run, settings_of
+from dispatcher.ops.endpoints.urls import BadEndpoint
+from dispatcher.ops.terminal import Json, console, fail, print_json, read_options, run, settings_of
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 from dispatcher.settings import EndpointSettings
 from shared.errors import EXIT_BAD_INPUT
@@ -103,11 +103,7 @@ def list_endpoints(
 ) -> None:
     """Show endpoints, the oldest first, and how they are doing. Tokens are never shown."""
     given = _given(scope=scope, number=number, job_id=job_id, enabled=enabled, limit=limit, after=after)
-    try:
-        query = msgspec.convert(given, EndpointQuery)
-    except msgspec.ValidationError as error:
-        field, reason = wrong_field(error)
-        fail(f"--{field}: {reason}", EXIT_BAD_INPUT)
+    query = read_options(given, EndpointQuery)
 
     async def read(ledger: Ledger[EndpointSettings]) -> tuple[Page, dict[UUID, EndpointHealth]]:
         page = await read_page(ledger.pool, ledger.store, query)
@@ -164,7 +160,16 @@ def add_endpoint(
         max_concurrent=max_concurrent,
         allow_duplicate=allow_duplicate or None,
     )
-    _, added = ask(EndpointSettings, lambda ledger: ledger.changes.add(BY_CLI, read_fields(given)))
+    option = "--number" if number is not None else "--fax" if fax is not None else "--job-id"
+
+    async def add(ledger: Ledger[EndpointSettings]) -> dict[str, Any]:
+        try:
+            return (await ledger.changes.add(BY_CLI, read_fields(given)))[1]
+        except BadEndpoint as error:
+            named = {option if field == "match" else field: why for field, why in error.wrong.items()}
+            raise BadEndpoint.of(named) from None
+
+    added = ask(EndpointSettings, add)
     if as_json:
         print_json(added)
         return
@@ -282,5 +287,7 @@ def _match(number: str | None, job_id: str | None, fax: str | None) -> dict[str,
         return {"scope": "fax", "match": {"job_id": job_id}}
     if fax is not None:
         provider, _, fax_id = fax.partition(":")
+        if not provider or not fax_id:
+            fail("--fax: must be PROVIDER:FAX_ID", EXIT_BAD_INPUT)
         return {"scope": "fax", "match": {"provider": provider, "fax_id": fax_id}}
     return {}

@@ -58,7 +58,7 @@ def read_fields(given: Mapping[str, Any], wrong: Mapping[str, str] | None = None
         try:
             values[name] = getattr(msgspec.convert({name: value}, EndpointFields), name)
         except msgspec.ValidationError as error:
-            field, reason = wrong_field(error)
+            field, reason = wrong_field(error, EndpointFields)
             unread.setdefault(field or "endpoint", reason)
     return GivenFields(values, unread, allow_duplicate=values.pop("allow_duplicate", False))
 

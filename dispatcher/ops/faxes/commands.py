@@ -11,17 +11,16 @@ from rich.table import Table
 from rich.text import Text
 
 from dispatcher.ledger.pool import open_command_pool
-from dispatcher.ops.api.bad_fields import wrong_field
 from dispatcher.ops.api.cursor import MOST_PER_PAGE
 from dispatcher.ops.faxes.bodies import Fax, FaxStory
 from dispatcher.ops.faxes.queries import FaxQuery
 from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.ops.faxes.timeline import Moment, timeline
-from dispatcher.ops.terminal import Json, console, fail, print_json, run, settings_of
+from dispatcher.ops.terminal import Json, console, print_json, read_options, run, settings_of
 from dispatcher.ops.words import clock, counted, duration, printable
 from dispatcher.settings import StoreSettings
 from shared.domain import Provider, utc_now
-from shared.errors import EXIT_BAD_INPUT, FaxhookError
+from shared.errors import FaxhookError
 
 app = typer.Typer(no_args_is_help=True, help="Show what happened to a fax, and why an endpoint did not get its events.")
 
@@ -116,11 +115,7 @@ def list_faxes(
 
 def _query(given: dict[str, Any], limit: int) -> FaxQuery:
     named = {name: value for name, value in given.items() if value is not None}
-    try:
-        return msgspec.convert({**named, "limit": min(limit, MOST_PER_PAGE)}, FaxQuery)
-    except msgspec.ValidationError as error:
-        field, reason = wrong_field(error)
-        fail(f"--{field}: {reason}", EXIT_BAD_INPUT)
+    return read_options({**named, "limit": min(limit, MOST_PER_PAGE)}, FaxQuery)
 
 
 @asynccontextmanager

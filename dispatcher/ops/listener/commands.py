@@ -16,6 +16,7 @@ from dispatcher.ops.listener.listen import Listener, Report, Started, Wrong, lin
 from dispatcher.ops.listener.readers import READERS
 from dispatcher.ops.terminal import fail
 from dispatcher.ops.words import clock
+from shared.bad_values import unknown
 from shared.errors import EXIT_AWAY, EXIT_BAD_INPUT
 
 
@@ -70,7 +71,7 @@ def listen_command(
     --status, --hang, --drip and --close say how verified attempts fail; --fail N: only the first N of each delivery.
     """
     if format_name not in READERS:
-        fail(f"format `{format_name}` is unknown; known are {', '.join(READERS)}", EXIT_BAD_INPUT)
+        fail(f"--format: {unknown(format_name, READERS)}", EXIT_BAD_INPUT)
     if close and (drip or status or retry_after):
         fail("--close gives no answer, so --drip, --status and --retry-after cannot be used with it", EXIT_BAD_INPUT)
     if retry_after is not None and not (retry_after.isascii() and retry_after.isprintable()):

@@ -15,6 +15,7 @@ from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.dead.errors import UnknownJob
 from dispatcher.ops.dead.jobs.bodies import Job, Selection, What
 from dispatcher.ops.dead.letters import KINDS, DeadFilter
+from shared.bad_values import unknown
 from shared.domain import EventType, Provider
 
 MOST_PER_PAGE: Final = 50
@@ -130,7 +131,7 @@ def read_filter(given: Mapping[str, str]) -> tuple[DeadFilter, dict[str, str]]:
     died = chosen.get("died")
     if died is not None:
         if died not in DIED:
-            raise PageError(422, "Invalid filter", f"died: `{died[:40]}` is not one of {', '.join(DIED)}.")
+            raise PageError(422, "Invalid filter", f"died: {unknown(died, DIED)}.")
         fields |= DIED[died][1]
     return filter_of(fields, DeadFilter), chosen
 

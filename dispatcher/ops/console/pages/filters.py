@@ -25,5 +25,5 @@ def filter_of(fields: Mapping[str, Any], kind: type[Filter]) -> Filter:
     try:
         return msgspec.convert(fields, kind, strict=False)
     except msgspec.ValidationError as error:
-        field, reason = wrong_field(error)
+        field, reason = wrong_field(error, kind)
         raise PageError(422, "Invalid filter", f"{field or 'filter'}: {reason}.") from None

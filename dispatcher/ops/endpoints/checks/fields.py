@@ -12,6 +12,7 @@ from dispatcher.formats import FORMATS
 from dispatcher.formats.tokens import check_token
 from dispatcher.ops.endpoints.urls import BadEndpoint, checked_url, is_mail
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
+from shared.bad_values import unknown
 
 E164: Final = re.compile(r"\+[1-9][0-9]{1,14}")
 MOST_TOKENS: Final = 5
@@ -48,7 +49,7 @@ def _wrong(
             except BadEndpoint as error:
                 yield from error.wrong.items()
     if "format" in changed and after.format not in FORMATS:
-        yield "format", f"`{after.format[:40]}` is unknown; known are {', '.join(FORMATS)}"
+        yield "format", unknown(after.format, FORMATS)
     if not is_web(after):
         yield from _wrong_for_mail(after, given, changed)
     yield from _wrong_tokens(after, before, changed)
