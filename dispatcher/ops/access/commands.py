@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.table import Table
 from rich.text import Text
@@ -14,10 +13,9 @@ from dispatcher.ops.access.changes import create_token, revoke_token
 from dispatcher.ops.access.rights import Right
 from dispatcher.ops.access.tokens import AccessToken, NewToken, Revoked, TokenQuery
 from dispatcher.ops.api.audit import CLI
-from dispatcher.ops.api.bad_fields import wrong_field
 from dispatcher.ops.api.lookups import NoSuch
 from dispatcher.ops.api.moments import BadMoment, read_duration, read_moment
-from dispatcher.ops.terminal import Json, console, fail, print_json, run, settings_of
+from dispatcher.ops.terminal import Json, console, fail, print_json, read_options, run, settings_of
 from dispatcher.settings import StoreSettings
 from shared.domain import utc_now
 from shared.errors import EXIT_BAD_INPUT
@@ -41,13 +39,9 @@ def add_token(
     """Create an access token; its text is shown now and never again."""
     try:
         given = {"name": name, "rights": rights or [Right.READ], "expires_at": _expiry(expires)}
-        wanted = msgspec.convert(given, NewToken)
     except BadMoment as error:
         fail(str(error), EXIT_BAD_INPUT)
-    except msgspec.ValidationError as error:
-        field, reason = wrong_field(error)
-        known = f"; known are {', '.join(Right)}" if field == "rights" else ""
-        fail(f"{field}: {reason}{known}", EXIT_BAD_INPUT)
+    wanted = read_options(given, NewToken, {"rights": "--right", "name": "name"})
 
     async def work() -> AccessToken:
         async with (

@@ -26,6 +26,7 @@ Name = Annotated[
         max_length=MOST_NAME_CHARACTERS,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@-]*$(?!\n)",
         description="letters, digits, spaces and ._@-, beginning with a letter or digit; as the audit shows it",
+        extra={"wrong": "must be letters, digits, spaces and ._@-, beginning with a letter or digit"},
     ),
 ]
 

@@ -8,15 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from dispatcher.ledger.pool import open_command_pool
-from dispatcher.ops.api.bad_fields import wrong_field
 from dispatcher.ops.api.cursor import MOST_PER_PAGE
 from dispatcher.ops.api.moments import HOW
 from dispatcher.ops.audit.details import details_of
 from dispatcher.ops.audit.entries import AuditEntry, AuditQuery, AuditReader
-from dispatcher.ops.terminal import Json, console, fail, print_json, run, settings_of
+from dispatcher.ops.terminal import Json, console, print_json, read_options, run, settings_of
 from dispatcher.ops.words import printable
 from dispatcher.settings import StoreSettings
-from shared.errors import EXIT_BAD_INPUT
 
 
 def audit_command(
@@ -31,11 +29,7 @@ def audit_command(
 ) -> None:
     """Show who changed or looked at what, from where, and who was refused; the latest first. Times are UTC."""
     given = {"who": who, "what": what, "subject": subject, "since": since, "until": until, "after": after}
-    try:
-        query = msgspec.convert({**given, "limit": min(limit, MOST_PER_PAGE)}, AuditQuery)
-    except msgspec.ValidationError as error:
-        field, reason = wrong_field(error)
-        fail(f"--{field}: {reason}", EXIT_BAD_INPUT)
+    query = read_options({**given, "limit": min(limit, MOST_PER_PAGE)}, AuditQuery)
     settings = settings_of(StoreSettings)
 
     async def work() -> tuple[list[AuditEntry], str | None]:
