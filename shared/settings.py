@@ -11,8 +11,8 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from shared.bad_values import bad_value
 from shared.errors import Misconfigured
+from shared.sentences.bad_values import bad_value
 from shared.urls import Url, parse_url
 
 

@@ -17,7 +17,7 @@ from yarl import URL
 from shared.amqp.addresses import split_addresses
 from shared.errors import EXIT_AWAY, FaxhookError
 from shared.log import get_logger
-from shared.reasons import one_line, reason_of
+from shared.sentences.reasons import one_line, reason_of
 
 HEARTBEAT_SECONDS: Final = 10
 """Under 5 s gives false alarms; a dead connection is noticed after about three of them."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 import asyncpg
 
 from shared.errors import EXIT_AWAY, FaxhookError, Misconfigured
-from shared.reasons import one_line, reason_of
+from shared.sentences.reasons import one_line, reason_of
 
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 CLOSE_SECONDS: Final = 1.0

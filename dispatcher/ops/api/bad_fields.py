@@ -2,7 +2,7 @@
 
 import msgspec
 
-from shared.bad_values import bad_value
+from shared.sentences.bad_values import bad_value
 
 
 def wrong_field(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> tuple[str | None, str]:

@@ -21,8 +21,8 @@ from dispatcher.ops.terminal import Json, console, print_json
 from dispatcher.ops.words import printable
 from dispatcher.policy.endpoint import Endpoint
 from dispatcher.settings import ChannelSettings, EndpointSettings
-from shared.bad_values import unknown
 from shared.domain import EventType
+from shared.sentences.bad_values import unknown
 
 __all__ = ["app"]  # with every command of `faxhook endpoints`: those of this module, too
 

@@ -16,8 +16,8 @@ from dispatcher.ops.listener.listen import Listener, Report, Started, Wrong, lin
 from dispatcher.ops.listener.readers import READERS
 from dispatcher.ops.terminal import fail
 from dispatcher.ops.words import clock
-from shared.bad_values import unknown
 from shared.errors import EXIT_AWAY, EXIT_BAD_INPUT
+from shared.sentences.bad_values import unknown
 
 
 def _reporter(as_json: bool) -> Report:

@@ -15,8 +15,8 @@ from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.dead.errors import UnknownJob
 from dispatcher.ops.dead.jobs.bodies import Job, Selection, What
 from dispatcher.ops.dead.letters import KINDS, DeadFilter
-from shared.bad_values import unknown
 from shared.domain import EventType, Provider
+from shared.sentences.bad_values import unknown
 
 MOST_PER_PAGE: Final = 50
 MOST_REASON_CHARACTERS: Final = 500

@@ -12,7 +12,7 @@ from dispatcher.formats import FORMATS
 from dispatcher.formats.tokens import check_token
 from dispatcher.ops.endpoints.urls import BadEndpoint, checked_url, is_mail
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
-from shared.bad_values import unknown
+from shared.sentences.bad_values import unknown
 
 E164: Final = re.compile(r"\+[1-9][0-9]{1,14}")
 MOST_TOKENS: Final = 5

@@ -14,7 +14,7 @@ from dispatcher.ops.dead.letters import DeadQuery
 from dispatcher.ops.endpoints.bodies import EndpointQuery, RemovalQuery, Rotation, SampleRequest
 from dispatcher.ops.endpoints.model import EndpointFields
 from dispatcher.ops.faxes.queries import DeliveryQuery, EventQuery, FaxQuery
-from shared.bad_values import bad_value
+from shared.sentences.bad_values import bad_value
 
 PARSERS_WORDS = ("Expected", "Invalid", "Object ", "regex", "$", " null")
 
