@@ -5,20 +5,19 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from dispatcher.broker_settings import AmqpUrl, Backoff, Broker, OpsAmqpUrl, RabbitmqApiUrl
 from dispatcher.channels.mail.address import Mailbox, Relay, parse_mailbox, parse_relay
 from dispatcher.egress.guard import Network, parse_networks
-from shared.amqp.addresses import AMQP_URL_DESCRIPTION, check_addresses
-from shared.backoff import DEFAULT_BACKOFF, parse_backoff
+from shared.backoff import DEFAULT_BACKOFF
 from shared.seal import Seal
 from shared.settings import BadSetting, Secret, Settings, check_url
 from shared.sql.certificates import check_certificates
 from shared.tracing.settings import OtlpEndpoint, OtlpHeaders, check_otlp
 
 
-class StoreSettings(Settings, frozen=True, kw_only=True):
-    """Variables of everything that reaches the stores: dispatcher and CLI."""
+class LedgerSettings(Settings, frozen=True, kw_only=True):
+    """Variables of everything that needs the ledger only, such as `faxhook faxes`."""
 
-    amqp_url: Annotated[Secret, Meta(description=AMQP_URL_DESCRIPTION)]
     database_url: Annotated[
         Secret,
         Meta(
@@ -26,48 +25,28 @@ class StoreSettings(Settings, frozen=True, kw_only=True):
             "a private CA; a pooler in between must be in session mode"
         ),
     ]
-    backoff: Annotated[str, Meta(description="wait before each retry: numbers with s, m, h; `*n` repeats")] = (
-        DEFAULT_BACKOFF
-    )
-    ops_amqp_url: Annotated[
-        Secret | None, Meta(description="the same broker for operations, with the rights they need; absent: AMQP_URL")
-    ] = None
-    rabbitmq_api_url: Annotated[
-        Secret | None,
-        Meta(description="RabbitMQ's management API, `http://user:password@host:15672`: rates and unacked messages"),
-    ] = None
+
+    def check(self) -> None:
+        """Check the ledger's URL."""
+        check_url("DATABASE_URL", self.database_url.reveal(), ("postgresql", "postgres"))
+        check_certificates("DATABASE_URL", self.database_url.reveal())
+
+
+class StoreSettings(LedgerSettings, Broker, frozen=True, kw_only=True):
+    """Variables of the commands that reach both stores."""
+
+    amqp_url: AmqpUrl
+    backoff: Backoff = DEFAULT_BACKOFF
+    ops_amqp_url: OpsAmqpUrl = None
+    rabbitmq_api_url: RabbitmqApiUrl = None
 
     def check(self) -> None:
         """Check the stores' URLs and the table of waits."""
-        check_addresses("AMQP_URL", self.amqp_url.reveal())
-        check_addresses("OPS_AMQP_URL", self.for_operations())
-        if self.rabbitmq_api_url is not None:
-            check_url("RABBITMQ_API_URL", self.rabbitmq_api_url.reveal(), ("http", "https"))
-        check_url("DATABASE_URL", self.database_url.reveal(), ("postgresql", "postgres"))
-        check_certificates("DATABASE_URL", self.database_url.reveal())
-        self.backoff_seconds()
-
-    def for_operations(self) -> str:
-        """Return the broker's URL for operations."""
-        return (self.ops_amqp_url or self.amqp_url).reveal()
-
-    def rabbitmq_api(self) -> str | None:
-        """Return the URL of the broker's management API; None if it is not set."""
-        return None if self.rabbitmq_api_url is None else self.rabbitmq_api_url.reveal()
-
-    def backoff_seconds(self) -> tuple[float, ...]:
-        """Return the table of waits, in seconds.
-
-        Raises:
-            BadSetting: The table cannot be read.
-        """
-        try:
-            return parse_backoff(self.backoff)
-        except ValueError as error:
-            raise BadSetting(f"BACKOFF is wrong: {error}") from None
+        super().check()
+        self.check_broker()
 
 
-class MigrateSettings(StoreSettings, frozen=True, kw_only=True):
+class MigrateSettings(LedgerSettings, frozen=True, kw_only=True):
     """Variables of `faxhook migrate`."""
 
     database_application_role: Annotated[
@@ -89,8 +68,8 @@ class DeadSettings(StoreSettings, frozen=True, kw_only=True):
         _check_spool_dir(self.asterisk_spool_dir)
 
 
-class EndpointSettings(StoreSettings, frozen=True, kw_only=True):
-    """Variables of everything that reads or sets endpoints: dispatcher and `faxhook endpoints`."""
+class EndpointSettings(LedgerSettings, frozen=True, kw_only=True):
+    """Variables of everything that reads or sets endpoints: dispatcher and `faxhook endpoints`. It needs no broker."""
 
     secrets_key: Annotated[
         tuple[Secret, ...],
@@ -112,7 +91,7 @@ class EndpointSettings(StoreSettings, frozen=True, kw_only=True):
     ] = None
 
     def check(self) -> None:
-        """Check the stores, the keys, the networks and the proxy."""
+        """Check the ledger, the keys, the networks and the proxy."""
         super().check()
         self.seal()
         self.allowed_networks()
@@ -193,9 +172,13 @@ class ChannelSettings(EndpointSettings, frozen=True, kw_only=True):
             raise BadSetting(f"MAIL_FROM is wrong: {error}") from None
 
 
-class DispatcherSettings(ChannelSettings, frozen=True, kw_only=True):
+class DispatcherSettings(ChannelSettings, Broker, frozen=True, kw_only=True):
     """Variables of `python -m dispatcher`."""
 
+    amqp_url: AmqpUrl
+    backoff: Backoff = DEFAULT_BACKOFF
+    ops_amqp_url: OpsAmqpUrl = None
+    rabbitmq_api_url: RabbitmqApiUrl = None
     media_url: Annotated[str, Meta(description="where documents are kept: `file:///…` or `s3://bucket/prefix`")]
     asterisk_spool_dir: Annotated[
         Path | None, Meta(description="folder of Asterisk's TIFFs, as the ingress has it: for replayed callbacks")

@@ -4,7 +4,7 @@ Imports nothing but the standard library and modules that need no installed libr
 """
 
 import sys
-from importlib import import_module
+from importlib import import_module, metadata
 from typing import Final
 
 from shared.errors import EXIT_BAD_SETTING
@@ -26,6 +26,14 @@ def faxhook_dispatcher() -> int:
 def faxhook() -> int:
     """Run the command line `faxhook`; return its exit code."""
     return run_program("faxhook", "dispatcher", "dispatcher.ops.cli")
+
+
+def version() -> str:
+    """Return the version that is installed; empty if it is run from its source and not installed."""
+    try:
+        return metadata.version("faxhook")
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def run_program(program: str, extra: str, module: str) -> int:

@@ -21,7 +21,7 @@ from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.pool import open_pool
 from dispatcher.ops.listener.listen import Listened, Started
 from dispatcher.policy.endpoint import Endpoint
-from dispatcher.settings import EndpointSettings
+from dispatcher.settings import DispatcherSettings
 from shared.amqp.connection import ConnectionLost
 from shared.broker import declare, topology
 from shared.ids import uuid7
@@ -88,7 +88,7 @@ async def running_stack(
     Raises:
         StartFailed: Something did not become ready.
     """
-    settings = load(EndpointSettings, variables)
+    settings = load(DispatcherSettings, variables)
     listening = Listening(on_listened)
     async with AsyncExitStack() as stack:
         smtp_url = await stack.enter_async_context(catching_mail(lambda line: on_line("mail", line)))

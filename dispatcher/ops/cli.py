@@ -1,11 +1,12 @@
 """The command line `faxhook`: it talks to the stores directly, so it works while a service is down."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 from rich.table import Table
 from typer.core import TyperGroup
 
+from dispatcher.broker_settings import TopologySettings
 from dispatcher.ops.access import commands as token_commands
 from dispatcher.ops.audit.commands import audit_command
 from dispatcher.ops.dead import commands as dead_commands
@@ -16,8 +17,9 @@ from dispatcher.ops.queues.commands import queues_command
 from dispatcher.ops.reconcile import reconcile_command
 from dispatcher.ops.simulator.commands import simulate_command
 from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
-from dispatcher.settings import MigrateSettings, StoreSettings
+from dispatcher.settings import MigrateSettings
 from shared.broker import declare, topology
+from shared.programs import version
 from shared.runtime.output import ending_with_output
 
 COMMANDS: Final = {
@@ -47,6 +49,23 @@ app = typer.Typer(
     epilog="Settings come from the environment: AMQP_URL, DATABASE_URL, … Exit codes: 0 done, 1 partly done, "
     "65 the input is wrong, 69 something does not answer, 78 a setting is wrong.",
 )
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        console.print(f"faxhook {version()}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Take the options that stand before the command."""
+
+
 app.add_typer(fax_commands.app, name="faxes", rich_help_panel=_INSPECT)
 app.add_typer(dead_commands.app, name="dead", rich_help_panel=_INSPECT)
 app.add_typer(endpoint_commands.app, name="endpoints", rich_help_panel=_INSPECT)
@@ -74,7 +93,7 @@ def migrate(as_json: Json = False) -> None:
 @app.command(name="topology", rich_help_panel=_SET_UP)
 def declare_topology(as_json: Json = False) -> None:
     """Declare exchanges and queues on the broker, the delay queues by the table of BACKOFF. Safe to repeat."""
-    settings = settings_of(StoreSettings)
+    settings = settings_of(TopologySettings)
     wanted = topology(settings.backoff_seconds())
     run(declare(settings.amqp_url.reveal(), wanted))
     if as_json:

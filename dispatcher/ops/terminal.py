@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Coroutine, Mapping
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 import asyncpg
 import msgspec
@@ -17,7 +17,7 @@ from rich.console import Console
 
 from dispatcher.ops.api.audit import ORIGIN
 from dispatcher.ops.api.bad_fields import wrong_field
-from shared.amqp.connection import ConnectionLost
+from shared.amqp.connection import REFUSED, AccessRefused, ConnectionLost
 from shared.errors import EXIT_AWAY, EXIT_BAD_INPUT, EXIT_BAD_SETTING, FaxhookError
 from shared.settings import BadSetting, Settings, load
 from shared.sql.connection import SESSION_ERRORS, SharedSession, ledger_reason
@@ -26,6 +26,10 @@ from shared.sql.roles import MAY_NOT_READ
 console = Console()
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Value = TypeVar("Value")
+
+LEDGER_REFUSALS: Final = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
+"""The server answers, and user, password or database of DATABASE_URL are wrong."""
+
 Kind = TypeVar("Kind", bound=Settings)
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
@@ -74,10 +78,13 @@ def run(work: Coroutine[Any, Any, Value]) -> Value:
         fail(MAY_NOT_READ, EXIT_BAD_SETTING)
     except SESSION_ERRORS:
         fail(str(SharedSession()), SharedSession.exit_code)
+    except AccessRefused as error:
+        fail(f"{REFUSED}: {error}", error.exit_code)
     except ConnectionLost as error:
         fail(f"the broker does not answer: {error}", error.exit_code)
     except FaxhookError as error:
-        fail(str(error), error.exit_code)
+        is_refused = isinstance(error.__cause__, LEDGER_REFUSALS)
+        fail(str(error), EXIT_BAD_SETTING if is_refused else error.exit_code)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
         fail(f"a store does not answer: {ledger_reason(error)}", EXIT_AWAY)
 

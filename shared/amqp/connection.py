@@ -15,7 +15,7 @@ from aiormq.connection import TCPTransportFactory, TLSTransportFactory, Transpor
 from yarl import URL
 
 from shared.amqp.addresses import split_addresses
-from shared.errors import EXIT_AWAY, FaxhookError
+from shared.errors import EXIT_AWAY, EXIT_BAD_SETTING, FaxhookError
 from shared.log import get_logger
 from shared.sentences.reasons import one_line, reason_of
 
@@ -31,12 +31,23 @@ RECONNECT_SECONDS: Final = (0.2, 2.0)
 """First and longest wait between two tries to connect; doubled each time, with jitter."""
 
 
+REFUSED: Final = "the broker refuses what AMQP_URL or OPS_AMQP_URL says"
+"""For the sentence of an `AccessRefused`."""
+
+
 class ConnectionLost(FaxhookError):
     """The connection or channel to the broker is gone; what was unconfirmed counts as not kept."""
 
     code = "broker_lost"
     status = 503
     exit_code = EXIT_AWAY
+
+
+class AccessRefused(ConnectionLost):
+    """The broker answers and lets us not in: user, password or vhost of its URL are wrong."""
+
+    code = "broker_refused"
+    exit_code = EXIT_BAD_SETTING
 
 
 async def keep_connected(
@@ -79,16 +90,17 @@ async def connected(
     addresses = split_addresses(amqp_url)
     random.shuffle(addresses)
     each_seconds = max(timeout_seconds / len(addresses), min(SHORTEST_TRY_SECONDS, timeout_seconds))
-    reasons: list[str] = []
+    errors: list[ConnectionLost] = []
     async with AsyncExitStack() as stack:
         for address in addresses:
             try:
                 connection = await stack.enter_async_context(_connected_to(address, name, each_seconds))
                 break
             except ConnectionLost as error:
-                reasons.append(str(error))
+                errors.append(error)
         else:
-            raise ConnectionLost("; ".join(reasons))
+            kind = AccessRefused if all(isinstance(error, AccessRefused) for error in errors) else ConnectionLost
+            raise kind("; ".join(map(str, errors)))
         yield connection
 
 
@@ -102,7 +114,7 @@ async def _connected_to(address: str, name: str, timeout_seconds: float) -> Asyn
         try:
             await _connect(connection, timeout_seconds)
         except ConnectionLost as error:
-            raise ConnectionLost(f"no connection to {url.host}:{connection.url.port}: {error}") from error
+            raise type(error)(f"no connection to {url.host}:{connection.url.port}: {error}") from error
         yield connection
     finally:
         await _close(connection, transport)
@@ -137,19 +149,25 @@ async def _connect(connection: aiormq.Connection, timeout_seconds: float) -> Non
     # A peer that accepts and closes makes aiormq raise errors that are not its own (StopAsyncIteration is one).
     error = connecting.exception() if connecting.done() else TimeoutError()
     if error is not None:
-        raise ConnectionLost(_reason_of(error)) from error
+        raise _lost(error) from error
+
+
+def _lost(error: BaseException) -> ConnectionLost:
+    match error:
+        case aiormq.exceptions.ProbableAuthenticationError():
+            return AccessRefused(f"user or password are refused: {one_line(str(error.args[0]))}")
+        case aiormq.exceptions.InvalidFrameError() if "Connection.OpenOk" in str(
+            error
+        ):  # the library keeps no more of it
+            return AccessRefused("its vhost is refused: there is none by that name, or the user has no rights in it")
+        case _:
+            return ConnectionLost(_reason_of(error))
 
 
 def _reason_of(error: BaseException) -> str:
     match error:
-        case aiormq.exceptions.ProbableAuthenticationError():
-            return f"user or password are refused: {one_line(str(error.args[0]))}"
         case aiormq.exceptions.ConnectionClosed():
             return f"the broker answers: {one_line(str(error.args[-1]))}"
-        case aiormq.exceptions.InvalidFrameError() if "Connection.OpenOk" in str(
-            error
-        ):  # the library keeps no more of it
-            return "its vhost is refused: there is none by that name, or the user has no rights in it"
         case aiormq.exceptions.IncompatibleProtocolError() | aiormq.exceptions.ProtocolSyntaxError():
             return "it does not speak AMQP, or wants TLS (amqps://)"
         case aiormq.exceptions.AMQPConnectionError() if isinstance(error.__cause__, OSError | EOFError):

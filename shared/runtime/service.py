@@ -16,6 +16,7 @@ import uvloop
 
 from shared import log
 from shared.errors import EXIT_BAD_SETTING, EXIT_CRASHED, Misconfigured, place_of
+from shared.programs import version
 from shared.runtime.hang_detector import HangDetector
 from shared.runtime.output import drop_what_cannot_be_written
 from shared.runtime.sd_notify import READY, STOPPING, notify
@@ -91,6 +92,9 @@ def announce_stopping() -> None:
 
 def run(service: str, kind: type[Kind], serve: Callable[[Kind, Stop], Awaitable[None]]) -> int:
     """Load settings, configure logs, serve until SIGTERM or SIGINT; return the exit code."""
+    if sys.argv[1:] == ["--version"]:
+        sys.stdout.write(f"faxhook-{service} {version()}\n")
+        return 0
     drop_what_cannot_be_written()
     try:
         settings = load(kind, os.environ)

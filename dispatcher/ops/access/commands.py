@@ -16,7 +16,7 @@ from dispatcher.ops.api.audit import CLI
 from dispatcher.ops.api.lookups import NoSuch
 from dispatcher.ops.api.moments import BadMoment, read_duration, read_moment
 from dispatcher.ops.terminal import Json, console, fail, print_json, read_options, run, settings_of
-from dispatcher.settings import StoreSettings
+from dispatcher.settings import LedgerSettings
 from shared.domain import utc_now
 from shared.errors import EXIT_BAD_INPUT
 from shared.ids import parse_uuid
@@ -137,7 +137,7 @@ def _minute(at: datetime | None) -> str:
 
 
 def _database_url() -> str:
-    return settings_of(StoreSettings).database_url.reveal()
+    return settings_of(LedgerSettings).database_url.reveal()
 
 
 def _expiry(text: str | None) -> datetime | None:

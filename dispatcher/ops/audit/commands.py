@@ -14,7 +14,7 @@ from dispatcher.ops.audit.details import details_of
 from dispatcher.ops.audit.entries import AuditEntry, AuditQuery, AuditReader
 from dispatcher.ops.terminal import Json, console, print_json, read_options, run, settings_of
 from dispatcher.ops.words import printable
-from dispatcher.settings import StoreSettings
+from dispatcher.settings import LedgerSettings
 
 
 def audit_command(
@@ -30,7 +30,7 @@ def audit_command(
     """Show who changed or looked at what, from where, and who was refused; the latest first. Times are UTC."""
     given = {"who": who, "what": what, "subject": subject, "since": since, "until": until, "after": after}
     query = read_options({**given, "limit": min(limit, MOST_PER_PAGE)}, AuditQuery)
-    settings = settings_of(StoreSettings)
+    settings = settings_of(LedgerSettings)
 
     async def work() -> tuple[list[AuditEntry], str | None]:
         async with await open_command_pool(settings.database_url.reveal()) as pool:

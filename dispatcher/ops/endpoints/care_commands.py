@@ -68,7 +68,9 @@ def show_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
 @app.command(name="test")
 def send_test(
     endpoint_id: Id,
-    event_type: Annotated[str | None, typer.Option("--type", help="The sample's type, like fax.failed.")] = None,
+    event_type: Annotated[
+        str | None, typer.Option("--type", help="The sample's type, like fax.failed. Default: a fax that succeeded.")
+    ] = None,
     failover: Annotated[bool, typer.Option("--failover", help="Send it to the failover URL.")] = False,
     as_json: Json = False,
 ) -> None:

@@ -37,22 +37,45 @@ HEALTH_STYLES: Final = {"healthy": "green", "failing": "red", "gone": "red", "di
 Value = TypeVar("Value")
 Kind = TypeVar("Kind", bound=EndpointSettings)
 
+
+def _default(field: str) -> str:
+    default = next(each.default for each in msgspec.structs.fields(Endpoint) if each.name == field)
+    return (
+        f"Default of a new endpoint: {default:g}."
+        if isinstance(default, float)
+        else f"Default of a new endpoint: {default}."
+    )
+
+
 Id = Annotated[str, typer.Argument(help="The endpoint's id.")]
-Direction = Annotated[str | None, typer.Option(help="One of sent, received, any.")]
-FormatName = Annotated[str | None, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")]
-Tokens = Annotated[list[str] | None, typer.Option("--token", help="Signs the webhooks. Repeatable, in order.")]
+Direction = Annotated[str | None, typer.Option(help=f"One of sent, received, any. {_default('direction')}")]
+FormatName = Annotated[str | None, typer.Option("--format", help=f"One of {', '.join(FORMATS)}. {_default('format')}")]
+Tokens = Annotated[
+    list[str] | None,
+    typer.Option("--token", help="Signs the webhooks. Repeatable, in order. Default of a new endpoint: one is made."),
+]
 Unsigned = Annotated[bool, typer.Option("--unsigned", help="No token: webhooks are not signed.")]
-Failover = Annotated[str | None, typer.Option(help="Tried in the same attempt when the URL fails; empty: none.")]
-Inflight = Annotated[bool | None, typer.Option("--inflight/--no-inflight", help="Send inflight events, too.")]
+Failover = Annotated[
+    str | None, typer.Option(help="Tried in the same attempt when the URL fails; empty: none, the default.")
+]
+Inflight = Annotated[
+    bool | None,
+    typer.Option("--inflight/--no-inflight", help="Send inflight events, too. Default of a new endpoint: no."),
+]
 Overtaken = Annotated[
-    str | None, typer.Option(help="An inflight event that a later one overtook: one of skip, deliver.")
+    str | None,
+    typer.Option(help=f"An inflight event that a later one overtook: one of skip, deliver. {_default('overtaken')}"),
 ]
 Enabled = Annotated[
     bool | None,
     typer.Option("--enable/--disable", help="Disabled: it is owed nothing, nor are more general ones."),
 ]
-Timeout = Annotated[float | None, typer.Option(help="Seconds for one request, at most 60.")]
-Concurrent = Annotated[int | None, typer.Option(help="Attempts at once, for each dispatcher process.")]
+Timeout = Annotated[
+    float | None, typer.Option(help=f"Seconds for one request, at most 60. {_default('timeout_seconds')}")
+]
+Concurrent = Annotated[
+    int | None, typer.Option(help=f"Attempts at once, for each dispatcher process. {_default('max_concurrent')}")
+]
 Duplicate = Annotated[
     bool,
     typer.Option("--allow-duplicate", help="Take it though another endpoint gets the same faxes at the same URL."),

@@ -18,7 +18,7 @@ from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.ops.faxes.timeline import Moment, timeline
 from dispatcher.ops.terminal import Json, console, print_json, read_options, run, settings_of
 from dispatcher.ops.words import clock, counted, duration, printable
-from dispatcher.settings import StoreSettings
+from dispatcher.settings import LedgerSettings
 from shared.domain import Provider, utc_now
 from shared.errors import FaxhookError
 
@@ -120,7 +120,7 @@ def _query(given: dict[str, Any], limit: int) -> FaxQuery:
 
 @asynccontextmanager
 async def _opened() -> AsyncIterator[FaxReader]:
-    pool = await open_command_pool(settings_of(StoreSettings).database_url.reveal(), size=1)
+    pool = await open_command_pool(settings_of(LedgerSettings).database_url.reveal(), size=1)
     try:
         yield FaxReader(pool)
     finally:

@@ -50,13 +50,27 @@ def listen_command(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any free port, which is printed.")] = 0,
     url: Annotated[
         str | None,
-        typer.Option(help="URL of the endpoint, which is signed, if requests come through a proxy or tunnel."),
+        typer.Option(
+            help="URL of the endpoint, which is signed, if requests come through a proxy or tunnel. "
+            "Default: the URL that is asked for."
+        ),
     ] = None,
     fail_count: Annotated[
-        int | None, typer.Option("--fail", min=1, help="Only the first N attempts of each delivery fail, then 200.")
+        int | None,
+        typer.Option(
+            "--fail",
+            min=1,
+            help="Only the first N attempts of each delivery fail, then 200. Default: none, "
+            "or all if another option says how.",
+        ),
     ] = None,
     status: Annotated[
-        int | None, typer.Option(min=200, max=599, help="Status of the answer to an attempt that fails. [default: 500]")
+        int | None,
+        typer.Option(
+            min=200,
+            max=599,
+            help="Status of the answer to an attempt that fails. Default: 500; with --hang or --drip 200.",
+        ),
     ] = None,
     retry_after: Annotated[str | None, typer.Option(help="`Retry-After` of that answer: seconds, or a date.")] = None,
     hang: Annotated[float, typer.Option(min=0.0, help="Seconds to wait before the answer.")] = 0.0,

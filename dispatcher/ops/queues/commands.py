@@ -18,6 +18,7 @@ from dispatcher.ops.queues.reader import QueueReader
 from dispatcher.ops.terminal import Json, console, fail, print_json, run, settings_of
 from dispatcher.ops.words import counted, duration, moment
 from dispatcher.settings import StoreSettings
+from shared.amqp.connection import REFUSED, AccessRefused
 from shared.errors import EXIT_AWAY, EXIT_BAD_SETTING
 from shared.sql.connection import LedgerAway, check_sessions
 
@@ -35,24 +36,27 @@ def queues_command(
     """
     settings = settings_of(StoreSettings)
 
-    async def work() -> Queues:
+    async def work() -> tuple[Queues, AccessRefused | None]:
         with suppress(LedgerAway):  # the page says so
             await check_sessions(settings.database_url.reveal())
         pool = await open_pool(settings.database_url.reveal(), size=1)
         reader = QueueReader(settings.for_operations(), settings.rabbitmq_api(), pool, settings.backoff_seconds())
         try:
-            return await (_watched(reader, interval, as_json=as_json) if watch else reader.read())
+            found = await (_watched(reader, interval, as_json=as_json) if watch else reader.read())
+            return found, reader.refusal
         finally:
             await pool.close()
 
     try:
-        found = run(work())
+        found, refusal = run(work())
     except KeyboardInterrupt:
         return
     if as_json:
         print_json(found)
     else:
         console.print(page(found))
+    if refusal is not None:
+        fail(f"{REFUSED}: {refusal}", refusal.exit_code)
     if any(queue.standing == "unknown" for queue in found.items):
         fail("the broker does not answer: is AMQP_URL (or OPS_AMQP_URL) right, and is it up?", EXIT_AWAY)
     if any(queue.standing == "missing" for queue in found.items):

@@ -9,7 +9,7 @@ from dispatcher.ops.queues.broker import ApiAway, ApiQueue, api_queues, depths
 from dispatcher.ops.queues.picture import LastEmpty, picture
 from dispatcher.ops.queues.waiting import Waiting, read_waiting
 from shared.amqp.channel import QueueDepth
-from shared.amqp.connection import ConnectionLost
+from shared.amqp.connection import REFUSED, AccessRefused, ConnectionLost
 from shared.broker import topology
 from shared.domain import utc_now
 
@@ -22,11 +22,17 @@ class QueueReader:
         self._api_url = api_url
         self._pool = pool
         self._backoff_seconds = backoff_seconds
+        self.refusal: AccessRefused | None = None
+        """Of the last look: why the broker, which answers, does not let us in."""
 
     async def depths(self) -> dict[str, QueueDepth] | None:
         """Return the depth of every queue that there is; None if the broker is away."""
+        self.refusal = None
         try:
             return await depths(self._amqp_url, [queue.name for queue in topology(self._backoff_seconds).queues])
+        except AccessRefused as error:
+            self.refusal = error
+            return None
         except (ConnectionLost, TimeoutError):
             return None
 
@@ -35,7 +41,9 @@ class QueueReader:
         troubles: list[str] = []
         found, api, waiting = await asyncio.gather(self.depths(), self._api(troubles), self._waiting(troubles))
         if found is None:
-            troubles.append("the broker does not answer: no depths")
+            troubles.append(
+                "the broker does not answer: no depths" if self.refusal is None else f"{REFUSED}: {self.refusal}"
+            )
         return picture(
             backoff_seconds=self._backoff_seconds,
             depths=found,

@@ -64,7 +64,7 @@ def simulate_command(
         ),
     ] = None,
     to: Annotated[
-        str | None, typer.Option(help="URL of the ingress; default: http://INGRESS_HOST:INGRESS_PORT, 127.0.0.1:8080.")
+        str | None, typer.Option(help="URL of the ingress. Default: http://INGRESS_HOST:INGRESS_PORT, 127.0.0.1:8080.")
     ] = None,
     fax_id: Annotated[
         str | None, typer.Option(help="The same id and event again is a repetition. Default: a new id for each fax.")
@@ -88,7 +88,7 @@ def simulate_command(
         list[str] | None, typer.Option("--unset", metavar="FIELD", help="Remove a field. Repeatable.")
     ] = None,
     file: Annotated[
-        Path | None, typer.Option(help="The document to send instead of the sample's, if the provider sends one.")
+        Path | None, typer.Option(help="The document to send, if the provider sends one. Default: the sample's.")
     ] = None,
     life: Annotated[
         bool, typer.Option("--life", help="Send all events of a fax up to EVENT, which must be an ending.")

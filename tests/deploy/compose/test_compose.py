@@ -13,7 +13,8 @@ import yaml
 
 from deploy.compose import up
 from deploy.compose.prepared import prepare
-from dispatcher.settings import DispatcherSettings, StoreSettings
+from dispatcher.broker_settings import TopologySettings
+from dispatcher.settings import DispatcherSettings, MigrateSettings
 from ingress.settings import IngressSettings
 from shared.settings import describe
 
@@ -22,8 +23,8 @@ FOLDER = up.COMPOSE_FILE.parent
 SERVICES = {
     "ingress": IngressSettings,
     "dispatcher": DispatcherSettings,
-    "migrate": StoreSettings,
-    "topology": StoreSettings,
+    "migrate": MigrateSettings,
+    "topology": TopologySettings,
 }
 
 

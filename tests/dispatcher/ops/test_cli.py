@@ -4,10 +4,17 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from dispatchers import SECRETS_KEY
 from processes import SECRETS, start
+from stores import with_database
+from typer.main import get_command
+
+from dispatcher.ops.cli import app
+from shared.programs import version
 
 COMMANDS: Sequence[Sequence[str]] = [
     ["--help"],
@@ -62,3 +69,66 @@ async def test_a_reader_that_has_ended_is_not_taken_for_a_failure_of_the_network
         os.close(writer)
         ingress.terminate()
         await ingress.ended()
+
+
+async def test_the_version_is_one_line_of_every_program() -> None:
+    for module, line in (("dispatcher.ops", "faxhook "), ("ingress", "faxhook-ingress "), ("dispatcher", "faxhook-d")):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", module, "--version"), stdout=asyncio.subprocess.PIPE
+        )
+        out, _ = await process.communicate()
+        assert process.returncode == 0
+        assert out.decode().startswith(line)
+        assert out.decode().split()[1:] == [version()]
+
+
+LEDGER_ONLY = [
+    ["faxes", "list"],
+    ["faxes", "show", "phaxio:1"],
+    ["endpoints", "list"],
+    ["endpoints", "add", "http://192.0.2.1/hook"],
+    ["audit"],
+    ["migrate"],
+]
+
+
+async def test_a_command_that_needs_one_store_does_not_want_the_other(environment: dict[str, str]) -> None:
+    for arguments in LEDGER_ONLY:
+        code, _, err = await faxhook(arguments, {**environment, "AMQP_URL": ""}, asyncio.subprocess.PIPE)
+        assert "AMQP_URL" not in err, arguments
+        assert code in {0, 65}, err
+    code, _, err = await faxhook(["topology"], {**environment, "DATABASE_URL": ""}, asyncio.subprocess.PIPE)
+    assert (code, err) == (0, "")
+
+
+async def test_a_store_that_refuses_the_password_is_not_said_to_be_away(environment: dict[str, str]) -> None:
+    password = urlsplit(environment["AMQP_URL"]).password or ""
+    wrong = {"AMQP_URL": environment["AMQP_URL"].replace(f":{password}@", ":wrong@")}
+    for command in ("topology", "queues", "reconcile"):
+        code, _, err = await faxhook([command], {**environment, **wrong}, asyncio.subprocess.PIPE)
+        assert (code, "does not answer" in err) == (78, False), err
+        assert "AMQP_URL" in err
+        assert "user or password are refused" in err
+    wrong = {"DATABASE_URL": with_database(environment["DATABASE_URL"], "no_such_ledger")}
+    for command in (["faxes", "list"], ["migrate"]):
+        code, _, err = await faxhook(command, {**environment, **wrong}, asyncio.subprocess.PIPE)
+        assert (code, err.count("\n")) == (78, 1), err
+        assert 'DATABASE_URL): the server answers: database "no_such_ledger" does not exist' in err
+
+
+def test_help_names_the_default_of_what_is_not_a_filter() -> None:
+    command = get_command(app)
+    for words in ("endpoints add", "simulate", "listen", "dead replay", "reconcile"):
+        each: Any = command
+        for word in words.split():
+            each = each.commands[word]
+        for option in each.params:
+            is_filter = words == "dead replay" or option.name in SCOPES
+            if option.param_type_name != "option" or option.is_flag or option.required or option.multiple or is_filter:
+                continue
+            says = "default" in (option.help or "").lower()
+            assert says or (option.show_default and option.default is not None), f"{words} {option.opts}"
+
+
+SCOPES = {"number", "job_id", "fax", "retry_after", "env"}
+"""Options whose absence means: no restriction, none sent, no file."""

@@ -4,13 +4,13 @@ import asyncpg
 import pytest
 import typer
 
+from dispatcher.broker_settings import TopologySettings
 from dispatcher.ledger.health import SchemaMissing
 from dispatcher.ledger.pool import LedgerAway
 from dispatcher.ops.api.idempotency import CommandReused
 from dispatcher.ops.dead.errors import NothingMatches, TakenByAnother
 from dispatcher.ops.endpoints.urls import BadEndpoint
 from dispatcher.ops.terminal import run, settings_of
-from dispatcher.settings import StoreSettings
 from shared.amqp.connection import ConnectionLost
 
 ENDS: list[tuple[Exception, int]] = [
@@ -47,6 +47,6 @@ def test_a_setting_that_is_missing_ends_the_command_with_its_name(
 ) -> None:
     monkeypatch.delenv("AMQP_URL", raising=False)
     with pytest.raises(typer.Exit) as ended:
-        settings_of(StoreSettings)
+        settings_of(TopologySettings)
     assert ended.value.exit_code == 78
     assert "AMQP_URL" in capsys.readouterr().err
