@@ -29,52 +29,34 @@ from dispatcher.settings import EndpointSettings
 from shared.errors import EXIT_BAD_INPUT
 
 BY_CLI: Final = Command(who=CLI)
-ID_WIDTH: Final = 36
-"""An id is not broken into two lines: it is copied from here."""
-
 HEALTH_STYLES: Final = {"healthy": "green", "failing": "red", "gone": "red", "disabled": "dim", "idle": "dim"}
 
 Value = TypeVar("Value")
 Kind = TypeVar("Kind", bound=EndpointSettings)
 
 
-def _default(field: str) -> str:
-    default = next(each.default for each in msgspec.structs.fields(Endpoint) if each.name == field)
-    return (
-        f"Default of a new endpoint: {default:g}."
-        if isinstance(default, float)
-        else f"Default of a new endpoint: {default}."
-    )
-
+NEW: Final = Endpoint(id=UUID(int=0), url="")
+"""With the defaults of an endpoint that is added; one that is changed keeps what is not named."""
 
 Id = Annotated[str, typer.Argument(help="The endpoint's id.")]
-Direction = Annotated[str | None, typer.Option(help=f"One of sent, received, any. {_default('direction')}")]
-FormatName = Annotated[str | None, typer.Option("--format", help=f"One of {', '.join(FORMATS)}. {_default('format')}")]
-Tokens = Annotated[
-    list[str] | None,
-    typer.Option("--token", help="Signs the webhooks. Repeatable, in order. Default of a new endpoint: one is made."),
+Direction = Annotated[str | None, typer.Option(help=f"One of sent, received, any. Default: {NEW.direction}.")]
+FormatName = Annotated[
+    str | None, typer.Option("--format", help=f"One of {', '.join(FORMATS)}. Default: {NEW.format}.")
 ]
+Tokens = Annotated[list[str] | None, typer.Option("--token", help="Signs the webhooks. Repeatable. Default: made up.")]
 Unsigned = Annotated[bool, typer.Option("--unsigned", help="No token: webhooks are not signed.")]
-Failover = Annotated[
-    str | None, typer.Option(help="Tried in the same attempt when the URL fails; empty: none, the default.")
-]
-Inflight = Annotated[
-    bool | None,
-    typer.Option("--inflight/--no-inflight", help="Send inflight events, too. Default of a new endpoint: no."),
-]
+Failover = Annotated[str | None, typer.Option(help="Tried in the same attempt when the URL fails. Default: none.")]
+Inflight = Annotated[bool | None, typer.Option("--inflight/--no-inflight", help="Inflight events, too. Default: no.")]
 Overtaken = Annotated[
-    str | None,
-    typer.Option(help=f"An inflight event that a later one overtook: one of skip, deliver. {_default('overtaken')}"),
+    str | None, typer.Option(help=f"Overtaken inflight events: skip or deliver. Default: {NEW.overtaken}.")
 ]
 Enabled = Annotated[
     bool | None,
     typer.Option("--enable/--disable", help="Disabled: it is owed nothing, nor are more general ones."),
 ]
-Timeout = Annotated[
-    float | None, typer.Option(help=f"Seconds for one request, at most 60. {_default('timeout_seconds')}")
-]
+Timeout = Annotated[float | None, typer.Option(help=f"Seconds for a request, to 60. Default: {NEW.timeout_seconds:g}.")]
 Concurrent = Annotated[
-    int | None, typer.Option(help=f"Attempts at once, for each dispatcher process. {_default('max_concurrent')}")
+    int | None, typer.Option(help=f"Attempts at once, for each dispatcher process. Default: {NEW.max_concurrent}.")
 ]
 Duplicate = Annotated[
     bool,
@@ -138,7 +120,7 @@ def list_endpoints(
         print_json({"items": [shown(endpoint) for endpoint in page.items], "next": page.next})
         return
     table = Table(show_lines=True)
-    table.add_column("url, id", overflow="fold", ratio=2, min_width=ID_WIDTH)
+    table.add_column("url, id", overflow="fold", ratio=2, min_width=36)  # an id is copied from here
     for name in ("what", "health"):
         table.add_column(name, overflow="fold", ratio=1)
     for endpoint in page.items:
