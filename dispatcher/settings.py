@@ -8,6 +8,7 @@ from msgspec import Meta
 from dispatcher.broker_settings import AmqpUrl, Backoff, Broker, OpsAmqpUrl, RabbitmqApiUrl
 from dispatcher.channels.mail.address import Mailbox, Relay, parse_mailbox, parse_relay
 from dispatcher.egress.guard import Network, parse_networks
+from dispatcher.identity_provider import RIGHTS, IdentityProvider, read_provider
 from shared.backoff import DEFAULT_BACKOFF
 from shared.seal import Seal
 from shared.settings import BadSetting, Secret, Settings, check_url
@@ -199,6 +200,25 @@ class DispatcherSettings(ChannelSettings, Broker, frozen=True, kw_only=True):
     ops_port: Annotated[int, Meta(ge=0, le=65_535, description="port of health, metrics and operations")] = 8081
     ops_token: Annotated[Secret | None, Meta(description="token of console and HTTP API; unset: both are off")] = None
     ops_read_token: Annotated[Secret | None, Meta(description="token that may read and change nothing")] = None
+    oidc_issuer: Annotated[
+        str | None,
+        Meta(description="identity provider for log-ins to the console, as its discovery names it; unset: tokens only"),
+    ] = None
+    oidc_client_id: Annotated[str | None, Meta(description="of the console at the identity provider")] = None
+    oidc_client_secret: Annotated[
+        Secret | None, Meta(description="of the console at the identity provider; unset: a public client, PKCE alone")
+    ] = None
+    oidc_roles_claim: Annotated[
+        str, Meta(min_length=1, description="claim with a person's roles; `a.b` is `b` inside of `a`")
+    ] = "roles"
+    oidc_roles: Annotated[
+        tuple[str, ...],
+        Meta(min_length=1, description="what each role may do: `its-name=read|documents|operate|admin`"),
+    ] = tuple(f"{right}={right}" for right in RIGHTS)
+    console_url: Annotated[
+        str | None,
+        Meta(description="public URL of the console; the identity provider leads back to `…/login/oidc/callback`"),
+    ] = None
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="lowest level that is logged")
     ] = "INFO"
@@ -213,10 +233,27 @@ class DispatcherSettings(ChannelSettings, Broker, frozen=True, kw_only=True):
         super().check()
         _check_spool_dir(self.asterisk_spool_dir)
         check_otlp(*self.otlp())
+        if self.identity_provider() is not None and self.ops_token is None:
+            raise BadSetting("OPS_TOKEN is not set, but OIDC_ISSUER is: without it the console is off")
 
     def otlp(self) -> tuple[str | None, Secret | None]:
         """Return the collector of traces and the headers for it."""
         return self.otel_exporter_otlp_endpoint, self.otel_exporter_otlp_headers
+
+    def identity_provider(self) -> IdentityProvider | None:
+        """Return where people log in to the console; None if it is not set.
+
+        Raises:
+            BadSetting: A variable is missing or wrong.
+        """
+        return read_provider(
+            self.oidc_issuer,
+            self.oidc_client_id,
+            self.oidc_client_secret,
+            self.console_url,
+            self.oidc_roles_claim,
+            self.oidc_roles,
+        )
 
     def ops_tokens(self) -> tuple[str | None, str | None]:
         """Return the token that may do everything, and the one that may read."""

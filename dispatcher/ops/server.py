@@ -22,7 +22,7 @@ from dispatcher.ops.api.platform import Platform, Problems
 from dispatcher.ops.api.problems import Problem
 from dispatcher.ops.audit.api import AuditApi
 from dispatcher.ops.audit.entries import AuditReader
-from dispatcher.ops.console.console import Console
+from dispatcher.ops.console.console import Console, WaysIn
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.dead.api import DeadLetterApi
 from dispatcher.ops.dead.service import serving_dead
@@ -78,7 +78,8 @@ async def serving_ops(
             AuditApi(AuditReader(pool)),
         )
         app = ops_app(parts, authenticator)
-        Console(sources, changes, channels, problems, authenticator, settings.ops_tokens()).add_to(app)
+        ways_in = WaysIn(authenticator, settings.ops_tokens(), settings.identity_provider())
+        Console(sources, changes, channels, problems, ways_in).add_to(app)
         async with _serving(app, settings.ops_host, settings.ops_port) as port:
             yield port
 

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from aiohttp import web
 
 from dispatcher.channels import Channel
+from dispatcher.identity_provider import IdentityProvider
 from dispatcher.ops.access.authenticator import Authenticator
 from dispatcher.ops.audit.entries import AuditReader
 from dispatcher.ops.console.access.guard import Guard, Handler
@@ -22,6 +24,17 @@ from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.endpoints.changes import EndpointChanges
 from shared.domain import utc_now
 
+if TYPE_CHECKING:
+    from dispatcher.ops.console.access.sign_on import SignOn
+
+
+class WaysIn(NamedTuple):
+    """How people log in: by OPS_TOKEN and OPS_READ_TOKEN, by access tokens, by the identity provider."""
+
+    authenticator: Authenticator
+    tokens: tuple[str | None, str | None]
+    provider: IdentityProvider | None
+
 
 class Console:
     """The composition of the pages."""
@@ -32,14 +45,16 @@ class Console:
         changes: EndpointChanges,
         channels: Mapping[str, Channel],
         problems: Problems,
-        authenticator: Authenticator,
-        tokens: tuple[str | None, str | None],
+        ways_in: WaysIn,
     ) -> None:
-        token, read_token = tokens
-        sessions = Sessions(token, read_token, time.time) if token else None
+        authenticator, provider = ways_in.authenticator, ways_in.provider
+        token, read_token = ways_in.tokens
+        of_provider = None if provider is None else (provider.issuer, provider.client_id)
+        sessions = Sessions(token, read_token, time.time, of_provider) if token else None
         self._renderer = Renderer(utc_now)
         self._guard = Guard(sessions, self._renderer, sources.badges, authenticator.is_valid)
-        self._login = Login(self._guard, sources.pool, authenticator, time.monotonic)
+        self._login = Login(self._guard, sources.pool, authenticator, time.monotonic, has_provider=provider is not None)
+        self._sign_on = None if provider is None else _sign_on(self._guard, self._login, provider, authenticator)
         self._audit = Audit(AuditReader(sources.pool))
         self._overview = Overview(sources, problems, utc_now)
         self._dead = DeadPages(sources)
@@ -81,8 +96,17 @@ class Console:
         app.router.add_get("/login", guard.open(self._login.show))
         app.router.add_post("/login", guard.open(self._login.enter))
         app.router.add_post("/logout", guard.open(self._login.leave))
+        if self._sign_on is not None:
+            self._sign_on.add_to(app)
         app.router.add_get(f"{ASSETS_PATH}/{{name}}", self._renderer.asset)
         app.router.add_get("/{path:(?!v1(/|$)|openapi).*}", guard.page(_nowhere))
+
+
+def _sign_on(guard: Guard, login: Login, provider: IdentityProvider, authenticator: Authenticator) -> "SignOn":
+    from dispatcher.ops.console.access.provider import Provider  # noqa: PLC0415 - slow, and not needed by all
+    from dispatcher.ops.console.access.sign_on import SignOn  # noqa: PLC0415 - slow, and not needed by all
+
+    return SignOn(guard, login, Provider(provider), authenticator)
 
 
 async def _nowhere(_visit: object) -> web.StreamResponse:

@@ -59,6 +59,12 @@ class Renderer:
             headers=HEADERS,
         )
 
+    def with_cookies_of(self, other: web.Response, template: str, context: Mapping[str, Any]) -> web.Response:
+        """Return *template* as a page that sets and deletes the cookies of *other*."""
+        response = self.page(template, context)
+        response.cookies.update(other.cookies)
+        return response
+
     async def asset(self, request: web.Request) -> web.Response:
         """Answer one of the files; it may be cached for ever, because its address changes with its content."""
         name = request.match_info["name"]

@@ -36,7 +36,15 @@ async def read_form(request: web.Request) -> dict[str, str]:
         raise PageError(400, UNCHANGED, "The form cannot be read.") from None
 
 
-def set_cookie(request: web.Request, response: web.Response, name: str, value: str, seconds: float | None) -> None:
+def set_cookie(
+    request: web.Request,
+    response: web.Response,
+    name: str,
+    value: str,
+    seconds: float | None,
+    *,
+    same_site: str = "Strict",
+) -> None:
     """Set a cookie for this site alone, out of reach of scripts; over https it is never sent in clear."""
     response.set_cookie(
         name,
@@ -44,7 +52,7 @@ def set_cookie(request: web.Request, response: web.Response, name: str, value: s
         max_age=None if seconds is None else round(seconds),
         path="/",
         httponly=True,
-        samesite="Strict",
+        samesite=same_site,
         secure=is_https(request),
     )
 

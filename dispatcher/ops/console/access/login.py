@@ -35,9 +35,19 @@ class Login:
         pool: For the audit.
         authenticator: Knows the tokens.
         clock: Monotonic seconds, for the throttle.
+        has_provider: People may log in by an identity provider, too.
     """
 
-    def __init__(self, guard: Guard, pool: Pool, authenticator: Authenticator, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        guard: Guard,
+        pool: Pool,
+        authenticator: Authenticator,
+        clock: Callable[[], float],
+        *,
+        has_provider: bool = False,
+    ) -> None:
+        self._has_provider = has_provider
         self._authenticator = authenticator
         self._guard = guard
         self._pool = pool
@@ -122,6 +132,7 @@ class Login:
             "sentence": sentence,
             "is_wrong": is_wrong,
             "name": name,
+            "has_provider": self._has_provider,
             "form_token": self._guard.sessions.login_form_token(nonce),
         }
         response = self._guard.renderer.page("login.html", context, status)

@@ -5,6 +5,7 @@
 | `operator` | `OPS_TOKEN` | every session |
 | `reader` | `OPS_TOKEN` and `OPS_READ_TOKEN` | the readers' sessions |
 | `named`: an access token | `OPS_TOKEN` | every session; a revoked token ends its own |
+| `person`: an identity provider | `OPS_TOKEN`, the provider | every session; of the provider, those of its people |
 
 Nothing is stored by the server. The key that opens a cookie decides the way in, so that a cookie cannot claim another.
 """
@@ -37,6 +38,7 @@ class Role(StrEnum):
     OPERATOR = "operator"
     READER = "reader"
     NAMED = "named"
+    PERSON = "person"
 
 
 SHARED: Final = {Role.OPERATOR: OPERATOR, Role.READER: READER}
@@ -79,7 +81,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def who(self) -> str:
         """For the audit. The suffix tells a name from what the API and the command line write."""
-        return self.name if self.role is Role.NAMED else f"{self.name or self.role} (console)"
+        return f"{self.name or self.role} (console)" if self.role in SHARED else self.name
 
 
 class Expired(msgspec.Struct, frozen=True):
@@ -93,15 +95,20 @@ class Sessions:
         token: OPS_TOKEN.
         read_token: OPS_READ_TOKEN; None: there is no read-only session.
         now: Seconds since the epoch.
+        provider: Issuer and client id of the identity provider; None: there is none.
     """
 
-    def __init__(self, token: str, read_token: str | None, now: Callable[[], float]) -> None:
+    def __init__(
+        self, token: str, read_token: str | None, now: Callable[[], float], provider: tuple[str, str] | None = None
+    ) -> None:
         self._now = now
         self._tokens = {Role.OPERATOR: token} | ({Role.READER: read_token} if read_token else {})
-        secrets_of = {**self._tokens, Role.NAMED: token}
         self._keys = {
-            role: _derived(f"{role} session", *dict.fromkeys((token, given))) for role, given in secrets_of.items()
+            role: _derived(f"{role} session", *dict.fromkeys((token, given))) for role, given in self._tokens.items()
         }
+        self._keys[Role.NAMED] = _derived(f"{Role.NAMED} session", token)
+        if provider is not None:
+            self._keys[Role.PERSON] = _derived(f"{Role.PERSON} session", token, *provider)
         self._fernets = {role: Fernet(base64.urlsafe_b64encode(key)) for role, key in self._keys.items()}
 
     def role_of(self, given: str) -> Role | None:
@@ -113,8 +120,12 @@ class Sessions:
         """Return the cookie of a new session of a token of the settings."""
         return self._opened(role, cleaned_name(name), SHARED[role].rights)
 
+    def open_person(self, identity: Identity) -> str:
+        """Return the cookie of a new session of a person whom the identity provider knows."""
+        return self._opened(Role.PERSON, identity.who, identity.rights)
+
     def open_named(self, identity: Identity, token_id: UUID | None = None, until: float | None = None) -> str:
-        """Return the cookie of a new session of a known person or program; it ends at *until*, if that is sooner."""
+        """Return the cookie of a new session of an access token; it ends at *until*, if that is sooner."""
         return self._opened(Role.NAMED, identity.who, identity.rights, token_id, until)
 
     def _opened(
@@ -154,6 +165,17 @@ class Sessions:
     def seal(self, session: Session, text: str) -> str:
         """Return *text* so that only *session*'s next page can read it."""
         return self._fernets[session.role].encrypt(f"{session.id} {text}".encode()).decode()
+
+    def seal_login(self, text: str) -> str:
+        """Return *text*, kept while a person logs in at the identity provider, so that only we can read it."""
+        return self._fernets[Role.PERSON].encrypt(text.encode()).decode()
+
+    def unseal_login(self, sealed: str, most_seconds: int) -> str | None:
+        """Return what was sealed for a log-in at most *most_seconds* ago; else None."""
+        try:
+            return self._fernets[Role.PERSON].decrypt(sealed.encode(), most_seconds).decode()
+        except (InvalidToken, ValueError):
+            return None
 
     def unseal(self, session: Session, sealed: str, most_seconds: int) -> str | None:
         """Return what was sealed for *session* at most *most_seconds* ago; else None."""
