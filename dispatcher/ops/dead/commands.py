@@ -15,6 +15,7 @@ from typing import Annotated, Final, TypeVar
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from dispatcher.ops.contradictions import contradiction, refuse_contradictions
 from dispatcher.ops.dead.jobs.bodies import Job, Selection, What
 from dispatcher.ops.dead.jobs.pace import RATE
 from dispatcher.ops.dead.letters import DeadFilter
@@ -45,12 +46,14 @@ Rate = Annotated[float, typer.Option(min=1.0, max=1_000.0, help="Letters a secon
 @app.command(name="list")
 @filtering
 def list_letters(
+    context: typer.Context,
     wanted: DeadFilter,
     each: Annotated[bool, typer.Option("--each", help="Every letter on a line of its own.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=MOST_PER_LIST, help="With --each: the latest so many.")] = 100,
     as_json: Json = False,
 ) -> None:
     """Show dead letters, grouped by what they died of, and what to do about each group."""
+    refuse_contradictions(context, (), {"limit": "each"})
     if each:
         page = _run(lambda dead: dead.page(wanted, None, limit))
         if as_json:
@@ -120,6 +123,8 @@ def do_job(
     what: What, selection: Selection, reason: str | None, *, yes: bool, dry_run: bool, rate: float, as_json: bool
 ) -> None:
     """Show what it would do, ask, do it, and end with the exit code that says how that went."""
+    if dry_run and yes:
+        contradiction("--dry-run", "--yes", "--dry-run changes nothing")
     preview = _run(lambda dead: dead.planner.preview(what, selection))
     if dry_run and as_json:
         print_json(preview)

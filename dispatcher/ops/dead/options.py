@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from dispatcher.ops.contradictions import contradiction
 from dispatcher.ops.dead.jobs.bodies import Selection
 from dispatcher.ops.dead.letters import KINDS, DeadFilter
 from dispatcher.ops.terminal import fail, read_options
@@ -49,6 +50,12 @@ def _filter_of(
         "younger_than_seconds": seconds_of("--younger-than", younger_than),
     }
     named = {name: value for name, value in given.items() if value is not None}
+    older, younger = given["older_than_seconds"], given["younger_than_seconds"]
+    if isinstance(older, float) and isinstance(younger, float) and older > younger:
+        contradiction(f"--older-than {older_than}", f"--younger-than {younger_than}", "nothing is both")
+    for option, value in (("--endpoint", endpoint), ("--type", event_type), ("--event", event)):
+        if kind == "callback" and value is not None:
+            contradiction("--kind callback", option, "a callback that could not be parsed has no event yet")
     return read_options(named, DeadFilter, _OPTION_NAMES)
 
 
@@ -74,7 +81,9 @@ def selection_of(ids: list[str] | None, wanted: DeadFilter, everything: bool) ->
     """Return what is selected, by ids or by a filter; end with a sentence if it is neither."""
     is_filtered = wanted != DeadFilter()
     if ids and (is_filtered or everything):
-        fail("name ids or a filter, not both", EXIT_BAD_INPUT)
+        contradiction("ids", "--all" if everything else "a filter", "name one of them")
+    if is_filtered and everything:
+        contradiction("--all", "a filter", "--all means every dead letter there is")
     if ids:
         return Selection(ids=tuple(sorted(set(ids))))
     if not is_filtered and not everything:

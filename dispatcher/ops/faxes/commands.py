@@ -12,6 +12,7 @@ from rich.text import Text
 
 from dispatcher.ledger.pool import open_command_pool
 from dispatcher.ops.api.cursor import MOST_PER_PAGE
+from dispatcher.ops.contradictions import contradiction
 from dispatcher.ops.faxes.bodies import Fax, FaxStory
 from dispatcher.ops.faxes.queries import FaxQuery
 from dispatcher.ops.faxes.reader import FaxReader
@@ -19,10 +20,19 @@ from dispatcher.ops.faxes.timeline import Moment, timeline
 from dispatcher.ops.terminal import Json, console, print_json, read_options, run, settings_of
 from dispatcher.ops.words import clock, counted, duration, printable
 from dispatcher.settings import LedgerSettings
-from shared.domain import Provider, utc_now
+from shared.domain import Direction, EventType, Provider, utc_now
 from shared.errors import FaxhookError
 
 app = typer.Typer(no_args_is_help=True, help="Show what happened to a fax, and why an endpoint did not get its events.")
+
+ENDINGS: Final = {
+    EventType.DELIVERED: Direction.SENT,
+    EventType.PARTIALLY_DELIVERED: Direction.SENT,
+    EventType.FAILED: Direction.SENT,
+    EventType.RECEIVED: Direction.RECEIVED,
+    EventType.RECEIVE_FAILED: Direction.RECEIVED,
+}
+"""States that only faxes of one direction reach."""
 
 STYLES: Final = {"plain": "", "good": "green", "bad": "red", "waiting": "yellow", "faint": "dim"}
 DETAIL_LINES: Final = 5
@@ -79,6 +89,10 @@ def list_faxes(
     """Show faxes, the newest first."""
     given = {"provider": provider, "direction": direction, "state": state, "number": number, "conflicting": conflicting}
     query = _query(given, limit)
+    if query.direction is not None and query.state in ENDINGS and ENDINGS[query.state] != query.direction:
+        contradiction(
+            f"--direction {direction}", f"--state {state}", f"that is the state of a {ENDINGS[query.state]} fax"
+        )
 
     async def work() -> tuple[list[Fax], str | None]:
         async with _opened() as reader:

@@ -6,12 +6,16 @@ of each delivery fail, and by itself it means 500.
 
 import asyncio
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Final
 
 import msgspec
 import typer
 
 from dispatcher.formats import DEFAULT_FORMAT
+from dispatcher.formats.tokens import check_token
+from dispatcher.ops.contradictions import contradiction, refuse_contradictions
+from dispatcher.ops.endpoints.urls import BadEndpoint, checked_web_url
 from dispatcher.ops.listener.listen import Listener, Report, Started, Wrong, line_of, listen
 from dispatcher.ops.listener.readers import READERS
 from dispatcher.ops.terminal import fail
@@ -37,10 +41,30 @@ def _print(line: str) -> None:
     print(line.encode(encoding, "replace").decode(encoding), flush=True)
 
 
+def _check(format_name: str, tokens: Sequence[str], url: str | None) -> None:
+    """Refuse what an endpoint would not take: nothing could ever be verified."""
+    for token in tokens:
+        if wrong := check_token(format_name, token):
+            fail(f"--token: {wrong}; no endpoint takes it", EXIT_BAD_INPUT)
+    try:
+        if url is not None:
+            checked_web_url("--url", url)
+    except BadEndpoint as error:
+        fail(str(error), error.exit_code)
+
+
 # ---- The command ----------------------------------------------------------------------------------------------------
 
 
+CONTRADICTIONS: Final = (
+    ("close", "drip", "--close gives no answer"),
+    ("close", "status", "--close gives no answer"),
+    ("close", "retry_after", "--close gives no answer"),
+)
+
+
 def listen_command(
+    context: typer.Context,
     token: Annotated[
         list[str],
         typer.Option(envvar="LISTEN_TOKEN", help="Token of the endpoint; repeat it while tokens are rotated."),
@@ -86,8 +110,10 @@ def listen_command(
     """
     if format_name not in READERS:
         fail(f"--format: {unknown(format_name, READERS)}", EXIT_BAD_INPUT)
-    if close and (drip or status or retry_after):
-        fail("--close gives no answer, so --drip, --status and --retry-after cannot be used with it", EXIT_BAD_INPUT)
+    refuse_contradictions(context, CONTRADICTIONS)
+    _check(format_name, token, url)
+    if fail_count is not None and 0 < (status or 0) < 300:  # noqa: PLR2004 - HTTP
+        contradiction("--fail", f"--status {status}", "a 2xx is no failure")
     if retry_after is not None and not (retry_after.isascii() and retry_after.isprintable()):
         fail("--retry-after is not a valid header value", EXIT_BAD_INPUT)
     how = Wrong(status=status, hang_seconds=hang, drips=drip, closes=close, retry_after=retry_after)

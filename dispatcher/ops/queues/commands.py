@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dispatcher.ledger.pool import open_pool
+from dispatcher.ops.contradictions import refuse_contradictions
 from dispatcher.ops.queues.bodies import Queue, Queues
 from dispatcher.ops.queues.history import QueueHistory
 from dispatcher.ops.queues.reader import QueueReader
@@ -26,6 +27,7 @@ SHORTEST_INTERVAL: Final = 1.0
 
 
 def queues_command(
+    context: typer.Context,
     watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until Ctrl-C.")] = False,
     interval: Annotated[float, typer.Option(min=SHORTEST_INTERVAL, help="Seconds between two looks.")] = 2.0,
     as_json: Json = False,
@@ -34,6 +36,7 @@ def queues_command(
 
     Ends with 78 if a queue is missing, 69 if the broker does not answer. With --watch --json, one line for each look.
     """
+    refuse_contradictions(context, (), {"interval": "watch"})
     settings = settings_of(StoreSettings)
 
     async def work() -> tuple[Queues, AccessRefused | None]:

@@ -12,7 +12,6 @@
 import asyncio
 import os
 import secrets
-import ssl
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -23,6 +22,7 @@ import aiohttp
 import msgspec
 import typer
 
+from dispatcher.ops.contradictions import refuse_contradictions
 from dispatcher.ops.endpoints.urls import BadEndpoint, checked_web_url
 from dispatcher.ops.simulator.fields import BadChange, Change, parse_change, paths_of
 from dispatcher.ops.simulator.lives import ENDINGS, life_of, repeat_and_shuffle
@@ -37,7 +37,7 @@ from dispatcher.ops.simulator.samples import (
     sample_fax,
     samples_of,
 )
-from dispatcher.ops.simulator.sending import curl_of, send_all
+from dispatcher.ops.simulator.sending import curl_of, reason_of, send_all
 from dispatcher.ops.simulator.settings import VARIABLES, SimulateSettings, read_env_file
 from dispatcher.ops.simulator.signing import MissingSecret
 from dispatcher.ops.terminal import fail
@@ -55,7 +55,20 @@ class BadRequest(FaxhookError):
     code = "bad_request"
 
 
+_SENDING: Final = (
+    *("to", "fax_id", "number", "from_number", "to_number", "pages", "job_id", "changes", "unset", "file", "life"),
+    *("count", "repeat", "shuffle", "seed", "every", "env", "secret", "as_curl"),
+)
+CONTRADICTIONS: Final = (
+    *(("as_list", name, "--list sends nothing") for name in _SENDING),
+    ("as_curl", "as_json", "--print-curl gets no answer to print as JSON"),
+    ("as_curl", "every", "--print-curl sends nothing"),
+)
+NEEDS: Final = {"seed": "shuffle"}
+
+
 def simulate_command(
+    context: typer.Context,
     provider: Annotated[str | None, typer.Argument(help=", ".join(SAMPLES), show_default=False)] = None,
     event: Annotated[
         str | None,
@@ -119,6 +132,7 @@ def simulate_command(
 
     Exit code 1: some were not answered 200; 78: the provider's secret is not set.
     """
+    refuse_contradictions(context, CONTRADICTIONS, NEEDS)
     try:
         if as_list:
             _print_list(provider, event, as_json)
@@ -130,11 +144,11 @@ def simulate_command(
         options = {
             "fax_id": fax_id,
             "pages": pages,
-            "job_id": job_id,
+            "job_id": _job_id(provider, event or ENDINGS[provider], job_id),
             "document": _document(file),
             **_numbers(provider, event or ENDINGS[provider], number, from_number, to_number),
         }
-        asked = [*map(parse_change, changes or ()), *(Change(path, None) for path in unset or ())]
+        asked = _asked(changes or (), unset or ())
         samples = [
             sample
             for _ in range(count)
@@ -158,7 +172,7 @@ def simulate_command(
     try:
         accepted = asyncio.run(send_all(base_url, provider, samples, every, as_json))
     except (aiohttp.ClientError, OSError) as error:
-        fail(f"nothing answers at {base_url} ({_reason(error)}). Does the ingress run there?", EXIT_AWAY)
+        fail(f"nothing answers at {base_url} ({reason_of(error)}). Does the ingress run there?", EXIT_AWAY)
     if len(samples) > 1 and not as_json:
         faxes = len({sample.fax_id for sample in samples})
         order = f", shuffled with --seed {seed}" if shuffle else ""
@@ -168,6 +182,19 @@ def simulate_command(
 
 
 # ---- Options --------------------------------------------------------------------------------------------------------
+
+
+def _asked(changes: Sequence[str], unset: Sequence[str]) -> list[Change]:
+    asked = [*map(parse_change, changes), *(Change(path, None) for path in unset)]
+    if twice := {change.path for change in asked if change.value is not None} & set(unset):
+        raise BadRequest(f"--set and --unset contradict each other: {', '.join(sorted(twice))}")
+    return asked
+
+
+def _job_id(provider: str, event: str, job_id: str | None) -> str | None:
+    if job_id is not None and find(provider, event)[0].startswith("receiv"):
+        raise BadRequest("--job-id and a received fax contradict each other: only sent faxes have a job_id")
+    return job_id
 
 
 def _samples(
@@ -207,7 +234,8 @@ def _numbers(
     given = {"from_number": from_number, "to_number": to_number}
     if number is not None:
         if given[ours] is not None:
-            raise BadRequest(f"--number is the fax's {ours.replace('_', ' ')} here, and that is given as well")
+            other = "--from" if ours == "from_number" else "--to-number"
+            raise BadRequest(f"--number and {other} contradict each other: both are our number here")
         given[ours] = number
     return {name: value for name, value in given.items() if value is not None}
 
@@ -268,16 +296,3 @@ def _print_list(provider: str | None, event: str | None, as_json: bool) -> None:
             line = {"provider": each, "event": name, "type": sample.type, "own_name": sample.own_name or None}
             text = f"{each:<9} {name:<22} {sample.type:<24} {sample.own_name}"
             print(msgspec.json.encode(line).decode() if as_json else text)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "timeout"
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "host_not_found"
-    cause = getattr(error, "os_error", error)
-    if isinstance(cause, ConnectionRefusedError):
-        return "refused"
-    if isinstance(error, aiohttp.ClientSSLError) or isinstance(cause, ssl.SSLError):
-        return "tls"
-    return "reset" if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError) else "network"

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shlex
+import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -98,3 +99,17 @@ def curl_of(base_url: str, sample: SampleCallback, folder: Path) -> str:
     for name, value in sample.headers.items():
         words += ["-H", f"{name}: {value}"]
     return shlex.join([*words, "--data-binary", data])
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a request was not answered, in a word."""
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "host_not_found"
+    cause = getattr(error, "os_error", error)
+    if isinstance(cause, ConnectionRefusedError):
+        return "refused"
+    if isinstance(error, aiohttp.ClientSSLError) or isinstance(cause, ssl.SSLError):
+        return "tls"
+    return "reset" if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError) else "network"

@@ -317,7 +317,7 @@ async def test_options_that_say_nothing_beside_each_other_are_a_sentence_and_exi
     process = await start("--token", TOKEN, "--close", "--status", "500")
     _, errors = await process.communicate()
     assert process.returncode == 65
-    assert errors.startswith(b"faxhook: --close gives no answer")
+    assert errors.startswith(b"faxhook: --close and --status contradict each other")
 
 
 @pytest.mark.parametrize(
