@@ -97,7 +97,7 @@ async def test_each_mistake_ends_with_a_sentence_and_its_exit_code(harness: Disp
         (["replay", unknown, "--yes"], 65, f"there is no dead letter {unknown}"),
         (["replay", "--cause", "gone", "--yes"], 65, "no dead letter matches"),
         (["replay", "--yes"], 65, "say which"),
-        (["replay", unknown, "--cause", "tls"], 65, "not both"),
+        (["replay", unknown, "--cause", "tls"], 65, "contradict each other"),
         (["list", "--kind", "letter"], 65, "--kind: `letter` is unknown; known are callback, delivery, event"),
         (["list", "--older-than", "soon"], 65, "--older-than wants"),
         (["list", "--endpoint", "7"], 65, "--endpoint: must be an id"),
