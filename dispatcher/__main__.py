@@ -177,6 +177,7 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             store=store,
             intake=intake,
             channels=channels,
+            media=media,
             circuit_is_open=deliverer.circuit_is_open,
             metrics=metrics,
             problems=readiness.problems,

@@ -9,13 +9,14 @@ ANSWER_KEPT_BYTES: Final = 2 * 1024
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """The application has the event."""
+    """The application has the event. `sent`: what `channels.sent` records of the request; None where none was made."""
 
     word: ClassVar[str] = "told"
     error: ClassVar[None] = None
     url: str | None = None
     http_status: int | None = None
     answer: bytes = b""
+    sent: str | None = None
 
 
 class NotTold(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +32,7 @@ class NotTold(msgspec.Struct, frozen=True, kw_only=True):
     http_status: int | None = None
     answer: bytes = b""
     retry_after_seconds: float | None = None
+    sent: str | None = None
 
     @property
     def is_gone(self) -> bool:
@@ -45,6 +47,7 @@ class NotTried(msgspec.Struct, frozen=True, kw_only=True):
     url: ClassVar[None] = None
     http_status: ClassVar[None] = None
     answer: ClassVar[bytes] = b""
+    sent: ClassVar[None] = None
     error: str
 
 

@@ -10,8 +10,11 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+import msgspec
+
 from dispatcher.channels.base import Attempt
 from dispatcher.channels.outcome import ANSWER_KEPT_BYTES, NotTold, NotTried, Outcome, Told
+from dispatcher.channels.sent import AUTHORIZATION, note_webhook
 from dispatcher.egress.client import Answer, EgressClient
 from dispatcher.egress.errors import FAILURES, ProxyAway, error_code
 from dispatcher.egress.target import basic_of, posted_url
@@ -20,6 +23,8 @@ from shared.domain import Event
 
 ANSWER_LIMIT_BYTES: Final = 64 * 1024
 """An answer that reaches this size counts as complete; the rest is not read."""
+
+NO_TRACE: Final[Mapping[str, str]] = {}
 
 
 class WebhookChannel:
@@ -43,30 +48,19 @@ class WebhookChannel:
         which is what is posted to.
         """
         shown = posted_url(attempt.url)
-        facts = Facts(
-            url=shown,
-            tokens=attempt.tokens,
-            delivery_id=attempt.delivery_id,
-            attempt=attempt.number,
-            now=attempt.now,
-        )
-        webhook = FORMATS[attempt.format].render(attempt.event, attempt.document, facts)
-        headers = {
-            **webhook.headers,
-            **self._trace_headers(),
-            "X-Faxhook-Event-Id": attempt.event.id,
-            "X-Faxhook-Delivery-Id": str(attempt.delivery_id),
-            "X-Faxhook-Attempt": str(attempt.number),
-            "X-Faxhook-Command-Id": attempt.command_id,
-        }
-        return await self.post(attempt.url, shown, webhook.body, headers, attempt.timeout_seconds)
+        trace = self._trace_headers()
+        headers, body = render(attempt, shown, trace)
+        outcome = await self.post(attempt.url, shown, body, headers, attempt.timeout_seconds)
+        if isinstance(outcome, NotTried):
+            return outcome
+        return msgspec.structs.replace(outcome, sent=note_webhook(attempt, headers, body, trace))
 
     async def post(self, url: str, shown: str, body: bytes, headers: dict[str, str], timeout_seconds: float) -> Outcome:
         """POST *body* to *url*, *shown* being the same without user and password."""
         outcome: Outcome | None = None
         try:
             if (credentials := basic_of(url)) is not None:
-                headers["Authorization"] = credentials
+                headers[AUTHORIZATION] = credentials
             try:
                 async with (
                     asyncio.timeout(timeout_seconds),
@@ -85,6 +79,27 @@ class WebhookChannel:
             # After a complete answer this only means that the rest of our request was not read.
             return outcome or NotTold(error=error_code(error), url=shown)
         return outcome or NotTold(error="network", url=shown)
+
+
+def render(attempt: Attempt, shown: str, trace: Mapping[str, str] = NO_TRACE) -> tuple[dict[str, str], bytes]:
+    """Return headers and body of *attempt*, *shown* being its URL as it is posted to. Pure."""
+    facts = Facts(
+        url=shown,
+        tokens=attempt.tokens,
+        delivery_id=attempt.delivery_id,
+        attempt=attempt.number,
+        now=attempt.now,
+    )
+    webhook = FORMATS[attempt.format].render(attempt.event, attempt.document, facts)
+    headers = {
+        **webhook.headers,
+        **trace,
+        "X-Faxhook-Event-Id": attempt.event.id,
+        "X-Faxhook-Delivery-Id": str(attempt.delivery_id),
+        "X-Faxhook-Attempt": str(attempt.number),
+        "X-Faxhook-Command-Id": attempt.command_id,
+    }
+    return headers, webhook.body
 
 
 def classify(answer: Answer, shown: str, body: bytes) -> Outcome:

@@ -159,4 +159,5 @@ def _with_attempt(record: Record, made: MadeAttempt) -> Record:
         http_status=made.outcome.http_status,
         error=made.outcome.error,
         answer=made.outcome.answer,
+        sent=made.outcome.sent,
     )

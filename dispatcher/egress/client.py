@@ -39,7 +39,10 @@ TARGETS_REMEMBERED: Final = 10_000
 
 _PROXY_AUTHENTICATION: Final = 407
 _REQUEST_TIMEOUT: Final = 408
-_ASKED_FOR: Final = f"User-Agent: {USER_AGENT}\r\nAccept: */*\r\nAccept-Encoding: identity\r\n"
+ASKED_FOR: Final = (("User-Agent", USER_AGENT), ("Accept", "*/*"), ("Accept-Encoding", "identity"))
+"""Headers of every request, after `Host` and before those of the caller."""
+
+_ASKED_FOR: Final = "".join(f"{name}: {value}\r\n" for name, value in ASKED_FOR)
 
 
 class Answer:

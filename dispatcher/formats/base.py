@@ -2,12 +2,25 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 import msgspec
 
 from shared.domain import Event
+
+RENDERING: Final = 1
+"""The version of all that formats and mails write, recorded with each attempt. What was sent is not stored: it is
+rendered again when a person asks. So a change of a single byte needs a new number, and the old code for the old one."""
+
+
+def boundary_of(delivery_id: UUID, attempt: int) -> str:
+    """Return the unique part of the boundaries of an attempt's parts.
+
+    Derived, so that the request can be written again. The id has 74 random bits, and is made after the event is fixed:
+    the content that is sent cannot hold the boundary.
+    """
+    return f"{delivery_id.hex}n{attempt}"
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,10 +1,9 @@
-"""Writes multipart forms. By hand: a library takes longer than the rest of rendering.
+"""Writes multipart forms. By hand: a library takes longer than the rest of rendering. Pure.
 
 Callers give each name once, without brackets; no name, file name or type holds a quote or a line end.
 """
 
 import re
-import secrets
 from collections.abc import Iterable
 
 import msgspec
@@ -33,9 +32,12 @@ def document_file(name: str, event: Event, content: bytes) -> FileToSend:
     return FileToSend(name=name, filename=f"{filename}.{extension}", content_type=content_type, content=content)
 
 
-def write_form(fields: Iterable[tuple[str, str]], file: FileToSend | None) -> tuple[str, bytes]:
-    """Return Content-Type and body."""
-    boundary = f"faxhook{secrets.token_hex(16)}"
+def write_form(fields: Iterable[tuple[str, str]], file: FileToSend | None, unique: str) -> tuple[str, bytes]:
+    """Return Content-Type and body; the boundary is made from *unique*.
+
+    It must be a text that no field and no file can hold on purpose, because it was not known when they were written.
+    """
+    boundary = f"faxhook{unique}"
     head = f"--{boundary}\r\nContent-Disposition: form-data; name="
     parts = [f'{head}"{name}"\r\n\r\n{value}\r\n'.encode() for name, value in fields]
     if file is not None:

@@ -26,7 +26,7 @@ from typing import Any, Final
 
 import msgspec
 
-from dispatcher.formats.base import Facts, Webhook
+from dispatcher.formats.base import Facts, Webhook, boundary_of
 from dispatcher.formats.forms import HARMLESS_NAME, document_file, write_form
 from dispatcher.formats.phaxio_fax import STATUS, error_of, fax_object, fax_object_v1
 from shared.domain import Direction, Event, EventType, Phase, Provider
@@ -60,7 +60,7 @@ class _Phaxio(ABC):
         """Return the form, signed with the first token."""
         fields = self._fields(event)
         file = None if document is None else document_file(self.file_part_name, event, document)
-        content_type, body = write_form(fields, file)
+        content_type, body = write_form(fields, file, boundary_of(facts.delivery_id, facts.attempt))
         headers = {"Content-Type": content_type}
         if facts.tokens and facts.tokens[0]:
             files = [] if file is None else [(file.name, file.content)]

@@ -26,6 +26,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         state: Of the delivery afterwards.
         wait_seconds: Until the next attempt is due, for `retrying`.
         answer: The first 2 KiB of what the application answered.
+        sent: What `channels.sent` records of the request.
     """
 
     delivery_id: UUID
@@ -40,6 +41,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     http_status: int | None = None
     error: str | None = None
     answer: bytes = b""
+    sent: str | None = None
 
 
 CLAIM: Final = f"""
@@ -182,11 +184,12 @@ def _columns(leases: Sequence[tuple[Lease, float]]) -> tuple[list[UUID], list[da
 RECORD: Final = """
 WITH batch AS (
     SELECT * FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::float8[], $6::timestamptz[],
-                         $7::float8[], $8::text[], $9::text[], $10::integer[], $11::text[], $12::bytea[])
-    AS batch (id, attempt, state, reason, wait_seconds, started_at, seconds, outcome, url, http_status, error, answer)
+                         $7::float8[], $8::text[], $9::text[], $10::integer[], $11::text[], $12::bytea[], $13::text[])
+    AS batch (id, attempt, state, reason, wait_seconds, started_at, seconds, outcome, url, http_status, error, answer,
+              sent)
 ), tried AS (
-    INSERT INTO attempts (delivery_id, number, started_at, seconds, outcome, url, http_status, error, answer)
-    SELECT id, attempt, started_at, seconds, outcome, url, http_status, error, answer
+    INSERT INTO attempts (delivery_id, number, started_at, seconds, outcome, url, http_status, error, answer, sent)
+    SELECT id, attempt, started_at, seconds, outcome, url, http_status, error, answer, sent
     FROM batch WHERE started_at IS NOT NULL ORDER BY id, attempt
     ON CONFLICT ON CONSTRAINT attempts_key DO NOTHING
 )
@@ -225,4 +228,5 @@ async def record(pool: Pool, records: Sequence[Record]) -> None:
         [each.http_status for each in batch],
         [each.error for each in batch],
         [each.answer for each in batch],
+        [each.sent for each in batch],
     )

@@ -10,6 +10,7 @@ from dispatcher.broker_settings import TopologySettings
 from dispatcher.ops.access import commands as token_commands
 from dispatcher.ops.audit.commands import audit_command
 from dispatcher.ops.dead import commands as dead_commands
+from dispatcher.ops.deliveries import commands as delivery_commands
 from dispatcher.ops.endpoints import recover_commands as endpoint_commands
 from dispatcher.ops.faxes import commands as fax_commands
 from dispatcher.ops.listener.commands import listen_command
@@ -23,7 +24,7 @@ from shared.programs import version
 from shared.runtime.output import ending_with_output
 
 COMMANDS: Final = {
-    "Inspect and repair": ("faxes", "dead", "endpoints", "queues", "reconcile", "audit"),
+    "Inspect and repair": ("faxes", "deliveries", "dead", "endpoints", "queues", "reconcile", "audit"),
     "Set up": ("migrate", "topology", "tokens"),
     "Try out": ("simulate", "listen"),
 }
@@ -67,6 +68,7 @@ def options(
 
 
 app.add_typer(fax_commands.app, name="faxes", rich_help_panel=_INSPECT)
+app.add_typer(delivery_commands.app, name="deliveries", rich_help_panel=_INSPECT)
 app.add_typer(dead_commands.app, name="dead", rich_help_panel=_INSPECT)
 app.add_typer(endpoint_commands.app, name="endpoints", rich_help_panel=_INSPECT)
 app.command(name="queues", rich_help_panel=_INSPECT)(queues_command)

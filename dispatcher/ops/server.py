@@ -26,6 +26,8 @@ from dispatcher.ops.console.console import Console, WaysIn
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.dead.api import DeadLetterApi
 from dispatcher.ops.dead.service import serving_dead
+from dispatcher.ops.deliveries.api import DeliveryApi
+from dispatcher.ops.deliveries.requests import RequestReader
 from dispatcher.ops.endpoints.api import EndpointApi
 from dispatcher.ops.endpoints.changes import EndpointChanges
 from dispatcher.ops.endpoints.reading.health import EndpointHealthReader
@@ -35,6 +37,7 @@ from dispatcher.ops.queues.api import QueueApi
 from dispatcher.ops.queues.history import QueueHistory
 from dispatcher.ops.queues.reader import QueueReader
 from dispatcher.settings import DispatcherSettings
+from shared.media import MediaStore
 from shared.runtime.http_server import AppRunner
 from shared.runtime.port import open_port
 from shared.runtime.service import Stop, running
@@ -49,6 +52,7 @@ async def serving_ops(
     store: EndpointStore,
     intake: Intake,
     channels: Mapping[str, Channel],
+    media: MediaStore,
     circuit_is_open: Callable[[UUID], bool],
     metrics: Metrics,
     problems: Problems,
@@ -67,12 +71,14 @@ async def serving_ops(
         health = EndpointHealthReader(pool, circuit_is_open)
         changes = EndpointChanges(pool, store, intake, settings)
         faxes = FaxReader(pool)
-        sources = Sources(pool, store, dead, faxes, queues, health)
+        requests = RequestReader(pool, media)
+        sources = Sources(pool, store, dead, faxes, requests, queues, health)
         parts = (
             Platform(metrics, problems),
             EndpointApi(pool, store, changes, health, channels),
             DeadLetterApi(pool, dead, settings.seal()),
             FaxApi(faxes),
+            DeliveryApi(requests),
             QueueApi(queues),
             TokenApi(pool, settings.seal()),
             AuditApi(AuditReader(pool)),

@@ -2,5 +2,5 @@
 
 from typing import Final
 
-REVISION: Final = "0011"
+REVISION: Final = "0012"
 """The newest migration; what this version of the code wants. A constant, so that services need no migration tool."""

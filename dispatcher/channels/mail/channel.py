@@ -17,6 +17,7 @@ import ssl
 from typing import Final
 
 import aiosmtplib
+import msgspec
 
 from dispatcher.channels.base import Attempt
 from dispatcher.channels.mail.address import Mailbox, Relay, address_of
@@ -24,6 +25,7 @@ from dispatcher.channels.mail.content import wants_document
 from dispatcher.channels.mail.relay import RelayAway, RelayClient, abort
 from dispatcher.channels.mail.render import render
 from dispatcher.channels.outcome import ANSWER_KEPT_BYTES, NotTold, NotTried, Outcome, Told
+from dispatcher.channels.sent import note_mail
 from shared.domain import Event
 
 RENDER_IN_THREAD_FROM_BYTES: Final = 256 * 1024
@@ -72,7 +74,9 @@ class MailChannel:
             return NotTried(error=away.code)
 
     async def _send(self, connection: aiosmtplib.SMTP, attempt: Attempt, recipient: str, deadline: float) -> Outcome:
-        message = await self._rendered(attempt, connection)
+        message, has_attachment = await self._rendered(attempt, connection)
+        mail_from = self._mail_from
+        sent = note_mail(attempt, mail_from.address, mail_from.name, message, has_attachment=has_attachment)
         seconds_left = deadline - asyncio.get_running_loop().time()
         conversation = asyncio.create_task(
             _converse(connection, self._mail_from.address, recipient, message, attempt.url)
@@ -80,7 +84,7 @@ class MailChannel:
         try:
             await asyncio.wait({conversation}, timeout=seconds_left)
             if conversation.done():
-                return conversation.result()
+                return _with_sent(conversation.result(), sent)
             # Time is up. Not cancelled: that could lose a 250 that has just arrived. Without its connection the
             # conversation ends at once, with the answer if there was one.
             abort(connection)
@@ -89,22 +93,22 @@ class MailChannel:
             conversation.cancel()
         match outcome:
             case NotTold(error="reset"):
-                return NotTold(error="timeout", url=attempt.url)
+                return NotTold(error="timeout", url=attempt.url, sent=sent)
             case NotTried(error="smtp_disconnected"):
                 return NotTried(error="smtp_timeout")
             case _:
-                return outcome
+                return _with_sent(outcome, sent)
 
-    async def _rendered(self, attempt: Attempt, connection: aiosmtplib.SMTP) -> bytes:
-        """Return the mail; without the document if the relay says that it is too large."""
+    async def _rendered(self, attempt: Attempt, connection: aiosmtplib.SMTP) -> tuple[bytes, bool]:
+        """Return the mail; False, and it without the document, if the relay says that it is too large."""
         if attempt.document is None or len(attempt.document) < RENDER_IN_THREAD_FROM_BYTES:
             message = render(attempt, self._mail_from)
         else:
             message = await asyncio.to_thread(render, attempt, self._mail_from)
         limit = connection.esmtp_extensions.get("size", "")
         if attempt.document is not None and limit.isdigit() and 0 < int(limit) < len(message):
-            return render(attempt, self._mail_from, with_document=False)
-        return message
+            return render(attempt, self._mail_from, with_document=False), False
+        return message, True
 
 
 class NoMailChannel:
@@ -167,6 +171,10 @@ async def _content_sent(connection: aiosmtplib.SMTP, message: bytes) -> aiosmtpl
     if response.code != ACCEPTED:
         raise aiosmtplib.SMTPDataError(response.code, response.message)
     return response
+
+
+def _with_sent(outcome: Outcome, sent: str) -> Outcome:
+    return outcome if isinstance(outcome, NotTried) else msgspec.structs.replace(outcome, sent=sent)
 
 
 def _refused(error: aiosmtplib.SMTPResponseException, url: str) -> NotTold:

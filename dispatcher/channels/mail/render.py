@@ -18,6 +18,7 @@ from dispatcher.channels.mail.content import Attachment, Story, attachment, tell
 from dispatcher.channels.mail.headers import mailbox_header, text_header
 from dispatcher.channels.mail.phrases import plain
 from dispatcher.channels.phrases import Tone
+from dispatcher.formats.base import boundary_of
 from shared.domain import Event, EventType
 
 _BAR: Final[dict[Tone, str]] = {"good": "#1a7f37", "partly": "#9a6700", "bad": "#c62828", "underway": "#0b66c3"}
@@ -46,7 +47,9 @@ def render(attempt: Attempt, mail_from: Mailbox, *, with_document: bool = True) 
     body = EmailMessage(policy=SMTP)
     body.set_content(text_of(story), cte="quoted-printable")
     body.add_alternative(html_of(story), subtype="html", cte="quoted-printable")
-    return _headers(attempt, story, mail_from) + (body.as_bytes() if attached is None else _attached(body, attached))
+    if attached is None:
+        return _headers(attempt, story, mail_from) + _written(body, attempt)
+    return _headers(attempt, story, mail_from) + _attached(body, attached, attempt)
 
 
 def _headers(attempt: Attempt, story: Story, mail_from: Mailbox) -> bytes:
@@ -68,13 +71,21 @@ def _headers(attempt: Attempt, story: Story, mail_from: Mailbox) -> bytes:
     return "".join(lines).encode("ascii")
 
 
-def _attached(message: EmailMessage, attached: Attachment) -> bytes:
+def _written(message: EmailMessage, attempt: Attempt) -> bytes:
+    """Return *message*, always the same for an attempt: the library's boundaries are random."""
+    parts = (part for part in message.walk() if part.is_multipart())
+    for number, part in enumerate(parts, start=1):
+        part.set_boundary(f"faxhook{boundary_of(attempt.delivery_id, attempt.number)}p{number}")
+    return message.as_bytes()
+
+
+def _attached(message: EmailMessage, attached: Attachment, attempt: Attempt) -> bytes:
     # The mail library needs 45 ms for each MB, so it gets a stand-in for the document.
     stand_in = secrets.token_bytes(30)
     maintype, _, subtype = attached.content_type.partition("/")
     message.add_attachment(stand_in, maintype=maintype, subtype=subtype, filename=attached.filename)
     # The document, encoded here, takes the place of the stand-in.
-    before, _, after = message.as_bytes().partition(b2a_base64(stand_in, newline=False))
+    before, _, after = _written(message, attempt).partition(b2a_base64(stand_in, newline=False))
     encoded = b2a_base64(attached.content, newline=False)
     lines = [encoded[start : start + _BASE64_LINE] for start in range(0, len(encoded), _BASE64_LINE)]
     return b"".join((before, b"\r\n".join(lines), after))

@@ -16,6 +16,7 @@ from dispatcher.ops.console.access.session import Sessions
 from dispatcher.ops.console.errors import no_such_page
 from dispatcher.ops.console.pages.audit import Audit
 from dispatcher.ops.console.pages.dead import DeadPages
+from dispatcher.ops.console.pages.deliveries import DeliveryPages
 from dispatcher.ops.console.pages.endpoints import EndpointPages
 from dispatcher.ops.console.pages.faxes import FaxPages
 from dispatcher.ops.console.pages.overview import Overview, Problems
@@ -59,6 +60,7 @@ class Console:
         self._overview = Overview(sources, problems, utc_now)
         self._dead = DeadPages(sources)
         self._faxes = FaxPages(sources, utc_now)
+        self._deliveries = DeliveryPages(sources)
         self._endpoints = EndpointPages(sources, changes, channels, self._audit)
 
     def add_to(self, app: web.Application) -> None:
@@ -75,6 +77,7 @@ class Console:
             "/dead/jobs/{id}/live": self._dead.job_live,
             "/faxes": self._faxes.search,
             "/faxes/{provider}/{fax_id:.+}": self._faxes.show,
+            "/deliveries/{id}/attempts/{number}": self._deliveries.attempt,
             "/endpoints": self._endpoints.list,
             "/endpoints/new": self._endpoints.new,
             "/endpoints/{id}": self._endpoints.show,

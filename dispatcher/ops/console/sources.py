@@ -11,6 +11,7 @@ from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.pool import Pool
 from dispatcher.ops.dead.letters import DeadFilter
 from dispatcher.ops.dead.service import DeadLetterService
+from dispatcher.ops.deliveries.requests import RequestReader
 from dispatcher.ops.endpoints.reading.health import EndpointHealthReader
 from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.ops.queues.history import QueueHistory
@@ -60,6 +61,7 @@ class Sources:
     store: EndpointStore
     dead: DeadLetterService
     faxes: FaxReader
+    requests: RequestReader
     history: QueueHistory
     health: EndpointHealthReader
     clock: Callable[[], float] = time.monotonic

@@ -21,6 +21,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
         url: Where it was posted to, without user and password: the endpoint's, or its failover's.
         error: A stable code such as `timeout` or `http_503`; None where it was told.
         answer: The first 2 KiB of what the receiver answered, unprintable characters escaped.
+        resent_by: The person or token that asked to send it again; None where it was due by itself.
     """
 
     number: int
@@ -31,6 +32,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     http_status: int | None
     error: str | None
     answer: str
+    resent_by: str | None = None
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):

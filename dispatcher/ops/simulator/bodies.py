@@ -4,6 +4,7 @@ Modelled on the providers' documentation: Phaxio's v2.1 form, Telnyx's envelope,
 dialplan.
 """
 
+import secrets
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -89,7 +90,7 @@ def encode_draft(draft: SampleDraft) -> SampleBody:
     file = None
     if draft.document is not None:
         file = FileToSend(name="file", filename="fax.pdf", content_type="application/pdf", content=draft.document)
-    content_type, body = write_form(pairs, file)
+    content_type, body = write_form(pairs, file, secrets.token_hex(16))
     files = [(file.name, file.content)] if file else []
     return SampleBody(content_type=content_type, body=body, fields=pairs, files=files)
 
