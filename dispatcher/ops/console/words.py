@@ -44,6 +44,7 @@ AUDITED: Final[Mapping[str, str]] = {
     "endpoint.paused": "paused an endpoint",
     "endpoint.resumed": "resumed an endpoint",
     "job.stopped": "stopped a job",
+    "request.read": "looked at a request with its document",
     "dead.discarded": "discarded a dead letter",
     "token.created": "created an access token",
     "token.revoked": "revoked an access token",

@@ -25,8 +25,8 @@ class DeliveryApi:
                 "GET",
                 "/v1/deliveries/{id}/attempts/{number}",
                 self.attempt,
-                "An attempt, and the request as it was sent; without a body that carries a document, unless the token has the "
-                "right `documents`",
+                "An attempt, and the request as it was sent; its body is left out where it carries a document that the "
+                "token may not read",
                 parameters={"number": int},
                 answer=AttemptWithRequest,
             ),
@@ -37,7 +37,9 @@ class DeliveryApi:
         delivery_id = read_id(request.match_info["id"], "delivery")
         number = read_number(request.match_info["number"])
         with_document = Right.DOCUMENTS in request[IDENTITY].rights
-        return answered(200, await self._requests.of(delivery_id, number, who=request[WHO], with_document=with_document))
+        return answered(
+            200, await self._requests.of(delivery_id, number, who=request[WHO], with_document=with_document)
+        )
 
 
 def read_number(text: str) -> int:
