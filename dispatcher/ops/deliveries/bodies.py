@@ -32,7 +32,7 @@ class SentRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     method: str
     url: str
-    headers: tuple[tuple[str, str], ...]
+    headers: tuple[list[str], ...]
     body: str | None
     body_base64: str | None
     size_bytes: int

@@ -100,7 +100,7 @@ def shown_request(request: Request, media: Media | None, *, with_document: bool)
     return SentRequest(
         method=request.method,
         url=request.url,
-        headers=tuple(request.headers),
+        headers=tuple([name, value] for name, value in request.headers),
         body=text if with_document else None,
         body_base64=base64.b64encode(request.body).decode() if with_document and text is None else None,
         size_bytes=len(request.body),

@@ -34,7 +34,10 @@ EXAMPLES = int(os.environ.get("API_EXAMPLES", "8"))
 
 SCHEMAS = "#/components/schemas/"
 UNDESCRIBED = {"/openapi.json"}
-PAGES = ("/login", "/logout", "/overview", "/dead", "/faxes", "/endpoints", "/audit", "/console-assets", "/{path}")
+PAGES = (
+    *("/login", "/logout", "/overview", "/dead", "/deliveries", "/faxes", "/endpoints", "/audit", "/console-assets"),
+    "/{path}",
+)
 """Pages for browsers are not part of the API."""
 
 
