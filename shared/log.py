@@ -46,6 +46,7 @@ EVENTS: Final[dict[str, str]] = {
     "media.fetched": "a document that its provider only named by URL was fetched and kept",
     "media.unkept": "a fetched document is sent, but could not be kept for retries; the reason says why",
     "delivery.deferred": "put back for some seconds without an attempt: a full lane, an open circuit, our own trouble",
+    "delivery.parked": "its endpoint is paused: it waits in the ledger until that is resumed",
     "delivery.dead": "given up; kept in dead.deliveries until a person decides",
     "delivery.dropped": "a message about a delivery that is settled or leased: nothing to do",
     "record.delayed": "an outcome could not be written, or leases not given back; they are held and written later, "

@@ -93,11 +93,11 @@ class EventHandler:
         # 2. Into the lanes at once: what follows may wait for the ledger, a first attempt need not.
         self._lanes.enter(taken.deliveries)
         # 3. An endpoint of a fax may have been registered meanwhile: what was owed to no endpoint is looked at again.
-        owed_ids = Counter(delivery.event_id for delivery in taken.deliveries)
+        owed_ids = Counter([*(delivery.event_id for delivery in taken.deliveries), *taken.parked])
         unowed = [each.id for each in events if each.id not in owed_ids and each.id not in taken.recorded_only]
         late = await self._retry(lambda: self._intake.owe_unowed(unowed, leased=True), len(unowed))
-        self._lanes.enter(late)
-        owed_ids.update(delivery.event_id for delivery in late)
+        self._lanes.enter(late.deliveries)
+        owed_ids.update([*(delivery.event_id for delivery in late.deliveries), *late.parked])
         for event in events:
             if event.id in taken.fresh:
                 is_owed = event.id in owed_ids or event.id in taken.recorded_only

@@ -16,7 +16,7 @@ from dispatcher.delivery.leases import LeaseKeeper
 from dispatcher.delivery.settler import MadeAttempt, Settler
 from dispatcher.metrics import Metrics
 from dispatcher.policy.delivery import LeasedDelivery
-from dispatcher.policy.verdict import GiveUp, Requeue, RetryAfter, Verdict, judge, refuse
+from dispatcher.policy.verdict import GiveUp, Park, Requeue, RetryAfter, Verdict, judge, refuse
 from shared.log import get_logger
 
 
@@ -93,6 +93,9 @@ class Deliverer:
                 if not await self._leases.ensure(delivery, self._attempts.lease_seconds(delivery)):
                     self._settler.drop(delivery)
                     return
+                if delivery.changed is not None and delivery.changed.endpoint.paused:
+                    await self._settler.settle(delivery, Park())
+                    return
                 made = await self._attempt(delivery, reservation)
                 outcome, seconds = made.outcome, made.seconds
         finally:
@@ -129,7 +132,7 @@ class Deliverer:
 
     def _report(self, delivery: LeasedDelivery, made: MadeAttempt, verdict: Verdict) -> None:
         self._metrics.count_attempt(made.outcome, made.seconds)
-        if delivery.attempt == 1 and not delivery.is_replayed and isinstance(made.outcome, Told):
+        if delivery.attempt == 1 and not delivery.has_waited and isinstance(made.outcome, Told):
             waited = datetime.now(UTC) - delivery.event.received_at
             self._metrics.told_seconds.observe(max(0.0, waited.total_seconds()))
         self._log.info(

@@ -101,6 +101,20 @@ class Lanes:
         for wait_seconds, deferred in self._put_behind(overflow).items():
             self._settler.requeue(deferred, wait_seconds)
 
+    def waiting_in(self, endpoint_id: UUID) -> int:
+        """Return how many wait in the lane of an endpoint."""
+        return len(self._lanes[endpoint_id].waiting) if endpoint_id in self._lanes else 0
+
+    def room_in(self, endpoint_id: UUID) -> int:
+        """Return how many more the lane of an endpoint may get now, so that none of them is deferred."""
+        lane = self._lanes.get(endpoint_id, Lane())
+        if self._stopping or lane.behind or lane.is_refilling:
+            return 0
+        room = min(self._room(lane), self._held.capacity_left)
+        if self._deliverer.circuit_is_open(endpoint_id):  # one at a time: it may be the probe
+            return min(room, 0 if lane.waiting else 1)
+        return room
+
     async def idle(self) -> None:
         """Wait until nothing waits and nothing is under way."""
         while tasks := {*self._beside_lanes, *(worker for lane in self._lanes.values() for worker in lane.workers)}:

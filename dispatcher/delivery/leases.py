@@ -7,6 +7,7 @@ that opens or a lane that is full gives back hundreds, and no other endpoint may
 |---|---|
 | queued: held, its lease renewed | its lease runs out, and the sweeper finds it |
 | released: without lease, due after its wait | the sweeper finds it, due without a message |
+| or parked: without lease, due when its endpoint is resumed | it is leased then |
 | no longer held: the message may be claimed by this process, too | the same |
 | its message published, confirmed | it comes with its message |
 """
@@ -21,7 +22,7 @@ from typing import Final
 from uuid import UUID
 
 from dispatcher.delivery.held import HeldDeliveries
-from dispatcher.ledger import deliveries
+from dispatcher.ledger import deliveries, parking
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from dispatcher.ledger.retry import LedgerRetry
@@ -34,6 +35,9 @@ from shared.runtime.watchdog import Look
 from shared.seal import Unsealable
 
 RENEW_EVERY_SECONDS: Final = 5.0
+
+LOOK_EVERY_SECONDS: Final = 1.0
+"""For changes of endpoints: so long after its pause, at most, an endpoint may get an attempt that waited here."""
 
 LONGEST_CHANGE_SECONDS: Final = 60.0
 """From the beginning of a transaction that changes an endpoint, which dates the change, to its commit, at most."""
@@ -64,11 +68,14 @@ class LeaseKeeper:
         A long lane must not look like a dead process, nor a retry that waits for the broker, nor a record that waits
         for the ledger.
         """
+        renewed_at = time.monotonic()
         while True:
-            await asyncio.sleep(RENEW_EVERY_SECONDS)
-            leases = [(each, each.endpoint.lease_seconds) for each in self._held.leased() if not each.is_lost]
-            with suppress(*LEDGER_UNAVAILABLE):
-                await self._renew(leases)
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
+            if time.monotonic() - renewed_at >= RENEW_EVERY_SECONDS:
+                renewed_at = time.monotonic()
+                leases = [(each, each.endpoint.lease_seconds) for each in self._held.leased() if not each.is_lost]
+                with suppress(*LEDGER_UNAVAILABLE):
+                    await self._renew(leases)
             with suppress(*LEDGER_UNAVAILABLE, Unsealable):
                 await self._note_changes()
 
@@ -118,7 +125,7 @@ class Releaser:
         self._messages = messages
         self._held = held
         self._metrics = metrics
-        self._queued: dict[UUID, tuple[Lease, float]] = {}
+        self._queued: dict[UUID, tuple[Lease, float | None]] = {}
         self._in_hand = 0
         self._retry = LedgerRetry("record.delayed")
         self._is_hurried = False
@@ -130,8 +137,11 @@ class Releaser:
         """Return for the watchdog how many leases are to be given back, and how often that was tried."""
         return len(self._queued) + self._in_hand, self._retry.tries
 
-    def release(self, leases: Sequence[Lease], wait_seconds: float) -> None:
-        """Give *leases* back soon; each delivery is due after *wait_seconds*, 0 or one of the defer waits."""
+    def release(self, leases: Sequence[Lease], wait_seconds: float | None) -> None:
+        """Give *leases* back soon; each delivery is due after *wait_seconds*, 0 or one of the defer waits.
+
+        None: when its endpoint is resumed; it is parked.
+        """
         self._queued.update((lease.delivery_id, (lease, wait_seconds)) for lease in leases)
         self._idle.clear()
         self._has_work.set()
@@ -164,7 +174,7 @@ class Releaser:
             if not self._is_hurried:
                 await asyncio.sleep(RELEASE_EVERY_SECONDS)
 
-    async def _release(self, batch: Sequence[tuple[Lease, float]]) -> None:
+    async def _release(self, batch: Sequence[tuple[Lease, float | None]]) -> None:
         # 1. In the ledger. The lease goes first: a message that finds a live lease is dropped.
         released, until = await self._retry(lambda: self._try_release(batch), len(batch))
         for lease, wait_seconds in batch:
@@ -175,15 +185,33 @@ class Releaser:
             self._held.free(lease.delivery_id)
             # 3. Its message; none if the lease was another process's by now.
             if lease.delivery_id in released:
-                self._leave_message(lease, wait_seconds)
+                self._leave_message(lease, released[lease.delivery_id])
 
-    async def _try_release(self, batch: Sequence[tuple[Lease, float]]) -> tuple[frozenset[UUID], dict[UUID, datetime]]:
-        """Return which were released, and by which ends their leases were known."""
+    async def _try_release(
+        self, batch: Sequence[tuple[Lease, float | None]]
+    ) -> tuple[dict[UUID, float | None], dict[UUID, datetime]]:
+        """Return which were released, each with its wait (None: parked), and by which ends their leases were known."""
         async with self._held.changing_leases:
             until = {lease.delivery_id: lease.lease_until for lease, _ in batch}
-            return await deliveries.release(self._pool, batch), until
+            waits: dict[UUID, float | None] = {}
+            if due := {lease.delivery_id: (lease, wait) for lease, wait in batch if wait is not None}:
+                released = await deliveries.release(self._pool, list(due.values()))
+                waits |= {each: due[each][1] for each in released}
+            if held_back := [lease for lease, wait in batch if wait is None]:
+                parked = await parking.park(self._pool, held_back)
+                waits |= {each: None if is_parked else 0.0 for each, is_parked in parked.items()}
+            return waits, until
 
-    def _leave_message(self, lease: Lease, wait_seconds: float) -> None:
+    def _leave_message(self, lease: Lease, wait_seconds: float | None) -> None:
+        if wait_seconds is None:
+            get_logger().info(
+                "delivery.parked",
+                event_id=lease.event_id,
+                delivery_id=str(lease.delivery_id),
+                endpoint_id=str(lease.endpoint_id),
+                attempt=lease.attempt,
+            )
+            return
         if not wait_seconds:
             self._messages.publish(FAX_WORK, WORK_KEY, lease.delivery_id, lease.attempt)
             return

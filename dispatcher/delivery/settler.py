@@ -7,6 +7,7 @@
 | given up | dead letter published and confirmed, then recorded; an endpoint that answered 410 is disabled |
 | skipped | recorded |
 | requeued | the lease released, a message left for the process that comes next; nothing is counted |
+| parked: its endpoint is paused | the lease released; it waits in the ledger, without a message |
 | crashed: our own code failed | counted in the ledger, requeued; after `MOST_CRASHES` given up as above |
 """
 
@@ -28,7 +29,7 @@ from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from dispatcher.messages import DeadDelivery, PersistentPublisher, Publishing, publish_dead, publish_delivery
 from dispatcher.metrics import Metrics
 from dispatcher.policy.delivery import Lease
-from dispatcher.policy.verdict import GONE, GiveUp, Requeue, RetryAfter, Settle, Skip, Verdict
+from dispatcher.policy.verdict import GONE, GiveUp, Park, Requeue, RetryAfter, Settle, Skip, Verdict
 from shared.backoff import DEFER_WAITS_SECONDS
 from shared.broker import FAX_RETRY, retry_queue
 from shared.errors import place_of
@@ -87,6 +88,9 @@ class Settler:
                 record = msgspec.structs.replace(record, state="skipped", reason=reason)
             case Requeue(wait_seconds):
                 self.requeue([lease], wait_seconds)
+                return
+            case Park():
+                self._releaser.release([lease], None)
                 return
             case _:
                 assert_never(verdict)

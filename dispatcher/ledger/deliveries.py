@@ -17,6 +17,7 @@ from dispatcher.policy.delivery import Lease, LeasedDelivery, UnreadableDelivery
 from shared.domain import Media, decode_event
 from shared.errors import Misconfigured
 from shared.seal import Damaged
+from shared.sql import PARKED_DUE_AT
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,21 +57,23 @@ WITH wanted AS (
     FOR UPDATE OF d
 )
 UPDATE deliveries d
-SET lease_until = now() + make_interval(secs => 2 * endpoints.timeout_seconds + $3)
+SET lease_until = now() + make_interval(secs => 2 * endpoints.timeout_seconds + $3),
+    due_at      = CASE WHEN d.due_at = {PARKED_DUE_AT} THEN now() ELSE d.due_at END,
+    resumed_at  = CASE WHEN d.due_at = {PARKED_DUE_AT} THEN now() ELSE d.resumed_at END
 FROM wanted, endpoints, events, faxes
 WHERE d.id = wanted.id
   AND endpoints.id = d.endpoint_id
   AND events.id = d.event_id AND events.body IS NOT NULL
   AND faxes.provider = events.provider AND faxes.fax_id = events.fax_id
-RETURNING d.id, d.event_id, d.attempts, d.budget_from, d.replayed_at IS NOT NULL AS is_replayed,
-          coalesce(d.replayed_at, d.created_at) AS owed_since, d.lease_until,
+RETURNING d.id, d.event_id, d.attempts, d.budget_from, coalesce(d.replayed_at, d.resumed_at) IS NOT NULL AS has_waited,
+          greatest(d.created_at, d.replayed_at, d.resumed_at) AS owed_since, d.lease_until,
           extract(epoch FROM now() - d.due_at)::float8 AS overdue_seconds, events.body, events.trace,
           faxes.rank, {COLUMNS}
 """  # noqa: S608 - the inserted text is a constant
 
 
 async def claim(
-    pool: Pool, store: EndpointStore, wanted: Sequence[tuple[UUID, int]], margin_seconds: float
+    pool: Pool | Any, store: EndpointStore, wanted: Sequence[tuple[UUID, int]], margin_seconds: float
 ) -> list[LeasedDelivery | UnreadableDelivery]:
     """Lease the deliveries of *wanted* (id, attempt) that may be attempted now; the others are stale or taken."""
     pairs = sorted(set(wanted))
@@ -92,7 +95,7 @@ def _claimed(row: Any, store: EndpointStore) -> LeasedDelivery | UnreadableDeliv
             event=decode_event(row["body"]),
             endpoint=store.from_row(row),
             owed_since=row["owed_since"],
-            is_replayed=row["is_replayed"],
+            has_waited=row["has_waited"],
             spent=row["budget_from"],
             fax_rank=row["rank"],
             is_removed=row["removed_at"] is not None,

@@ -22,7 +22,7 @@ COLUMNS: Final = """
 endpoints.id AS endpoint_id, endpoints.scope, endpoints.direction, endpoints.match_number, endpoints.match_provider,
 endpoints.match_fax_id, endpoints.match_job_id, endpoints.url, endpoints.failover_url, endpoints.format,
 endpoints.sealed_tokens, endpoints.inflight, endpoints.overtaken, endpoints.enabled, endpoints.timeout_seconds,
-endpoints.max_concurrent, endpoints.removed_at, endpoints.is_gone
+endpoints.max_concurrent, endpoints.paused, endpoints.catching_up, endpoints.removed_at, endpoints.is_gone
 """
 """What `from_row` reads; for other statements that join endpoints, too."""
 
@@ -63,19 +63,26 @@ SELECT {COLUMNS} FROM endpoints WHERE id = ANY($1::uuid[]) AND updated_at > now(
 INSERT: Final = """
 INSERT INTO endpoints (id, scope, direction, match_number, match_provider, match_fax_id, match_job_id, url,
                        failover_url, format, sealed_tokens, inflight, overtaken, enabled, timeout_seconds,
-                       max_concurrent)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+                       max_concurrent, paused)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 """
 UPDATE: Final = """
 UPDATE endpoints SET scope = $2, direction = $3, match_number = $4, match_provider = $5, match_fax_id = $6,
                      match_job_id = $7, url = $8, failover_url = $9, format = $10, sealed_tokens = $11, inflight = $12,
                      overtaken = $13, enabled = $14, timeout_seconds = $15, max_concurrent = $16, updated_at = now(),
-                     is_gone = is_gone AND NOT $14
+                     is_gone = is_gone AND NOT $14, paused = $17,
+                     catching_up = NOT ($17 AND $14) AND (catching_up OR paused)
 WHERE id = $1 AND removed_at IS NULL
 """
 TOKENS: Final = "SELECT sealed_tokens FROM endpoints WHERE id = $1"
-REMOVE: Final = "UPDATE endpoints SET removed_at = now(), updated_at = now() WHERE id = $1 AND removed_at IS NULL"
-GONE: Final = "UPDATE endpoints SET enabled = false, is_gone = true, updated_at = now() WHERE id = $1 AND enabled"
+REMOVE: Final = """
+UPDATE endpoints SET removed_at = now(), updated_at = now(), catching_up = catching_up OR paused
+WHERE id = $1 AND removed_at IS NULL
+"""
+GONE: Final = """
+UPDATE endpoints SET enabled = false, is_gone = true, updated_at = now(), catching_up = catching_up OR paused
+WHERE id = $1 AND enabled
+"""
 
 
 class EndpointFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -244,6 +251,7 @@ class EndpointStore:
             endpoint.enabled,
             endpoint.timeout_seconds,
             endpoint.max_concurrent,
+            endpoint.paused,
         )
 
 
@@ -263,6 +271,8 @@ def endpoint_of(row: Any, tokens: tuple[str, ...] = ()) -> Endpoint:
         enabled=row["enabled"],
         timeout_seconds=row["timeout_seconds"],
         max_concurrent=row["max_concurrent"],
+        paused=row["paused"],
+        catching_up=row["catching_up"],
     )
 
 

@@ -21,6 +21,7 @@ from typing import Any, Final
 import msgspec
 
 from dispatcher.ledger.endpoints import EndpointStore
+from dispatcher.ledger.parking import lock_waiting
 from dispatcher.ledger.pool import Pool, transaction
 from dispatcher.policy.candidates import Candidates
 from dispatcher.policy.delivery import LeasedDelivery
@@ -29,6 +30,7 @@ from dispatcher.policy.lifecycle import FaxState, fold
 from dispatcher.policy.routing import ENDPOINT_DISABLED, Owed, route, skip_overtaken
 from shared.domain import Event, decode_event, encode_event
 from shared.ids import uuid7
+from shared.sql import PARKED_DUE_AT
 
 _BY_INDEX: Final = "(SELECT set_config('enable_seqscan', 'off', true)) AS by_index"
 """Has what follows in the transaction planned with indexes. A plan is kept for as long as its connection, and one that
@@ -97,18 +99,20 @@ AND events.body IS NOT NULL AND {_IS_UNOWED}
 ORDER BY events.id
 """  # noqa: S608 - what is inserted is ours
 
-INSERT_DELIVERIES: Final = """
-INSERT INTO deliveries (id, event_id, endpoint_id, state, reason, lease_until, settled_at)
+INSERT_DELIVERIES: Final = f"""
+INSERT INTO deliveries (id, event_id, endpoint_id, state, reason, lease_until, due_at, settled_at)
 SELECT id, event_id, endpoint_id,
        CASE WHEN reason IS NULL THEN 'pending' ELSE 'skipped' END, reason,
        CASE WHEN reason IS NULL THEN now() + make_interval(secs => lease_seconds) END,
+       CASE WHEN reason IS NULL AND lease_seconds IS NULL THEN {PARKED_DUE_AT} ELSE now() END,
        CASE WHEN reason IS NOT NULL THEN now() END
 FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::float8[])
     AS batch (id, event_id, endpoint_id, reason, lease_seconds)
 ORDER BY event_id COLLATE "C", endpoint_id
 ON CONFLICT ON CONSTRAINT deliveries_once_per_endpoint DO NOTHING
 RETURNING id, lease_until
-"""
+"""  # noqa: S608 - the inserted text is a constant
+"""`lease_seconds` is NULL for what is parked."""
 
 
 LOCK_NOT_OWED: Final = f"""
@@ -134,12 +138,14 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         fresh: Ids of the events that were not known before.
         deliveries: What is owed for them, leased to this process.
+        parked: The event's id for each delivery that waits for its endpoint to be resumed.
         recorded_only: Ids of the events of which at least one delivery was recorded as skipped, though its endpoint
             is on.
     """
 
     fresh: frozenset[str] = frozenset()
-    deliveries: list[LeasedDelivery]
+    deliveries: list[LeasedDelivery] = []
+    parked: tuple[str, ...] = ()
     recorded_only: frozenset[str] = frozenset()
 
 
@@ -170,7 +176,7 @@ class Intake:
             )
             fresh = frozenset(row["id"] for row in rows)
             if not fresh:
-                return Taken(deliveries=[])
+                return Taken()
             new = [event for event in events if event.id in fresh]
             # 2. How far has each fax come? This locks its row, so that no concurrent batch is missed.
             ranks = await _fold_faxes(connection, fold(new))
@@ -178,25 +184,25 @@ class Intake:
             candidates = Candidates(await self._store.of_events(connection, new))
             owed = [each for event in new for each in route(event, candidates.of(event))]
             owed = skip_overtaken(owed, ranks)
-            return Taken(
+            return msgspec.structs.replace(
+                await _insert_deliveries(connection, owed, traces, leased=True),
                 fresh=fresh,
-                deliveries=await _insert_deliveries(connection, owed, traces, leased=True),
                 recorded_only=frozenset(
                     each.event.id for each in owed if each.skipped not in {None, ENDPOINT_DISABLED}
                 ),
             )
 
-    async def owe_unowed(self, event_ids: Sequence[str], *, leased: bool) -> list[LeasedDelivery]:
+    async def owe_unowed(self, event_ids: Sequence[str], *, leased: bool) -> Taken:
         """Owe those of the events that were owed to no endpoint to the endpoints of their own fax, if it has any now.
 
         They are *leased* to this process, or else left to the sweeper, which finds them at once.
         """
         if not event_ids:
-            return []
+            return Taken()
         async with transaction(self._pool) as connection:
             rows = await connection.fetch(UNOWED, list(event_ids))
             if not rows:
-                return []
+                return Taken()
             events = [decode_event(row["body"]) for row in rows]
             candidates = Candidates(await self._store.of_events(connection, events))
             ranks: dict[tuple[str, str], int] = {
@@ -219,27 +225,41 @@ class Intake:
             return 0
         fax = endpoint.match
         rows = await self._pool.fetch(UNOWED_OF_FAX, fax.provider, fax.fax_id, fax.job_id)
-        return len(await self.owe_unowed([row["id"] for row in rows], leased=False))
+        owed = await self.owe_unowed([row["id"] for row in rows], leased=False)
+        return len(owed.deliveries) + len(owed.parked)
 
 
 async def _insert_deliveries(
     connection: Any, owed: Sequence[Owed], traces: Mapping[str, str], *, leased: bool
-) -> list[LeasedDelivery]:
-    """Write what is owed; return what is leased to this process, in the order of *owed*."""
-    identified = [(uuid7(), each) for each in owed]
-    if not identified:
-        return []
+) -> Taken:
+    """Write what is owed; return what is leased to this process, in the order of *owed*, and what is parked."""
+    if not owed:
+        return Taken()
+    # In the order of *owed*, also within a millisecond: what is parked is told in the order of its ids.
+    identified = list(zip(sorted(uuid7() for _ in owed), owed, strict=True))
+    could_wait = {each.endpoint.id for each in owed if each.skipped is None and each.endpoint.is_waiting}
+    waiting = await lock_waiting(connection, could_wait)
+
+    def lease_seconds(endpoint: Endpoint) -> float | None:
+        return None if endpoint.id in waiting else endpoint.lease_seconds if leased else 0.0
+
     rows = await connection.fetch(
         INSERT_DELIVERIES,
         [delivery_id for delivery_id, _ in identified],
         [each.event.id for _, each in identified],
         [each.endpoint.id for _, each in identified],
         [each.skipped for _, each in identified],
-        [each.endpoint.lease_seconds if leased else 0.0 for _, each in identified],
+        [lease_seconds(each.endpoint) for _, each in identified],
     )
     leases = {row["id"]: row["lease_until"] for row in rows if row["lease_until"] is not None}
+    written = {row["id"] for row in rows}
+    parked = [
+        each.event.id
+        for delivery_id, each in identified
+        if delivery_id in written and each.skipped is None and each.endpoint.id in waiting
+    ]
     now = datetime.now(UTC)
-    return [
+    held = [
         LeasedDelivery(
             delivery_id=delivery_id,
             event_id=each.event.id,
@@ -254,6 +274,7 @@ async def _insert_deliveries(
         for delivery_id, each in identified
         if delivery_id in leases
     ]
+    return Taken(deliveries=held, parked=tuple(parked))
 
 
 async def _fold_faxes(connection: Any, states: Sequence[FaxState]) -> dict[tuple[str, str], int]:

@@ -6,6 +6,7 @@ What the ledger says is owed is one of these:
 |---|---|
 | leased by a live process | leaves it alone |
 | due, or leased by a process that died | puts it back into `work.deliveries` now, without the sweeper's grace |
+| parked: its endpoint is paused | leaves it alone |
 | due later | leaves it alone: its delay queue brings it, or, if that was lost, the sweeper does when it is due |
 
 What is due later gains nothing by a new message: a delay queue knows its whole wait only, not the rest of one, so the
@@ -39,6 +40,7 @@ from shared.amqp.publisher import NotKept, Publisher
 from shared.amqp.session import broker_session
 from shared.broker import FAX_WORK, WORK_DELIVERIES, Topology, topology, verify
 from shared.errors import EXIT_AWAY
+from shared.sql import PARKED_DUE_AT
 from shared.sql.connection import check_sessions, connect
 
 MOST_PER_BATCH: Final = 250
@@ -58,6 +60,7 @@ class OwedByEndpoint(msgspec.Struct, frozen=True, kw_only=True):
         due: To put back.
         leased: A live process has it.
         later: Not due yet.
+        parked: Its endpoint is paused.
     """
 
     endpoint_id: UUID
@@ -66,6 +69,7 @@ class OwedByEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     oldest_due_at: datetime | None
     leased: int
     later: int
+    parked: int
     next_due_at: datetime | None
 
 
@@ -85,21 +89,23 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     oldest_due_at: datetime | None
     leased: int
     later: int
+    parked: int
     next_due_at: datetime | None
     messages: Waiting
     owed: list[OwedByEndpoint]
 
 
-SUMMARY: Final = """
+_IS_LATER: Final = f"due_at >= $1 AND due_at < {PARKED_DUE_AT} AND (lease_until IS NULL OR lease_until < $1)"
+SUMMARY: Final = f"""
 SELECT endpoint_id, state,
        count(*) FILTER (WHERE greatest(due_at, lease_until) < $1) AS due,
        min(due_at) FILTER (WHERE greatest(due_at, lease_until) < $1) AS oldest_due_at,
        count(*) FILTER (WHERE lease_until >= $1) AS leased,
-       count(*) FILTER (WHERE due_at >= $1 AND (lease_until IS NULL OR lease_until < $1)) AS later,
-       min(due_at) FILTER (WHERE due_at >= $1 AND (lease_until IS NULL OR lease_until < $1)) AS next_due_at
+       count(*) FILTER (WHERE {_IS_LATER}) AS later, count(*) FILTER (WHERE due_at = {PARKED_DUE_AT}) AS parked,
+       min(due_at) FILTER (WHERE {_IS_LATER}) AS next_due_at
 FROM deliveries WHERE state IN ('pending', 'retrying')
 GROUP BY endpoint_id, state ORDER BY endpoint_id, state
-"""
+"""  # noqa: S608 - what is inserted is ours
 
 
 async def look(connection: Any, messages: Waiting, now: datetime) -> Report:
@@ -113,6 +119,7 @@ async def look(connection: Any, messages: Waiting, now: datetime) -> Report:
         oldest_due_at=min((each.oldest_due_at for each in owed if each.oldest_due_at), default=None),
         leased=sum(each.leased for each in owed),
         later=sum(each.later for each in owed),
+        parked=sum(each.parked for each in owed),
         next_due_at=min((each.next_due_at for each in owed if each.next_due_at), default=None),
         messages=messages,
         owed=owed,
@@ -213,7 +220,7 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
 
 
 def _show(report: Report) -> None:
-    table = Table("endpoint", "state", "due", "oldest due", "leased", "later", "next due")
+    table = Table("endpoint", "state", "due", "oldest due", "leased", "later", "next due", "paused")
     for each in report.owed:
         table.add_row(
             str(each.endpoint_id),
@@ -223,6 +230,7 @@ def _show(report: Report) -> None:
             str(each.leased),
             str(each.later),
             _moment(each.next_due_at),
+            str(each.parked),
         )
     if report.owed:
         console.print(table)
@@ -237,6 +245,8 @@ def sentences(report: Report) -> list[str]:
         f"{report.leased} leased by a live process: left alone",
         f"{report.later} due later: left to the delay queues, which hold {report.messages.delayed} messages",
     ]
+    if report.parked:
+        said.append(f"{report.parked} wait for paused endpoints: left alone until those are resumed")
     if report.later > report.messages.delayed:
         lost = report.later - report.messages.delayed
         said.append(

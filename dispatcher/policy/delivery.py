@@ -38,8 +38,8 @@ class LeasedDelivery(Lease, kw_only=True):
     """A delivery from its lease to its record; the only struct that carries it on its way.
 
     Attributes:
-        owed_since: Its last replay, else when it came to be owed.
-        is_replayed: It was replayed or recovered: how long its event waited says nothing about us.
+        owed_since: When it came to be owed, or was replayed or resumed last.
+        has_waited: It was replayed, recovered or resumed: how long its event waited says nothing about us.
         spent: Attempts before the last replay, which spend none of the budget.
         fax_rank: How far its fax had come when the lease was taken.
         is_removed: The endpoint was removed after the delivery was owed.
@@ -54,7 +54,7 @@ class LeasedDelivery(Lease, kw_only=True):
     event: Event
     endpoint: Endpoint
     owed_since: datetime
-    is_replayed: bool = False
+    has_waited: bool = False
     spent: int = 0
     fax_rank: int = 0
     is_removed: bool = False

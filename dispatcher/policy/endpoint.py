@@ -31,6 +31,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         tokens: In order; the first signs. Empty: webhooks are not signed.
         timeout_seconds: For one request, connection and answer included; at most 60.
         max_concurrent: Attempts at once, for each dispatcher process.
+        paused: What it is owed waits, without attempts, until it is resumed.
+        catching_up: It was resumed, and something of what waited still waits. Set by the ledger alone.
     """
 
     id: UUID
@@ -46,6 +48,13 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool = True
     timeout_seconds: float = 15.0
     max_concurrent: int = 8
+    paused: bool = False
+    catching_up: bool = False
+
+    @property
+    def is_waiting(self) -> bool:
+        """Does what is owed to it wait, or come after what waited?"""
+        return self.paused or self.catching_up
 
     @property
     def lease_seconds(self) -> float:

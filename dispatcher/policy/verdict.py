@@ -49,13 +49,20 @@ class Requeue(msgspec.Struct, frozen=True):
     wait_seconds: float = DEFER_WAITS_SECONDS[0]
 
 
-Verdict = Settle | RetryAfter | GiveUp | Skip | Requeue
+class Park(msgspec.Struct, frozen=True):
+    """Nothing was sent and nothing is counted: it waits in the ledger until its endpoint is resumed."""
+
+    word: ClassVar[str] = "parked"
 
 
-def refuse(delivery: LeasedDelivery) -> GiveUp | Skip | None:
+Verdict = Settle | RetryAfter | GiveUp | Skip | Requeue | Park
+
+
+def refuse(delivery: LeasedDelivery) -> GiveUp | Skip | Park | None:
     """Return why no attempt is made at a delivery; None if one is.
 
-    A removed or disabled endpoint wants nothing more, and an event that was overtaken meanwhile is old news.
+    A removed or disabled endpoint wants nothing more, a paused one nothing now, and an event that was overtaken
+    meanwhile is old news.
     """
     if delivery.is_removed:
         return GiveUp("endpoint_removed", "the endpoint was removed")
@@ -63,6 +70,8 @@ def refuse(delivery: LeasedDelivery) -> GiveUp | Skip | None:
         if delivery.is_gone:
             return GiveUp(GONE, "the endpoint answered 410 before")
         return GiveUp("endpoint_disabled", "the endpoint is disabled")
+    if delivery.endpoint.paused:
+        return Park()
     if delivery.endpoint.overtaken == "skip" and is_overtaken(delivery.event.type, delivery.fax_rank):
         return Skip("overtaken")
     return None

@@ -4,3 +4,6 @@ from typing import Final
 
 REVISION: Final = "0012"
 """The newest migration; what this version of the code wants. A constant, so that services need no migration tool."""
+
+PARKED_DUE_AT: Final = "timestamptz '9999-01-01 00:00:00+00'"
+"""`due_at` of a delivery that is parked, see `dispatcher.ledger.parking`. The index of them names the same."""

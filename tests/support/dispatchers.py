@@ -64,7 +64,7 @@ class DispatcherHarness:
         """Take *events* into the ledger without attempting what they owe."""
         intake = Intake(self.pool, STORE)
         taken = await intake.take(events)
-        taken.deliveries.extend(await intake.owe_unowed([event.id for event in events], leased=True))
+        taken.deliveries.extend((await intake.owe_unowed([event.id for event in events], leased=True)).deliveries)
         return taken
 
     async def publish(self, *events: Event) -> None:

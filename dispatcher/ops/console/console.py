@@ -88,6 +88,7 @@ class Console:
             "/endpoints/new": self._endpoints.add,
             "/endpoints/{id}": self._endpoints.change,
             "/endpoints/{id}/enabled": self._endpoints.switch,
+            "/endpoints/{id}/paused": self._endpoints.pause,
             "/endpoints/{id}/tokens": self._endpoints.rotate,
             "/endpoints/{id}/test": self._endpoints.test,
             "/endpoints/{id}/remove": self._endpoints.remove,

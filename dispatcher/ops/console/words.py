@@ -16,7 +16,7 @@ from dispatcher.policy.endpoint import Endpoint, FaxMatch
 TONES: Final[Mapping[str, str]] = {
     "told": "good", "healthy": "good", "done": "good",
     "dead": "bad", "failing": "bad", "gone": "bad",
-    "pending": "waiting", "retrying": "waiting", "running": "waiting", "waiting": "waiting",
+    "paused": "waiting", "pending": "waiting", "retrying": "waiting", "running": "waiting", "waiting": "waiting",
     "skipped": "faint", "disabled": "faint", "idle": "faint",
 }  # fmt: skip
 """How a state or verdict looks; any other looks plain. An event's type looks as its phrase says."""

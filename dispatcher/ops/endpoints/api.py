@@ -27,6 +27,7 @@ from dispatcher.ops.endpoints.bodies import (
     EndpointPage,
     EndpointQuery,
     EndpointWithHealth,
+    PausedEndpoint,
     RemovalQuery,
     Removed,
     RotatedEndpoint,
@@ -121,6 +122,22 @@ class EndpointApi:
                 is_command=True,
             ),
             Operation(
+                "POST",
+                "/v1/endpoints/{id}/pause",
+                self.pause,
+                "Pause an endpoint: what it is owed waits, without attempts, until it is resumed",
+                answer=PausedEndpoint,
+                is_command=True,
+            ),
+            Operation(
+                "POST",
+                "/v1/endpoints/{id}/resume",
+                self.resume,
+                "Resume an endpoint: what waited is delivered in order",
+                answer=EndpointBody,
+                is_command=True,
+            ),
+            Operation(
                 "GET", "/v1/endpoints/{id}/health", self.health, "How an endpoint is doing", answer=EndpointHealth
             ),
             Operation(
@@ -175,6 +192,18 @@ class EndpointApi:
         if read_query(request, RemovalQuery).dry_run:
             return answered(200, await preview_removal(self._pool, self._store, await self._existing(request)))
         return answered(*await self._changes.remove(command, _id_of(request)))
+
+    async def pause(self, request: web.Request) -> web.Response:
+        """Pause an endpoint."""
+        command, body = await _read_command(request)
+        convert_body(body, Nothing)
+        return answered(*await self._changes.pause(command, _id_of(request)))
+
+    async def resume(self, request: web.Request) -> web.Response:
+        """Resume an endpoint."""
+        command, body = await _read_command(request)
+        convert_body(body, Nothing)
+        return answered(*await self._changes.resume(command, _id_of(request)))
 
     async def rotate(self, request: web.Request) -> web.Response:
         """Rotate tokens: `add` one at the end, `promote` the newest to the first place, `drop` all but the first."""

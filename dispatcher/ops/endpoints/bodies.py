@@ -22,6 +22,8 @@ class EndpointBody(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         match: The number of scope `number`, the fax of scope `fax`, null for scope `global`.
+        paused: What it is owed waits, without attempts, until it is resumed.
+        catching_up: It was resumed, and something of what waited still waits.
         signed: It has a token.
         public_key: The key that verifies its webhooks, where that is not the token itself.
         tokens: In the answer that sets them, and never again.
@@ -39,6 +41,8 @@ class EndpointBody(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool
     timeout_seconds: float
     max_concurrent: int
+    paused: bool
+    catching_up: bool
     signed: bool
     public_key: str | None
     tokens: tuple[str, ...] | UnsetType = UNSET
@@ -73,6 +77,16 @@ class RotatedEndpoint(EndpointBody, frozen=True, kw_only=True):
     """An endpoint whose tokens were changed. `token`: the one that was added, shown now and never again."""
 
     token: str | UnsetType = UNSET
+
+
+class PausedEndpoint(EndpointBody, frozen=True, kw_only=True):
+    """An endpoint that is paused from now on.
+
+    `under_way`: its deliveries that dispatchers still held at this moment: their requests were under way and end by
+    themselves, or they wait for one that is.
+    """
+
+    under_way: int
 
 
 class EndpointPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,8 +1,8 @@
-"""`faxhook endpoints show|test|tokens`: how an endpoint is doing, a sample sent to it, its tokens rotated."""
+"""`faxhook endpoints show|pause|resume|test|tokens`: how an endpoint is doing, and what is done with it."""
 
 from contextlib import AsyncExitStack
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import typer
 from rich.text import Text
@@ -18,7 +18,7 @@ from dispatcher.ops.endpoints.reading.health import EndpointHealth, EndpointHeal
 from dispatcher.ops.endpoints.sample import SampleOutcome, audit_sample, send_sample
 from dispatcher.ops.endpoints.urls import BadEndpoint
 from dispatcher.ops.terminal import Json, console, print_json
-from dispatcher.ops.words import printable
+from dispatcher.ops.words import counted, printable
 from dispatcher.policy.endpoint import Endpoint
 from dispatcher.settings import ChannelSettings, EndpointSettings
 from shared.domain import EventType
@@ -63,6 +63,39 @@ def show_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
     ]
     for name, value in lines:
         console.print(Text(f"{name:<11}", style="dim").append(value, style="not dim"), soft_wrap=True)
+
+
+@app.command(name="pause")
+def pause_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
+    """Pause an endpoint: what it is owed waits, without attempts, until it is resumed. Nothing dies of it.
+
+    Returns once no dispatcher attempts anything more; requests that are under way are not cut off.
+    """
+    changed = _switched(endpoint_id, "pause")
+    if as_json:
+        print_json(changed)
+        return
+    console.print(f"paused endpoint {changed['id']}: what it is owed waits until `faxhook endpoints resume`")
+    if changed["under_way"]:
+        console.print(f"{counted(changed['under_way'], 'delivery')} still held: requests under way end by themselves")
+
+
+@app.command(name="resume")
+def resume_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
+    """Resume a paused endpoint: what waited is delivered in order, then what comes."""
+    changed = _switched(endpoint_id, "resume")
+    if as_json:
+        print_json(changed)
+    else:
+        console.print(f"resumed endpoint {changed['id']}: what waited is delivered in order")
+
+
+def _switched(endpoint_id: str, to: Literal["pause", "resume"]) -> dict[str, Any]:
+    async def switch(ledger: Ledger[EndpointSettings]) -> dict[str, Any]:
+        change = ledger.changes.pause if to == "pause" else ledger.changes.resume
+        return (await change(BY_CLI, read_id(endpoint_id, "endpoint")))[1]
+
+    return ask(EndpointSettings, switch)
 
 
 @app.command(name="test")

@@ -1,5 +1,7 @@
 """Changes to endpoints, for API, console and command line: each is one transaction with its line in the audit."""
 
+import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
@@ -8,6 +10,7 @@ import msgspec
 
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.intake import Intake
+from dispatcher.ledger.parking import PauseWatch
 from dispatcher.ledger.pool import Pool
 from dispatcher.ops.api.audit import differences, write_audit
 from dispatcher.ops.api.idempotency import Answer, Change, run_once
@@ -22,6 +25,11 @@ from dispatcher.settings import EndpointSettings
 
 TARGET: Final = ("url", "scope", "match", "direction")
 """The fields that say which faxes an endpoint is told of, and where."""
+
+PAUSE_SECONDS: Final = 3.0
+"""Dispatchers look for changes every second, and let go of what waits in their lanes."""
+
+PAUSE_LOOK_SECONDS: Final = 0.05
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +103,49 @@ class EndpointChanges:
             after.append(endpoint)
             return 200, shown(endpoint, tokens="tokens" in given)
 
-        return await self._made(command, change, after)
+        answer = await self._made(command, change, after)
+        if fields.values.get("paused"):
+            await self._paused(endpoint_id)
+        return answer
+
+    async def pause(self, command: Command, endpoint_id: UUID) -> Answer:
+        """Pause an endpoint: what it is owed waits from now on. Answers once every dispatcher attempts nothing more.
+
+        Requests that are under way are not cut off; `under_way` says how many are left after `PAUSE_SECONDS`.
+
+        Raises:
+            NoSuch: There is no such endpoint.
+        """
+        status, body = await self._set_paused(command, endpoint_id, paused=True)
+        return status, {**body, "under_way": await self._paused(endpoint_id)}
+
+    async def resume(self, command: Command, endpoint_id: UUID) -> Answer:
+        """Resume an endpoint: what waited is delivered in order, then what comes.
+
+        Raises:
+            NoSuch: There is no such endpoint.
+        """
+        return await self._set_paused(command, endpoint_id, paused=False)
+
+    async def _set_paused(self, command: Command, endpoint_id: UUID, *, paused: bool) -> Answer:
+        async def change(connection: Any) -> Answer:
+            before = await self.existing(connection, endpoint_id, lock=True)
+            if before.paused != paused:
+                await self._store.update(connection, msgspec.structs.replace(before, paused=paused))
+                what = "endpoint.paused" if paused else "endpoint.resumed"
+                await write_audit(connection, command.who, what, endpoint_id, {"fields": ["paused"]})
+            return 200, shown(await self.existing(connection, endpoint_id))
+
+        return await self._once(command, change)
+
+    async def _paused(self, endpoint_id: UUID) -> int:
+        """Wait until a pause is in force, at most `PAUSE_SECONDS`; return how many deliveries are held even so."""
+        watch, until = PauseWatch(self._pool, endpoint_id), time.monotonic() + PAUSE_SECONDS
+        while True:
+            held, is_settled = await watch.look()
+            if (is_settled and not held) or time.monotonic() >= until:
+                return held
+            await asyncio.sleep(PAUSE_LOOK_SECONDS)
 
     async def remove(self, command: Command, endpoint_id: UUID) -> Answer:
         """Remove an endpoint; its history stays, what it was still owed becomes dead letters when due.

@@ -29,7 +29,14 @@ from dispatcher.settings import EndpointSettings
 from shared.errors import EXIT_BAD_INPUT
 
 BY_CLI: Final = Command(who=CLI)
-HEALTH_STYLES: Final = {"healthy": "green", "failing": "red", "gone": "red", "disabled": "dim", "idle": "dim"}
+HEALTH_STYLES: Final = {
+    "healthy": "green",
+    "failing": "red",
+    "gone": "red",
+    "paused": "yellow",
+    "disabled": "dim",
+    "idle": "dim",
+}
 
 Value = TypeVar("Value")
 Kind = TypeVar("Kind", bound=EndpointSettings)
@@ -52,7 +59,11 @@ Overtaken = Annotated[
 ]
 Enabled = Annotated[
     bool | None,
-    typer.Option("--enable/--disable", help="Disabled: it is owed nothing, nor are more general ones."),
+    typer.Option(
+        "--enable/--disable",
+        help="Disabled: it is owed nothing, nor are more general ones, and what it is still owed becomes dead letters "
+        "when due. To have deliveries wait, use `faxhook endpoints pause`.",
+    ),
 ]
 Timeout = Annotated[float | None, typer.Option(help=f"Seconds for a request, to 60. Default: {NEW.timeout_seconds:g}.")]
 Concurrent = Annotated[
@@ -262,6 +273,7 @@ def describe(endpoint: Endpoint) -> str:
     facts += ["inflight too"] if endpoint.inflight else []
     facts += [] if endpoint.tokens or is_mail else ["unsigned"]
     facts += [] if endpoint.enabled else ["DISABLED"]
+    facts += ["PAUSED"] if endpoint.paused else []
     return ", ".join(facts)
 
 

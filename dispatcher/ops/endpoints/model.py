@@ -36,6 +36,7 @@ class EndpointFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     enabled: bool | UnsetType = UNSET
     timeout_seconds: float | UnsetType = UNSET
     max_concurrent: int | UnsetType = UNSET
+    paused: bool | UnsetType = UNSET
 
     allow_duplicate: Annotated[
         bool | UnsetType, Meta(description="take it though another endpoint gets the same faxes at the same URL")

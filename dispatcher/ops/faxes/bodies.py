@@ -43,7 +43,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
         state: `told`, `dead` and `skipped` are settled.
         reason: Why it is dead (the cause) or skipped; None otherwise.
         attempts_made: How many attempts were counted.
-        due_at: When the next attempt is due, or when a live lease ends; None once it is settled.
+        due_at: When the next attempt is due, or when a live lease ends; None once it is settled, and while its endpoint
+            is paused.
         is_leased: A process holds it now: it is being attempted, or waits its turn there.
         explanation: In a sentence, how it stands and what comes next.
     """

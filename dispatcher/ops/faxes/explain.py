@@ -29,6 +29,7 @@ class DeliveryStatus(msgspec.Struct, frozen=True, kw_only=True):
     sweeps: int
     endpoint_is_enabled: bool
     endpoint_is_removed: bool
+    is_parked: bool = False
 
     @property
     def is_owed(self) -> bool:
@@ -76,9 +77,11 @@ def _what_next(status: DeliveryStatus, now: datetime) -> str:
     if status.lease_until is not None:
         ago = moment(status.lease_until, now)
         return f"{so_far}the dispatcher that held it is gone (its lease ended {ago}); the sweeper will requeue it"
-    if status.endpoint_is_removed or not status.endpoint_is_enabled:
+    if (status.endpoint_is_removed or not status.endpoint_is_enabled) and not status.is_parked:
         why = "was removed" if status.endpoint_is_removed else "is disabled"
         return f"{so_far}its endpoint {why}, so it becomes a dead letter when {attempt} is due, {_due(status, now)}"
+    if status.is_parked:
+        return f"{so_far}its endpoint is paused; {attempt} waits until that is resumed and comes to it"
     if status.due_at > now:
         deferred = "" if lately else "deferred (a full lane, an open circuit, or a failure on our side); "
         return f"{so_far}{deferred}{attempt} is due {_due(status, now)}"

@@ -19,12 +19,14 @@ from dispatcher.ops.faxes.explain import DeliveryStatus, explain, is_leased
 from dispatcher.ops.words import printable
 from dispatcher.policy.lifecycle import is_overtaken
 from shared.domain import EventType, decode_event
+from shared.sql import PARKED_DUE_AT
 
-DELIVERY_COLUMNS: Final = """
+DELIVERY_COLUMNS: Final = f"""
 d.id, d.event_id, d.endpoint_id, d.state, d.reason, d.attempts AS attempts_made, d.created_at, d.settled_at, d.due_at,
 d.lease_until, d.sweeps, d.budget_from AS attempts_before_replay, endpoints.url,
 coalesce(endpoints.enabled, false) AS endpoint_is_enabled,
-endpoints.url IS NULL OR endpoints.removed_at IS NOT NULL AS endpoint_is_removed
+endpoints.url IS NULL OR endpoints.removed_at IS NOT NULL AS endpoint_is_removed,
+d.due_at = {PARKED_DUE_AT} AS is_parked
 """
 """What `delivery_of` reads: *d* joined with its endpoint."""
 
@@ -70,7 +72,7 @@ def _delivery(row: Any, now: datetime) -> dict[str, Any]:
     return {
         **row,
         "endpoint_url": None if row["url"] is None else masked_url(row["url"]),
-        "due_at": due_at if status.is_owed else None,
+        "due_at": due_at if status.is_owed and not status.is_parked else None,
         "is_leased": leased,
         "explanation": explain(status, now),
     }

@@ -6,12 +6,13 @@ from typing import Final
 import msgspec
 
 from dispatcher.ledger.pool import Pool
+from shared.sql import PARKED_DUE_AT
 
-OWED: Final = """
+OWED: Final = f"""
 SELECT attempts - budget_from AS attempts, lease_until > now() AS is_leased, due_at > now() AS is_waiting,
-       count(*) AS count, min(due_at) AS next_due_at
-FROM deliveries WHERE state IN ('pending', 'retrying') GROUP BY 1, 2, 3
-"""
+       due_at = {PARKED_DUE_AT} AS is_parked, count(*) AS count, min(due_at) AS next_due_at
+FROM deliveries WHERE state IN ('pending', 'retrying') GROUP BY 1, 2, 3, 4
+"""  # noqa: S608 - the inserted text is a constant
 OLDEST_DEAD: Final = "SELECT min(settled_at) FROM deliveries WHERE state = 'dead'"
 LATEST_TAKEN: Final = "SELECT received_at FROM events ORDER BY recorded_at DESC LIMIT 1"
 
@@ -41,7 +42,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 async def read_waiting(pool: Pool) -> Waiting:
     """Return what waits now."""
     rows = await pool.fetch(OWED)
-    free = [row for row in rows if not row["is_leased"]]
+    free = [row for row in rows if not (row["is_leased"] or row["is_parked"])]
     overdue = [row for row in free if not row["is_waiting"]]
     waiting = [row for row in free if row["is_waiting"]]
     retries: dict[int, datetime] = {}

@@ -171,8 +171,8 @@ async def test_what_is_owed_for_longer_than_the_whole_table_is_given_up_while_th
 
 async def test_how_long_a_recovered_event_waited_says_nothing_about_how_fast_we_are() -> None:
     steps = Steps()
-    for number, is_replayed in enumerate((True, False)):
-        await steps.deliver(lately(number, is_replayed=is_replayed))
+    for number, has_waited in enumerate((True, False)):
+        await steps.deliver(lately(number, has_waited=has_waited))
     assert steps.metrics.registry.get_sample_value("faxhook_told_seconds_count") == 1
 
 

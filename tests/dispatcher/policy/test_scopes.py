@@ -168,7 +168,7 @@ async def test_an_endpoint_registered_while_the_first_events_are_taken_in_is_fou
     store = RegisteredMeanwhile(Seal([SECRETS_KEY]))
     taking = Intake(harness.pool, store)
     assert (await taking.take([event])).deliveries == []
-    (owed,) = await taking.owe_unowed([event.id], leased=True)
+    (owed,) = (await taking.owe_unowed([event.id], leased=True)).deliveries
     assert (owed.event.id, owed.attempt) == (event.id, 1)
 
 

@@ -26,6 +26,7 @@ from dispatcher.ops.endpoints.reading.removal import preview_removal
 from dispatcher.ops.endpoints.sample import SampleOutcome, audit_sample, send_sample
 from dispatcher.ops.endpoints.urls import BadEndpoint
 from dispatcher.ops.faxes.queries import DeliveryQuery
+from dispatcher.ops.words import counted
 from dispatcher.policy.endpoint import Endpoint
 from shared.domain import EventType, Provider
 from shared.ids import parse_uuid
@@ -126,6 +127,23 @@ class EndpointPages:
             return await self._page(visit, endpoint, values, error)
         self._sources.forget()
         return visit.go(visit.request.path, "The settings were saved. They are in force for every event from now on.")
+
+    async def pause(self, visit: Visit) -> web.Response:
+        """Pause or resume an endpoint."""
+        endpoint = await self._existing(visit)
+        path = f"/endpoints/{endpoint.id}"
+        if visit.form.get("paused") == "on":
+            _, answer = await self._changes.pause(self._command(visit), endpoint.id)
+            held = answer["under_way"]
+            rest = (
+                f" {counted(held, 'delivery is', 'deliveries are')} still held: requests under way end." if held else ""
+            )
+            said = f"The endpoint is paused: what it is owed waits until it is resumed.{rest}"
+        else:
+            await self._changes.resume(self._command(visit), endpoint.id)
+            said = "The endpoint is resumed: what waited is delivered in order."
+        self._sources.forget()
+        return visit.go(path, said)
 
     async def switch(self, visit: Visit) -> web.Response:
         """Enable or disable an endpoint."""

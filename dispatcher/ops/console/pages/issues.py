@@ -83,6 +83,11 @@ def _of_endpoints(healths: Mapping[UUID, EndpointHealth], names: Mapping[UUID, s
         elif health.verdict == "failing" and health.owed:
             owed = counted(health.owed, "delivery is waiting", "deliveries are waiting")
             yield Issue(what=f"{name} is failing; {owed}", hint=health.sentence, path=path, action="Endpoint")
+        elif health.verdict == "paused" and health.owed:
+            owed = counted(health.owed, "delivery waits", "deliveries wait")
+            yield Issue(
+                what=f"{name} is paused; {owed}", hint="Resume it when it is ready.", path=path, action="Endpoint"
+            )
 
 
 def _of_group(group: DeadGroup, names: Mapping[UUID, str]) -> Issue:

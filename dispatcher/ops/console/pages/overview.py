@@ -23,6 +23,7 @@ Problems = Callable[[], list[str]]
 UNAVAILABLE: Final = (TakenByAnother, ConnectionLost, *LEDGER_UNAVAILABLE)
 MOST_ISSUES: Final = 8
 BAD: Final = frozenset({"failing", "gone"})
+NAMED: Final = BAD | {"paused"}
 
 PANELS: Final = (
     ("work.events", "Incoming events", "From the ingress, not yet recorded by a dispatcher."),
@@ -74,8 +75,8 @@ class Overview:
             missing.append("The dead letters cannot be read at this moment; this page may be old.")
         try:
             healths = await sources.healths.get()
-            failing_ids = [health.endpoint_id for health in healths.values() if health.verdict in BAD]
-            endpoints = await sources.named([*failing_ids, *(group.endpoint_id for group in groups)])
+            named_ids = [health.endpoint_id for health in healths.values() if health.verdict in NAMED]
+            endpoints = await sources.named([*named_ids, *(group.endpoint_id for group in groups)])
         except UNAVAILABLE:
             endpoints = sources.last_named
             healths = sources.healths.last or {}

@@ -15,8 +15,9 @@ from dispatcher.ledger.pool import Pool
 from dispatcher.ops.dead.causes import cause_in_words
 from dispatcher.ops.words import counted, moment
 from shared.domain import utc_now
+from shared.sql import PARKED_DUE_AT
 
-Verdict = Literal["healthy", "failing", "idle", "disabled", "gone"]
+Verdict = Literal["healthy", "failing", "idle", "paused", "disabled", "gone"]
 CircuitState = Literal["open", "closed"]
 
 NEWEST: Final = 100
@@ -28,9 +29,9 @@ NEWEST_OF_ALL: Final = 20_000
 MOST_AT_ONCE: Final = 200
 """Endpoints in one statement."""
 
-HEALTH: Final = """
+HEALTH: Final = f"""
 WITH wanted AS (
-    SELECT id, enabled, is_gone FROM endpoints WHERE id = ANY($1::uuid[])
+    SELECT id, enabled, is_gone, paused, catching_up FROM endpoints WHERE id = ANY($1::uuid[])
 ), newest AS MATERIALIZED (
     SELECT id, endpoint_id FROM deliveries ORDER BY id DESC LIMIT $3
 ), looked_at AS (
@@ -60,20 +61,20 @@ WITH wanted AS (
 ), waiting AS (
     SELECT endpoint_id, count(*) AS owed,
            count(*) FILTER (WHERE due_at <= now() AND (lease_until IS NULL OR lease_until <= now())) AS due,
-           min(due_at) FILTER (WHERE lease_until IS NULL AND due_at > now()) AS next_due_at
+           min(due_at) FILTER (WHERE lease_until IS NULL AND due_at > now() AND due_at < {PARKED_DUE_AT}) AS next_due_at
     FROM deliveries WHERE state IN ('pending', 'retrying') AND endpoint_id = ANY($1::uuid[]) GROUP BY endpoint_id
 ), dead AS (
     SELECT endpoint_id, count(*) AS dead
     FROM deliveries WHERE state = 'dead' AND endpoint_id = ANY($1::uuid[]) GROUP BY endpoint_id
 )
-SELECT wanted.id AS endpoint_id, enabled, is_gone, coalesce(told, 0) AS told, coalesce(failed, 0) AS failed,
-       last_told_at, last_failed_at, failing_since, last_error, coalesce(owed, 0) AS owed, coalesce(due, 0) AS due,
-       next_due_at, coalesce(dead, 0) AS dead
+SELECT wanted.id AS endpoint_id, enabled, is_gone, paused, catching_up,
+       coalesce(told, 0) AS told, coalesce(failed, 0) AS failed, last_told_at, last_failed_at, failing_since,
+       last_error, coalesce(owed, 0) AS owed, coalesce(due, 0) AS due, next_due_at, coalesce(dead, 0) AS dead
 FROM wanted
 LEFT JOIN lately ON lately.endpoint_id = wanted.id
 LEFT JOIN waiting ON waiting.endpoint_id = wanted.id
 LEFT JOIN dead ON dead.endpoint_id = wanted.id
-"""
+"""  # noqa: S608 - the inserted text is a constant
 
 IN_USE: Final = """
 WITH failing AS (
@@ -82,6 +83,8 @@ WITH failing AS (
 ), gone AS (
     SELECT id AS endpoint_id FROM endpoints WHERE NOT enabled AND is_gone AND removed_at IS NULL
     ORDER BY id DESC LIMIT $1
+), paused AS (
+    SELECT id AS endpoint_id FROM endpoints WHERE paused AND removed_at IS NULL ORDER BY id DESC LIMIT $1
 ), dead AS (
     SELECT endpoint_id FROM (
         SELECT endpoint_id FROM deliveries WHERE state = 'dead' ORDER BY settled_at DESC, id DESC LIMIT $2
@@ -92,6 +95,7 @@ WITH failing AS (
 ), ranked AS (
     SELECT endpoint_id, min(rank) AS rank FROM (
         SELECT endpoint_id, 1 AS rank FROM failing UNION ALL SELECT endpoint_id, 2 FROM gone
+        UNION ALL SELECT endpoint_id, 2 FROM paused
         UNION ALL SELECT endpoint_id, 3 FROM dead UNION ALL SELECT endpoint_id, 4 FROM busy
     ) found GROUP BY 1
 )
@@ -101,12 +105,15 @@ ORDER BY rank, endpoint_id LIMIT $1
 """Which endpoints an overview is about, those in trouble first. The others did nothing lately."""
 
 
+_OF_ENDPOINT: Final = frozenset({"enabled", "is_gone", "paused", "catching_up"})
+
+
 class EndpointHealth(msgspec.Struct, frozen=True, kw_only=True):
     """How one endpoint is doing.
 
     Attributes:
         verdict: `failing`: its latest attempt failed, or its circuit is open. `idle`: nothing was tried lately.
-            `gone`: it answered 410 and is switched off.
+            `gone`: it answered 410 and is switched off. `paused`: what it is owed waits until it is resumed.
         sentence: The same for people.
         told: Attempts lately that were told: of its newest 100 deliveries.
         failed: Attempts lately that were not.
@@ -160,7 +167,7 @@ class EndpointHealthReader:
         if self._circuit_is_open is not None:
             circuit = "open" if self._circuit_is_open(row["endpoint_id"]) else "closed"
         verdict = verdict_of(row, circuit)
-        shown = {name: value for name, value in row.items() if name not in {"enabled", "is_gone"}}
+        shown = {name: value for name, value in row.items() if name not in _OF_ENDPOINT}
         return EndpointHealth(
             **shown, verdict=verdict, sentence=sentence_of(verdict, row, circuit, now), circuit=circuit
         )
@@ -172,6 +179,8 @@ def verdict_of(row: Mapping[str, Any], circuit: CircuitState | None) -> Verdict:
         return "gone"
     if not row["enabled"]:
         return "disabled"
+    if row["paused"]:
+        return "paused"
     if row["failing_since"] is not None or circuit == "open":
         return "failing"
     return "healthy" if row["last_told_at"] is not None else "idle"
@@ -184,12 +193,14 @@ def sentence_of(verdict: Verdict, row: Mapping[str, Any], circuit: CircuitState 
         "healthy": [],
         "idle": ["nothing was tried lately"],
         "disabled": ["disabled"],
+        "paused": ["paused: what it is owed waits until it is resumed"],
         "gone": ["disabled, because it answered 410"],
         "failing": ["failing" if since is None else f"failing since {moment(since, now)}"],
     }[verdict]
     facts += [cause_in_words(row["last_error"])] if verdict == "failing" and row["last_error"] else []
     facts += [f"last delivered {moment(row['last_told_at'], now)}"] if verdict != "idle" and row["last_told_at"] else []
     facts += ["circuit open: only probes are sent"] if circuit == "open" else []
+    facts += ["catching up with what waited while it was paused"] if row["catching_up"] else []
     facts += [counted(row["owed"], "delivery") + " owed"] if row["owed"] else []
     facts += [f"the next due {moment(row['next_due_at'], now)}"] if row["next_due_at"] else []
     facts += [counted(row["dead"], "dead letter")] if row["dead"] else []

@@ -221,6 +221,27 @@ async def test_every_change_is_audited_with_its_person_and_without_secrets(
         assert secret not in text
 
 
+async def test_the_page_pauses_and_resumes_and_says_beforehand_what_disabling_does(
+    session: BrowserSession, harness: DispatcherHarness
+) -> None:
+    endpoint = await harness.endpoint()
+    path = f"/endpoints/{endpoint.id}"
+    await session.log_in()
+    assert (await session.post(f"{path}/paused", {"paused": "on"})).status == 303
+    await harness.publish(an_event(1))
+    await harness.events(1)
+    page = await session.get(path)
+    assert "It is paused: 1 delivery waits." in page.text
+    assert "The 1 delivery that it is still owed become dead letters" not in page.text
+    assert "The delivery that it is still owed becomes a dead letter when due" in page.text
+    assert "To have them wait instead, pause it." not in page.text, "it is paused"
+    assert "is paused; 1 delivery waits" in (await session.get("/")).text
+    assert (await session.post(f"{path}/paused", {"paused": ""})).status == 303
+    await harness.settled(1)
+    page = await session.get(path)
+    assert "To have them wait instead, pause it." in page.text
+
+
 async def test_the_page_offers_the_next_step_of_a_rotation_and_a_repeated_click_undoes_nothing(
     session: BrowserSession, harness: DispatcherHarness
 ) -> None:

@@ -156,6 +156,34 @@ async def test_a_faxs_endpoint_registered_late_by_api_gets_its_event(api: Api, h
     assert delivery["state"] == "told"
 
 
+async def test_a_pause_is_answered_with_the_endpoint_once_for_a_command_and_is_a_field_too(
+    api: Api, harness: DispatcherHarness
+) -> None:
+    endpoint = await harness.endpoint()
+    path = f"/v1/endpoints/{endpoint.id}"
+    for _ in range(2):
+        status, paused = await api.ask("POST", f"{path}/pause", {"command_id": "p"})
+        assert (status, paused["id"], paused["paused"], paused["under_way"]) == (200, str(endpoint.id), True, 0)
+    await harness.publish(an_event(1))
+    await harness.events(1)
+    _, listed = await api.ask("GET", "/v1/deliveries")
+    (delivery,) = listed["items"]
+    assert (delivery["state"], delivery["due_at"]) == ("pending", None)
+    assert "its endpoint is paused" in delivery["explanation"]
+    _, queues = await api.ask("GET", "/v1/queues")
+    assert (queues["owed"], queues["overdue"]) == (1, 0)
+    assert all((each["next_due_at"] or "")[:1] != "9" for each in queues["items"])
+    status, resumed = await api.ask("POST", f"{path}/resume")
+    assert (status, resumed["paused"]) == (200, False)
+    await harness.settled(1)
+    assert (await api.ask("PATCH", path, {"paused": True}))[1]["paused"] is True
+    whats = [row["what"] for row in await harness.pool.fetch("SELECT what FROM audit ORDER BY id")]
+    assert whats == ["endpoint.paused", "endpoint.resumed", "endpoint.changed"]
+    for bad in (f"/v1/endpoints/{uuid7()}/pause", "/v1/endpoints/nonsense/resume"):
+        assert (await api.ask("POST", bad))[0] == 404
+    assert (await api.ask("POST", f"{path}/pause", {"hours": 3}))[0] == 422
+
+
 BAD = {
     "no url": ({}, "url"),
     "another scheme": ({"url": "ftp://example.com/"}, "url"),

@@ -73,6 +73,15 @@ async def test_a_narrow_table_has_room_for_the_url_and_a_mail_address_has_no_for
     assert "e-mail" in table
 
 
+async def test_an_endpoint_is_paused_and_resumed_and_the_list_says_so(environment: dict[str, str]) -> None:
+    added = await as_json(environment, "add", "http://127.0.0.1:1/hook")
+    assert (await as_json(environment, "pause", added["id"]))["paused"] is True
+    assert "PAUSED" in (await faxhook(environment, "endpoints", "list"))[1]
+    code, said, _ = await faxhook(environment, "endpoints", "resume", added["id"])
+    assert (code, "in order" in said) == (0, True)
+    assert (await faxhook(environment, "endpoints", "pause", "nonsense"))[0] == 65
+
+
 async def test_a_mail_address_gets_no_token(environment: dict[str, str]) -> None:
     assert (await as_json(environment, "add", "mailto:desk@example.com"))["tokens"] == []
 

@@ -48,6 +48,7 @@ def status(**fields: Any) -> DeliveryStatus:
             "its endpoint is disabled, so it becomes a dead letter when attempt 2 is due",
         ),
         (status(endpoint_is_removed=True), "its endpoint was removed, so it becomes a dead letter"),
+        (status(is_parked=True), "1 attempt failed; its endpoint is paused; attempt 2 waits until that is resumed"),
         (status(), "not delivered yet: 1 attempt failed; attempt 2 is due in 5 min ("),
         (status(state="pending", attempts_made=0), "not delivered yet: deferred (a full lane, an open circuit"),
         (status(due_at=NOW - MINUTE, sweeps=2), "was due 1 min ago"),

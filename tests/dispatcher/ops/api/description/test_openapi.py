@@ -179,6 +179,8 @@ async def filled(harness: DispatcherHarness) -> dict[str, list[str]]:
         "/v1/dead-letters/{id}": [str(delivery_id)],
         "/v1/endpoints/{id}": [str(endpoint.id)],
         "/v1/endpoints/{id}/tokens": [str(endpoint.id)],
+        "/v1/endpoints/{id}/pause": [str(endpoint.id)],
+        "/v1/endpoints/{id}/resume": [str(endpoint.id)],
         "/v1/endpoints/{id}/health": [str(endpoint.id)],
         "/v1/endpoints/{id}/test": [str(endpoint.id)],
         "/v1/endpoints/{id}/recover": [str(endpoint.id)],

@@ -17,6 +17,7 @@ from ledgers import endpoint, take
 from receiver import Receiver
 
 from dispatcher.ledger.deliveries import Record, record
+from dispatcher.ledger.intake import Intake
 from dispatcher.ops.endpoints.reading.health import EndpointHealth, EndpointHealthReader
 from shared.domain import EventType, utc_now
 from shared.ids import uuid7
@@ -107,6 +108,21 @@ async def test_disabled_and_gone_are_two_things_and_enabling_forgets_the_410(
     assert (await health(pool)).verdict == "idle"
     assert (await faxhook(environment, "endpoints", "set", str(made.id), "--disable"))[0] == 0
     assert (await health(pool)).verdict == "disabled"
+
+
+async def test_paused_is_neither_failing_nor_disabled_and_says_what_waits(pool: asyncpg.Pool) -> None:
+    made = await endpoint(pool)
+    await attempted(pool, 1, minutes_ago=5)
+    await STORE.update(pool, msgspec.structs.replace(made, paused=True))
+    await Intake(pool, STORE).take([an_event(2), an_event(3)])
+    found = await health(pool)
+    assert (found.verdict, found.owed, found.due) == ("paused", 3, 0)
+    assert found.sentence.startswith("paused: what it is owed waits until it is resumed, 3 deliveries owed")
+    assert found.next_due_at is not None
+    assert found.next_due_at < utc_now() + timedelta(days=1), "what is parked is due at no time"
+    assert set(await EndpointHealthReader(pool).of_those_in_use()) == {made.id}
+    await STORE.update(pool, made)
+    assert "catching up" in (await health(pool)).sentence
 
 
 async def test_many_endpoints_are_read_in_few_statements(pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
