@@ -12,8 +12,9 @@ from dispatcher.egress.client import EgressClient
 from dispatcher.ops.api.audit import CLI
 from dispatcher.ops.api.lookups import read_id
 from dispatcher.ops.endpoints.bodies import RotationAction, TokenBody
-from dispatcher.ops.endpoints.commands import BY_CLI, Id, Ledger, app, ask, describe
+from dispatcher.ops.endpoints.commands import BY_CLI, Ledger, app, ask, describe
 from dispatcher.ops.endpoints.model import with_health
+from dispatcher.ops.endpoints.options import Id
 from dispatcher.ops.endpoints.reading.health import EndpointHealth, EndpointHealthReader
 from dispatcher.ops.endpoints.sample import SampleOutcome, audit_sample, send_sample
 from dispatcher.ops.endpoints.urls import BadEndpoint

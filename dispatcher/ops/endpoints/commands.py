@@ -9,7 +9,6 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from dispatcher.formats import FORMATS
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.pool import Pool, open_command_pool
@@ -19,14 +18,33 @@ from dispatcher.ops.api.lookups import read_id
 from dispatcher.ops.endpoints.bodies import EndpointQuery
 from dispatcher.ops.endpoints.changes import Command, EndpointChanges
 from dispatcher.ops.endpoints.model import read_fields, shown
+from dispatcher.ops.endpoints.options import (
+    Concurrent,
+    Direction,
+    Duplicate,
+    Enabled,
+    Failover,
+    Fax,
+    FormatName,
+    Id,
+    Inflight,
+    Job,
+    Number,
+    Overtaken,
+    Timeout,
+    Tokens,
+    Unsigned,
+    given_options,
+    match_options,
+    token_option,
+)
 from dispatcher.ops.endpoints.reading.health import EndpointHealth, EndpointHealthReader
 from dispatcher.ops.endpoints.reading.pages import Page, read_page
 from dispatcher.ops.endpoints.reading.removal import RemovalPreview, preview_removal
 from dispatcher.ops.endpoints.urls import BadEndpoint
-from dispatcher.ops.terminal import Json, console, fail, print_json, read_options, run, settings_of
+from dispatcher.ops.terminal import Json, console, print_json, read_options, run, settings_of
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 from dispatcher.settings import EndpointSettings
-from shared.errors import EXIT_BAD_INPUT
 
 BY_CLI: Final = Command(who=CLI)
 HEALTH_STYLES: Final = {
@@ -41,41 +59,6 @@ HEALTH_STYLES: Final = {
 Value = TypeVar("Value")
 Kind = TypeVar("Kind", bound=EndpointSettings)
 
-
-NEW: Final = Endpoint(id=UUID(int=0), url="")
-"""With the defaults of an endpoint that is added; one that is changed keeps what is not named."""
-
-Id = Annotated[str, typer.Argument(help="The endpoint's id.")]
-Direction = Annotated[str | None, typer.Option(help=f"One of sent, received, any. Default: {NEW.direction}.")]
-FormatName = Annotated[
-    str | None, typer.Option("--format", help=f"One of {', '.join(FORMATS)}. Default: {NEW.format}.")
-]
-Tokens = Annotated[list[str] | None, typer.Option("--token", help="Signs the webhooks. Repeatable. Default: made up.")]
-Unsigned = Annotated[bool, typer.Option("--unsigned", help="No token: webhooks are not signed.")]
-Failover = Annotated[str | None, typer.Option(help="Tried in the same attempt when the URL fails. Default: none.")]
-Inflight = Annotated[bool | None, typer.Option("--inflight/--no-inflight", help="Inflight events, too. Default: no.")]
-Overtaken = Annotated[
-    str | None, typer.Option(help=f"Overtaken inflight events: skip or deliver. Default: {NEW.overtaken}.")
-]
-Enabled = Annotated[
-    bool | None,
-    typer.Option(
-        "--enable/--disable",
-        help="Disabled: it is owed nothing, nor are more general ones, and what it is still owed becomes dead letters "
-        "when due. To have deliveries wait, use `faxhook endpoints pause`.",
-    ),
-]
-Timeout = Annotated[float | None, typer.Option(help=f"Seconds for a request, to 60. Default: {NEW.timeout_seconds:g}.")]
-Concurrent = Annotated[
-    int | None, typer.Option(help=f"Attempts at once, for each dispatcher process. Default: {NEW.max_concurrent}.")
-]
-Duplicate = Annotated[
-    bool,
-    typer.Option("--allow-duplicate", help="Take it though another endpoint gets the same faxes at the same URL."),
-]
-Number = Annotated[str | None, typer.Option(help="Only faxes received at this number of ours (E.164).")]
-Job = Annotated[str | None, typer.Option(help="Only the sent fax with this job_id.")]
-Fax = Annotated[str | None, typer.Option(help="Only this sent fax: PROVIDER:FAX_ID.")]
 
 app = typer.Typer(no_args_is_help=True, help="Show, change and test where applications want to be told.")
 
@@ -118,7 +101,7 @@ def list_endpoints(
     as_json: Json = False,
 ) -> None:
     """Show endpoints, the oldest first, and how they are doing. Tokens are never shown."""
-    given = _given(scope=scope, number=number, job_id=job_id, enabled=enabled, limit=limit, after=after)
+    given = given_options(scope=scope, number=number, job_id=job_id, enabled=enabled, limit=limit, after=after)
     query = read_options(given, EndpointQuery)
 
     async def read(ledger: Ledger[EndpointSettings]) -> tuple[Page, dict[UUID, EndpointHealth]]:
@@ -163,12 +146,12 @@ def add_endpoint(
     as_json: Json = False,
 ) -> None:
     """Add an endpoint: global, or of a number, or of one sent fax. Its token is shown once, now, and never again."""
-    given = _given(
-        **_match(number, job_id, fax),
+    given = given_options(
+        **match_options(number, job_id, fax),
         url=url,
         direction=direction,
         format=format_name,
-        tokens=_tokens(token, unsigned=unsigned),
+        tokens=token_option(token, unsigned=unsigned),
         failover_url=failover_url,
         inflight=inflight,
         overtaken=overtaken,
@@ -214,11 +197,11 @@ def set_endpoint(
     as_json: Json = False,
 ) -> None:
     """Change an endpoint; what is not named stays as it is."""
-    given = _given(
+    given = given_options(
         url=url,
         direction=direction,
         format=format_name,
-        tokens=_tokens(token, unsigned=unsigned),
+        tokens=token_option(token, unsigned=unsigned),
         failover_url=failover_url,
         inflight=inflight,
         overtaken=overtaken,
@@ -281,30 +264,3 @@ def _applies_to(endpoint: Endpoint) -> str:
     if isinstance(endpoint.match, FaxMatch):
         return " ".join(f"{name} {value}" for name, value in msgspec.to_builtins(endpoint.match).items())
     return endpoint.match or "everything"
-
-
-def _given(**options: Any) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _tokens(token: list[str] | None, *, unsigned: bool) -> list[str] | None:
-    if unsigned and token:
-        fail("--unsigned and --token contradict each other: name one of them", EXIT_BAD_INPUT)
-    return [] if unsigned else token
-
-
-def _match(number: str | None, job_id: str | None, fax: str | None) -> dict[str, Any]:
-    given = {"--number": number, "--job-id": job_id, "--fax": fax}
-    named = [option for option, value in given.items() if value is not None]
-    if len(named) > 1:
-        fail(f"{' and '.join(named)} contradict each other: name one of them", EXIT_BAD_INPUT)
-    if number is not None:
-        return {"scope": "number", "match": number}
-    if job_id is not None:
-        return {"scope": "fax", "match": {"job_id": job_id}}
-    if fax is not None:
-        provider, _, fax_id = fax.partition(":")
-        if not provider or not fax_id:
-            fail("--fax: must be PROVIDER:FAX_ID", EXIT_BAD_INPUT)
-        return {"scope": "fax", "match": {"provider": provider, "fax_id": fax_id}}
-    return {}

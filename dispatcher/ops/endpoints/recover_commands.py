@@ -13,7 +13,7 @@ from dispatcher.ops.dead.jobs.bodies import Selection, Skipped
 from dispatcher.ops.dead.jobs.pace import RATE
 from dispatcher.ops.dead.options import seconds_of
 from dispatcher.ops.endpoints.care_commands import app
-from dispatcher.ops.endpoints.commands import Id
+from dispatcher.ops.endpoints.options import Id
 from dispatcher.ops.terminal import Json, fail
 from shared.errors import EXIT_BAD_INPUT, FaxhookError
 
