@@ -6,8 +6,8 @@ once every dispatcher is of this version. What newer code parked it leaves alone
 
 from alembic import op
 
-revision = "0012"
-down_revision = "0011"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
