@@ -56,11 +56,7 @@ def picture(
         if kind_of(name) != "other"
     ]
     told = [_with_times(item, waiting, backoff_seconds, last_empty, now) for item in items]
-    missing = [item.name for item in told if item.standing == "missing"]
-    left_over = [item.name for item in told if item.standing == "left_over"]
-    found = list(troubles)
-    found += [f"the broker lacks {', '.join(missing)}: run `faxhook topology`"] if missing else []
-    found += [f"left over from another BACKOFF, to be deleted once empty: {', '.join(left_over)}"] if left_over else []
+    found = [*troubles, *missing_queues(told), *left_over_queues(told)]
     return Queues(
         items=tuple(told),
         at=now,
@@ -68,6 +64,18 @@ def picture(
         overdue=None if waiting is None else waiting.overdue,
         troubles=tuple(found),
     )
+
+
+def missing_queues(items: Sequence[Queue]) -> list[str]:
+    """Return a sentence about the queues that the broker lacks; none if it has all."""
+    names = [item.name for item in items if item.standing == "missing"]
+    return [f"the broker lacks {', '.join(names)}: run `faxhook topology`"] if names else []
+
+
+def left_over_queues(items: Sequence[Queue]) -> list[str]:
+    """Return a sentence about the queues that BACKOFF does not name any more; none if there are none."""
+    names = [item.name for item in items if item.standing == "left_over"]
+    return [f"left over from another BACKOFF, to be deleted once empty: {', '.join(names)}"] if names else []
 
 
 def _queue(
