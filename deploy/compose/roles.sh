@@ -1,5 +1,6 @@
 #!/bin/bash
-# Run once by the postgres image on an empty ledger. Two roles: the owner migrates, the application reads and writes rows.
+# Run once by the postgres image on an empty ledger. Two roles: the owner migrates, and grants the application, by
+# DATABASE_APPLICATION_ROLE, that it may read and write rows.
 set -euo pipefail
 secret() { cat "/run/secrets/$1"; }
 psql --set=ON_ERROR_STOP=1 --username "${POSTGRES_USER:-postgres}" --dbname "$POSTGRES_DB" \
@@ -8,7 +9,4 @@ CREATE ROLE faxhook_owner LOGIN PASSWORD :'owner';
 CREATE ROLE faxhook LOGIN PASSWORD :'application';
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE, CREATE ON SCHEMA public TO faxhook_owner;
-GRANT USAGE ON SCHEMA public TO faxhook;
-ALTER DEFAULT PRIVILEGES FOR ROLE faxhook_owner IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO faxhook;
-ALTER DEFAULT PRIVILEGES FOR ROLE faxhook_owner IN SCHEMA public GRANT USAGE ON SEQUENCES TO faxhook;
 SQL

@@ -78,6 +78,15 @@ def test_the_jobs_run_once_as_the_owner_before_the_services(composed):
         assert not [secret for secret in services[service]["secrets"] if "owner" in secret["source"]]
 
 
+def test_migrate_grants_the_role_that_the_services_connect_as_and_nothing_else_does(composed):
+    role = composed["services"]["migrate"]["environment"]["DATABASE_APPLICATION_ROLE"]
+    url = Path(composed["secrets"]["application_database_url"]["file"]).read_text()
+    assert url.startswith(f"postgresql://{role}:")
+    made = (FOLDER / "roles.sh").read_text()
+    assert f"CREATE ROLE {role} LOGIN" in made
+    assert "TABLES" not in made
+
+
 def test_the_ingress_and_the_stores_have_no_way_out(composed):
     assert composed["networks"]["inside"]["internal"]
     for service in ("ingress", "broker", "ledger", "migrate", "topology"):

@@ -299,6 +299,22 @@ def test_the_broker_is_a_quorum_with_tls_and_loads_its_definitions():
     assert pod_spec["volumes"][0]["secret"]["secretName"] == "faxhook-rabbitmq-definitions"
 
 
+@pytest.mark.parametrize(
+    ("role", "granted"), [({}, "faxhook_app"), ({"applicationRole": {"name": "other"}}, "other"), (None, None)]
+)
+def test_the_job_migrate_and_it_alone_grants_the_application_role_its_rights(role, granted):
+    own = {"create": False, "applicationRole": {"name": ""}} if role is None else role
+    values = {"postgresql": own, "networkPolicy": {"databaseTo": ELSEWHERE}}
+    pods = {row["metadata"]["name"]: row for row in resources(values) if row["kind"] in {"Job", "Deployment"}}
+    found = {}
+    for name, row in pods.items():
+        (container,) = row["spec"]["template"]["spec"]["containers"]
+        for variable in container["env"]:
+            if variable["name"] == "DATABASE_APPLICATION_ROLE":
+                found[name.rpartition("-")[0]] = variable["value"]
+    assert found == ({} if granted is None else {"faxhook-migrate": granted})
+
+
 def test_each_version_and_each_backoff_has_jobs_of_its_own():
     def jobs(values):
         return {row["metadata"]["name"] for row in resources(values) if row["kind"] == "Job"}
@@ -341,6 +357,7 @@ WRONG = {
     "networkPolicy.brokerTo is empty": {"rabbitmq": {"create": False}},
     "networkPolicy.databaseTo is empty": {"postgresql": {"create": False}},
     "networkPolicy.mediaTo is empty": {"media": {"url": "s3://faxes"}},
+    "postgresql.applicationRole.name is empty": {"postgresql": {"applicationRole": {"name": ""}}},
     "networkPolicy.tracingTo is empty": {
         "dispatcher": {"settings": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}}
     },

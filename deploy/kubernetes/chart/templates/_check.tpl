@@ -29,6 +29,7 @@
   {{- if not .Values.rabbitmq.definitionsSecret }}{{ fail "rabbitmq.definitionsSecret is empty: name the Secret with definitions.json, which holds users and queues." }}{{ end }}
 {{- else if and .Values.networkPolicy.enabled (not .Values.networkPolicy.brokerTo) }}{{ fail "networkPolicy.brokerTo is empty and rabbitmq.create is false: name where the broker is, or no pod may reach it." }}
 {{- end }}
+{{- if and .Values.postgresql.create (not .Values.postgresql.applicationRole.name) }}{{ fail "postgresql.applicationRole.name is empty: name the role that dispatchers connect as; the owner is for the jobs only." }}{{ end }}
 {{- if and (not .Values.postgresql.create) .Values.networkPolicy.enabled (not .Values.networkPolicy.databaseTo) }}{{ fail "networkPolicy.databaseTo is empty and postgresql.create is false: name where PostgreSQL is, or no dispatcher may reach it." }}
 {{- end }}
 {{- if and .Values.networkPolicy.enabled (hasPrefix "s3:" .Values.media.url) (not .Values.networkPolicy.mediaTo) }}{{ fail "networkPolicy.mediaTo is empty and media.url is s3://: name where the store is, or the ingress cannot keep a document." }}{{ end }}
