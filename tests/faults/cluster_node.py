@@ -107,6 +107,11 @@ class ClusterNode:
         return f"http://{self.place.address}:{self.ports['api']}"
 
     @property
+    def admin_url(self) -> str:
+        """Its management API, with the user that may do all."""
+        return f"http://{USER}:{self.password}@{self.place.address}:{self.ports['api']}"
+
+    @property
     def is_running(self) -> bool:
         """Return whether its process is there."""
         return self._process is not None and self._process.poll() is None

@@ -50,7 +50,7 @@ class StackUnderFault:
         under_way: Deliveries that a killed process may have told without recording it.
         names: The application that each endpoint leads to.
         cluster: The broker, where it is a cluster of this run's own.
-        user_urls: Of the broker's users with least rights, through the proxy; of a cluster's one user, which may do all.
+        user_urls: Of the broker's users with least rights, through the proxy.
     """
 
     stores: OwnStores
@@ -152,7 +152,8 @@ async def open_stack(
             amqp_proxy.targets = cluster.targets
         amqp_urls = [amqp_url] if cluster is None or has_balancer else [node.amqp_url for node in cluster.nodes]
         service_url = ",".join(f"{each}?heartbeat={HEARTBEAT_SECONDS}" for each in amqp_urls)
-        user_urls = exits.enter_context(users_of(service_url, services.rabbitmq_api_url))
+        api_url = services.rabbitmq_api_url if cluster is None else cluster.nodes[0].admin_url
+        user_urls = exits.enter_context(users_of(service_url, api_url, are_kept=cluster is not None))
         database_proxy, database_url = await exits.enter_async_context(proxied(services.database_url))
         async with _MIGRATING:  # one at a time in a process: alembic's context is a global of that process
             await make_application_role(services.database_url)

@@ -14,10 +14,11 @@ from shared.amqp.rights import RIGHTS, TAGS
 
 
 @contextmanager
-def users_of(amqp_url: str, api_url: str | None) -> Iterator[dict[str, str]]:
+def users_of(amqp_url: str, api_url: str | None, *, are_kept: bool = False) -> Iterator[dict[str, str]]:
     """Make the users in the vhost of *amqp_url*, their names followed by ours; yield the URL of each.
 
-    Without the management API (stores given by URL) each is the user of *amqp_url*.
+    *are_kept*: they end with the broker, which another node may answer for by then. Without the management API (stores
+    given by URL) each is the user of *amqp_url*.
     """
     if api_url is None:
         yield dict.fromkeys(RIGHTS, amqp_url)
@@ -35,5 +36,5 @@ def users_of(amqp_url: str, api_url: str | None) -> Iterator[dict[str, str]]:
     try:
         yield urls
     finally:
-        for name in names.values():
+        for name in () if are_kept else names.values():
             call_api(api_url, "DELETE", f"/api/users/{name}")
