@@ -61,10 +61,11 @@ services: $(READY) ## Bring up the private RabbitMQ and PostgreSQL
 services-down: $(READY) ## Stop them
 	@$(BIN)/python deploy/local.py down
 
-docs: $(READY) ## Write the generated pages: settings, formats, metrics, log lines, deploy/env.example, definitions.json
+docs: $(READY) ## Write the generated pages: settings, formats, metrics, log lines, capacity, deploy/env.example, definitions.json
 	@$(BIN)/python -m docs.generate.settings
 	@$(BIN)/python -m docs.generate.formats
 	@$(BIN)/python -m docs.generate.metrics
+	@$(BIN)/python -m docs.generate.capacity
 	@$(BIN)/python -m deploy.rabbitmq.definitions
 
 manifests: $(READY) ## Write the plain Kubernetes manifests of the chart (deploy/kubernetes)

@@ -1,0 +1,200 @@
+"""What docs/capacity.md computes with, measured on this machine: CPU and bytes of each part, and what retention costs.
+
+    python tests/bench/capacity.py [--callbacks N] [--rows N] [--json]
+        [--amqp-url URL --database-url URL]   # instead of private ones: queues are EMPTIED, the ledger is OVERWRITTEN
+
+Everything is on loopback, with private stores in a temporary folder, fsync and confirms on. About a minute.
+
+1. N callbacks go through both services to one application that answers at once: CPU of each process, bytes of WAL and of
+   the ledger, for each event.
+2. A ledger of N events of the same shape, all told and older than retention: what pruning takes, and what dropping a
+   partition that holds the same payloads and attempts would take.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+sys.path.extend(str((Path(__file__).parent / folder).resolve()) for folder in (".", "../support", "../.."))
+
+import asyncpg
+import uvloop
+from bench import ENOUGH_SECONDS, LANES, QUIET, Stores, json_callback, private_stores
+from cpu import cpu_seconds
+from dispatchers import SECRETS_KEY, STORE
+from processes import SECRETS, running
+from stores import fresh_topology
+from waiting import until
+from wire import applying, post_all
+
+from dispatcher.ledger import pruning
+from dispatcher.maintenance.retention import EVENTS_PER_STEP
+from dispatcher.policy.endpoint import Endpoint
+from shared.backoff import DEFAULT_BACKOFF, parse_backoff
+from shared.broker import topology
+from shared.ids import uuid7
+from shared.sql.migrate import migrate
+
+TABLES = ("events", "faxes", "deliveries", "attempts")
+
+SIZES = "SELECT sum(pg_total_relation_size(name::regclass))::bigint FROM unnest($1::text[]) AS name"
+
+GROW = """
+WITH numbers AS (SELECT generate_series(1, $1) AS number),
+body AS (SELECT body FROM events LIMIT 1), attempt AS (SELECT * FROM attempts LIMIT 1),
+told AS (SELECT * FROM deliveries LIMIT 1), fax AS (SELECT * FROM faxes LIMIT 1),
+some_events AS (
+    INSERT INTO events (id, provider, fax_id, type, received_at, recorded_at, body)
+    SELECT 'old:' || md5(number::text), 'phaxio', 'old-' || number, 'fax.delivered',
+           now() - interval '40 days' + number * interval '1 ms',
+           now() - interval '40 days' + number * interval '1 ms', body.body FROM numbers, body
+), some_deliveries AS (
+    INSERT INTO deliveries (id, event_id, endpoint_id, state, attempts, due_at, created_at, settled_at)
+    SELECT md5('d' || number)::uuid, 'old:' || md5(number::text), told.endpoint_id, 'told', 1, now() - interval '40 days',
+           now() - interval '40 days', now() - interval '40 days' FROM numbers, told
+)
+INSERT INTO attempts (delivery_id, number, started_at, seconds, outcome, url, http_status, answer)
+SELECT md5('d' || numbers.number)::uuid, 1, now() - interval '40 days', 0.01, 'told', attempt.url, 200, attempt.answer
+FROM numbers, attempt
+"""
+
+PARTITION = """
+CREATE TABLE payloads (id text, received_at timestamptz, body bytea, PRIMARY KEY (id, received_at))
+PARTITION BY RANGE (received_at)
+"""
+
+
+@dataclass
+class Measured:
+    """Per event: CPU in seconds by process, WAL and ledger in bytes; retention in events a second of work."""
+
+    callbacks: int
+    through_per_second: float
+    cpu_seconds: dict[str, float]
+    wal_bytes: float
+    ledger_bytes: float
+    message_bytes: float
+    rows: int
+    kept_bytes: float
+    pruned_per_second: float
+    dropped_seconds: float
+    dropped_rows: int
+
+
+async def flow(stores: Stores, pool: asyncpg.Pool, count: int) -> tuple[float, dict[str, float], float]:
+    """Send *count* callbacks through; return how many a second, CPU seconds by process, and bytes of WAL, of each."""
+    with tempfile.TemporaryDirectory(prefix="faxhook-capacity-") as media:
+        common = {"AMQP_URL": stores.amqp_url, "MEDIA_URL": Path(media).as_uri(), **QUIET}
+        front = common | SECRETS | {"INGRESS_PORT": "0"}
+        back = common | {"DATABASE_URL": stores.database_url, "SECRETS_KEY": SECRETS_KEY, "OPS_PORT": "0"}
+        back |= {"EGRESS_ALLOW_NETWORKS": "127.0.0.0/8"}
+        async with (
+            applying() as application,
+            running("ingress", front) as ingress,
+            running("dispatcher", back) as dispatcher,
+        ):
+            url = f"http://127.0.0.1:{application.port}/hook"
+            await STORE.insert(pool, Endpoint(id=uuid7(), url=url, tokens=("token",), max_concurrent=32))
+            pids = {"ingress": ingress.process.pid, "dispatcher": dispatcher.process.pid, **stores.pids}
+            before = {name: cpu_seconds(pid) for name, pid in pids.items()}
+            wal = await pool.fetchval("SELECT pg_current_wal_insert_lsn()")
+            started = time.perf_counter()
+            await post_all(ingress.port, [json_callback(60_000_000 + number) for number in range(count)], LANES)
+            await application.got(count, ENOUGH_SECONDS * 4)
+            elapsed = time.perf_counter() - started
+
+            async def recorded() -> bool:
+                return await pool.fetchval("SELECT count(*) FROM deliveries WHERE state = 'told'") >= count
+
+            await until(recorded, f"{count} told in the ledger", ENOUGH_SECONDS)
+            spent = {name: (cpu_seconds(pid) - before[name]) / count for name, pid in pids.items()}
+            written = await pool.fetchval("SELECT pg_current_wal_insert_lsn() - $1::pg_lsn", wal)
+            return count / elapsed, spent, float(written) / count
+
+
+async def retention(pool: asyncpg.Pool, rows: int) -> tuple[float, float]:
+    """Return how many events are pruned in a second of work, and how long dropping a partition of *rows* payloads takes."""
+    now = datetime.now(UTC)
+    async with pool.acquire() as connection:
+        # 1. As the dispatcher prunes, without its pauses.
+        after, pruned, started = (datetime(1, 1, 1, tzinfo=UTC), ""), 0, time.perf_counter()
+        while old := await pruning.old_events(connection, now, after, EVENTS_PER_STEP):
+            step = await pruning.prune(connection, [each.event_id for each in old if each.is_over], now)
+            after, pruned = (old[-1].received_at, old[-1].event_id), pruned + len(step.event_ids)
+        seconds = time.perf_counter() - started
+        # 2. The same number of payloads in a partition.
+        await connection.execute(PARTITION)
+        await connection.execute(
+            "CREATE TABLE payloads_of_a_day PARTITION OF payloads FOR VALUES FROM ('2026-01-01') TO ('2026-01-02')"
+        )
+        await connection.execute(
+            "INSERT INTO payloads SELECT md5(n::text), '2026-01-01', decode(repeat(md5(n::text), 24), 'hex') "
+            "FROM generate_series(1, $1) AS n",
+            rows,
+        )
+        began = time.perf_counter()
+        await connection.execute("DROP TABLE payloads_of_a_day")
+        return pruned / seconds, time.perf_counter() - began
+
+
+async def measure(stores: Stores, count: int, rows: int) -> Measured:
+    """Measure both."""
+    await migrate(stores.database_url)
+    await fresh_topology(stores.amqp_url, topology(parse_backoff(DEFAULT_BACKOFF)))
+    async with asyncpg.create_pool(stores.database_url, min_size=1, max_size=1) as pool:
+        empty = await pool.fetchval(SIZES, TABLES)
+        through, spent, wal = await flow(stores, pool, count)
+        ledger = (await pool.fetchval(SIZES, TABLES) - empty) / count
+        message = await pool.fetchval("SELECT avg(length(body)) FROM events")
+        await pool.execute("DELETE FROM events WHERE id NOT IN (SELECT id FROM events LIMIT 1)")
+        await pool.execute(GROW.replace("$1", str(rows)), timeout=600)
+        for table in TABLES:
+            await pool.execute(f"ANALYZE {table}")
+        per_second, dropped = await retention(pool, rows)
+        for table in TABLES:
+            await pool.execute(f"VACUUM FULL {table}", timeout=600)
+        kept = await pool.fetchval(SIZES, ("events", "deliveries", "attempts"))
+        return Measured(
+            count, through, spent, wal, ledger, float(message), rows, kept / rows, per_second, dropped, rows
+        )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--callbacks", type=int, default=10_000)
+    parser.add_argument("--rows", type=int, default=100_000, help="events in the ledger that retention prunes")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--amqp-url", help="a vhost to use instead of a private broker; its queues are EMPTIED")
+    parser.add_argument("--database-url", help="a database to use instead of a private one; it is OVERWRITTEN")
+    asked = parser.parse_args()
+    if bool(asked.amqp_url) != bool(asked.database_url):
+        parser.error("--amqp-url and --database-url belong together")
+    if min(asked.callbacks, asked.rows) < LANES:
+        parser.error(f"too few to measure anything: at least {LANES} callbacks and rows")
+    given = nullcontext(Stores(asked.amqp_url, asked.database_url)) if asked.amqp_url else private_stores()
+    with given as stores:
+        measured = asdict(uvloop.run(measure(stores, asked.callbacks, asked.rows)))
+    if asked.json:
+        sys.stdout.write(json.dumps(measured) + "\n")
+        return 0
+    measured |= {f"cpu of {name}": seconds for name, seconds in measured.pop("cpu_seconds").items()}
+    for name, value in measured.items():
+        text = (
+            f"{value * 1e6:,.0f} µs"
+            if name.startswith("cpu of")
+            else f"{value:,.3f}"
+            if value < 10
+            else f"{value:,.0f}"
+        )
+        sys.stdout.write(f"{name.replace('_', ' '):24}{text}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

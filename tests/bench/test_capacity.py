@@ -1,0 +1,41 @@
+"""The measurement behind docs/capacity.md runs and fills its figures; its counts are too small here to mean anything."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from dispatcher.maintenance.retention import EVENTS_PER_STEP
+
+pytestmark = pytest.mark.alone
+
+SCRIPT = Path(__file__).with_name("capacity.py")
+
+
+async def run(*arguments: str) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(SCRIPT), *arguments), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, errors = await process.communicate()
+    return process.returncode or 0, out.decode(), errors.decode()
+
+
+async def test_every_figure_is_measured_and_everything_old_is_pruned(amqp_url: str, database_url: str) -> None:
+    code, out, errors = await run(
+        *("--callbacks", "64", "--rows", str(2 * EVENTS_PER_STEP), "--json"),
+        *("--amqp-url", amqp_url, "--database-url", database_url),
+    )
+    assert code == 0, errors
+    measured = json.loads(out)
+    assert set(measured.pop("cpu_seconds")) == {"ingress", "dispatcher"}  # the stores are not ours
+    assert all(value > 0 for value in measured.values())
+    assert measured["kept_bytes"] < measured["ledger_bytes"] + measured["message_bytes"]
+
+
+async def test_counts_that_measure_nothing_and_half_a_pair_of_stores_are_refused() -> None:
+    for arguments in (("--callbacks", "1"), ("--rows", "1"), ("--amqp-url", "amqp://localhost/")):
+        code, out, errors = await run(*arguments)
+        assert (code, out) == (2, "")
+        assert "error" in errors
