@@ -299,6 +299,17 @@ def test_the_broker_is_a_quorum_with_tls_and_loads_its_definitions():
     assert pod_spec["volumes"][0]["secret"]["secretName"] == "faxhook-rabbitmq-definitions"
 
 
+def test_each_job_has_the_owner_s_url_of_the_store_that_it_works_on_and_of_no_other():
+    for row in resources():
+        if row["kind"] == "Job":
+            spec = row["spec"]["template"]["spec"]
+            (container,) = spec["containers"]
+            (url,) = [each["name"] for each in container["env"] if each["name"].endswith("_URL_FILE")]
+            assert url == {"migrate": "DATABASE_URL_FILE", "topology": "AMQP_URL_FILE"}[container["name"]]
+            mounted = next(volume for volume in spec["volumes"] if volume["name"] == "secrets")
+            assert [item["key"] for item in mounted["secret"]["items"]] == [url.removesuffix("_FILE")]
+
+
 @pytest.mark.parametrize(
     ("role", "granted"), [({}, "faxhook_app"), ({"applicationRole": {"name": "other"}}, "other"), (None, None)]
 )
