@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from dispatcher.channels.outcome import Outcome
+from dispatcher.channels.static_headers import Headers
 from shared.domain import Event
 
 
@@ -17,6 +18,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         url: The endpoint's, or its failover's, as stored: user and password included.
         tokens: The endpoint's, in order.
+        headers: The endpoint's own; a mail has none.
         command_id: See `shared.ids.command_id`.
         number: From 1.
         now: Aware UTC.
@@ -28,6 +30,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     format: str
     tokens: Sequence[str]
+    headers: Headers = ()
     timeout_seconds: float
     delivery_id: UUID
     command_id: str

@@ -71,8 +71,10 @@ _encode: Final = msgspec.json.Encoder().encode
 _decoder: Final[msgspec.json.Decoder[SentWebhook | SentMail]] = msgspec.json.Decoder(Sent)
 
 
-def note_webhook(attempt: Attempt, headers: Mapping[str, str], body: bytes, trace: Mapping[str, str]) -> str:
-    """Return what is recorded of a webhook with *headers*, those of its *trace* among them, and *body*."""
+def note_webhook(
+    attempt: Attempt, headers: Mapping[str, str], body: bytes, trace: Mapping[str, str], own: Mapping[str, str]
+) -> str:
+    """Return what is recorded of a webhook with *headers*, those of its *trace* and the *own* ones among them."""
     return _encode(
         SentWebhook(
             rendering=RENDERING,
@@ -81,7 +83,8 @@ def note_webhook(attempt: Attempt, headers: Mapping[str, str], body: bytes, trac
             checksum=checksum_of(body),
             document=_document_of(attempt),
             is_signed=not SIGNATURES.isdisjoint(headers),
-            has_login=AUTHORIZATION in headers,
+            has_login=AUTHORIZATION in headers and AUTHORIZATION not in own,
+            own_headers=tuple(own),
             trace=tuple(trace.items()),
         )
     ).decode()

@@ -15,6 +15,7 @@ import msgspec
 from dispatcher.channels.base import Attempt
 from dispatcher.channels.outcome import ANSWER_KEPT_BYTES, NotTold, NotTried, Outcome, Told
 from dispatcher.channels.sent import AUTHORIZATION, note_webhook
+from dispatcher.channels.static_headers import own_headers
 from dispatcher.egress.client import Answer, EgressClient
 from dispatcher.egress.errors import FAILURES, ProxyAway, error_code
 from dispatcher.egress.target import basic_of, posted_url
@@ -50,10 +51,12 @@ class WebhookChannel:
         shown = posted_url(attempt.url)
         trace = self._trace_headers()
         headers, body = render(attempt, shown, trace)
+        own = own_headers(attempt.headers, headers, has_login=basic_of(attempt.url) is not None)
+        headers |= own
         outcome = await self.post(attempt.url, shown, body, headers, attempt.timeout_seconds)
         if isinstance(outcome, NotTried):
             return outcome
-        return msgspec.structs.replace(outcome, sent=note_webhook(attempt, headers, body, trace))
+        return msgspec.structs.replace(outcome, sent=note_webhook(attempt, headers, body, trace, own))
 
     async def post(self, url: str, shown: str, body: bytes, headers: dict[str, str], timeout_seconds: float) -> Outcome:
         """POST *body* to *url*, *shown* being the same without user and password."""

@@ -117,6 +117,7 @@ class Attempts:
                 url=url,
                 format=endpoint.format,
                 tokens=endpoint.tokens,
+                headers=endpoint.headers,
                 timeout_seconds=endpoint.timeout_seconds,
                 delivery_id=delivery.delivery_id,
                 command_id=command_id(event.id, endpoint.id),

@@ -11,7 +11,8 @@ from uuid import UUID
 
 import msgspec
 
-from dispatcher.ledger.endpoints import COLUMNS, EndpointStore
+from dispatcher.ledger.endpoint_rows import COLUMNS
+from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.pool import Pool
 from dispatcher.policy.delivery import Lease, LeasedDelivery, UnreadableDelivery
 from shared.domain import Media, decode_event

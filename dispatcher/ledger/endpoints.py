@@ -12,19 +12,13 @@ from uuid import UUID
 
 import msgspec
 
+from dispatcher.channels.static_headers import Headers
+from dispatcher.ledger.endpoint_rows import COLUMNS, endpoint_of, values_of
 from dispatcher.ledger.pool import Pool
 from dispatcher.policy.delivery import EndpointStatus
 from dispatcher.policy.endpoint import Endpoint, FaxMatch, Scope
-from shared.domain import Direction, Event, Provider
+from shared.domain import Direction, Event
 from shared.seal import Seal
-
-COLUMNS: Final = """
-endpoints.id AS endpoint_id, endpoints.scope, endpoints.direction, endpoints.match_number, endpoints.match_provider,
-endpoints.match_fax_id, endpoints.match_job_id, endpoints.url, endpoints.failover_url, endpoints.format,
-endpoints.sealed_tokens, endpoints.inflight, endpoints.overtaken, endpoints.enabled, endpoints.timeout_seconds,
-endpoints.max_concurrent, endpoints.paused, endpoints.catching_up, endpoints.removed_at, endpoints.is_gone
-"""
-"""What `from_row` reads; for other statements that join endpoints, too."""
 
 _SELECT: Final = f"SELECT {COLUMNS} FROM endpoints WHERE removed_at IS NULL"  # noqa: S608 - a constant
 
@@ -63,14 +57,15 @@ SELECT {COLUMNS} FROM endpoints WHERE id = ANY($1::uuid[]) AND updated_at > now(
 INSERT: Final = """
 INSERT INTO endpoints (id, scope, direction, match_number, match_provider, match_fax_id, match_job_id, url,
                        failover_url, format, sealed_tokens, inflight, overtaken, enabled, timeout_seconds,
-                       max_concurrent, paused)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+                       max_concurrent, paused, types, description, sealed_headers)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
 """
 UPDATE: Final = """
 UPDATE endpoints SET scope = $2, direction = $3, match_number = $4, match_provider = $5, match_fax_id = $6,
                      match_job_id = $7, url = $8, failover_url = $9, format = $10, sealed_tokens = $11, inflight = $12,
                      overtaken = $13, enabled = $14, timeout_seconds = $15, max_concurrent = $16, updated_at = now(),
-                     is_gone = is_gone AND NOT $14, paused = $17,
+                     is_gone = is_gone AND NOT $14, paused = $17, types = $18, description = $19,
+                     sealed_headers = $20,
                      catching_up = NOT ($17 AND $14) AND (catching_up OR paused)
 WHERE id = $1 AND removed_at IS NULL
 """
@@ -196,12 +191,14 @@ class EndpointStore:
 
     async def insert(self, connection: Any, endpoint: Endpoint) -> None:
         """Write a new endpoint."""
-        await connection.execute(INSERT, *self._values(endpoint, self._sealed(endpoint.tokens, ())))
+        tokens = self._sealed(endpoint.tokens, ())
+        await connection.execute(INSERT, *values_of(endpoint, tokens, self._sealed_headers(endpoint)))
 
     async def update(self, connection: Any, endpoint: Endpoint) -> None:
         """Replace an endpoint's fields."""
         before = await connection.fetchval(TOKENS, endpoint.id) or ()
-        await connection.execute(UPDATE, *self._values(endpoint, self._sealed(endpoint.tokens, before)))
+        tokens = self._sealed(endpoint.tokens, before)
+        await connection.execute(UPDATE, *values_of(endpoint, tokens, self._sealed_headers(endpoint)))
 
     async def token_dates(self, connection: Any, endpoint_id: UUID) -> list[datetime]:
         """Return since when the endpoint has each of its tokens, in their order; no two are equal."""
@@ -217,7 +214,12 @@ class EndpointStore:
 
     def from_row(self, row: Any) -> Endpoint:
         """Return the endpoint of a row with `COLUMNS`."""
-        return endpoint_of(row, tuple(self._seal.open(sealed) for sealed in row["sealed_tokens"]))
+        sealed = row["sealed_headers"]
+        headers = () if sealed is None else msgspec.json.decode(self._seal.open(sealed), type=Headers)
+        return endpoint_of(row, tuple(self._seal.open(token) for token in row["sealed_tokens"]), headers)
+
+    def _sealed_headers(self, endpoint: Endpoint) -> bytes | None:
+        return self._seal.seal(msgspec.json.encode(endpoint.headers).decode()) if endpoint.headers else None
 
     def _sealed(self, tokens: Sequence[str], before: Sequence[bytes]) -> list[bytes]:
         """Return *tokens* sealed, each later than the one before it; those of *before* keep their times."""
@@ -231,56 +233,3 @@ class EndpointStore:
                 sealed_tokens.append(self._seal.seal(token, after=latest))
                 latest = self._seal.sealed_at(sealed_tokens[-1])
         return sealed_tokens
-
-    def _values(self, endpoint: Endpoint, sealed_tokens: Sequence[bytes]) -> Sequence[Any]:
-        fax = endpoint.match if isinstance(endpoint.match, FaxMatch) else FaxMatch()
-        return (
-            endpoint.id,
-            endpoint.scope,
-            endpoint.direction,
-            endpoint.match if isinstance(endpoint.match, str) else None,
-            fax.provider,
-            fax.fax_id,
-            fax.job_id,
-            endpoint.url,
-            endpoint.failover_url,
-            endpoint.format,
-            sealed_tokens,
-            endpoint.inflight,
-            endpoint.overtaken,
-            endpoint.enabled,
-            endpoint.timeout_seconds,
-            endpoint.max_concurrent,
-            endpoint.paused,
-        )
-
-
-def endpoint_of(row: Any, tokens: tuple[str, ...] = ()) -> Endpoint:
-    """Return the endpoint of a row with `COLUMNS`, its tokens left sealed unless they are given."""
-    return Endpoint(
-        id=row["endpoint_id"],
-        scope=row["scope"],
-        direction=row["direction"],
-        match=_match(row),
-        url=row["url"],
-        failover_url=row["failover_url"],
-        format=row["format"],
-        tokens=tokens,
-        inflight=row["inflight"],
-        overtaken=row["overtaken"],
-        enabled=row["enabled"],
-        timeout_seconds=row["timeout_seconds"],
-        max_concurrent=row["max_concurrent"],
-        paused=row["paused"],
-        catching_up=row["catching_up"],
-    )
-
-
-def _match(row: Any) -> str | FaxMatch | None:
-    if row["match_number"] is not None:
-        return str(row["match_number"])
-    if row["match_job_id"] is not None:
-        return FaxMatch(job_id=row["match_job_id"])
-    if row["match_fax_id"] is not None:
-        return FaxMatch(provider=Provider(row["match_provider"]), fax_id=row["match_fax_id"])
-    return None

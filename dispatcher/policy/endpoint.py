@@ -5,7 +5,8 @@ from uuid import UUID
 
 import msgspec
 
-from shared.domain import Provider
+from dispatcher.channels.static_headers import Headers
+from shared.domain import Event, Phase, Provider
 
 LEASE_MARGIN_SECONDS: Final = 30.0
 """On top of the longest attempt: up to 12 s since the last renewal, a document of the media store (15 s), rendering."""
@@ -31,6 +32,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         tokens: In order; the first signs. Empty: webhooks are not signed.
         timeout_seconds: For one request, connection and answer included; at most 60.
         max_concurrent: Attempts at once, for each dispatcher process.
+        types: Of events, exactly those that it gets; empty: as `inflight` says.
+        headers: Sent with every webhook, see `channels.static_headers`.
+        description: For people: its name, and what it is for.
         paused: What it is owed waits, without attempts, until it is resumed.
         catching_up: It was resumed, and something of what waited still waits. Set by the ledger alone.
     """
@@ -48,8 +52,15 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool = True
     timeout_seconds: float = 15.0
     max_concurrent: int = 8
+    types: tuple[str, ...] = ()
+    headers: Headers = ()
+    description: str = ""
     paused: bool = False
     catching_up: bool = False
+
+    def wants(self, event: Event) -> bool:
+        """Is *event* of a type that it gets?"""
+        return event.type in self.types if self.types else self.inflight or event.phase is Phase.POSTFLIGHT
 
     @property
     def is_waiting(self) -> bool:

@@ -16,7 +16,7 @@ from dispatcher.channels.mail.render import MailFormat
 from dispatcher.formats import FORMATS
 from dispatcher.policy.endpoint import Endpoint, FaxMatch, Scope
 from dispatcher.policy.lifecycle import is_overtaken
-from shared.domain import Direction, Event, Phase
+from shared.domain import Direction, Event
 
 ENDPOINT_DISABLED: Final = "endpoint_disabled"
 """Why an event is recorded only for an endpoint that is off. It is not settled for good: it can be recovered."""
@@ -53,7 +53,7 @@ def route(event: Event, endpoints: Iterable[Endpoint]) -> list[Owed]:
             skipped=_why_skipped(endpoint, event),
         )
         for endpoint in applying
-        if _SPECIFICITY[endpoint.scope] == level and (endpoint.inflight or event.phase is Phase.POSTFLIGHT)
+        if _SPECIFICITY[endpoint.scope] == level and endpoint.wants(event)
     ]
 
 

@@ -93,6 +93,10 @@ FIELDS = st.fixed_dictionaries(
         "inflight": VALUES,
         "enabled": VALUES,
         "overtaken": VALUES,
+        "paused": VALUES,
+        "types": st.lists(st.sampled_from(["fax.failed", "x"]) | VALUES, max_size=3) | VALUES,
+        "headers": st.dictionaries(TEXTS | st.sampled_from(["X-A", "Host"]), TEXTS | st.none(), max_size=3) | VALUES,
+        "description": TEXTS | VALUES,
         "x": VALUES,
     },
 ).map(lambda fields: {name: _as_decoded(value) for name, value in fields.items()})

@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 from dispatcher.channels.phrases import PHRASES, in_short
 from dispatcher.ops.audit.details import details_of
 from dispatcher.ops.dead.causes import cause_in_words
-from dispatcher.ops.endpoints.urls import authority_end
+from dispatcher.ops.endpoints.urls import name_of, place_of
 from dispatcher.ops.words import STATES, clock, counted, duration, moment
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 
@@ -96,18 +96,6 @@ def scope(endpoint: Endpoint) -> str:
     return "all faxes" if endpoint.direction == "any" else f"{endpoint.direction} faxes"
 
 
-def host(url: str) -> str:
-    """Return an endpoint's short name: its host, or the address of a mail.
-
-    >>> [host(url) for url in ("https://u:***@example.com:8443/hook?x=1", "mailto:fax@example.com")]
-    ['example.com:8443', 'fax@example.com']
-    """
-    if url.startswith("mailto:"):
-        return url.removeprefix("mailto:")
-    rest = url.partition("://")[2]
-    return rest[: authority_end(rest)].rpartition("@")[2]
-
-
 def sentence(text: str) -> str:
     """Return *text* as a sentence of its own; a name that it begins with stays as it is.
 
@@ -155,7 +143,8 @@ FILTERS: Final[Mapping[str, Any]] = {
     "audit_details": details_of,
     "audited": lambda what: AUDITED.get(what, what),
     "scope": scope,
-    "host": host,
+    "place": place_of,
+    "named": lambda endpoint: name_of(endpoint.url, endpoint.description),
     "title": title,
     "sentence": lambda text: with_code(sentence(text)),
     "cause": cause_in_words,

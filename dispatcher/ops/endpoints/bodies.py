@@ -22,6 +22,8 @@ class EndpointBody(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         match: The number of scope `number`, the fax of scope `fax`, null for scope `global`.
+        types: Exactly the events that it gets; empty: as `inflight` says.
+        headers: The names of those that are sent with every webhook; their values are not shown.
         paused: What it is owed waits, without attempts, until it is resumed.
         catching_up: It was resumed, and something of what waited still waits.
         signed: It has a token.
@@ -41,6 +43,9 @@ class EndpointBody(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool
     timeout_seconds: float
     max_concurrent: int
+    types: tuple[str, ...]
+    headers: tuple[str, ...]
+    description: str
     paused: bool
     catching_up: bool
     signed: bool

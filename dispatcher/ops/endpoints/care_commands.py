@@ -53,6 +53,7 @@ def show_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
         return
     lines = [
         ("", str(endpoint.id)),
+        *([("name", body.description)] if body.description else []),
         ("url", body.url),
         ("failover", body.failover_url or "none"),
         ("told of", describe(endpoint)),

@@ -23,7 +23,7 @@ from dispatcher.ops.endpoints.urls import BadEndpoint
 from dispatcher.policy.endpoint import Endpoint
 from dispatcher.settings import EndpointSettings
 
-TARGET: Final = ("url", "scope", "match", "direction")
+TARGET: Final = ("url", "scope", "match", "direction", "types")
 """The fields that say which faxes an endpoint is told of, and where."""
 
 PAUSE_SECONDS: Final = 3.0

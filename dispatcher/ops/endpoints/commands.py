@@ -20,6 +20,7 @@ from dispatcher.ops.endpoints.changes import Command, EndpointChanges
 from dispatcher.ops.endpoints.model import read_fields, shown
 from dispatcher.ops.endpoints.options import (
     Concurrent,
+    Description,
     Direction,
     Duplicate,
     Enabled,
@@ -31,10 +32,13 @@ from dispatcher.ops.endpoints.options import (
     Job,
     Number,
     Overtaken,
+    StaticHeaders,
     Timeout,
     Tokens,
+    Types,
     Unsigned,
     given_options,
+    header_options,
     match_options,
     token_option,
 )
@@ -43,6 +47,7 @@ from dispatcher.ops.endpoints.reading.pages import Page, read_page
 from dispatcher.ops.endpoints.reading.removal import RemovalPreview, preview_removal
 from dispatcher.ops.endpoints.urls import BadEndpoint
 from dispatcher.ops.terminal import Json, console, print_json, read_options, run, settings_of
+from dispatcher.ops.words import printable
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 from dispatcher.settings import EndpointSettings
 
@@ -142,6 +147,9 @@ def add_endpoint(
     overtaken: Overtaken = None,
     timeout_seconds: Timeout = None,
     max_concurrent: Concurrent = None,
+    types: Types = None,
+    headers: StaticHeaders = None,
+    description: Description = None,
     allow_duplicate: Duplicate = False,
     as_json: Json = False,
 ) -> None:
@@ -157,6 +165,9 @@ def add_endpoint(
         overtaken=overtaken,
         timeout_seconds=timeout_seconds,
         max_concurrent=max_concurrent,
+        types=None if types is None else [each for each in types if each],
+        headers=header_options(headers),
+        description=description,
         allow_duplicate=allow_duplicate or None,
     )
     option = "--number" if number is not None else "--fax" if fax is not None else "--job-id"
@@ -193,6 +204,9 @@ def set_endpoint(
     enabled: Enabled = None,
     timeout_seconds: Timeout = None,
     max_concurrent: Concurrent = None,
+    types: Types = None,
+    headers: StaticHeaders = None,
+    description: Description = None,
     allow_duplicate: Duplicate = False,
     as_json: Json = False,
 ) -> None:
@@ -208,6 +222,9 @@ def set_endpoint(
         enabled=enabled,
         timeout_seconds=timeout_seconds,
         max_concurrent=max_concurrent,
+        types=None if types is None else [each for each in types if each],
+        headers=header_options(headers),
+        description=description,
         allow_duplicate=allow_duplicate or None,
     )
     if failover_url == "":
@@ -253,7 +270,12 @@ def describe(endpoint: Endpoint) -> str:
     is_mail = endpoint.url.startswith("mailto:")
     facts = [_applies_to(endpoint), "e-mail" if is_mail else endpoint.format]
     facts += [] if endpoint.direction == "any" else [f"{endpoint.direction} only"]
-    facts += ["inflight too"] if endpoint.inflight else []
+    if endpoint.types:
+        facts += [f"only {', '.join(endpoint.types)}"]
+    elif endpoint.inflight:
+        facts += ["inflight too"]
+    facts += [f"headers {', '.join(name for name, _ in endpoint.headers)}"] if endpoint.headers else []
+    facts += [printable(endpoint.description)] if endpoint.description else []
     facts += [] if endpoint.tokens or is_mail else ["unsigned"]
     facts += [] if endpoint.enabled else ["DISABLED"]
     facts += ["PAUSED"] if endpoint.paused else []

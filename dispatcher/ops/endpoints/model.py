@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from dispatcher.channels.static_headers import Headers
 from dispatcher.formats.tokens import new_token, public_key
 from dispatcher.ops.api.bad_fields import wrong_field
 from dispatcher.ops.endpoints.bodies import EndpointBody, EndpointWithHealth, RotationAction, TokenBody
@@ -14,6 +15,7 @@ from dispatcher.ops.endpoints.checks.fields import is_web, wrong_fields
 from dispatcher.ops.endpoints.reading.health import EndpointHealth
 from dispatcher.ops.endpoints.urls import BadEndpoint, masked_url
 from dispatcher.policy.endpoint import Endpoint, EndpointDirection, FaxMatch, Overtaken, Scope
+from shared.domain import EventType
 from shared.ids import uuid7
 
 SHOWN_CHARACTERS: Final = 4
@@ -37,6 +39,14 @@ class EndpointFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     timeout_seconds: float | UnsetType = UNSET
     max_concurrent: int | UnsetType = UNSET
     paused: bool | UnsetType = UNSET
+    types: Annotated[
+        list[EventType] | UnsetType, Meta(description="exactly these events; empty: as `inflight` says")
+    ] = UNSET
+    headers: Annotated[
+        dict[str, str | None] | UnsetType,
+        Meta(description="sent with every webhook, in place of those before; null: as it was"),
+    ] = UNSET
+    description: str | UnsetType = UNSET
 
     allow_duplicate: Annotated[
         bool | UnsetType, Meta(description="take it though another endpoint gets the same faxes at the same URL")
@@ -91,10 +101,28 @@ def _applied(endpoint: Endpoint, before: Endpoint | None, fields: GivenFields) -
     values = dict(fields.values)
     if "tokens" in values:
         values["tokens"] = tuple(values["tokens"])
+    if "types" in values:
+        values["types"] = tuple(dict.fromkeys(map(str, values["types"])))
+    wrong = dict(fields.wrong)
+    if "headers" in values:
+        try:
+            values["headers"] = _with_known_values(endpoint.headers, values["headers"])
+        except BadEndpoint as error:
+            wrong |= error.wrong
+            del values["headers"]
     after = msgspec.structs.replace(endpoint, **values)
-    if wrong := {**fields.wrong, **wrong_fields(after, before, values, fields.wrong)}:
+    if wrong := {**wrong, **wrong_fields(after, before, values, wrong)}:
         raise BadEndpoint.of(wrong)
     return after
+
+
+def _with_known_values(before: Headers, given: Mapping[str, str | None]) -> Headers:
+    """Return *given* with the values of *before* where it has none."""
+    known = {name.lower(): value for name, value in before}
+    for name, value in given.items():
+        if value is None and name.lower() not in known:
+            raise BadEndpoint("headers", f"`{name[:40].encode('unicode_escape').decode()}` has no value yet")
+    return tuple((name, known[name.lower()] if value is None else value) for name, value in given.items())
 
 
 def next_rotation(dates: Sequence[datetime]) -> RotationAction:
@@ -148,6 +176,7 @@ def body_of(endpoint: Endpoint, *, tokens: bool = False) -> EndpointBody:
         "signed": bool(endpoint.tokens),
         "public_key": public_key(endpoint.format, endpoint.tokens[0]) if endpoint.tokens else None,
         "tokens": endpoint.tokens if tokens else UNSET,
+        "headers": tuple(name for name, _ in endpoint.headers),
     }
     return EndpointBody(**{**msgspec.structs.asdict(endpoint), **shown_instead})
 

@@ -41,6 +41,15 @@ Duplicate = Annotated[
     bool,
     typer.Option("--allow-duplicate", help="Take it though another endpoint gets the same faxes at the same URL."),
 ]
+Types = Annotated[
+    list[str] | None,
+    typer.Option("--type", help="Exactly these events, like fax.failed. Repeatable; empty: as --inflight says."),
+]
+StaticHeaders = Annotated[
+    list[str] | None,
+    typer.Option("--header", help="`Name: value`, sent with every webhook. Repeatable; replaces all; empty: none."),
+]
+Description = Annotated[str | None, typer.Option(help="Its name, and what it is for, in a line.")]
 Number = Annotated[str | None, typer.Option(help="Only faxes received at this number of ours (E.164).")]
 Job = Annotated[str | None, typer.Option(help="Only the sent fax with this job_id.")]
 Fax = Annotated[str | None, typer.Option(help="Only this sent fax: PROVIDER:FAX_ID.")]
@@ -49,6 +58,19 @@ Fax = Annotated[str | None, typer.Option(help="Only this sent fax: PROVIDER:FAX_
 def given_options(**options: Any) -> dict[str, Any]:
     """Return those of the options that are given."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def header_options(lines: list[str] | None) -> dict[str, str] | None:
+    """Return headers as the API takes them; None: they stay. End the command if a line is none."""
+    headers: dict[str, str] = {}
+    for line in lines or ():
+        name, colon, value = line.partition(":")
+        if line and not (colon and name.strip()):
+            fail("--header wants `Name: value`", EXIT_BAD_INPUT)
+        if name.strip() in headers:
+            fail(f"--header: `{name.strip()[:40]}` is given twice", EXIT_BAD_INPUT)
+        headers |= {name.strip(): value.strip(" ")} if line else {}
+    return None if lines is None else headers
 
 
 def token_option(token: list[str] | None, *, unsigned: bool) -> list[str] | None:

@@ -54,7 +54,7 @@ class SampleOutcome(msgspec.Struct, frozen=True, kw_only=True):
 def sample_event(endpoint: Endpoint, event_type: EventType | None = None) -> Event:
     """Return an event that *endpoint* could get, marked as a test; without *event_type*, a fax that succeeded."""
     is_received = endpoint.direction == "received" or endpoint.scope == "number"
-    event_type = event_type or (EventType.RECEIVED if is_received else EventType.DELIVERED)
+    event_type = event_type or _first_wanted(endpoint, is_received=is_received)
     match = endpoint.match if isinstance(endpoint.match, FaxMatch) else FaxMatch()
     now = utc_now()
     fax_id = match.fax_id or f"test-{uuid7()}"
@@ -75,6 +75,13 @@ def sample_event(endpoint: Endpoint, event_type: EventType | None = None) -> Eve
         job_id=match.job_id,
         is_test=True,
     )
+
+
+def _first_wanted(endpoint: Endpoint, *, is_received: bool) -> EventType:
+    """Return the type of a fax that succeeded, else the first that the endpoint gets."""
+    succeeded = EventType.RECEIVED if is_received else EventType.DELIVERED
+    known = [each for each in EventType if each in endpoint.types and (each in _RECEIVED) is is_received]
+    return succeeded if not known or succeeded in known else known[0]
 
 
 async def send_sample(
@@ -101,6 +108,7 @@ async def send_sample(
         url=url,
         format=endpoint.format,
         tokens=endpoint.tokens,
+        headers=endpoint.headers,
         timeout_seconds=endpoint.timeout_seconds,
         delivery_id=uuid7(),
         command_id=command_id(event.id, endpoint.id),

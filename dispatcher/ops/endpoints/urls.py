@@ -106,6 +106,31 @@ def masked_url(url: str) -> str:
     return f"{scheme}{separator}{user}{host}{rest[end:]}"
 
 
+def place_of(url: str) -> str:
+    """Return host and path of *url*, or the address of a mail: what tells endpoints apart, and holds no secret.
+
+    >>> [place_of(url) for url in ("https://u:p@example.com:8443/hook?x=1", "mailto:fax@example.com", "http://a/")]
+    ['example.com:8443/hook', 'fax@example.com', 'a']
+    """
+    if is_mail(url):
+        return url.removeprefix("mailto:")
+    rest = url.partition("://")[2]
+    end = authority_end(rest)
+    path = rest[end:].partition("?")[0].partition("#")[0]
+    return rest[:end].rpartition("@")[2] + ("" if path == "/" else path)
+
+
+def has_user(url: str) -> bool:
+    """Has *url* a user, or a password, which are sent as Basic authentication?"""
+    rest = url.partition("://")[2]
+    return "@" in rest[: authority_end(rest)]
+
+
+def name_of(url: str, description: str) -> str:
+    """Return an endpoint's name: its description, else where it is."""
+    return description or place_of(url)
+
+
 def _check_written(field: str, url: str) -> None:
     """Refuse what no receiver can rebuild from a request: what is signed is the URL as it was given."""
     start = url.index("://") + 3

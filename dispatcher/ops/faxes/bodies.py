@@ -39,6 +39,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """One event owed to one endpoint.
 
     Attributes:
+        endpoint_name: Its description, else host and path; None as the URL.
         endpoint_url: As it is now, its password masked; None if the endpoint was deleted with its history.
         state: `told`, `dead` and `skipped` are settled.
         reason: Why it is dead (the cause) or skipped; None otherwise.
@@ -52,6 +53,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     event_id: str
     endpoint_id: UUID
+    endpoint_name: str | None
     endpoint_url: str | None
     state: DeliveryState
     reason: str | None
@@ -131,6 +133,7 @@ class Untold(msgspec.Struct, frozen=True, kw_only=True):
     """An endpoint that is owed nothing of a fax, and why, as endpoints are set now."""
 
     endpoint_id: UUID
+    endpoint_name: str
     endpoint_url: str
     why: str
 

@@ -7,10 +7,10 @@ from uuid import UUID
 
 import msgspec
 
-from dispatcher.ledger.endpoints import COLUMNS, endpoint_of
+from dispatcher.ledger.endpoint_rows import COLUMNS, endpoint_of
 from dispatcher.ledger.pool import Pool
 from dispatcher.ops.api.cursor import AwareTime
-from dispatcher.ops.endpoints.urls import masked_url
+from dispatcher.ops.endpoints.urls import masked_url, name_of
 from dispatcher.ops.faxes.bodies import (
     Attempt,
     DeliveryPage,
@@ -193,6 +193,7 @@ class FaxReader:
         return tuple(
             Untold(
                 endpoint_id=each.endpoint.id,
+                endpoint_name=name_of(each.endpoint.url, each.endpoint.description),
                 endpoint_url=masked_url(each.endpoint.url),
                 why=why_untold(won, recorded_at, each, endpoints),
             )

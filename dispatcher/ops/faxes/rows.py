@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from dispatcher.ops.endpoints.urls import masked_url
+from dispatcher.ops.endpoints.urls import masked_url, name_of
 from dispatcher.ops.faxes.bodies import (
     Attempt,
     Delivery,
@@ -24,6 +24,7 @@ from shared.sql import PARKED_DUE_AT
 DELIVERY_COLUMNS: Final = f"""
 d.id, d.event_id, d.endpoint_id, d.state, d.reason, d.attempts AS attempts_made, d.created_at, d.settled_at, d.due_at,
 d.lease_until, d.sweeps, d.budget_from AS attempts_before_replay, endpoints.url,
+endpoints.description,
 coalesce(endpoints.enabled, false) AS endpoint_is_enabled,
 endpoints.url IS NULL OR endpoints.removed_at IS NOT NULL AS endpoint_is_removed,
 d.due_at = {PARKED_DUE_AT} AS is_parked
@@ -71,6 +72,7 @@ def _delivery(row: Any, now: datetime) -> dict[str, Any]:
     due_at = status.lease_until if leased else status.due_at
     return {
         **row,
+        "endpoint_name": None if row["url"] is None else name_of(row["url"], row["description"]),
         "endpoint_url": None if row["url"] is None else masked_url(row["url"]),
         "due_at": due_at if status.is_owed and not status.is_parked else None,
         "is_leased": leased,

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from dispatcher.ops.dead.causes import cause_in_words
+from dispatcher.ops.endpoints.urls import place_of
 from dispatcher.ops.faxes.bodies import Attempt, DeliveryWithAttempts, EventWithContent, FaxStory
 from dispatcher.ops.words import counted, duration
 from shared.domain import Event
@@ -93,13 +94,13 @@ def _delivery(delivery: DeliveryWithAttempts, event_type: str, now: datetime) ->
         seconds=0.0,
         kind="skipped",
         what="",
-        to=delivery.endpoint_url or f"endpoint {delivery.endpoint_id}, deleted since",
+        to=delivery.endpoint_name or f"endpoint {delivery.endpoint_id}, deleted since",
         endpoint_id=delivery.endpoint_id,
         event_id=delivery.event_id,
         delivery_id=delivery.id,
     )
     for attempt in delivery.attempts:
-        yield _attempt(about, attempt, event_type)
+        yield _attempt(about, attempt, event_type, delivery.endpoint_url or "")
     about = msgspec.structs.replace(about, what=f"{event_type} {delivery.explanation}")
     match delivery.state:
         case "skipped":
@@ -112,7 +113,7 @@ def _delivery(delivery: DeliveryWithAttempts, event_type: str, now: datetime) ->
             yield msgspec.structs.replace(about, at=due_at, kind="due", attempt=attempt_number, tone="waiting")
 
 
-def _attempt(about: Moment, attempt: Attempt, event_type: str) -> Moment:
+def _attempt(about: Moment, attempt: Attempt, event_type: str, endpoint_url: str) -> Moment:
     is_told = attempt.outcome == "told"
     status = f"{attempt.http_status} " if attempt.http_status is not None else ""
     outcome = f"delivered: {status}after" if is_told else f"failed: {cause_in_words(attempt.error)}, after"
@@ -121,7 +122,7 @@ def _attempt(about: Moment, attempt: Attempt, event_type: str) -> Moment:
         at=attempt.started_at,
         kind="attempt",
         what=f"{event_type} attempt {attempt.number} {outcome} {duration(attempt.seconds)}",
-        to=attempt.url or about.to,
+        to=about.to if attempt.url is None or place_of(attempt.url) == place_of(endpoint_url) else attempt.url,
         attempt=attempt.number,
         detail=attempt.answer.strip(),
         tone="good" if is_told else "bad",

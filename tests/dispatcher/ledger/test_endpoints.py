@@ -44,6 +44,9 @@ ENDPOINTS = st.builds(
     timeout_seconds=st.floats(min_value=0, max_value=60, exclude_min=True),
     max_concurrent=st.integers(1, 1000),
     paused=st.booleans(),
+    types=st.lists(TEXTS, max_size=3).map(tuple),
+    headers=st.lists(st.tuples(TEXTS, TEXTS), max_size=3).map(tuple),
+    description=TEXTS,
 )
 
 

@@ -23,6 +23,7 @@ endpoints = st.builds(
     direction=st.sampled_from(["sent", "received", "any"]),
     inflight=st.booleans(),
     enabled=st.booleans(),
+    types=st.just(()) | st.lists(types, min_size=1, max_size=3, unique=True).map(tuple),
 )
 
 
@@ -35,7 +36,8 @@ def test_every_endpoint_that_applies_is_owed_once_and_no_other_and_one_that_is_o
     expected = [
         each.id
         for each in known
-        if each.direction in ("any", event.direction) and (each.inflight or event.phase is Phase.POSTFLIGHT)
+        if each.direction in ("any", event.direction)
+        and (event_type in each.types if each.types else each.inflight or event.phase is Phase.POSTFLIGHT)
     ]
     assert [each.endpoint.id for each in owed] == expected
     for each in owed:

@@ -9,6 +9,7 @@ from dispatcher.ops.endpoints.urls import BadEndpoint, authority_end, is_mail, m
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 
 MASK: Final = ":***@"
+HIDDEN: Final = "***"
 
 BLANK: Final[Mapping[str, str]] = {
     "scope": "global",
@@ -27,6 +28,9 @@ BLANK: Final[Mapping[str, str]] = {
     "enabled": "on",
     "timeout_seconds": "15",
     "max_concurrent": "8",
+    "types": "",
+    "headers": "",
+    "description": "",
     "allow_duplicate": "",
 }
 """All fields of the form, as a new endpoint has them."""
@@ -49,6 +53,9 @@ def values_of(endpoint: Endpoint) -> dict[str, str]:
         "inflight": "on" if endpoint.inflight else "",
         "overtaken": "on" if endpoint.overtaken == "deliver" else "",
         "enabled": "on" if endpoint.enabled else "",
+        "types": ", ".join(endpoint.types),
+        "headers": "\n".join(f"{name}: {HIDDEN}" for name, _ in endpoint.headers),
+        "description": endpoint.description,
         "timeout_seconds": f"{endpoint.timeout_seconds:g}",
         "max_concurrent": str(endpoint.max_concurrent),
     }
@@ -62,6 +69,8 @@ def fields_of(form: Mapping[str, str], before: Endpoint | None) -> GivenFields:
     given: dict[str, Any] = {
         "inflight": bool(form.get("inflight")),
         "overtaken": "deliver" if form.get("overtaken") else "skip",
+        "types": [each for each in form.get("types", "").replace(",", " ").split() if each],
+        "description": form.get("description", "").strip(),
         "allow_duplicate": bool(form.get("allow_duplicate")),
     } | _applies_to(form)
     wrong: dict[str, str] = {}
@@ -73,6 +82,7 @@ def fields_of(form: Mapping[str, str], before: Endpoint | None) -> GivenFields:
         ),
         ("timeout_seconds", lambda: _number("timeout_seconds", form.get("timeout_seconds", ""), float)),
         ("max_concurrent", lambda: _number("max_concurrent", form.get("max_concurrent", ""), int)),
+        ("headers", lambda: _headers(form.get("headers", ""))),
     ):
         try:
             given[name] = read()
@@ -121,6 +131,17 @@ def _url(field: str, given: str, before: str | None) -> str:
     if masked.find(MASK) >= 0 and given[: authority_end(given, start)] == masked[:end]:
         return before[: authority_end(before, before.find("://") + 3)] + given[end:]
     raise BadEndpoint(field, "enter the password again: *** stands for the one of another host, which is not shown")
+
+
+def _headers(text: str) -> dict[str, str | None]:
+    """Return one header for each line; a masked value stays what it was."""
+    headers: dict[str, str | None] = {}
+    for line in filter(None, (each.strip() for each in text.splitlines())):
+        name, colon, value = (part.strip() for part in line.partition(":"))
+        if not colon or not name or name in headers:
+            raise BadEndpoint("headers", "each line must be `Name: value`, and each name another one")
+        headers[name] = None if value == HIDDEN else value
+    return headers
 
 
 def _number(field: str, text: str, kind: type[int] | type[float]) -> float:

@@ -8,12 +8,12 @@ import msgspec
 from aiohttp import web
 
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE
-from dispatcher.ops.console import words
 from dispatcher.ops.console.access.guard import Visit
 from dispatcher.ops.console.pages.chart import Chart, chart, points
 from dispatcher.ops.console.pages.issues import find_issues, group_path
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.dead.errors import TakenByAnother
+from dispatcher.ops.endpoints.urls import name_of
 from dispatcher.ops.queues.bodies import Queues
 from shared.amqp.connection import ConnectionLost
 
@@ -81,7 +81,7 @@ class Overview:
             endpoints = sources.last_named
             healths = sources.healths.last or {}
             missing.append("The ledger does not answer at this moment; this page may be old.")
-        names = {endpoint.id: words.host(endpoint.url) for endpoint in endpoints.values()}
+        names = {endpoint.id: name_of(endpoint.url, endpoint.description) for endpoint in endpoints.values()}
         found = find_issues(self._problems(), queues, healths, names, groups)
         failing = [health for health in healths.values() if health.verdict in BAD and health.endpoint_id in endpoints]
         return {

@@ -48,6 +48,7 @@ def find_duplicate(endpoint: Endpoint, peers: Iterable[Endpoint]) -> Endpoint | 
         if (
             other.id != endpoint.id
             and (same_faxes or endpoint.scope != "global")
+            and not (endpoint.types and other.types and set(endpoint.types).isdisjoint(other.types))
             and target_of(other.url) == target_of(endpoint.url)
         ):
             return other

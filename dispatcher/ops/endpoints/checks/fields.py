@@ -8,16 +8,17 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from dispatcher.channels.static_headers import wrong_headers
 from dispatcher.formats import FORMATS
 from dispatcher.formats.tokens import check_token
-from dispatcher.ops.endpoints.urls import BadEndpoint, checked_url, is_mail
+from dispatcher.ops.endpoints.urls import BadEndpoint, checked_url, has_user, is_mail
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
-from shared.sentences.bad_values import unknown
 
 E164: Final = re.compile(r"\+[1-9][0-9]{1,14}")
 MOST_TOKENS: Final = 5
 LONGEST_TIMEOUT_SECONDS: Final = 60.0
 MOST_CONCURRENT: Final = 1_000
+MOST_DESCRIPTION_CHARACTERS: Final = 200
 
 Wrong = Mapping[str, str]
 """By the name of a field, why it is wrong: the rest of a sentence that begins with the name."""
@@ -42,21 +43,40 @@ def _wrong(
 ) -> Iterator[tuple[str, str]]:
     if changed & {"scope", "match", "direction"}:
         yield from _wrong_match(after)
-    for field, url in (("url", after.url), ("failover_url", after.failover_url)):
+    yield from _wrong_urls(after, changed)
+    if "format" in changed and after.format not in FORMATS:
+        yield "format", f"`{after.format[:40]}` is unknown; known are {', '.join(FORMATS)}"
+    if not is_web(after):
+        yield from _wrong_for_mail(after, given, changed)
+    yield from _wrong_tokens(after, before, changed)
+    if "description" in changed and (why := why_no_description(after.description)):
+        yield "description", why
+    if "timeout_seconds" in changed and not 0 < after.timeout_seconds <= LONGEST_TIMEOUT_SECONDS:
+        yield "timeout_seconds", f"must be above 0 and at most {LONGEST_TIMEOUT_SECONDS:.0f}"
+    if "max_concurrent" in changed and not 1 <= after.max_concurrent <= MOST_CONCURRENT:
+        yield "max_concurrent", f"must be 1 to {MOST_CONCURRENT}"
+
+
+def _wrong_urls(after: Endpoint, changed: set[str]) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the URLs, and with the headers, which depend on them."""
+    urls = {"url": after.url, "failover_url": after.failover_url}
+    for field, url in urls.items():
         if field in changed and url is not None:
             try:
                 checked_url(field, url)
             except BadEndpoint as error:
                 yield from error.wrong.items()
-    if "format" in changed and after.format not in FORMATS:
-        yield "format", unknown(after.format, FORMATS)
-    if not is_web(after):
-        yield from _wrong_for_mail(after, given, changed)
-    yield from _wrong_tokens(after, before, changed)
-    if "timeout_seconds" in changed and not 0 < after.timeout_seconds <= LONGEST_TIMEOUT_SECONDS:
-        yield "timeout_seconds", f"must be above 0 and at most {LONGEST_TIMEOUT_SECONDS:.0f}"
-    if "max_concurrent" in changed and not 1 <= after.max_concurrent <= MOST_CONCURRENT:
-        yield "max_concurrent", f"must be 1 to {MOST_CONCURRENT}"
+    if changed & {"headers", *urls}:
+        has_login = any(has_user(url) for url in urls.values() if url is not None)
+        for sentence in wrong_headers(after.headers, has_login=has_login):
+            yield "headers", sentence
+
+
+def why_no_description(text: str) -> str:
+    """Return why *text* is no description; empty if it is one."""
+    if len(text) > MOST_DESCRIPTION_CHARACTERS:
+        return f"longer than {MOST_DESCRIPTION_CHARACTERS} characters"
+    return "" if text.isprintable() and text == text.strip() else "must be one line, without a blank at either end"
 
 
 def is_web(endpoint: Endpoint) -> bool:
@@ -67,6 +87,8 @@ def is_web(endpoint: Endpoint) -> bool:
 def _wrong_for_mail(after: Endpoint, given: Mapping[str, Any], changed: set[str]) -> Iterator[tuple[str, str]]:
     if "format" in changed and "format" in given:
         yield "format", f"`{after.format[:40]}` is for webhooks, and a mailto url gets mail: leave format out"
+    if "headers" in changed and after.headers:
+        yield "headers", "headers are sent with webhooks, and a mailto url gets mail: leave headers out"
     if "tokens" in changed and after.tokens:
         yield "tokens", "a token signs webhooks, and a mailto url gets mail, which is not signed: leave tokens out"
 

@@ -242,6 +242,25 @@ async def test_the_page_pauses_and_resumes_and_says_beforehand_what_disabling_do
     assert "To have them wait instead, pause it." in page.text
 
 
+async def test_endpoints_on_one_host_are_told_apart_by_name_or_path(
+    session: BrowserSession, harness: DispatcherHarness
+) -> None:
+    base = harness.receiver.base_url
+    named = await harness.endpoint(url=f"{base}/one?key=secret", description="Billing <1>", max_concurrent=1)
+    other = await harness.endpoint(url=f"{base}/two?key=secret")
+    harness.receiver.answer = lambda _: 410
+    await harness.publish(an_event(1))
+    await harness.settled(2)
+    await session.log_in()
+    place = f"{base.partition('//')[2]}/two"
+    for path in ("/", "/dead/list", "/endpoints", "/faxes/phaxio/1"):
+        text = (await session.get(path)).text
+        assert "Billing &lt;1&gt;" in text, path
+        assert place in text, path
+    for endpoint, name in ((named, "Billing &lt;1&gt;"), (other, place)):
+        assert f"<h1>{name}" in (await session.get(f"/endpoints/{endpoint.id}")).text
+
+
 async def test_the_page_offers_the_next_step_of_a_rotation_and_a_repeated_click_undoes_nothing(
     session: BrowserSession, harness: DispatcherHarness
 ) -> None:

@@ -6,6 +6,7 @@ from apis import Api
 from dispatchers import STORE, DispatcherHarness, an_event
 
 from dispatcher.policy.endpoint import FaxMatch
+from shared.domain import EventType
 from shared.ids import uuid7
 
 
@@ -184,7 +185,66 @@ async def test_a_pause_is_answered_with_the_endpoint_once_for_a_command_and_is_a
     assert (await api.ask("POST", f"{path}/pause", {"hours": 3}))[0] == 422
 
 
+async def test_static_headers_are_sent_sealed_and_shown_by_name_only(api: Api, harness: DispatcherHarness) -> None:
+    secret = "Bearer the-secret-of-billing"
+    body = {"url": harness.receiver.url, "headers": {"X-Team": "billing-team-7", "Authorization": secret}}
+    status, added = await api.ask("POST", "/v1/endpoints", body)
+    assert (status, added["headers"]) == (201, ["X-Team", "Authorization"])
+    path = f"/v1/endpoints/{added['id']}"
+    await harness.publish(an_event(1))
+    await harness.settled(1)
+    (webhook,) = harness.receiver.received
+    assert (webhook.headers["X-Team"], webhook.headers["Authorization"]) == ("billing-team-7", secret)
+    delivery = await harness.pool.fetchval("SELECT id FROM deliveries")
+    status, made = await api.ask("GET", f"/v1/deliveries/{delivery}/attempts/1")
+    assert status == 200
+    assert {"X-Team", "Authorization"} <= {name for name, _ in made["request"]["headers"]}
+    _, tested = await api.ask("POST", f"{path}/test", {})
+    assert harness.receiver.received[-1].headers["X-Team"] == "billing-team-7"
+    # Replaced as a whole; null keeps a value that no client can read any more.
+    status, changed = await api.ask("PATCH", path, {"headers": {"x-team": None, "X-New": "2"}})
+    assert (status, changed["headers"]) == (200, ["x-team", "X-New"])
+    assert (await STORE.everything(harness.pool))[0].headers == (("x-team", "billing-team-7"), ("X-New", "2"))
+    assert (await api.ask("PATCH", path, {"headers": {"X-Unknown": None}}))[0] == 422
+    assert (await api.ask("PATCH", path, {"headers": {}}))[1]["headers"] == []
+    audit = str(await harness.pool.fetch("SELECT details FROM audit"))
+    rows = str(await harness.pool.fetch("SELECT * FROM endpoints"))
+    attempts = str(await harness.pool.fetch("SELECT * FROM attempts"))
+    for text in (added, made, changed, audit, rows, attempts, tested):
+        assert "the-secret-of-billing" not in str(text)
+        assert "billing-team-7" not in str(text)
+
+
+async def test_an_endpoint_gets_exactly_its_types_whatever_inflight_says(api: Api, harness: DispatcherHarness) -> None:
+    types = ["fax.failed", "fax.sending"]
+    body = {"url": harness.receiver.url, "types": types, "format": "telnyx-v2", "description": "Failures for the desk"}
+    status, added = await api.ask("POST", "/v1/endpoints", body)
+    assert (status, added["types"], added["description"]) == (201, types, "Failures for the desk")
+    for number, event_type in enumerate((EventType.DELIVERED, EventType.QUEUED, EventType.SENDING, EventType.FAILED)):
+        await harness.publish(an_event(number, event_type))
+    await harness.events(4)
+    rows = await harness.settled(2)
+    assert {row["event_id"].rpartition("-")[2] for row in rows} == set(types)
+    assert (await api.ask("POST", f"/v1/endpoints/{added['id']}/test", {}))[1]["type"] == "fax.sending"
+    status, problem = await api.ask("PATCH", f"/v1/endpoints/{added['id']}", {"types": ["fax.lost"]})
+    assert (status, problem["field"]) == (422, "types")
+    _, listed = await api.ask("GET", "/v1/deliveries")
+    assert {each["endpoint_name"] for each in listed["items"]} == {"Failures for the desk"}
+    status, other = await api.ask("POST", "/v1/endpoints", {**body, "types": ["fax.delivered"]})
+    assert status == 201, "other events: nothing is told twice"
+    assert (await api.ask("PATCH", f"/v1/endpoints/{other['id']}", {"types": []}))[0] == 409
+
+
 BAD = {
+    "a header of ours": ({"url": "http://127.0.0.1/", "headers": {"X-Faxhook-Attempt": "9"}}, "headers"),
+    "a header of the connection": ({"url": "http://127.0.0.1/", "headers": {"Transfer-Encoding": "gzip"}}, "headers"),
+    "a signature": ({"url": "http://127.0.0.1/", "headers": {"x-phaxio-signature": "0"}}, "headers"),
+    "a header with a line break": ({"url": "http://127.0.0.1/", "headers": {"X-A": "1\r\nX-B: 2"}}, "headers"),
+    "a header's name with a line break": ({"url": "http://127.0.0.1/", "headers": {"X-A\nB": "1"}}, "headers"),
+    "a header beside a login": ({"url": "http://u:p@127.0.0.1/", "headers": {"Authorization": "B"}}, "headers"),
+    "headers of a mail": ({"url": "mailto:desk@example.com", "headers": {"X-A": "1"}}, "headers"),
+    "an unknown type": ({"url": "http://127.0.0.1/", "types": ["fax.lost"]}, "types"),
+    "a description of two lines": ({"url": "http://127.0.0.1/", "description": "a\nb"}, "description"),
     "no url": ({}, "url"),
     "another scheme": ({"url": "ftp://example.com/"}, "url"),
     "a fragment": ({"url": "http://127.0.0.1/#x"}, "url"),

@@ -82,6 +82,23 @@ async def test_an_endpoint_is_paused_and_resumed_and_the_list_says_so(environmen
     assert (await faxhook(environment, "endpoints", "pause", "nonsense"))[0] == 65
 
 
+async def test_types_headers_and_a_name_are_options_and_no_value_of_a_header_is_shown(
+    environment: dict[str, str],
+) -> None:
+    options = ("--type", "fax.failed", "--header", "X-Key: se:cret", "--header", "X-Two: 2", "--description", "Desk")
+    added = await as_json(environment, "add", "http://127.0.0.1:1/hook", *options)
+    assert (added["types"], added["headers"], added["description"]) == (["fax.failed"], ["X-Key", "X-Two"], "Desk")
+    _, table, _ = await faxhook(environment, "endpoints", "list")
+    _, page, _ = await faxhook(environment, "endpoints", "show", added["id"])
+    for text in (table, page):
+        assert "Desk" in text
+        assert "se:cret" not in text
+    changed = await as_json(environment, "set", added["id"], "--type", "", "--header", "")
+    assert (changed["types"], changed["headers"]) == ([], [])
+    for wrong in ("X-Key", ": value", "X-A: 1\nX-B: 2"):
+        assert (await faxhook(environment, "endpoints", "set", added["id"], "--header", wrong))[0] == 65
+
+
 async def test_a_mail_address_gets_no_token(environment: dict[str, str]) -> None:
     assert (await as_json(environment, "add", "mailto:desk@example.com"))["tokens"] == []
 

@@ -24,6 +24,8 @@ def an_endpoint(**fields: object) -> Endpoint:
         an_endpoint(scope="fax", match=FaxMatch(job_id="j1"), direction="sent", format="standard-v1", tokens=()),
         an_endpoint(scope="fax", match=FaxMatch(provider=Provider.SINCH, fax_id="f"), direction="sent", enabled=False),
         an_endpoint(url="mailto:a@example.com", tokens=()),
+        an_endpoint(url="https://a.example/", types=("fax.failed", "fax.sending"), description="Desk"),
+        an_endpoint(url="https://a.example/", headers=(("X-Key", "secret"), ("Authorization", "Bearer x: y"))),
     ],
 )
 def test_a_form_sent_back_as_it_was_changes_nothing(endpoint: Endpoint) -> None:
@@ -70,6 +72,17 @@ def test_a_new_endpoint_gets_a_token_its_own_one_or_none() -> None:
         "my-own-token",
     )
     assert new_endpoint(fields_of({**form, "signing": "unsigned"}, None)).tokens == ()
+
+
+def test_a_masked_header_keeps_its_value_and_a_line_that_is_none_is_refused() -> None:
+    endpoint = an_endpoint(url="https://a.example/", headers=(("X-Key", "secret"),))
+    form = values_of(endpoint)
+    assert "secret" not in str(form)
+    after = apply_fields(endpoint, fields_of({**form, "headers": "X-Key: ***\r\n\r\n X-New : a: b "}, endpoint))
+    assert after.headers == (("X-Key", "secret"), ("X-New", "a: b"))
+    for wrong in ("X-Key", ": x", "X-A: 1\nX-A: 2", "X-New: ***"):
+        with pytest.raises(BadEndpoint, match="headers: "):
+            apply_fields(endpoint, fields_of({**form, "headers": wrong}, endpoint))
 
 
 def test_saving_settings_never_touches_tokens_or_the_switch() -> None:

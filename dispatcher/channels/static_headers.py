@@ -26,7 +26,7 @@ _OF_THE_CONNECTION: Final = frozenset(
 _OURS: Final = frozenset(
     (
         *("content-type", "content-encoding", "content-md5", "digest", "content-digest", "user-agent"),
-        *("accept", "accept-encoding", "idempotency-key"),
+        *("accept", "accept-encoding", "idempotency-key", "traceparent", "tracestate", "baggage"),
     )
 )
 _OUR_BEGINNINGS: Final = ("x-faxhook-", "x-phaxio-", "x-sinch-", "telnyx-", "webhook-")
@@ -51,10 +51,10 @@ def why_refused(name: str) -> str | None:
     return None
 
 
-def wrong_headers(headers: Sequence[tuple[str, str]], *, has_credentials: bool) -> Iterator[str]:
+def wrong_headers(headers: Sequence[tuple[str, str]], *, has_login: bool) -> Iterator[str]:
     """Yield what is wrong with static headers, naming headers and no value.
 
-    *has_credentials*: a URL of the endpoint has a user, which is sent as `Authorization`.
+    *has_login*: a URL of the endpoint has a user, which is sent as `Authorization`.
     """
     if len(headers) > MOST_HEADERS:
         yield f"more than {MOST_HEADERS}"
@@ -65,7 +65,7 @@ def wrong_headers(headers: Sequence[tuple[str, str]], *, has_credentials: bool) 
             yield f"`{shown}` {why}"
         elif name.lower() in seen:
             yield f"`{shown}` is given twice"
-        elif name.lower() == "authorization" and has_credentials:
+        elif name.lower() == "authorization" and has_login:
             yield "`Authorization` and the user in the URL contradict each other: give one of them"
         elif len(value) > MOST_VALUE_CHARACTERS:
             yield f"the value of `{shown}` is longer than {MOST_VALUE_CHARACTERS} characters"
@@ -76,15 +76,14 @@ def wrong_headers(headers: Sequence[tuple[str, str]], *, has_credentials: bool) 
         seen.add(name.lower())
 
 
-def joined(static: Headers, ours: Mapping[str, str]) -> dict[str, str]:
-    """Return all headers of a request: the static ones, but none that is one of ours or may not be set at all.
+def own_headers(static: Headers, ours: Mapping[str, str], *, has_login: bool = False) -> dict[str, str]:
+    """Return the static headers that are sent beside *ours*: none that is one of ours, or may not be set at all.
 
     Checked again here: what was set by another version, or by hand, must not break a request or forge a signature.
     """
-    our_names = {name.lower() for name in ours}
-    kept = {
+    our_names = {name.lower() for name in ours} | ({"authorization"} if has_login else set())
+    return {
         name: value
         for name, value in static
         if why_refused(name) is None and _VALUE.fullmatch(value) and name.lower() not in our_names
     }
-    return {**kept, **ours}
