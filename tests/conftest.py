@@ -30,6 +30,7 @@ WORKERS = 3
 
 LONGEST_FIRST = (
     "tests/end_to_end/test_images.py",
+    "tests/docs/test_blocks.py",
     "tests/faults/",
     "tests/dispatcher/consumers/test_recovery.py",
     "tests/end_to_end/",
