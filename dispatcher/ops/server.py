@@ -28,6 +28,8 @@ from dispatcher.ops.dead.api import DeadLetterApi
 from dispatcher.ops.dead.service import serving_dead
 from dispatcher.ops.deliveries.api import DeliveryApi
 from dispatcher.ops.deliveries.requests import RequestReader
+from dispatcher.ops.documents.api import DocumentApi
+from dispatcher.ops.documents.service import DocumentService
 from dispatcher.ops.endpoints.api import EndpointApi
 from dispatcher.ops.endpoints.changes import EndpointChanges
 from dispatcher.ops.endpoints.reading.health import EndpointHealthReader
@@ -71,6 +73,7 @@ async def serving_ops(
         health = EndpointHealthReader(pool, circuit_is_open)
         changes = EndpointChanges(pool, store, intake, settings)
         faxes = FaxReader(pool)
+        documents = DocumentService(pool, media)
         requests = RequestReader(pool, media)
         sources = Sources(pool, store, dead, faxes, requests, queues, health)
         parts = (
@@ -82,10 +85,11 @@ async def serving_ops(
             QueueApi(queues),
             TokenApi(pool, settings.seal()),
             AuditApi(AuditReader(pool)),
+            DocumentApi(documents),
         )
         app = ops_app(parts, authenticator)
         ways_in = WaysIn(authenticator, settings.ops_tokens(), settings.identity_provider())
-        Console(sources, changes, channels, problems, ways_in).add_to(app)
+        Console(sources, changes, channels, problems, ways_in, documents).add_to(app)
         async with _serving(app, settings.ops_host, settings.ops_port) as port:
             yield port
 

@@ -33,7 +33,7 @@ class Operation(msgspec.Struct, frozen=True):
         problems: Statuses of refusals beside those that follow from the rest: 404 of a path with parameters, 409 of a
             command, and 401, 403, 422, 500 and 503 of every operation under `/v1/`.
         is_command: Takes a `command_id`: in the body, or in the query where it has no body.
-        media_type: Of the success's body.
+        media_type: Of the success's body; of several one, with a comma and a space between them.
         right: That it needs; None: `read` for what only reads, `operate` for the rest.
     """
 

@@ -26,9 +26,13 @@ def details_of(entry: AuditEntry) -> str:
     changed += [
         f"{name}: {shown(value)}"
         for name, value in both.items()
-        if (name not in entry.old or name not in entry.new) and value not in (None, "", [])
+        if (name not in entry.old or name not in entry.new) and name != "id" and value not in (None, "", [])
     ]
-    rest = {name: value for name, value in entry.details.items() if value not in (None, "", []) and name != "fields"}
+    rest = {
+        name: value
+        for name, value in entry.details.items()
+        if value not in (None, "", []) and name != "fields" and (name, value) != ("count", 1)
+    }
     fields = [each for each in entry.details.get("fields") or () if each not in both]
     if fields:  # a secret, or a line from before values were kept
         rest["fields"] = fields

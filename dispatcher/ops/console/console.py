@@ -22,6 +22,8 @@ from dispatcher.ops.console.pages.faxes import FaxPages
 from dispatcher.ops.console.pages.overview import Overview, Problems
 from dispatcher.ops.console.render import ASSETS_PATH, Renderer
 from dispatcher.ops.console.sources import Sources
+from dispatcher.ops.documents.pages import DocumentPages
+from dispatcher.ops.documents.service import DocumentService
 from dispatcher.ops.endpoints.changes import EndpointChanges
 from shared.domain import utc_now
 
@@ -47,6 +49,7 @@ class Console:
         channels: Mapping[str, Channel],
         problems: Problems,
         ways_in: WaysIn,
+        documents: DocumentService,
     ) -> None:
         authenticator, provider = ways_in.authenticator, ways_in.provider
         token, read_token = ways_in.tokens
@@ -61,6 +64,7 @@ class Console:
         self._dead = DeadPages(sources)
         self._faxes = FaxPages(sources, utc_now)
         self._deliveries = DeliveryPages(sources)
+        self._documents = DocumentPages(documents)
         self._endpoints = EndpointPages(sources, changes, channels, self._audit)
 
     def add_to(self, app: web.Application) -> None:
@@ -82,6 +86,8 @@ class Console:
             "/endpoints/new": self._endpoints.new,
             "/endpoints/{id}": self._endpoints.show,
             "/audit": self._audit.show,
+            "/documents/{key:.+}/thumbnail": self._documents.thumbnail,
+            "/documents/{key:.+}": self._documents.save,
         }
         changes: Mapping[str, Handler] = {
             "/dead/begin": self._dead.begin,

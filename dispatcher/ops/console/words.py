@@ -46,6 +46,8 @@ AUDITED: Final[Mapping[str, str]] = {
     "job.stopped": "stopped a job",
     "request.read": "looked at a request with its document",
     "dead.discarded": "discarded a dead letter",
+    "document.read": "saved a document of",
+    "document.thumbnail": "looked at the first page of",
     "token.created": "created an access token",
     "token.revoked": "revoked an access token",
     "console.logged_in": "logged in",

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from shared.domain import Direction, Event, EventType, Phase, Provider
+from shared.domain import Direction, Event, EventType, Media, Phase, Provider
 
 DeliveryState = Literal["pending", "retrying", "told", "dead", "skipped"]
 
@@ -101,9 +101,11 @@ class EventWithContent(RecordedEvent, frozen=True, kw_only=True):
 
     Attributes:
         content: The event as it was published; None once it is pruned.
+        document: The document that is kept of it, also where it was fetched later; read it by its `key`.
     """
 
     content: Event | None
+    document: Media | None = None
 
 
 class Fax(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from dispatcher.ops.faxes.bodies import (
 from dispatcher.ops.faxes.explain import DeliveryStatus, explain, is_leased
 from dispatcher.ops.words import printable
 from dispatcher.policy.lifecycle import is_overtaken
-from shared.domain import EventType, decode_event
+from shared.domain import EventType, Media, decode_event
 from shared.sql import PARKED_DUE_AT
 
 DELIVERY_COLUMNS: Final = f"""
@@ -46,9 +46,11 @@ def event_with_content_of(row: Any) -> EventWithContent:
     """Return the event of a row that has its fax's `rank`, its `body` and `owed` as well."""
     body = row["body"]
     content = None if body is None else decode_event(body)
-    return msgspec.convert(
-        {**row, **_made_of_event(row), "is_pruned": body is None, "content": content}, EventWithContent
-    )
+    fetched = None if row["media"] is None else msgspec.json.decode(row["media"], type=Media)
+    sent = None if content is None else content.media
+    kept = [each for each in (fetched, sent) if each is not None and each.key is not None]
+    own = {"is_pruned": body is None, "content": content, "document": kept[0] if kept else None}
+    return msgspec.convert({**row, **_made_of_event(row), **own}, EventWithContent)
 
 
 def _made_of_event(row: Any) -> dict[str, Any]:

@@ -147,7 +147,7 @@ def _responses(operation: Operation, schemas: Schemas, *, is_ours: bool) -> dict
             content["example"] = example_of(schemas.of(kinds[0]), schemas.components)
         responses[str(status)] = {
             "description": HTTPStatus(status).phrase,
-            "content": {operation.media_type: content},
+            "content": dict.fromkeys(operation.media_type.split(", "), content),
         }
     problems = set(operation.problems)
     if is_ours:

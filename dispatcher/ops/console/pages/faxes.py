@@ -17,7 +17,7 @@ from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.faxes.bodies import DeliveryWithAttempts, FaxStory
 from dispatcher.ops.faxes.queries import FaxQuery
 from dispatcher.ops.faxes.timeline import timeline
-from shared.domain import Direction, EventType, Provider
+from shared.domain import Direction, EventType, Media, Provider
 
 MOST_PER_PAGE: Final = 50
 FILTER_FIELDS: Final = ("provider", "direction", "state", "number", "conflicting")
@@ -76,6 +76,7 @@ class FaxPages:
             story=story,
             endpoints=by_endpoint(story),
             moments=timeline(story, now),
+            documents=documents_of(story),
             contents={
                 event.id: msgspec.json.format(msgspec.json.encode(event.content)).decode()
                 for event in story.events
@@ -91,6 +92,15 @@ def fax_path(provider: str, fax_id: str) -> str:
     '/faxes/asterisk/a%2Fb%20c'
     """
     return f"/faxes/{provider}/{quote(fax_id, safe='')}"
+
+
+def documents_of(story: FaxStory) -> dict[str, tuple[str, Media]]:
+    """Return the stored documents of a fax by key, each with the id of the first event that came with it."""
+    found: dict[str, tuple[str, Media]] = {}
+    for event in story.events:
+        if event.document is not None and event.document.key is not None:
+            found.setdefault(event.document.key, (event.id, event.document))
+    return found
 
 
 def by_endpoint(story: FaxStory) -> list[list[DeliveryWithAttempts]]:

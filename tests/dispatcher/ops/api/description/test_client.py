@@ -32,7 +32,7 @@ def generate(
         program = str(Path(sys.executable).with_name("openapi-python-client"))
         arguments = [program, "generate", "--path", str(path), "--output-path", str(tmp_path / "faxhook_client")]
         settings = tmp_path / "settings.yaml"
-        settings.write_text("post_hooks: []\n")
+        settings.write_text("post_hooks: []\ncontent_type_overrides: {image/png: application/octet-stream}\n")
         done = subprocess.run(
             [*arguments, "--meta", "none", "--config", str(settings), "--fail-on-warning"],
             check=False, capture_output=True, text=True,

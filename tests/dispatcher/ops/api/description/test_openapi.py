@@ -35,7 +35,18 @@ EXAMPLES = int(os.environ.get("API_EXAMPLES", "8"))
 SCHEMAS = "#/components/schemas/"
 UNDESCRIBED = {"/openapi.json"}
 PAGES = (
-    *("/login", "/logout", "/overview", "/dead", "/deliveries", "/faxes", "/endpoints", "/audit", "/console-assets"),
+    *(
+        "/login",
+        "/logout",
+        "/overview",
+        "/dead",
+        "/deliveries",
+        "/faxes",
+        "/endpoints",
+        "/audit",
+        "/documents",
+        "/console-assets",
+    ),
     "/{path}",
 )
 """Pages for browsers are not part of the API."""
