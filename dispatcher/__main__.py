@@ -26,6 +26,7 @@ from dispatcher.ledger.health import LedgerHealth, check_sessions_often
 from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.pool import POOL_SIZE, Pool, close_pool, open_pool
 from dispatcher.ledger.retry import LedgerRetry
+from dispatcher.lists.reconciler import Reconciler
 from dispatcher.maintenance.catch_up import CatchUp
 from dispatcher.maintenance.retention import Retention, nothing_waits
 from dispatcher.maintenance.sampler import Sampler
@@ -59,8 +60,9 @@ EXCHANGES: Final = (FAX_WORK, FAX_RETRY, FAX_DEAD)
 
 QUEUES: Final = (WORK_EVENTS, WORK_DELIVERIES)
 
-BACKGROUND_POOL_SIZE: Final = 6
-"""One for each of sampler, sweeper, retention, releaser, lanes, catch-up: one at a time, some all the time."""
+BACKGROUND_POOL_SIZE: Final = 9
+"""One for each of sampler, sweeper, retention, releaser, lanes, catch-up and the lists of three providers: one at a
+time, some all the time."""
 
 CONFIRM_TIMEOUT_SECONDS: Final = 10.0
 """No client waits for the dispatcher's publishes; they are repeated until they are kept."""
@@ -140,7 +142,13 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         retention = Retention(
             background, media, partial(nothing_waits, settings.for_operations()), settings.retention_days
         )
-        for part in (Sampler(background, metrics), sweeper, retention, CatchUp(background, store, lanes)):
+        for part in (
+            Sampler(background, metrics),
+            sweeper,
+            retention,
+            CatchUp(background, store, lanes),
+            Reconciler(background, client, media, metrics, settings),
+        ):
             await stack.enter_async_context(
                 running(part.run(health.schema_verified), stop, type(part).__name__.lower())
             )

@@ -146,9 +146,24 @@ OVERDUE_SECONDS: Final = Measure(
     alert="over 5 minutes",
 )
 
+READINGS: Final = Measure(
+    name="faxhook_list_readings_total",
+    kind="counter",
+    meaning="readings of the providers' lists by outcome; one dispatcher at a time reads",
+    labels={"provider": ("phaxio", "telnyx", "sinch"), "outcome": ("done", "partly", "failed")},
+    alert="none `done` for an hour where a key is set",
+)
+MISSED: Final = Measure(
+    name="faxhook_missed_events_total",
+    kind="counter",
+    meaning="events that no callback told and the provider's list did",
+    labels={"provider": ("phaxio", "telnyx", "sinch")},
+    alert="any: find out why its callbacks do not come",
+)
+
 MEASURES: Final = (
     *(EVENTS, UNOWED, TAKEN_SECONDS, ATTEMPTS, ATTEMPT_SECONDS, TOLD_SECONDS, DEAD, DEFERRED, SWEEPS, SWEPT),
-    *(LEASED, UNRECORDED, OPEN_CIRCUITS, CONSUMING, OWED, DUE, OVERDUE_SECONDS),
+    *(LEASED, UNRECORDED, OPEN_CIRCUITS, CONSUMING, OWED, DUE, OVERDUE_SECONDS, READINGS, MISSED),
     *SHARED,
 )
 
@@ -221,6 +236,8 @@ class Metrics:
             for each in (READY, BROKER_CONNECTED, UNCONFIRMED, UNRECORDED, OPEN_CIRCUITS)
         }
         self._consuming = CONSUMING.gauge(self.registry)
+        self._readings = READINGS.counters(self.registry)
+        self._missed = MISSED.counters(self.registry)
         self.sample: LedgerSample | None = None
         self.registry.register(_LedgerCollector(self))
 
@@ -230,6 +247,11 @@ class Metrics:
         self.taken_seconds.observe(max(0.0, seconds))
         if not is_owed:
             self.unowed.inc()
+
+    def count_reading(self, provider: str, outcome: str, missed: int) -> None:
+        """Count a reading of a provider's list, and the events that it found missing."""
+        self._readings[provider, outcome].inc()
+        self._missed[provider,].inc(missed)
 
     def count_attempt(self, outcome: Outcome, seconds: float) -> None:
         """Count one attempt."""

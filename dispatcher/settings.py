@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from dispatcher import list_settings as lists
 from dispatcher.broker_settings import AmqpUrl, Backoff, Broker, OpsAmqpUrl, RabbitmqApiUrl
 from dispatcher.channels.mail.address import Mailbox, Relay, parse_mailbox, parse_relay
 from dispatcher.egress.guard import Network, parse_networks
@@ -173,7 +174,7 @@ class ChannelSettings(EndpointSettings, frozen=True, kw_only=True):
             raise BadSetting(f"MAIL_FROM is wrong: {error}") from None
 
 
-class DispatcherSettings(ChannelSettings, Broker, frozen=True, kw_only=True):
+class DispatcherSettings(ChannelSettings, Broker, lists.Lists, frozen=True, kw_only=True):
     """Variables of `python -m dispatcher`."""
 
     amqp_url: AmqpUrl
@@ -196,6 +197,18 @@ class DispatcherSettings(ChannelSettings, Broker, frozen=True, kw_only=True):
             "owed or dead is never pruned",
         ),
     ] = 30
+    telnyx_api_key: lists.TelnyxKey = None
+    phaxio_api_key: lists.PhaxioKey = None
+    phaxio_api_key_secret: lists.PhaxioKeySecret = None
+    sinch_project_id: lists.SinchProject = None
+    sinch_key_id: lists.SinchKeyId = None
+    sinch_key_secret: lists.SinchKeySecret = None
+    telnyx_api_url: lists.TelnyxUrl = lists.TELNYX_URL
+    phaxio_api_url: lists.PhaxioUrl = lists.PHAXIO_URL
+    sinch_api_url: lists.SinchUrl = lists.SINCH_URL
+    reconcile_every: lists.ReconcileEvery = "15m"
+    reconcile_window: lists.ReconcileWindow = "48h"
+    reconcile_grace: lists.ReconcileGrace = "10m"
     ops_host: Annotated[str, Meta(description="address of health, metrics and operations")] = "127.0.0.1"
     ops_port: Annotated[int, Meta(ge=0, le=65_535, description="port of health, metrics and operations")] = 8081
     ops_token: Annotated[Secret | None, Meta(description="token of console and HTTP API; unset: both are off")] = None
@@ -232,6 +245,7 @@ class DispatcherSettings(ChannelSettings, Broker, frozen=True, kw_only=True):
         """Check the spool folder and the collector of traces, too."""
         super().check()
         _check_spool_dir(self.asterisk_spool_dir)
+        self.reconciliation()
         check_otlp(*self.otlp())
         if self.identity_provider() is not None and self.ops_token is None:
             raise BadSetting("OPS_TOKEN is not set, but OIDC_ISSUER is: without it the console is off")

@@ -9,6 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
+FROM_LIST: Final = "list"
+"""The origin of an event that was made of a provider's list."""
+
 SCHEMA_VERSION: Final = 1
 """The `schema` header of a published event; counted up when readers must change."""
 
@@ -132,6 +135,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         pages: Pages of the fax as far as known.
         status: The provider's own word, unchanged.
         attempt: The provider's own attempt at this callback, from 1, where it says.
+        origin: `list` if no callback told it: it was made of what the provider's list says. None for a callback's.
         fields: Everything else that the provider sent, unchanged.
     """
 
@@ -154,6 +158,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     media: Media | None = None
     partial: bool = False
     attempt: int | None = None
+    origin: str | None = None
     fields: dict[str, Any] = {}
 
     @property

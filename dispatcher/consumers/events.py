@@ -94,12 +94,13 @@ class EventHandler:
         self._lanes.enter(taken.deliveries)
         # 3. An endpoint of a fax may have been registered meanwhile: what was owed to no endpoint is looked at again.
         owed_ids = Counter([*(delivery.event_id for delivery in taken.deliveries), *taken.parked])
-        unowed = [each.id for each in events if each.id not in owed_ids and each.id not in taken.recorded_only]
+        is_settled = taken.recorded_only | taken.repeated
+        unowed = [each.id for each in events if each.id not in owed_ids and each.id not in is_settled]
         late = await self._retry(lambda: self._intake.owe_unowed(unowed, leased=True), len(unowed))
         self._lanes.enter(late.deliveries)
         owed_ids.update([*(delivery.event_id for delivery in late.deliveries), *late.parked])
         for event in events:
-            if event.id in taken.fresh:
+            if event.id in taken.fresh - taken.repeated:
                 is_owed = event.id in owed_ids or event.id in taken.recorded_only
                 self._report_accepted(event, owed_ids[event.id], is_owed=is_owed)
             else:

@@ -145,8 +145,7 @@ class Documents:
         """
         try:
             async with self._client.request("GET", public_url(url), {}) as answer:
-                content = await _read(answer)
-                return content, _content_type(answer.headers.get("content-type", ""), content)
+                return await read_document(answer, MOST_BYTES)
         except FAILURES as error:
             raise NotFetched(error_code(error)) from None  # its text may hold the URL
 
@@ -174,26 +173,32 @@ def may_need_fetch(event: Event) -> bool:
     return event.media is not None and event.media.key is None
 
 
-async def _read(answer: Answer) -> bytes:
+async def read_document(answer: Answer, most_bytes: int) -> tuple[bytes, str]:
+    """Return the content of *answer*, and its type.
+
+    Raises:
+        NotFetched: It is not 200, is empty, over *most_bytes*, or its coding cannot be undone.
+        BadAnswer, OSError: It breaks off.
+    """
     if answer.status != _OK:
         raise NotFetched(f"http_{answer.status}")
-    if (answer.length or 0) > MOST_BYTES:
+    if (answer.length or 0) > most_bytes:
         raise NotFetched("too_large")
     packed = bytearray()
     while piece := await answer.read():
         packed += piece
-        if len(packed) > MOST_BYTES:
+        if len(packed) > most_bytes:
             raise NotFetched("too_large")
     codings = answer.headers.get("content-encoding", "")
     try:
-        content = await asyncio.to_thread(undo_codings, bytes(packed), codings, MOST_BYTES)
+        content = await asyncio.to_thread(undo_codings, bytes(packed), codings, most_bytes)
     except UnknownCoding:
         raise NotFetched("bad_answer") from None
     if content is None:
         raise NotFetched("too_large")
     if not content:
         raise NotFetched("empty")
-    return content
+    return content, _content_type(answer.headers.get("content-type", ""), content)
 
 
 def _content_type(header: str, content: bytes) -> str:

@@ -33,6 +33,7 @@ _READ_HEADERS: Final = frozenset(
         "content-encoding",
         "content-length",
         "content-type",
+        "date",
         "keep-alive",
         "proxy-authenticate",
         "retry-after",

@@ -21,62 +21,27 @@ from typing import Any, Final
 import msgspec
 
 from dispatcher.ledger.endpoints import EndpointStore
+from dispatcher.ledger.folding import BY_INDEX, fold_faxes, mark_repeated
 from dispatcher.ledger.parking import lock_waiting
 from dispatcher.ledger.pool import Pool, transaction
 from dispatcher.policy.candidates import Candidates
 from dispatcher.policy.delivery import LeasedDelivery
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
-from dispatcher.policy.lifecycle import FaxState, fold
+from dispatcher.policy.lifecycle import fold
 from dispatcher.policy.routing import ENDPOINT_DISABLED, Owed, route, skip_overtaken
 from shared.domain import Event, decode_event, encode_event
 from shared.ids import uuid7
 from shared.sql import PARKED_DUE_AT
-
-_BY_INDEX: Final = "(SELECT set_config('enable_seqscan', 'off', true)) AS by_index"
-"""Has what follows in the transaction planned with indexes. A plan is kept for as long as its connection, and one that
-was made while a table was small reads the whole of it: 100,000 endpoints, for each batch."""
 
 INSERT_EVENTS: Final = f"""
 INSERT INTO events (id, provider, fax_id, type, occurred_at, received_at, body, trace)
 SELECT batch.*
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::bytea[],
             $8::text[])
-    AS batch (id, provider, fax_id, type, occurred_at, received_at, body, trace), {_BY_INDEX}
+    AS batch (id, provider, fax_id, type, occurred_at, received_at, body, trace), {BY_INDEX}
 ORDER BY id COLLATE "C"
 ON CONFLICT ON CONSTRAINT events_key DO NOTHING
 RETURNING id
-"""  # noqa: S608 - the inserted text is the constant above
-
-_WINS: Final = """
-(excluded.rank, coalesce(excluded.occurred_at, '-infinity'), excluded.type_order, excluded.event_id)
-> (faxes.rank, coalesce(faxes.occurred_at, '-infinity'), faxes.type_order, faxes.event_id)
-"""
-"""The order of `lifecycle.FaxState.precedence`, compared after locking the row: no concurrent batch is missed."""
-
-FOLD_FAXES: Final = f"""
-INSERT INTO faxes (provider, fax_id, direction, state, rank, occurred_at, type_order, event_id, endings,
-                   from_number, to_number, job_id, pages, first_received_at, last_received_at)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::timestamptz[], $7::smallint[],
-                     $8::text[], $9::integer[], $10::text[], $11::text[], $12::text[], $13::integer[],
-                     $14::timestamptz[], $15::timestamptz[])
-    AS batch (provider, fax_id, direction, state, rank, occurred_at, type_order, event_id, endings,
-              from_number, to_number, job_id, pages, first_received_at, last_received_at)
-ORDER BY provider, fax_id COLLATE "C"
-ON CONFLICT ON CONSTRAINT faxes_key DO UPDATE SET
-    state             = CASE WHEN {_WINS} THEN excluded.state ELSE faxes.state END,
-    occurred_at       = CASE WHEN {_WINS} THEN excluded.occurred_at ELSE faxes.occurred_at END,
-    type_order        = CASE WHEN {_WINS} THEN excluded.type_order ELSE faxes.type_order END,
-    event_id          = CASE WHEN {_WINS} THEN excluded.event_id ELSE faxes.event_id END,
-    rank              = greatest(faxes.rank, excluded.rank),
-    direction         = greatest(faxes.direction, excluded.direction),
-    endings           = faxes.endings | excluded.endings,
-    from_number       = greatest(faxes.from_number, excluded.from_number),
-    to_number         = greatest(faxes.to_number, excluded.to_number),
-    job_id            = greatest(faxes.job_id, excluded.job_id),
-    pages             = greatest(faxes.pages, excluded.pages),
-    first_received_at = least(faxes.first_received_at, excluded.first_received_at),
-    last_received_at  = greatest(faxes.last_received_at, excluded.last_received_at)
-RETURNING provider, fax_id, rank
 """  # noqa: S608 - the inserted text is the constant above
 
 _IS_UNOWED: Final = f"""
@@ -86,8 +51,8 @@ NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.event_id = events.id
 """What was recorded for endpoints that are off was owed to none of them."""
 
 UNOWED: Final = f"""
-SELECT events.id, events.body, events.trace, faxes.rank FROM events JOIN faxes USING (provider, fax_id), {_BY_INDEX}
-WHERE events.id = ANY($1::text[]) AND events.body IS NOT NULL AND {_IS_UNOWED}
+SELECT events.id, events.body, events.trace, faxes.rank FROM events JOIN faxes USING (provider, fax_id), {BY_INDEX}
+WHERE events.id = ANY($1::text[]) AND events.body IS NOT NULL AND NOT events.repeated_by_list AND {_IS_UNOWED}
 ORDER BY events.id
 FOR KEY SHARE OF events
 """  # noqa: S608 - what is inserted is ours
@@ -95,7 +60,7 @@ FOR KEY SHARE OF events
 UNOWED_OF_FAX: Final = f"""
 SELECT events.id FROM events JOIN faxes USING (provider, fax_id)
 WHERE (faxes.provider = $1 AND faxes.fax_id = $2 OR faxes.job_id = $3) AND faxes.direction = 'sent'
-AND events.body IS NOT NULL AND {_IS_UNOWED}
+AND events.body IS NOT NULL AND NOT events.repeated_by_list AND {_IS_UNOWED}
 ORDER BY events.id
 """  # noqa: S608 - what is inserted is ours
 
@@ -141,12 +106,15 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
         parked: The event's id for each delivery that waits for its endpoint to be resumed.
         recorded_only: Ids of the events of which at least one delivery was recorded as skipped, though its endpoint
             is on.
+        repeated: Ids of those fresh ones whose ending was told under another id, see `lifecycle.repeated_endings`: they
+            are recorded and owed to no endpoint.
     """
 
     fresh: frozenset[str] = frozenset()
     deliveries: list[LeasedDelivery] = []
     parked: tuple[str, ...] = ()
     recorded_only: frozenset[str] = frozenset()
+    repeated: frozenset[str] = frozenset()
 
 
 class Intake:
@@ -179,14 +147,21 @@ class Intake:
                 return Taken()
             new = [event for event in events if event.id in fresh]
             # 2. How far has each fax come? This locks its row, so that no concurrent batch is missed.
-            ranks = await _fold_faxes(connection, fold(new))
-            # 3. What is owed to which endpoint?
+            folded = await fold_faxes(connection, fold(new))
+            ranks = {fax: rank for fax, (rank, _) in folded.items()}
+            # 3. Which endings were told under another id, because a provider's list told them first or second? The rows
+            # of the faxes are locked, so that no concurrent batch is missed.
+            listed = {fax: endings for fax, (_, endings) in folded.items() if endings}
+            repeated = await mark_repeated(connection, new, listed)
+            new = [event for event in new if event.id not in repeated]
+            # 4. What is owed to which endpoint?
             candidates = Candidates(await self._store.of_events(connection, new))
             owed = [each for event in new for each in route(event, candidates.of(event))]
             owed = skip_overtaken(owed, ranks)
             return msgspec.structs.replace(
                 await _insert_deliveries(connection, owed, traces, leased=True),
                 fresh=fresh,
+                repeated=repeated,
                 recorded_only=frozenset(
                     each.event.id for each in owed if each.skipped not in {None, ENDPOINT_DISABLED}
                 ),
@@ -275,25 +250,3 @@ async def _insert_deliveries(
         if delivery_id in leases
     ]
     return Taken(deliveries=held, parked=tuple(parked))
-
-
-async def _fold_faxes(connection: Any, states: Sequence[FaxState]) -> dict[tuple[str, str], int]:
-    rows = await connection.fetch(
-        FOLD_FAXES,
-        [state.provider for state in states],
-        [state.fax_id for state in states],
-        [state.direction for state in states],
-        [state.state for state in states],
-        [state.state.rank for state in states],
-        [state.occurred_at for state in states],
-        [state.state.order for state in states],
-        [state.event_id for state in states],
-        [state.endings for state in states],
-        [state.from_number for state in states],
-        [state.to_number for state in states],
-        [state.job_id for state in states],
-        [state.pages for state in states],
-        [state.first_received_at for state in states],
-        [state.last_received_at for state in states],
-    )
-    return {(row["provider"], row["fax_id"]): row["rank"] for row in rows}

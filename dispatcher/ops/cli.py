@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 from dispatcher.broker_settings import TopologySettings
 from dispatcher.ops.access import commands as token_commands
 from dispatcher.ops.audit.commands import audit_command
+from dispatcher.ops.backfill import backfill_command
 from dispatcher.ops.dead import commands as dead_commands
 from dispatcher.ops.deliveries import commands as delivery_commands
 from dispatcher.ops.endpoints import recover_commands as endpoint_commands
@@ -24,7 +25,7 @@ from shared.programs import version
 from shared.runtime.output import ending_with_output
 
 COMMANDS: Final = {
-    "Inspect and repair": ("faxes", "deliveries", "dead", "endpoints", "queues", "reconcile", "audit"),
+    "Inspect and repair": ("faxes", "deliveries", "dead", "endpoints", "queues", "reconcile", "backfill", "audit"),
     "Set up": ("migrate", "topology", "tokens"),
     "Try out": ("simulate", "listen"),
 }
@@ -73,6 +74,7 @@ app.add_typer(dead_commands.app, name="dead", rich_help_panel=_INSPECT)
 app.add_typer(endpoint_commands.app, name="endpoints", rich_help_panel=_INSPECT)
 app.command(name="queues", rich_help_panel=_INSPECT)(queues_command)
 app.command(name="reconcile", rich_help_panel=_INSPECT)(reconcile_command)
+app.command(name="backfill", rich_help_panel=_INSPECT)(backfill_command)
 app.command(name="audit", rich_help_panel=_INSPECT)(audit_command)
 app.add_typer(token_commands.app, name="tokens", rich_help_panel=_SET_UP)
 app.command(name="simulate", rich_help_panel=_TRY_OUT)(simulate_command)

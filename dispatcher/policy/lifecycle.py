@@ -4,13 +4,13 @@ The comparison is a total order over `(rank, occurred_at, type order, event id)`
 nor repetition can decide. The ledger's upsert compares by the same order; a property test holds them together.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
-from shared.domain import FINISHED_RANK, Event, EventType, Provider
+from shared.domain import FINISHED_RANK, FROM_LIST, Event, EventType, Provider
 
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -21,6 +21,7 @@ class FaxState(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         state: The type of the event that won.
         endings: Bit n is set if an ending whose `EventType.order` is n was reported.
+        listed: The same of the endings that a provider's list told.
         pages: The most that any event reported.
     """
 
@@ -31,6 +32,7 @@ class FaxState(msgspec.Struct, frozen=True, kw_only=True):
     occurred_at: datetime | None
     event_id: str
     endings: int
+    listed: int = 0
     from_number: str | None
     to_number: str | None
     job_id: str | None
@@ -49,8 +51,40 @@ class FaxState(msgspec.Struct, frozen=True, kw_only=True):
         return (self.state.rank, self.occurred_at or _LONG_AGO, self.state.order, self.event_id)
 
 
+def ending_bit(event_type: EventType) -> int:
+    """Return the bit of an ending in `FaxState.endings`; 0 for what is no ending."""
+    return 1 << event_type.order if event_type.rank == FINISHED_RANK else 0
+
+
+def repeated_endings(
+    events: Iterable[Event], listed: Mapping[tuple[str, str], int], known: Iterable[tuple[str, str, str]]
+) -> frozenset[str]:
+    """Return the ids of the events that repeat, under another id, an ending that was told or is told by this batch.
+
+    Callbacks and lists name one ending by two ids, where the callback's id is not on the list. So from the moment that
+    a list told an ending, all further events of this fax and type are repetitions, whichever of the two came first.
+
+    Args:
+        events: New ones.
+        listed: The `FaxState.listed` of their faxes, these events included.
+        known: Provider, fax id and type of the endings that were known before, at least where a list told them.
+    """
+    told = set(known)
+    repeated = set()
+    # Of a batch that holds both, the callback's is told: it says more.
+    for event in sorted(events, key=lambda each: each.origin == FROM_LIST):
+        if not ending_bit(event.type) & listed.get((event.provider, event.fax_id), 0):
+            continue
+        key = (event.provider, event.fax_id, event.type)
+        if key in told:
+            repeated.add(event.id)
+        told.add(key)
+    return frozenset(repeated)
+
+
 def state_after(event: Event) -> FaxState:
     """Return what *event* alone says of its fax."""
+    ending = ending_bit(event.type)
     return FaxState(
         provider=event.provider,
         fax_id=event.fax_id,
@@ -58,7 +92,8 @@ def state_after(event: Event) -> FaxState:
         state=event.type,
         occurred_at=event.occurred_at,
         event_id=event.id,
-        endings=1 << event.type.order if event.type.rank == FINISHED_RANK else 0,
+        endings=ending,
+        listed=ending if event.origin == FROM_LIST else 0,
         from_number=event.from_number,
         to_number=event.to_number,
         job_id=event.job_id,
@@ -75,6 +110,7 @@ def merge(one: FaxState, other: FaxState) -> FaxState:
         winner,
         direction=max(one.direction, other.direction),
         endings=one.endings | other.endings,
+        listed=one.listed | other.listed,
         from_number=_greater(one.from_number, other.from_number),
         to_number=_greater(one.to_number, other.to_number),
         job_id=_greater(one.job_id, other.job_id),

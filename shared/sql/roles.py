@@ -18,6 +18,7 @@ TABLES: Final = (
     "audit",
     "access_tokens",
     "documents_to_prune",
+    "list_readings",
 )
 """Looked at when a service starts; what later migrations add is granted with them."""
 

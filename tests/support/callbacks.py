@@ -53,6 +53,12 @@ def phaxio_form(
     )
 
 
+def phaxio_fax(fax: dict[str, Any], *, is_received: bool) -> Outgoing:
+    """The completion of a fax object, on the route of its direction."""
+    fields = [("fax", json.dumps(fax)), ("event_type", "fax_completed")]
+    return phaxio_form(fields, path="/phaxio-inbound" if is_received else "/phaxio-callback")
+
+
 def phaxio_page(fax_id: int, page: int) -> Outgoing:
     """An inflight callback: a page went out."""
     fax = {"id": fax_id, "direction": "sent", "status": "inprogress"}
@@ -71,6 +77,15 @@ def sinch(fax_id: int, status: str = "COMPLETED", content: bytes = b"%PDF-1.4 a 
     fax |= {"numberOfPages": 1, "status": status, "completedTime": "2026-10-03T14:00:00Z"}
     document = {"file": b64encode(content + str(fax_id).encode()).decode(), "fileType": "PDF"}
     body = json.dumps({"event": "INCOMING_FAX", "eventTime": "2026-10-03T14:00:01Z", "fax": fax, **document}).encode()
+    return _by_sinch(body)
+
+
+def sinch_body(content: dict[str, Any]) -> Outgoing:
+    """Any callback of Sinch."""
+    return _by_sinch(json.dumps(content).encode())
+
+
+def _by_sinch(body: bytes) -> Outgoing:
     credentials = b64encode(b"sinch:s3cret:with:colons").decode()
     return Outgoing(
         "/sinch-inbound", {"Content-Type": "application/json", "Authorization": f"Basic {credentials}"}, body

@@ -1,0 +1,1 @@
+"""The providers' list APIs: what to ask, and what an answer says. Pure."""

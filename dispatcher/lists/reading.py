@@ -1,0 +1,185 @@
+"""One reading of a provider's list: what of it the ledger does not know is published, as its callback would have been.
+
+Each fax is looked up in the ledger, its document is kept, and its event is published and confirmed, in this order: a
+reading that is interrupted anywhere leaves nothing half done, and the next one goes over the same faxes. What was
+published twice, or is told by its callback meanwhile, is taken in once (`ledger.intake`).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from dispatcher.lists.apis.base import ListedFax
+from dispatcher.lists.client import ListClient
+from dispatcher.lists.documents import fetch_document
+from dispatcher.lists.errors import ListShifted, ListUnavailable
+from dispatcher.lists.pages import read_pages, slices
+from dispatcher.lists.readings import KnownFax, Tally, known_faxes
+from dispatcher.messages import Publishing
+from dispatcher.policy.lifecycle import ending_bit
+from shared.broker import FAX_IN
+from shared.domain import Event, EventType, utc_now
+from shared.errors import Unreadable
+from shared.log import get_logger
+from shared.media import MediaStore
+from shared.quarantine import event_message
+
+AT_ONCE: Final = 20
+"""Faxes that are read before live traffic gets its turn: a millisecond."""
+
+KEEP_SECONDS: Final = 10.0
+DOCUMENT_PATIENCE: Final = timedelta(days=1)
+"""After its end a fax is told without its document, if the provider does not give it for so long."""
+
+MOST_NAMED: Final = 1_000
+"""Missing faxes that a reading names; it counts all."""
+
+
+class MissingFax(msgspec.Struct, frozen=True, kw_only=True):
+    """A fax whose ending was not in the ledger."""
+
+    fax_id: str
+    type: EventType
+    event_id: str
+    occurred_at: datetime | None
+
+
+class Reading:
+    """Reads one list once.
+
+    Args:
+        client: Of the provider's API.
+        connection: To the ledger.
+        publisher: To `fax.in`; None if it is only to be found out what is missing.
+        media: Keeps documents.
+        grace_seconds: How long an ending is left to its callback.
+        note: Is told of the progress after each page.
+    """
+
+    def __init__(
+        self,
+        client: ListClient,
+        connection: Any,
+        publisher: Publishing | None,
+        media: MediaStore,
+        grace_seconds: float,
+        note: Callable[[Tally], Awaitable[None]],
+    ) -> None:
+        self.tally = Tally()
+        self.missing: list[MissingFax] = []
+        self._client = client
+        self._connection = connection
+        self._publisher = publisher
+        self._media = media
+        self._grace = timedelta(seconds=grace_seconds)
+        self._note = note
+        self._log = get_logger()
+
+    async def run(self, since: datetime, until: datetime) -> None:
+        """Read the faxes that were created from *since* to *until*, by the provider's clock.
+
+        Raises:
+            ListUnavailable: The list was not read, or not to its end.
+            NotKept: The broker did not take an event.
+            MediaUnavailable: The media store did not take a document.
+        """
+        before: set[str] = set()
+        shifted: ListShifted | None = None
+        for part in slices(since, until):
+            current: set[str] = set()
+            try:
+                async for page in read_pages(self._client, part):
+                    await self._take([raw for fax_id, raw in page.faxes if fax_id not in before])
+                    current.update(fax_id for fax_id, _ in page.faxes if fax_id)
+                    self.tally.page_since, self.tally.page = part.since, page.number
+                    await self._note(self.tally)
+            except ListShifted as error:  # the other slices are read all the same
+                shifted = error
+            before = current  # slices overlap
+        if shifted is not None:
+            raise shifted
+
+    async def _take(self, faxes: Sequence[bytes]) -> None:
+        """Take the faxes of a page."""
+        # 1. What of it has ended, and long enough ago?
+        now = utc_now() + timedelta(seconds=self._client.clock_ahead_seconds)
+        ended: list[tuple[Event, ListedFax]] = []
+        for number, raw in enumerate(faxes):
+            if number % AT_ONCE == AT_ONCE - 1:
+                await asyncio.sleep(0)
+            self.tally.seen += 1
+            fax = self._read(raw)
+            if fax is None:
+                self.tally.unreadable += 1
+            elif fax.event is None:
+                self.tally.under_way += 1
+            elif fax.finished_at is not None and fax.finished_at > now - self._grace:
+                self.tally.early += 1
+            else:
+                ended.append((fax.event, fax))
+        # 2. What of that does the ledger not know?
+        fax_ids = [event.fax_id for event, _ in ended]
+        known = await known_faxes(self._connection, self._client.api.provider, fax_ids)
+        for event, fax in ended:
+            there = known.get(event.fax_id, KnownFax(0, None))
+            if there.endings & ending_bit(event.type):
+                self.tally.known += 1
+            else:
+                job_id = event.job_id or there.job_id
+                await self._tell(msgspec.structs.replace(event, job_id=job_id), fax, now)
+
+    def _read(self, raw: bytes) -> ListedFax | None:
+        """Return what the list says of a fax; None if it cannot be understood."""
+        try:
+            return self._client.api.read_fax(raw, utc_now())
+        except Unreadable:
+            return None
+        except Exception:  # noqa: BLE001 - of our own parser: the other faxes are read all the same
+            self._log.exception("list.crashed", provider=self._client.api.provider)
+            return None
+
+    async def _tell(self, event: Event, fax: ListedFax, now: datetime) -> None:
+        """Publish what was missing, with its document."""
+        if self._publisher is None:
+            self._count(event)
+            return
+        # 1. The document first, so that the event can name it.
+        try:
+            event = await self._with_document(event, fax)
+        except ListUnavailable:
+            if fax.finished_at is not None and fax.finished_at > now - DOCUMENT_PATIENCE:
+                self.tally.postponed += 1
+                return
+            self.tally.without_document += 1
+        # 2. The event. From its confirm on it is as good as a callback's.
+        try:
+            message, headers = event_message(event)
+        except Unreadable:
+            self.tally.unreadable += 1
+            return
+        await self._publisher.publish(FAX_IN, event.routing_key, message, headers)
+        self._count(event)
+        self._log.info(
+            "event.synthesised", event_id=event.id, provider=event.provider, fax_id=event.fax_id, type=event.type
+        )
+
+    async def _with_document(self, event: Event, fax: ListedFax) -> Event:
+        if not fax.has_document:
+            return event
+        found = await fetch_document(self._client, event.fax_id, fax)
+        if found is None:
+            self.tally.without_document += 1
+            self._log.warning("media.missing", event_id=event.id, reason="the provider's API does not give it")
+            return event
+        media = await self._media.put(*found, KEEP_SECONDS)
+        return msgspec.structs.replace(event, media=media)
+
+    def _count(self, event: Event) -> None:
+        self.tally.missing += 1
+        if len(self.missing) < MOST_NAMED:
+            self.missing.append(
+                MissingFax(fax_id=event.fax_id, type=event.type, event_id=event.id, occurred_at=event.occurred_at)
+            )

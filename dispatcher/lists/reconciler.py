@@ -1,0 +1,149 @@
+"""The standing reconciliation: each provider's list is read every few minutes, by one dispatcher at a time.
+
+When a reading is due is said by the ledger, so that several dispatchers, or one that starts anew, ask a provider no
+more often. A provider that does not answer delays no other one, and nothing of this is on the way of a callback.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any, Final
+
+from dispatcher.egress.client import EgressClient
+from dispatcher.ledger.locks import Lock, leader
+from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
+from dispatcher.list_settings import Access
+from dispatcher.lists import readings
+from dispatcher.lists.apis.by_provider import list_api
+from dispatcher.lists.client import ListClient
+from dispatcher.lists.errors import ListUnavailable
+from dispatcher.lists.publishing import late_publisher
+from dispatcher.lists.reading import Reading
+from dispatcher.lists.readings import Outcome, Tally
+from dispatcher.metrics import Metrics
+from dispatcher.settings import DispatcherSettings
+from shared.amqp.connection import ConnectionLost
+from shared.amqp.publisher import NotKept
+from shared.domain import Provider, utc_now
+from shared.log import get_logger
+from shared.media import MediaStore, MediaUnavailable
+
+LONGEST_LOOK_SECONDS: Final = 15.0
+"""Between two looks whether a reading is due."""
+
+MOST_SKEW_SECONDS: Final = 60.0
+"""A provider's clock that is further from ours decides what the window is, and is reported."""
+
+LONGEST_RETRY_SECONDS: Final = 6 * 3600.0
+"""What a provider may ask for. `Retry-After` of a year would be no rule but an error."""
+
+LOCKS: Final = {
+    Provider.PHAXIO: Lock.READ_LIST_OF_PHAXIO,
+    Provider.TELNYX: Lock.READ_LIST_OF_TELNYX,
+    Provider.SINCH: Lock.READ_LIST_OF_SINCH,
+}
+STORES_AWAY: Final = (NotKept, ConnectionLost, MediaUnavailable)
+
+
+class Reconciler:
+    """Reads the lists while this process is the one that does. One connection of *pool* is used for each reading."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        client: EgressClient,
+        media: MediaStore,
+        metrics: Metrics,
+        settings: DispatcherSettings,
+    ) -> None:
+        self._pool = pool
+        self._client = client
+        self._media = media
+        self._metrics = metrics
+        self._amqp_url = settings.for_operations()
+        self._settings = settings.reconciliation()
+        self._retention_days = settings.retention_days
+        self._look_seconds = min(LONGEST_LOOK_SECONDS, self._settings.every_seconds / 4)
+        self._log = get_logger()
+
+    async def run(self, schema_verified: Callable[[], Awaitable[None]]) -> None:
+        """Read for ever, once the schema is verified; for ever idle where no key is set."""
+        await schema_verified()
+        async with asyncio.TaskGroup() as group:
+            for access in self._settings.accesses:
+                group.create_task(self._run(access))
+
+    async def _run(self, access: Access) -> None:
+        while True:
+            try:
+                async with leader(self._pool, LOCKS[access.provider]) as connection:
+                    if connection is not None:
+                        await self._read_if_due(connection, access)
+            except LEDGER_UNAVAILABLE as error:
+                self._log.warning("list.failed", provider=access.provider, code="ledger", reason=type(error).__name__)
+            except Exception:  # noqa: BLE001 - it must not end what the dispatcher does beside it
+                self._log.exception("list.crashed", provider=access.provider)
+            await asyncio.sleep(self._look_seconds)
+
+    async def _read_if_due(self, connection: Any, access: Access) -> None:
+        await readings.mark_interrupted(connection, access.provider)
+        if not await readings.is_due(connection, access.provider, self._settings.every_seconds):
+            return
+        client = ListClient(self._client, list_api(access))
+        until = utc_now() - timedelta(seconds=self._settings.grace_seconds)
+        since = until - timedelta(seconds=self._settings.window_seconds)
+        reading_id = await readings.begin(connection, access.provider, since, until, is_standing=True)
+
+        async def note(tally: Tally) -> None:
+            await readings.progress(connection, reading_id, tally)
+
+        async with late_publisher(self._amqp_url) as publisher:
+            reading = Reading(client, connection, publisher, self._media, self._settings.grace_seconds, note)
+            outcome: Outcome = "failed"
+            code, reason, wait_seconds = "crashed", "our own code failed", 0.0
+            try:
+                # The provider's clock decides what its window is: asked first, where the window does not end yet.
+                client.api.read_page(await client.page(since, until, 1), 1)
+                ahead = timedelta(seconds=client.clock_ahead_seconds if is_skewed(client) else 0.0)
+                await reading.run(since + ahead, until + ahead)
+                outcome, reason = outcome_of(reading.tally, client)
+            except ListUnavailable as error:
+                code, reason, wait_seconds = (
+                    error.code,
+                    str(error),
+                    min(error.retry_after_seconds, LONGEST_RETRY_SECONDS),
+                )
+            except STORES_AWAY as error:
+                code, reason = error.code, str(error)
+            finally:
+                self._report(access.provider, reading.tally, outcome, code, reason)
+                await readings.progress(connection, reading_id, reading.tally)
+                await readings.finish(connection, reading_id, outcome, reason or None, wait_seconds)
+        await readings.prune_readings(connection, access.provider, self._retention_days)
+
+    def _report(self, provider: Provider, tally: Tally, outcome: Outcome, code: str, reason: str) -> None:
+        self._metrics.count_reading(provider, outcome, tally.missing)
+        if outcome == "failed":
+            self._log.warning("list.failed", provider=provider, code=code, reason=reason)
+        else:
+            self._log.info("list.read", provider=provider, count=tally.seen, missing=tally.missing, reason=reason)
+
+
+def is_skewed(client: ListClient) -> bool:
+    """Is the provider's clock too far from ours?"""
+    return abs(client.clock_ahead_seconds) > MOST_SKEW_SECONDS
+
+
+def outcome_of(tally: Tally, client: ListClient) -> tuple[Outcome, str]:
+    """Return how a reading that came to its end went, and what a person should know of it."""
+    said = []
+    if tally.unreadable:
+        said.append(f"{tally.unreadable} faxes of the list cannot be read: report it with an example")
+    if tally.postponed:
+        said.append(f"the documents of {tally.postponed} faxes cannot be fetched now: they are tried again")
+    outcome: Outcome = "partly" if said else "done"
+    if is_skewed(client):
+        seconds = client.clock_ahead_seconds
+        which = "ahead of" if seconds > 0 else "behind"
+        said.append(f"the provider's clock is {abs(seconds):.0f} s {which} ours: check the time of this machine")
+    return outcome, "; ".join(said)
