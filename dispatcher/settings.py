@@ -242,8 +242,9 @@ class DispatcherSettings(ChannelSettings, Broker, lists.Lists, frozen=True, kw_o
     otel_exporter_otlp_headers: OtlpHeaders = None
 
     def check(self) -> None:
-        """Check the spool folder and the collector of traces, too."""
+        """Check the broker, the spool folder, the lists and the collector of traces, too."""
         super().check()
+        self.check_broker()
         _check_spool_dir(self.asterisk_spool_dir)
         self.reconciliation()
         check_otlp(*self.otlp())
