@@ -21,7 +21,7 @@ from typing import Any, Final
 import msgspec
 
 from dispatcher.ledger.endpoints import EndpointStore
-from dispatcher.ledger.folding import BY_INDEX, fold_faxes, mark_repeated
+from dispatcher.ledger.faxes.folding import BY_INDEX, fold_faxes, mark_repeated
 from dispatcher.ledger.parking import lock_waiting
 from dispatcher.ledger.pool import Pool, transaction
 from dispatcher.policy.candidates import Candidates

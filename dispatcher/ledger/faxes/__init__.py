@@ -1,0 +1,1 @@
+"""The states of faxes in the ledger."""
