@@ -38,6 +38,7 @@ def endpoint_of(row: Any, tokens: tuple[str, ...] = (), headers: Headers = ()) -
         description=row["description"],
         paused=row["paused"],
         catching_up=row["catching_up"],
+        removed_at=row["removed_at"],
     )
 
 

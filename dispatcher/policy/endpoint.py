@@ -1,5 +1,6 @@
 """Endpoints: where an application wants to be told, and what it wants to be told of. Pure data."""
 
+from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
@@ -36,6 +37,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         headers: Sent with every webhook, see `channels.static_headers`.
         description: For people: its name, and what it is for.
         paused: What it is owed waits, without attempts, until it is resumed.
+        removed_at: It was removed; its history stays. Set by the ledger alone.
         catching_up: It was resumed, and something of what waited still waits. Set by the ledger alone.
     """
 
@@ -57,6 +59,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
     paused: bool = False
     catching_up: bool = False
+    removed_at: datetime | None = None
 
     def wants(self, event: Event) -> bool:
         """Is *event* of a type that it gets?"""

@@ -17,7 +17,7 @@ TONES: Final[Mapping[str, str]] = {
     "told": "good", "healthy": "good", "done": "good",
     "dead": "bad", "failing": "bad", "gone": "bad",
     "paused": "waiting", "pending": "waiting", "retrying": "waiting", "running": "waiting", "waiting": "waiting",
-    "skipped": "faint", "disabled": "faint", "idle": "faint",
+    "removed": "faint", "skipped": "faint", "disabled": "faint", "idle": "faint",
 }  # fmt: skip
 """How a state or verdict looks; any other looks plain. An event's type looks as its phrase says."""
 

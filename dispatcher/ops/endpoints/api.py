@@ -159,13 +159,13 @@ class EndpointApi:
 
     async def show(self, request: web.Request) -> web.Response:
         """Answer one endpoint, and how it is doing."""
-        endpoint = await self._existing(request)
+        endpoint = await self._changes.known(self._pool, _id_of(request))
         dates = await self._store.token_dates(self._pool, endpoint.id)
         return answered(200, with_health(endpoint, dates, await self._health_of(endpoint)))
 
     async def health(self, request: web.Request) -> web.Response:
         """Answer how an endpoint is doing."""
-        return answered(200, await self._health_of(await self._existing(request)))
+        return answered(200, await self._health_of(await self._changes.known(self._pool, _id_of(request))))
 
     async def test(self, request: web.Request) -> web.Response:
         """Send a sample to an endpoint, disabled or not, and answer what came back."""

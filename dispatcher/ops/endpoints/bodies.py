@@ -25,6 +25,7 @@ class EndpointBody(msgspec.Struct, frozen=True, kw_only=True):
         types: Exactly the events that it gets; empty: as `inflight` says.
         headers: The names of those that are sent with every webhook; their values are not shown.
         paused: What it is owed waits, without attempts, until it is resumed.
+        removed_at: When it was removed; its history stays. Null for all that lists show.
         catching_up: It was resumed, and something of what waited still waits.
         signed: It has a token.
         public_key: The key that verifies its webhooks, where that is not the token itself.
@@ -48,6 +49,7 @@ class EndpointBody(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     paused: bool
     catching_up: bool
+    removed_at: datetime | None
     signed: bool
     public_key: str | None
     tokens: tuple[str, ...] | UnsetType = UNSET

@@ -42,7 +42,7 @@ def show_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
     """Show an endpoint and how it is doing: told and failed lately, failing since when, owed, dead."""
 
     async def read(ledger: Ledger[EndpointSettings]) -> tuple[Endpoint, list[datetime], EndpointHealth]:
-        endpoint = await ledger.changes.existing(ledger.pool, read_id(endpoint_id, "endpoint"))
+        endpoint = await ledger.changes.known(ledger.pool, read_id(endpoint_id, "endpoint"))
         dates = await ledger.store.token_dates(ledger.pool, endpoint.id)
         return endpoint, dates, (await EndpointHealthReader(ledger.pool).of([endpoint.id]))[endpoint.id]
 

@@ -187,15 +187,27 @@ class EndpointChanges:
         return await self._once(command, change)
 
     async def existing(self, connection: Any, endpoint_id: UUID, *, lock: bool = False) -> Endpoint:
-        """Return an endpoint.
+        """Return an endpoint that can be changed.
+
+        Raises:
+            NoSuch: There is no such endpoint, or it was removed.
+        """
+        endpoint = await self._store.get(connection, endpoint_id, lock=lock)
+        if endpoint is None:
+            await self.known(connection, endpoint_id)
+            raise NoSuch("endpoint", endpoint_id, " any more: it was removed; only its history can be read")
+        return endpoint
+
+    async def known(self, connection: Any, endpoint_id: UUID) -> Endpoint:
+        """Return an endpoint, also one that was removed: it stays readable with its history.
 
         Raises:
             NoSuch: There is no such endpoint.
         """
-        endpoint = await self._store.get(connection, endpoint_id, lock=lock)
-        if endpoint is None:
+        found = await self._store.of_ids(connection, [endpoint_id])
+        if not found:
             raise NoSuch("endpoint", endpoint_id)
-        return endpoint
+        return found[0]
 
     async def _made(self, command: Command, change: Change, made: Sequence[Endpoint]) -> Answer:
         answer = await self._once(command, change)

@@ -58,6 +58,7 @@ HEALTH_STYLES: Final = {
     "gone": "red",
     "paused": "yellow",
     "disabled": "dim",
+    "removed": "dim",
     "idle": "dim",
 }
 
@@ -279,6 +280,7 @@ def describe(endpoint: Endpoint) -> str:
     facts += [] if endpoint.tokens or is_mail else ["unsigned"]
     facts += [] if endpoint.enabled else ["DISABLED"]
     facts += ["PAUSED"] if endpoint.paused else []
+    facts += [] if endpoint.removed_at is None else ["REMOVED"]
     return ", ".join(facts)
 
 

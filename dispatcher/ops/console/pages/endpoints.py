@@ -112,8 +112,8 @@ class EndpointPages:
         return visit.go(f"/endpoints/{answer['id']}", said, token=tokens[0] if tokens else None)
 
     async def show(self, visit: Visit) -> web.Response:
-        """Show an endpoint with its settings."""
-        endpoint = await self._existing(visit)
+        """Show an endpoint with its settings; of one that was removed, what it was and its history."""
+        endpoint = await self._changes.known(self._sources.pool, read_id(visit.request.match_info["id"], "endpoint"))
         return await self._page(visit, endpoint, values_of(endpoint))
 
     async def change(self, visit: Visit) -> web.Response:
@@ -211,9 +211,14 @@ class EndpointPages:
             health=healths.get(endpoint.id),
             deliveries=owed.items,
             outcome=outcome,
-            left_to=(await preview_removal(self._sources.pool, self._sources.store, endpoint)).sentence,
+            left_to=await self._left_to(endpoint),
             entries=await self._audit.of_subject(str(endpoint.id), MOST_AUDITED),
         )
+
+    async def _left_to(self, endpoint: Endpoint) -> str:
+        if endpoint.removed_at is not None:
+            return ""
+        return (await preview_removal(self._sources.pool, self._sources.store, endpoint)).sentence
 
     def _form(
         self, visit: Visit, template: str, values: Mapping[str, str], error: BadEndpoint | None = None, **context: Any
@@ -221,6 +226,7 @@ class EndpointPages:
         return visit.page(
             template,
             200 if error is None else error.status,
+            may_change=visit.session.may_change and not (context.get("endpoint") and context["endpoint"].removed_at),
             values=values,
             wrong={} if error is None else {_input_of(each, values): why for each, why in error.wrong.items()},
             is_duplicate=isinstance(error, Duplicate),

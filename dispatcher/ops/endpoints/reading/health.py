@@ -17,7 +17,7 @@ from dispatcher.ops.words import counted, moment
 from shared.domain import utc_now
 from shared.sql import PARKED_DUE_AT
 
-Verdict = Literal["healthy", "failing", "idle", "paused", "disabled", "gone"]
+Verdict = Literal["healthy", "failing", "idle", "paused", "disabled", "gone", "removed"]
 CircuitState = Literal["open", "closed"]
 
 NEWEST: Final = 100
@@ -31,7 +31,8 @@ MOST_AT_ONCE: Final = 200
 
 HEALTH: Final = f"""
 WITH wanted AS (
-    SELECT id, enabled, is_gone, paused, catching_up FROM endpoints WHERE id = ANY($1::uuid[])
+    SELECT id, enabled, is_gone, paused, catching_up, removed_at IS NOT NULL AS is_removed
+    FROM endpoints WHERE id = ANY($1::uuid[])
 ), newest AS MATERIALIZED (
     SELECT id, endpoint_id FROM deliveries ORDER BY id DESC LIMIT $3
 ), looked_at AS (
@@ -67,7 +68,7 @@ WITH wanted AS (
     SELECT endpoint_id, count(*) AS dead
     FROM deliveries WHERE state = 'dead' AND endpoint_id = ANY($1::uuid[]) GROUP BY endpoint_id
 )
-SELECT wanted.id AS endpoint_id, enabled, is_gone, paused, catching_up,
+SELECT wanted.id AS endpoint_id, enabled, is_gone, paused, catching_up, is_removed,
        coalesce(told, 0) AS told, coalesce(failed, 0) AS failed, last_told_at, last_failed_at, failing_since,
        last_error, coalesce(owed, 0) AS owed, coalesce(due, 0) AS due, next_due_at, coalesce(dead, 0) AS dead
 FROM wanted
@@ -105,7 +106,7 @@ ORDER BY rank, endpoint_id LIMIT $1
 """Which endpoints an overview is about, those in trouble first. The others did nothing lately."""
 
 
-_OF_ENDPOINT: Final = frozenset({"enabled", "is_gone", "paused", "catching_up"})
+_OF_ENDPOINT: Final = frozenset({"enabled", "is_gone", "paused", "catching_up", "is_removed"})
 
 
 class EndpointHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,6 +176,8 @@ class EndpointHealthReader:
 
 def verdict_of(row: Mapping[str, Any], circuit: CircuitState | None) -> Verdict:
     """Return the verdict on what a row of `HEALTH` says."""
+    if row["is_removed"]:
+        return "removed"
     if row["is_gone"]:
         return "gone"
     if not row["enabled"]:
@@ -194,6 +197,7 @@ def sentence_of(verdict: Verdict, row: Mapping[str, Any], circuit: CircuitState 
         "idle": ["nothing was tried lately"],
         "disabled": ["disabled"],
         "paused": ["paused: what it is owed waits until it is resumed"],
+        "removed": ["removed; its history stays"],
         "gone": ["disabled, because it answered 410"],
         "failing": ["failing" if since is None else f"failing since {moment(since, now)}"],
     }[verdict]

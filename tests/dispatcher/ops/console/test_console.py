@@ -261,6 +261,36 @@ async def test_endpoints_on_one_host_are_told_apart_by_name_or_path(
         assert f"<h1>{name}" in (await session.get(f"/endpoints/{endpoint.id}")).text
 
 
+async def test_a_removed_endpoint_stays_readable_and_its_letters_name_it(
+    session: BrowserSession, harness: DispatcherHarness
+) -> None:
+    endpoint = await harness.endpoint(paused=True)
+    await harness.publish(an_event(1))
+    await harness.events(1)
+    await session.log_in()
+    path = f"/endpoints/{endpoint.id}"
+    assert (await session.post(f"{path}/remove", {})).status == 303
+    await harness.settled(1)
+    place = f"{harness.receiver.base_url.partition('//')[2]}/hook"
+    page = await session.get(path)
+    assert (page.status, "It was removed" in page.text) == (200, True)
+    assert "removed an endpoint" in page.text, "who removed it"
+    assert "phaxio:1-fax.delivered" in page.text, "what it was owed"
+    for form in (f"{path}/paused", f"{path}/remove", f"{path}/tokens", ">Save<"):
+        assert form not in page.text, "nothing can be changed"
+    letter = await harness.pool.fetchval("SELECT id FROM deliveries")
+    for shown in (
+        "/",
+        "/dead",
+        "/dead/list",
+        f"/dead/letters/{letter}",
+        "/faxes/phaxio/1",
+        f"/endpoints?q={endpoint.id}",
+    ):
+        assert place in (await session.get(shown)).text, shown
+    assert (await session.post(f"{path}/paused", {"paused": "on"})).status == 404
+
+
 async def test_the_page_offers_the_next_step_of_a_rotation_and_a_repeated_click_undoes_nothing(
     session: BrowserSession, harness: DispatcherHarness
 ) -> None:

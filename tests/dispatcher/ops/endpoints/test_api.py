@@ -26,8 +26,16 @@ async def test_an_endpoint_is_added_shown_changed_and_removed_and_its_token_is_s
     status, changed = await api.ask("PATCH", path, {"inflight": True, "max_concurrent": 3})
     assert (status, changed["inflight"], changed["max_concurrent"], changed["direction"]) == (200, True, 3, "sent")
     assert (await api.ask("DELETE", path))[0] == 200
-    assert (await api.ask("GET", path))[0] == 404
-    assert (await api.ask("DELETE", path))[0] == 404
+    status, kept = await api.ask("GET", path)
+    assert (status, kept["removed_at"] is not None, kept["health"]["verdict"]) == (200, True, "removed")
+    assert kept["url"] == harness.receiver.url
+    assert (await api.ask("GET", "/v1/endpoints"))[1]["items"] == []
+    for method, tail, change in (
+        *(("DELETE", "", None), ("PATCH", "", {"enabled": False}), ("POST", "/pause", None)),
+        *(("POST", "/resume", None), ("POST", "/tokens", {}), ("POST", "/test", {})),
+    ):
+        status, problem = await api.ask(method, path + tail, change)
+        assert (status, "was removed" in problem["detail"]) == (404, True), tail
     whats = [row["what"] for row in await harness.pool.fetch("SELECT what FROM audit ORDER BY id")]
     assert whats == ["endpoint.added", "endpoint.changed", "endpoint.removed"]
 

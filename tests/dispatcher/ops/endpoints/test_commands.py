@@ -26,6 +26,8 @@ async def test_an_endpoint_is_added_listed_changed_and_removed(environment: dict
     assert "tokens" not in listed
     await as_json(environment, "remove", added["id"])
     assert (await as_json(environment, "list"))["items"] == []
+    assert (await as_json(environment, "show", added["id"]))["removed_at"] is not None
+    assert "REMOVED" in (await faxhook(environment, "endpoints", "show", added["id"]))[1]
 
 
 async def test_the_audit_names_the_command_line_and_what_changed_and_no_secret(
