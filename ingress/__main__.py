@@ -22,8 +22,8 @@ from shared.runtime.watchdog import Watch, watch
 from shared.settings import BadSetting
 from shared.tracing.spans import open_tracing
 
-BLOCK_BYTES: Final = 32 * 1024
-"""Bodies arrive in pieces of up to 64 KiB, and are joined."""
+BLOCK_BYTES: Final = 64 * 1024
+"""Large bodies, and what the event loop reads of them at once."""
 
 
 async def serve(settings: IngressSettings, stop: Stop) -> None:

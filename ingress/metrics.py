@@ -67,7 +67,7 @@ MEDIA_MISSING: Final = Measure(
 )
 UNDER_WAY: Final = Measure(name="faxhook_requests_under_way", kind="gauge", meaning="requests without their answer")
 ADMITTED: Final = Measure(
-    name="faxhook_admitted_bytes", kind="gauge", meaning="body bytes held at this moment", alert="near the limit"
+    name="faxhook_admitted_bytes", kind="gauge", meaning="memory that bodies take now, in bytes", alert="near the limit"
 )
 ADMITTED_LIMIT: Final = Measure(
     name="faxhook_admitted_bytes_limit", kind="gauge", meaning="`MAX_ADMITTED_BYTES`; past it the answer is 503"
