@@ -9,6 +9,7 @@ from aiohttp import web
 from dispatcher.channels import Channel
 from dispatcher.identity_provider import IdentityProvider
 from dispatcher.ops.access.authenticator import Authenticator
+from dispatcher.ops.access.pages import TokenPages
 from dispatcher.ops.audit.entries import AuditReader
 from dispatcher.ops.console.access.guard import Guard, Handler
 from dispatcher.ops.console.access.login import Login
@@ -64,6 +65,7 @@ class Console:
         self._dead = DeadPages(sources)
         self._faxes = FaxPages(sources, utc_now)
         self._deliveries = DeliveryPages(sources)
+        self._tokens = TokenPages(sources.pool)
         self._documents = DocumentPages(documents)
         self._endpoints = EndpointPages(sources, changes, channels, self._audit)
 
@@ -86,11 +88,14 @@ class Console:
             "/endpoints/new": self._endpoints.new,
             "/endpoints/{id}": self._endpoints.show,
             "/audit": self._audit.show,
+            "/tokens": self._tokens.show,
             "/documents/{key:.+}/thumbnail": self._documents.thumbnail,
             "/documents/{key:.+}": self._documents.save,
         }
         changes: Mapping[str, Handler] = {
             "/dead/begin": self._dead.begin,
+            "/tokens": self._tokens.create,
+            "/tokens/{id}/revoke": self._tokens.revoke,
             "/endpoints/new": self._endpoints.add,
             "/endpoints/{id}": self._endpoints.change,
             "/endpoints/{id}/enabled": self._endpoints.switch,

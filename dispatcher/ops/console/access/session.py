@@ -31,6 +31,9 @@ SESSION_SECONDS: Final = 12 * 3600.0
 
 MOST_NAME_CHARACTERS: Final = 60
 
+_LOGIN: Final = "log-in under way "
+"""In front of what is kept during a log-in, so that no session is taken for one."""
+
 
 class Role(StrEnum):
     """The way in of a session."""
@@ -168,14 +171,15 @@ class Sessions:
 
     def seal_login(self, text: str) -> str:
         """Return *text*, kept while a person logs in at the identity provider, so that only we can read it."""
-        return self._fernets[Role.PERSON].encrypt(text.encode()).decode()
+        return self._fernets[Role.PERSON].encrypt(f"{_LOGIN}{text}".encode()).decode()
 
     def unseal_login(self, sealed: str, most_seconds: int) -> str | None:
         """Return what was sealed for a log-in at most *most_seconds* ago; else None."""
         try:
-            return self._fernets[Role.PERSON].decrypt(sealed.encode(), most_seconds).decode()
+            text = self._fernets[Role.PERSON].decrypt(sealed.encode(), most_seconds).decode()
         except (InvalidToken, ValueError):
             return None
+        return text.removeprefix(_LOGIN) if text.startswith(_LOGIN) else None
 
     def unseal(self, session: Session, sealed: str, most_seconds: int) -> str | None:
         """Return what was sealed for *session* at most *most_seconds* ago; else None."""

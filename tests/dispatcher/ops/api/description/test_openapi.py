@@ -45,6 +45,7 @@ PAGES = (
         "/endpoints",
         "/audit",
         "/documents",
+        "/tokens",
         "/console-assets",
     ),
     "/{path}",

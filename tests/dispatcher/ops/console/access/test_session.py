@@ -126,6 +126,15 @@ def test_what_is_sealed_for_one_session_is_unread_in_another() -> None:
     assert ours.form_token(first) != ours.form_token(second)
 
 
+def test_a_session_and_a_log_in_under_way_are_never_taken_for_each_other() -> None:
+    ours = Sessions("ops", None, Clock(), ("https://id.example", "console"))
+    session, kept = ours.open_person(OPERATOR), ours.seal_login("kept")
+    assert (ours.unseal_login(kept, 60), ours.unseal_login(session, 60), ours.read(kept)) == ("kept", None, None)
+    assert isinstance(ours.read(session), Session)
+    for other in (None, ("https://other.example", "console"), ("https://id.example", "another")):
+        assert Sessions("ops", None, Clock(), other).read(session) is None
+
+
 @given(st.text())
 def test_a_return_path_never_leads_to_another_site(path: str) -> None:
     safe = safe_return_path(path)
