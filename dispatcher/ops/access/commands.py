@@ -133,7 +133,7 @@ def state_of(token: AccessToken, now: datetime) -> str:
 
 
 def _minute(at: datetime | None) -> str:
-    return "" if at is None else f"{at:%Y-%m-%d %H:%M}"
+    return "" if at is None else f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def _database_url() -> str:

@@ -13,7 +13,7 @@ from dispatcher.ops.api.moments import HOW
 from dispatcher.ops.audit.details import details_of
 from dispatcher.ops.audit.entries import AuditEntry, AuditQuery, AuditReader
 from dispatcher.ops.terminal import Json, console, print_json, read_options, run, settings_of
-from dispatcher.ops.words import printable
+from dispatcher.ops.words import clock, printable
 from dispatcher.settings import LedgerSettings
 
 
@@ -55,7 +55,7 @@ def audit_command(
         table.add_column(name, overflow="fold")
     for entry in found:
         texts = (entry.who, entry.origin or "", entry.what, entry.subject, details_of(entry))
-        table.add_row(f"{entry.at:%Y-%m-%d %H:%M:%S}", *(Text(printable(text)) for text in texts))
+        table.add_row(clock(entry.at), *(Text(printable(text)) for text in texts))
     console.print(table)
     if cursor is not None:
         console.print(f"there are more: --limit, or --after {cursor}", style="dim", soft_wrap=True)

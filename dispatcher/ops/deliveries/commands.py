@@ -14,7 +14,7 @@ from dispatcher.ops.deliveries.text import request_lines
 from dispatcher.ops.faxes.bodies import DeliveryWithAttempts
 from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
-from dispatcher.ops.words import printable
+from dispatcher.ops.words import clock, printable
 from dispatcher.settings import DeadSettings
 from shared.media import MediaStore
 
@@ -74,7 +74,7 @@ def _print_delivery(delivery: DeliveryWithAttempts) -> None:
     for each in delivery.attempts:
         said = f"answered {each.http_status}" if each.http_status else each.error or each.outcome
         again = f", sent again by {printable(each.resent_by)}" if each.resent_by else ""
-        at = f"{each.started_at:%Y-%m-%d %H:%M:%S} UTC, {each.seconds:.3f} s"
+        at = f"{clock(each.started_at)}, {each.seconds:.3f} s"
         console.print(
             Text(f"  attempt {each.number} at {at}: {said}{again}", style="green" if each.outcome == "told" else "red"),
             soft_wrap=True,

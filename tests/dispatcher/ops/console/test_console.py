@@ -96,7 +96,7 @@ async def test_bad_input_gets_a_sentence_and_a_right_status(session: BrowserSess
         ("/faxes?state=happy", 422, "state"),
         ("/faxes?after=zzz", 404, "Use the links"),
         ("/dead?kind=postcard", 422, "kind"),
-        ("/dead?died=tomorrow", 422, "is not one of 1h"),
+        ("/dead?died=tomorrow", 422, "known are 1h"),
         ("/dead/list?endpoint_id=7", 422, "endpoint_id"),
         ("/dead/list?after=zzz", 422, ""),
         ("/dead/letters/none", 404, "none"),
