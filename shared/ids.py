@@ -2,6 +2,7 @@
 
 import os
 import time
+from datetime import datetime
 from typing import Final
 from uuid import UUID, uuid5
 
@@ -19,6 +20,15 @@ def uuid7() -> UUID:
     number = number & ~(0xF << 76) | (0x7 << 76)
     number = number & ~(0x3 << 62) | (0x2 << 62)
     return UUID(int=number)
+
+
+def first_uuid7(at: datetime) -> UUID:
+    """Return what no version 7 UUID made at *at* (aware) or later is less than, and each made earlier is.
+
+    >>> str(first_uuid7(datetime.fromtimestamp(1)))
+    '00000000-03e8-0000-0000-000000000000'
+    """
+    return UUID(int=max(0, int(at.timestamp() * 1_000)) << 80)
 
 
 def parse_uuid(text: str) -> UUID | None:

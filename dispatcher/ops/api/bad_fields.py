@@ -1,8 +1,20 @@
-"""Which field is wrong, and why, read from the error of msgspec. Pure."""
+"""Which field is wrong, and why: of the wrong kind, as msgspec says, or against another. Pure."""
 
 import msgspec
 
+from shared.errors import FaxhookError
 from shared.sentences.bad_values import bad_value
+
+
+class BadFilter(FaxhookError):
+    """Filters of a list that contradict each other: nothing could match."""
+
+    code = "bad_query"
+    status = 422
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(f"{field}: {sentence}")
+        self.field = field
 
 
 def wrong_field(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> tuple[str | None, str]:

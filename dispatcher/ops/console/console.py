@@ -1,8 +1,8 @@
 """The console as a part of the ops surface: its pages and their addresses."""
 
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aiohttp import web
 
@@ -15,11 +15,15 @@ from dispatcher.ops.console.access.guard import Guard, Handler
 from dispatcher.ops.console.access.login import Login
 from dispatcher.ops.console.access.session import Sessions
 from dispatcher.ops.console.errors import no_such_page
+from dispatcher.ops.console.pages import audit, dead, faxes
 from dispatcher.ops.console.pages.audit import Audit
 from dispatcher.ops.console.pages.dead import DeadPages
 from dispatcher.ops.console.pages.deliveries import DeliveryPages
 from dispatcher.ops.console.pages.endpoints import EndpointPages
 from dispatcher.ops.console.pages.faxes import FaxPages
+from dispatcher.ops.console.pages.lists import deliveries, endpoints
+from dispatcher.ops.console.pages.lists.deliveries import DeliveryListPage
+from dispatcher.ops.console.pages.lists.endpoints import EndpointListPage
 from dispatcher.ops.console.pages.overview import Overview, Problems
 from dispatcher.ops.console.render import ASSETS_PATH, Renderer
 from dispatcher.ops.console.sources import Sources
@@ -38,6 +42,21 @@ class WaysIn(NamedTuple):
     authenticator: Authenticator
     tokens: tuple[str | None, str | None]
     provider: IdentityProvider | None
+
+
+QUERY_NAMES: Final[Mapping[str, Collection[str]]] = {
+    "/dead": dead.FILTER_NAMES,
+    "/dead/list": (*dead.FILTER_NAMES, "after"),
+    "/dead/preview": (*dead.FILTER_NAMES, "do", "id", "all"),
+    "/faxes": ("q", *faxes.FILTER_FIELDS, "after"),
+    "/endpoints": (*endpoints.FILTER_FIELDS, "after"),
+    "/endpoints/{id}/deliveries": (*deliveries.FILTER_FIELDS, "after"),
+    "/endpoints/new": ("scope", "direction"),
+    "/audit": (*audit.FILTER_FIELDS, "after"),
+    "/documents/{key:.+}": ("event_id",),
+    "/documents/{key:.+}/thumbnail": ("event_id",),
+}
+"""What the query of a page may hold; of those that are not here, nothing."""
 
 
 class Console:
@@ -67,6 +86,8 @@ class Console:
         self._deliveries = DeliveryPages(sources)
         self._tokens = TokenPages(sources.pool)
         self._documents = DocumentPages(documents)
+        self._endpoint_list = EndpointListPage(sources)
+        self._endpoint_deliveries = DeliveryListPage(sources, changes)
         self._endpoints = EndpointPages(sources, changes, channels, self._audit)
 
     def add_to(self, app: web.Application) -> None:
@@ -84,9 +105,10 @@ class Console:
             "/faxes": self._faxes.search,
             "/faxes/{provider}/{fax_id:.+}": self._faxes.show,
             "/deliveries/{id}/attempts/{number}": self._deliveries.attempt,
-            "/endpoints": self._endpoints.list,
+            "/endpoints": self._endpoint_list.show,
             "/endpoints/new": self._endpoints.new,
             "/endpoints/{id}": self._endpoints.show,
+            "/endpoints/{id}/deliveries": self._endpoint_deliveries.show,
             "/audit": self._audit.show,
             "/tokens": self._tokens.show,
             "/documents/{key:.+}/thumbnail": self._documents.thumbnail,
@@ -105,7 +127,7 @@ class Console:
             "/endpoints/{id}/remove": self._endpoints.remove,
         }
         for path, handler in pages.items():
-            app.router.add_get(path, guard.page(handler))
+            app.router.add_get(path, guard.page(handler, QUERY_NAMES.get(path, ())))
         for path, handler in changes.items():
             app.router.add_post(path, guard.change(handler))
         app.router.add_get("/login", guard.open(self._login.show))
@@ -114,7 +136,7 @@ class Console:
         if self._sign_on is not None:
             self._sign_on.add_to(app)
         app.router.add_get(f"{ASSETS_PATH}/{{name}}", self._renderer.asset)
-        app.router.add_get("/{path:(?!v1(/|$)|openapi).*}", guard.page(_nowhere))
+        app.router.add_get("/{path:(?!v1(/|$)|openapi).*}", guard.page(_nowhere, None))
 
 
 def _sign_on(guard: Guard, login: Login, provider: IdentityProvider, authenticator: Authenticator) -> "SignOn":

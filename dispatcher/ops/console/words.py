@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 from dispatcher.channels.phrases import PHRASES, in_short
 from dispatcher.ops.audit.details import details_of
 from dispatcher.ops.dead.causes import cause_in_words
+from dispatcher.ops.endpoints.reading.rates import percent, rate_in_words
 from dispatcher.ops.endpoints.urls import name_of, place_of
 from dispatcher.ops.words import STATES, clock, counted, duration, moment
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
@@ -150,5 +151,7 @@ FILTERS: Final[Mapping[str, Any]] = {
     "title": title,
     "sentence": lambda text: with_code(sentence(text)),
     "cause": cause_in_words,
+    "percent": percent,
+    "rate": rate_in_words,
 }
 """`ago` needs the time of rendering: `Renderer` adds it."""

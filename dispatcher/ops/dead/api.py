@@ -139,14 +139,14 @@ class DeadLetterApi:
     async def replay(self, request: web.Request) -> web.Response:
         """Replay dead letters; 200 with the counts, or 202 with a job to follow."""
         body = await read_body(request, ReplayRequest)
-        return await self._do(request, "dead.replay", body, _selection_of(body), None)
+        return await self._do(request, "dead.replay", body, body.selection, None)
 
     async def discard(self, request: web.Request) -> web.Response:
         """Discard dead letters for a reason; 200 with the counts, or 202 with a job to follow."""
         body = await read_body(request, DiscardRequest)
         if not body.reason.strip():
             raise Problem(422, "bad_reason", "say why: it stays in the audit", "reason")
-        return await self._do(request, "dead.discard", body, _selection_of(body), body.reason)
+        return await self._do(request, "dead.discard", body, body.selection, body.reason)
 
     async def recover(self, request: web.Request) -> web.Response:
         """Owe an endpoint what was skipped while it was off; 200 with the counts, or 202 with a job to follow."""
@@ -190,11 +190,6 @@ class DeadLetterApi:
         job_id = UUID(answer["id"])
         await self._dead.jobs.go_on(job_id)
         return _answered_job(await self._dead.jobs.wait(job_id, INLINE_SECONDS))
-
-
-def _selection_of(body: ReplayRequest) -> Selection:
-    ids = None if body.ids is None else tuple(sorted(set(body.ids)))
-    return Selection(ids=ids, filter=body.filter)
 
 
 def _answered_job(job: Job) -> web.Response:

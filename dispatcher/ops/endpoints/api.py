@@ -37,10 +37,13 @@ from dispatcher.ops.endpoints.bodies import (
 from dispatcher.ops.endpoints.changes import Command, EndpointChanges
 from dispatcher.ops.endpoints.model import EndpointFields, body_of, read_fields, with_health
 from dispatcher.ops.endpoints.reading.health import EndpointHealth, EndpointHealthReader
+from dispatcher.ops.endpoints.reading.origin import read_origin
 from dispatcher.ops.endpoints.reading.pages import read_page
+from dispatcher.ops.endpoints.reading.rates import EndpointRates, read_rates
 from dispatcher.ops.endpoints.reading.removal import RemovalPreview, preview_removal
 from dispatcher.ops.endpoints.sample import SampleOutcome, audit_sample, send_sample
 from dispatcher.policy.endpoint import Endpoint
+from shared.domain import utc_now
 
 
 class EndpointApi:
@@ -141,6 +144,13 @@ class EndpointApi:
                 "GET", "/v1/endpoints/{id}/health", self.health, "How an endpoint is doing", answer=EndpointHealth
             ),
             Operation(
+                "GET",
+                "/v1/endpoints/{id}/rates",
+                self.rates,
+                "How many attempts were told, and how long they took: over an hour, a day, a week",
+                answer=EndpointRates,
+            ),
+            Operation(
                 "POST",
                 "/v1/endpoints/{id}/test",
                 self.test,
@@ -160,12 +170,19 @@ class EndpointApi:
     async def show(self, request: web.Request) -> web.Response:
         """Answer one endpoint, and how it is doing."""
         endpoint = await self._changes.known(self._pool, _id_of(request))
+        origin = await read_origin(self._pool, endpoint.id)
         dates = await self._store.token_dates(self._pool, endpoint.id)
-        return answered(200, with_health(endpoint, dates, await self._health_of(endpoint)))
+        return answered(200, with_health(endpoint, origin, dates, await self._health_of(endpoint)))
 
     async def health(self, request: web.Request) -> web.Response:
         """Answer how an endpoint is doing."""
         return answered(200, await self._health_of(await self._changes.known(self._pool, _id_of(request))))
+
+    async def rates(self, request: web.Request) -> web.Response:
+        """Answer how many attempts were told, and how long they took."""
+        return answered(
+            200, await read_rates(self._pool, (await self._changes.known(self._pool, _id_of(request))).id, utc_now())
+        )
 
     async def test(self, request: web.Request) -> web.Response:
         """Send a sample to an endpoint, disabled or not, and answer what came back."""

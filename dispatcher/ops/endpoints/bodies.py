@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from dispatcher.ledger.endpoints import EndpointFilter
+from dispatcher.ops.api.bad_fields import BadFilter
 from dispatcher.ops.api.cursor import MOST_PER_PAGE, Cursor, Limit
 from dispatcher.ops.dead.letters import NO_NULL
 from dispatcher.ops.endpoints.reading.health import EndpointHealth
@@ -71,9 +72,13 @@ class EndpointWithHealth(EndpointBody, frozen=True, kw_only=True):
     """An endpoint and how it is doing.
 
     Attributes:
+        created_by: Who added it, as the audit has it; null where it does not know.
         token_list: Its tokens, in order: the first signs (standard-v1 signs with all).
         next_rotation: The next step of a rotation of its tokens.
     """
+
+    created_at: datetime
+    created_by: str | None
 
     token_list: tuple[TokenBody, ...]
     next_rotation: RotationAction
@@ -112,14 +117,29 @@ class EndpointQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     scope: Scope | None = None
     number: Annotated[Text | None, Meta(description="the number that it matches, as the endpoint shows it")] = None
     job_id: Annotated[Text | None, Meta(description="the job_id that it matches")] = None
+    fax_id: Annotated[Text | None, Meta(description="the fax that it matches, of any provider")] = None
     enabled: bool | None = None
     limit: Limit = MOST_PER_PAGE
     after: Cursor | None = None
 
     @property
     def filter(self) -> EndpointFilter:
-        """Which endpoints."""
-        return EndpointFilter(scope=self.scope, number=self.number, job_id=self.job_id, enabled=self.enabled)
+        """Which endpoints.
+
+        Raises:
+            BadFilter: They contradict each other.
+        """
+        scopes: dict[str, Scope] = {"number": "number", "job_id": "fax", "fax_id": "fax"}
+        matches = [name for name in scopes if getattr(self, name) is not None]
+        if len(matches) > 1:
+            raise BadFilter(
+                matches[1], f"an endpoint matches one thing, and {matches[0]} is given: leave one of them out"
+            )
+        if matches and self.scope not in {None, scopes[matches[0]]}:
+            raise BadFilter(matches[0], f"an endpoint of scope {self.scope} has none: leave one of them out")
+        return EndpointFilter(
+            scope=self.scope, number=self.number, job_id=self.job_id, fax_id=self.fax_id, enabled=self.enabled
+        )
 
 
 class Removed(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="removed"):

@@ -1,7 +1,6 @@
 """`faxhook endpoints show|pause|resume|test|tokens`: how an endpoint is doing, and what is done with it."""
 
 from contextlib import AsyncExitStack
-from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 import typer
@@ -11,18 +10,20 @@ from dispatcher.channels.by_scheme import open_channels
 from dispatcher.egress.client import EgressClient
 from dispatcher.ops.api.audit import CLI
 from dispatcher.ops.api.lookups import read_id
-from dispatcher.ops.endpoints.bodies import RotationAction, TokenBody
+from dispatcher.ops.endpoints.bodies import EndpointWithHealth, RotationAction, TokenBody
 from dispatcher.ops.endpoints.commands import BY_CLI, Ledger, app, ask, describe
 from dispatcher.ops.endpoints.model import with_health
 from dispatcher.ops.endpoints.options import Id
-from dispatcher.ops.endpoints.reading.health import EndpointHealth, EndpointHealthReader
+from dispatcher.ops.endpoints.reading.health import EndpointHealthReader
+from dispatcher.ops.endpoints.reading.origin import read_origin
+from dispatcher.ops.endpoints.reading.rates import EndpointRates, rate_in_words, read_rates
 from dispatcher.ops.endpoints.sample import SampleOutcome, audit_sample, send_sample
 from dispatcher.ops.endpoints.urls import BadEndpoint
 from dispatcher.ops.terminal import Json, console, print_json
 from dispatcher.ops.words import counted, printable
 from dispatcher.policy.endpoint import Endpoint
 from dispatcher.settings import ChannelSettings, EndpointSettings
-from shared.domain import EventType
+from shared.domain import EventType, utc_now
 from shared.sentences.bad_values import unknown
 
 __all__ = ["app"]  # with every command of `faxhook endpoints`: those of this module, too
@@ -37,17 +38,35 @@ ROTATED: Final[dict[RotationAction, str]] = {
 }
 
 
+@app.command(name="rates")
+def show_rates(endpoint_id: Id, as_json: Json = False) -> None:
+    """Show how many attempts were told, and how long they took: over an hour, a day, a week."""
+
+    async def read(ledger: Ledger[EndpointSettings]) -> EndpointRates:
+        endpoint = await ledger.changes.known(ledger.pool, read_id(endpoint_id, "endpoint"))
+        return await read_rates(ledger.pool, endpoint.id, utc_now())
+
+    rates = ask(EndpointSettings, read)
+    if as_json:
+        print_json(rates)
+        return
+    for rate in rates.items:
+        console.print(Text(f"last {rate.span:<6}", style="dim").append(rate_in_words(rate), style="not dim"))
+
+
 @app.command(name="show")
 def show_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
     """Show an endpoint and how it is doing: told and failed lately, failing since when, owed, dead."""
 
-    async def read(ledger: Ledger[EndpointSettings]) -> tuple[Endpoint, list[datetime], EndpointHealth]:
+    async def read(ledger: Ledger[EndpointSettings]) -> tuple[Endpoint, EndpointWithHealth]:
         endpoint = await ledger.changes.known(ledger.pool, read_id(endpoint_id, "endpoint"))
+        origin = await read_origin(ledger.pool, endpoint.id)
         dates = await ledger.store.token_dates(ledger.pool, endpoint.id)
-        return endpoint, dates, (await EndpointHealthReader(ledger.pool).of([endpoint.id]))[endpoint.id]
+        health = (await EndpointHealthReader(ledger.pool).of([endpoint.id]))[endpoint.id]
+        return endpoint, with_health(endpoint, origin, dates, health)
 
-    endpoint, dates, health = ask(EndpointSettings, read)
-    body = with_health(endpoint, dates, health)
+    endpoint, body = ask(EndpointSettings, read)
+    health = body.health
     if as_json:
         print_json(body)
         return
@@ -58,8 +77,14 @@ def show_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
         ("failover", body.failover_url or "none"),
         ("told of", describe(endpoint)),
         ("limits", f"{body.timeout_seconds:g} s for one request, {body.max_concurrent} at once for each dispatcher"),
-        ("tokens", "; ".join(map(_token, body.token_list)) + ": the first one signs" if dates else "none: not signed"),
+        (
+            "tokens",
+            "; ".join(map(_token, body.token_list)) + ": the first one signs"
+            if body.token_list
+            else "none: not signed",
+        ),
         *([("public key", body.public_key)] if body.public_key else []),
+        ("created", f"{body.created_at:%Y-%m-%d %H:%M} UTC by {body.created_by or 'an unknown person'}"),
         ("health", f"{health.verdict}: {health.sentence}"),
         ("lately", f"{health.told} attempts told, {health.failed} failed"),
     ]

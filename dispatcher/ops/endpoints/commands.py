@@ -99,6 +99,7 @@ def list_endpoints(
     scope: Annotated[str | None, typer.Option(help="One of global, number, fax.")] = None,
     number: Number = None,
     job_id: Job = None,
+    fax_id: Annotated[str | None, typer.Option(help="Only those of this sent fax.")] = None,
     enabled: Annotated[
         bool | None, typer.Option("--enabled/--disabled", help="Only those that are on, or only those that are off.")
     ] = None,
@@ -107,7 +108,8 @@ def list_endpoints(
     as_json: Json = False,
 ) -> None:
     """Show endpoints, the oldest first, and how they are doing. Tokens are never shown."""
-    given = given_options(scope=scope, number=number, job_id=job_id, enabled=enabled, limit=limit, after=after)
+    given = given_options(scope=scope, number=number, job_id=job_id, fax_id=fax_id, enabled=enabled, after=after)
+    given["limit"] = limit
     query = read_options(given, EndpointQuery)
 
     async def read(ledger: Ledger[EndpointSettings]) -> tuple[Page, dict[UUID, EndpointHealth]]:

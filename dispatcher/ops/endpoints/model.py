@@ -13,6 +13,7 @@ from dispatcher.ops.api.bad_fields import wrong_field
 from dispatcher.ops.endpoints.bodies import EndpointBody, EndpointWithHealth, RotationAction, TokenBody
 from dispatcher.ops.endpoints.checks.fields import is_web, wrong_fields
 from dispatcher.ops.endpoints.reading.health import EndpointHealth
+from dispatcher.ops.endpoints.reading.origin import Origin
 from dispatcher.ops.endpoints.urls import BadEndpoint, masked_url
 from dispatcher.policy.endpoint import Endpoint, EndpointDirection, FaxMatch, Overtaken, Scope
 from shared.domain import EventType
@@ -181,10 +182,14 @@ def body_of(endpoint: Endpoint, *, tokens: bool = False) -> EndpointBody:
     return EndpointBody(**{**msgspec.structs.asdict(endpoint), **shown_instead})
 
 
-def with_health(endpoint: Endpoint, dates: Sequence[datetime], health: EndpointHealth) -> EndpointWithHealth:
+def with_health(
+    endpoint: Endpoint, origin: Origin, dates: Sequence[datetime], health: EndpointHealth
+) -> EndpointWithHealth:
     """Return an endpoint as it is shown by itself; *dates* are when each of its tokens was added."""
     return EndpointWithHealth(
         **msgspec.structs.asdict(body_of(endpoint)),
+        created_at=origin.created_at,
+        created_by=origin.created_by,
         token_list=token_bodies(endpoint, dates),
         next_rotation=next_rotation(dates),
         health=health,

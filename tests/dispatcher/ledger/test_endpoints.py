@@ -125,7 +125,9 @@ async def test_all_are_read_the_oldest_first_and_pages_by_id(
     ]
     assert await STORE.everything(pool) == made
     by_id = sorted(made, key=lambda each: each.id)  # which is not that of their making within one millisecond
-    assert await STORE.latest_of_faxes(pool, 1) == [each for each in by_id if each.scope == "fax"][-1:]
+    newest = await STORE.page(pool, None, 3, newest_first=True)
+    assert newest == by_id[:0:-1]
+    assert await STORE.page(pool, newest[-1].id, 3, newest_first=True) == by_id[:1]
     first = await STORE.page(pool, None, 3)
     assert first == by_id[:3]
     assert await STORE.page(pool, first[-1].id, 3) == by_id[3:]
@@ -191,6 +193,7 @@ async def test_a_wrong_key_is_found_at_the_start_at_either_end(pool: asyncpg.Poo
         (EndpointFilter(scope="global"), [0, 1]),
         (EndpointFilter(number="+15551"), [2, 3]),
         (EndpointFilter(job_id="a"), [4]),
+        (EndpointFilter(fax_id="a"), []),
         (EndpointFilter(enabled=False), [1, 3]),
         (EndpointFilter(number="+15551", enabled=True), [2]),
         (EndpointFilter(scope="fax", number="+15551"), []),

@@ -1,10 +1,12 @@
 """Forms and cookies of the console: a form must come from one of its own pages, a cookie stays on this site."""
 
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from dispatcher.ops.console.errors import UNCHANGED, PageError
+from shared.sentences.bad_values import shown
 
 
 def check_origin(request: web.Request) -> None:
@@ -20,6 +22,20 @@ def check_origin(request: web.Request) -> None:
     is_ours = site == "same-origin" if site else origin is not None and urlsplit(origin).netloc == request.host
     if not is_ours:
         raise PageError(403, UNCHANGED, "The request did not come from a page of this console. Send it from there.")
+
+
+def check_query(request: web.Request, names: Collection[str]) -> None:
+    """Refuse a name in the query that the page does not know: a filter with a typing error would show everything.
+
+    Raises:
+        PageError: A name is not one of *names*, or was given twice.
+    """
+    for name in request.query:
+        if name not in names:
+            known = f"known are {', '.join(names)}" if names else "this page has none"
+            raise PageError(422, "Invalid address", f"`{shown(name)}` is no filter of this page; {known}.")
+        if len(request.query.getall(name)) > 1:
+            raise PageError(422, "Invalid address", f"{name}: was given twice.")
 
 
 async def read_form(request: web.Request) -> dict[str, str]:

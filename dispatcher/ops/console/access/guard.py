@@ -8,7 +8,7 @@
 A form of another site is refused twice: by what the browser says of its origin, and by the token it cannot know.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 from uuid import UUID
@@ -17,7 +17,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from dispatcher.ops.api.problems import CRASHED, log_crash, problem_of
-from dispatcher.ops.console.access.forms import check_origin, read_form, set_cookie
+from dispatcher.ops.console.access.forms import check_origin, check_query, read_form, set_cookie
 from dispatcher.ops.console.access.session import Expired, Session, Sessions, is_same
 from dispatcher.ops.console.errors import UNCHANGED, PageError, page_error_of
 from dispatcher.ops.console.render import Renderer
@@ -108,8 +108,8 @@ class Guard:
         assert self._sessions is not None
         return self._sessions
 
-    def page(self, handler: Handler) -> RequestHandler:
-        """Return *handler* for requests with a session."""
+    def page(self, handler: Handler, names: Collection[str] | None = ()) -> RequestHandler:
+        """Return *handler* for requests with a session whose query has none but *names*; None: any."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
             session = self.session_of(request)
@@ -117,6 +117,8 @@ class Guard:
                 return _to_login(request.path_qs, "expired" if isinstance(session, Expired) else None)
             if not await self.goes_on(session):
                 return _to_login(request.path_qs, "revoked")
+            if names is not None:
+                check_query(request, names)
             return await handler(Visit(self, request, session, {}))
 
         return self.open(guarded)

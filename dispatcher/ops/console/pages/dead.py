@@ -9,7 +9,7 @@ from aiohttp import web
 
 from dispatcher.ops.api.lookups import read_id
 from dispatcher.ops.console.access.guard import Visit
-from dispatcher.ops.console.errors import PageError, no_such_page
+from dispatcher.ops.console.errors import UNCHANGED, PageError, no_such_page
 from dispatcher.ops.console.pages.filters import chosen_of, filter_of
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.dead.errors import UnknownJob
@@ -31,6 +31,8 @@ DIED: Final[Mapping[str, tuple[str, dict[str, float]]]] = {
     "before-7d": ("more than a week ago", {"older_than_seconds": 7 * 86_400.0}),
 }
 """Choices of the field *Died*: a label, and fields of the filter."""
+
+FILTER_NAMES: Final = (*FILTER_FIELDS, "died")
 
 CHANGES: Final[Mapping[str, What]] = {"replay": "dead.replay", "discard": "dead.discard"}
 
@@ -126,7 +128,7 @@ def read_filter(given: Mapping[str, str]) -> tuple[DeadFilter, dict[str, str]]:
     Raises:
         PageError: A value is not valid.
     """
-    chosen = chosen_of(given, (*FILTER_FIELDS, "died"))
+    chosen = chosen_of(given, FILTER_NAMES)
     fields: dict[str, Any] = {name: value for name, value in chosen.items() if name != "died"}
     died = chosen.get("died")
     if died is not None:
@@ -140,7 +142,9 @@ def _selection(given: Mapping[str, str]) -> tuple[Selection, dict[str, str]]:
     if letter_id := given.get("id"):
         return Selection(ids=(letter_id,)), {"id": letter_id}
     wanted, chosen = read_filter(given)
-    return Selection(filter=wanted), chosen
+    if not chosen and not given.get("all"):
+        raise PageError(422, UNCHANGED, "Nothing was selected: use a filter, or the button for all dead letters.")
+    return Selection(filter=wanted), chosen or {"all": "true"}
 
 
 def _what(change: str) -> What:

@@ -1,6 +1,6 @@
-"""Endpoints: the list, and the page of one with its settings, tokens, a test, deliveries and changes."""
+"""The page of an endpoint with its settings, tokens, a test, deliveries and changes; and that of a new one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 from uuid import uuid4
 
@@ -8,8 +8,6 @@ from aiohttp import web
 
 from dispatcher.channels import Channel
 from dispatcher.formats import FORMATS
-from dispatcher.ledger.endpoints import EndpointFilter
-from dispatcher.ops.api.cursor import MOST_PER_PAGE
 from dispatcher.ops.api.idempotency import digest_of
 from dispatcher.ops.api.lookups import read_id
 from dispatcher.ops.console.access.guard import Visit
@@ -17,30 +15,23 @@ from dispatcher.ops.console.errors import UNCHANGED, PageError
 from dispatcher.ops.console.pages.audit import Audit
 from dispatcher.ops.console.pages.endpoint_form import BLANK, fields_of, values_of
 from dispatcher.ops.console.sources import Sources
-from dispatcher.ops.endpoints.bodies import EndpointQuery, RotationAction
+from dispatcher.ops.endpoints.bodies import RotationAction
 from dispatcher.ops.endpoints.changes import Command, EndpointChanges
 from dispatcher.ops.endpoints.checks.duplicates import Duplicate
 from dispatcher.ops.endpoints.model import GivenFields, next_rotation, shown, token_bodies
-from dispatcher.ops.endpoints.reading.pages import read_page
+from dispatcher.ops.endpoints.reading.origin import read_origin
+from dispatcher.ops.endpoints.reading.rates import read_rates
 from dispatcher.ops.endpoints.reading.removal import preview_removal
 from dispatcher.ops.endpoints.sample import SampleOutcome, audit_sample, send_sample
 from dispatcher.ops.endpoints.urls import BadEndpoint
 from dispatcher.ops.faxes.queries import DeliveryQuery
 from dispatcher.ops.words import counted
 from dispatcher.policy.endpoint import Endpoint
-from shared.domain import EventType, Provider
-from shared.ids import parse_uuid
+from shared.domain import EventType, Provider, utc_now
 
-MOST_SHOWN: Final = 50
-"""Of numbers on a page, and of single faxes. There may be 100,000."""
 MOST_DELIVERIES: Final = 10
 MOST_AUDITED: Final = 5
 
-GENERAL: Final = (
-    ("global", "sent", "Sent faxes", "How each sent fax ends, whichever provider sends it."),
-    ("global", "received", "Received faxes", "Each received fax whose number has no endpoint of its own."),
-    ("global", "any", "Sent and received faxes", "Both directions at one endpoint."),
-)
 ROTATED: Final[Mapping[RotationAction, str]] = {
     "add": "A token was added. Give it to the application; when it has it, make the newest token the first.",
     "promote": "The newest token is the first now.",
@@ -58,39 +49,6 @@ class EndpointPages:
         self._changes = changes
         self._channels = channels
         self._audit = audit
-
-    async def list(self, visit: Visit) -> web.Response:
-        """Show the general endpoints, a page of those of numbers, the latest of single faxes, and what was searched."""
-        text, store, pool = visit.request.query.get("q", "").strip(), self._sources.store, self._sources.pool
-        found = await self._found(text) if text else None
-        of_all = await store.page(pool, None, MOST_PER_PAGE, EndpointFilter(scope="global"))
-        after = visit.request.query.get("after") or None
-        of_numbers = await read_page(pool, store, EndpointQuery(scope="number", after=after, limit=MOST_SHOWN))
-        of_faxes = await store.latest_of_faxes(pool, MOST_SHOWN + 1)
-        listed = [*(found or ()), *of_all, *of_numbers.items, *of_faxes]
-        return visit.page(
-            "endpoints.html",
-            text=text,
-            found=found,
-            sections=[(*section, [each for each in of_all if each.direction == section[1]]) for section in GENERAL],
-            of_numbers=of_numbers.items,
-            next=of_numbers.next,
-            of_faxes=of_faxes[:MOST_SHOWN],
-            are_more=len(of_faxes) > MOST_SHOWN,
-            healths=await self._sources.health.of(list({endpoint.id for endpoint in listed})),
-            shown=shown,
-        )
-
-    async def _found(self, text: str) -> Sequence[Endpoint]:
-        """Return the first endpoints that *text* may mean: an id, a number or a job_id."""
-        store, pool = self._sources.store, self._sources.pool
-        if "\0" in text:
-            return []
-        endpoint_id = parse_uuid(text)
-        found = [] if endpoint_id is None else await store.of_ids(pool, [endpoint_id])
-        for wanted in (EndpointFilter(number=text), EndpointFilter(job_id=text)):
-            found += await store.page(pool, None, MOST_SHOWN, wanted)
-        return found
 
     async def new(self, visit: Visit) -> web.Response:
         """Show the form of a new endpoint."""
@@ -209,6 +167,8 @@ class EndpointPages:
             next_rotation=next_rotation(dates),
             public_key=shown(endpoint)["public_key"],
             health=healths.get(endpoint.id),
+            origin=await read_origin(self._sources.pool, endpoint.id),
+            rates=(await read_rates(self._sources.pool, endpoint.id, utc_now())).items,
             deliveries=owed.items,
             outcome=outcome,
             left_to=await self._left_to(endpoint),

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from dispatcher.ops.api.cursor import AwareTime, Limit
+from dispatcher.ops.dead.errors import BadSelection
 from dispatcher.ops.dead.letters import NO_NULL, DeadFilter
 
 What = Literal["dead.replay", "dead.discard", "endpoint.recover"]
@@ -133,16 +134,37 @@ class JobPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The body of `POST /v1/dead-letters/replay`: `ids` or `filter`."""
+    """The body of `POST /v1/dead-letters/replay`: `ids`, `filter`, or `all`. An empty filter is refused.
+
+    A filter that lost its fields on the way, by a typing error or an empty variable, must not mean everything.
+    """
 
     ids: Annotated[list[LetterId], msgspec.Meta(min_length=1, max_length=MOST_IDS)] | None = None
     filter: DeadFilter | None = None
+    all: Annotated[bool, msgspec.Meta(description="every dead letter")] = False
     dry_run: bool = False
     command_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=NO_NULL)] | None = None
 
+    @property
+    def selection(self) -> Selection:
+        """What is selected.
+
+        Raises:
+            BadSelection: It is not exactly one of `ids`, `filter` and `all`, or the filter is empty.
+        """
+        is_narrow = self.filter not in {None, DeadFilter()}
+        if self.all and (self.ids is not None or is_narrow):
+            raise BadSelection("`all` contradicts `ids` and `filter`: give one of them")
+        if self.all:
+            return Selection(filter=DeadFilter())
+        if self.ids is None and self.filter is not None and not is_narrow:
+            raise BadSelection("`filter` is empty: for every dead letter say `all`: true")
+        ids = None if self.ids is None else tuple(sorted(set(self.ids)))
+        return Selection(ids=ids, filter=self.filter)
+
 
 class DiscardRequest(ReplayRequest, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The body of `POST /v1/dead-letters/discard`: `ids` or `filter`, and why; the reason stays in the audit."""
+    """The body of `POST /v1/dead-letters/discard`: which, as for a replay, and why; the reason stays in the audit."""
 
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=500, pattern=NO_NULL)]
 

@@ -70,7 +70,7 @@ class JobPlanner:
             await _check_skipped(self._pool, selection.skipped)
             return Plan(what, selection, {})
         if (selection.ids is None) == (selection.filter is None):
-            raise BadSelection("say which: either `ids` or `filter`, and not both")
+            raise BadSelection("say which: `ids`, `filter` or `all`, and not several of them")
         if selection.filter is not None:
             matching = await self._index.matching(selection.filter, fresh=True)
             return Plan(what, selection, {letter.id: letter for letter in matching})

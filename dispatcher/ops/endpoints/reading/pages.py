@@ -18,13 +18,14 @@ class Page(msgspec.Struct, frozen=True):
     next: str | None
 
 
-async def read_page(connection: Any, store: EndpointStore, query: EndpointQuery) -> Page:
+async def read_page(connection: Any, store: EndpointStore, query: EndpointQuery, *, newest_first: bool = False) -> Page:
     """Return the page that *query* asks for.
 
     Raises:
         BadCursor: Its `after` is not a cursor of this list.
+        BadFilter: No endpoint could match.
     """
     after = None if query.after is None else read_cursor(query.after, tuple[UUID])[0]
-    found = await store.page(connection, after, query.limit + 1, query.filter)
+    found = await store.page(connection, after, query.limit + 1, query.filter, newest_first=newest_first)
     items = found[: query.limit]
     return Page(items, write_cursor([items[-1].id]) if len(found) > query.limit else None)

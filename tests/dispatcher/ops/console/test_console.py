@@ -71,7 +71,7 @@ async def test_text_from_outside_is_text_wherever_it_is_shown(
     assert found.status == 303
     pages = [found.location, "/", "/faxes", "/dead", "/dead/list", f"/dead/letters/{delivery['id']}", "/audit"]
     pages += [
-        "/dead/preview?do=replay",
+        "/dead/preview?do=replay&all=true",
         f"/endpoints/{endpoint.id}",
         "/endpoints",
         f"/faxes?q={EVIL}x",
@@ -96,12 +96,22 @@ async def test_bad_input_gets_a_sentence_and_a_right_status(session: BrowserSess
         ("/faxes?state=happy", 422, "state"),
         ("/faxes?after=zzz", 404, "Use the links"),
         ("/dead?kind=postcard", 422, "kind"),
-        ("/dead?died=tomorrow", 422, "known are 1h"),
+        ("/dead?died=tomorrow", 422, "`tomorrow` is unknown; known are 1h"),
         ("/dead/list?endpoint_id=7", 422, "endpoint_id"),
         ("/dead/list?after=zzz", 422, ""),
         ("/dead/letters/none", 404, "none"),
         ("/dead/preview?id=none", 404, "none"),
         ("/dead/preview?do=burn", 404, "replayed or discarded"),
+        ("/dead/preview?do=replay", 422, "Nothing was selected"),
+        ("/dead/preview?do=replay&causes=timeout", 422, "`causes` is no filter of this page; known are kind, "),
+        ("/dead/list?state=dead", 422, "`state` is no filter of this page"),
+        ("/dead/list?kind=event&kind=callback", 422, "kind: was given twice"),
+        ("/faxes?numbers=1", 422, "`numbers` is no filter of this page"),
+        ("/endpoints?host=a", 422, "`host` is no filter of this page"),
+        ("/?limit=1", 422, "`limit` is no filter of this page; this page has none"),
+        ("/endpoints?scope=world", 422, "scope: `world` is unknown; known are fax, global, number"),
+        ("/endpoints?scope=global&q=1", 422, "q: "),
+        ("/endpoints?scope=fax&after=zzz", 422, "`after` must be"),
         ("/dead/jobs/7", 404, "There is no job"),
         ("/dead/jobs/00000000-0000-0000-0000-000000000000", 404, ""),
         ("/endpoints/7", 404, "There is no endpoint"),
@@ -122,6 +132,8 @@ async def test_a_replay_of_nothing_says_so(session: BrowserSession) -> None:
     await session.log_in()
     page = await session.post("/dead/begin", {"do": "replay", "cause": "timeout"})
     assert page.status == 404
+    page = await session.post("/dead/begin", {"do": "replay"})
+    assert (page.status, "Nothing was selected" in page.text) == (422, True)
     page = await session.post("/dead/begin", {"do": "discard", "cause": "timeout", "reason": " "})
     assert page.status == 422
     assert "Enter a reason" in page.text

@@ -47,7 +47,7 @@ async def test_dead_letters_are_listed_filtered_grouped_shown_and_replayed(
     assert {webhook.delivery_id for webhook in received} == set(ids[:3])
     assert await count(harness.amqp_url, "dead.deliveries") == 7
     assert (await api.ask("GET", f"/v1/dead-letters/{ids[0]}"))[0] == 404
-    status, job = await api.ask("POST", "/v1/dead-letters/discard", {"filter": {}, "reason": "a test"})
+    status, job = await api.ask("POST", "/v1/dead-letters/discard", {"all": True, "reason": "a test"})
     job = await done(api, job)
     assert (job["done"], job["reason"]) == (7, "a test")
     assert (await api.ask("GET", "/v1/dead-letters"))[1]["items"] == []
@@ -162,6 +162,12 @@ REFUSED = [
     ("POST", "/v1/dead-letters/replay", {"ids": ["x"], "filter": {}}, 422, "bad_selection"),
     ("POST", "/v1/dead-letters/replay", {"filter": {"cause": "tls"}}, 404, "nothing_matches"),
     ("POST", "/v1/dead-letters/replay", {"filter": {"color": "red"}}, 422, "bad_body"),
+    ("POST", "/v1/dead-letters/replay", {"filter": {}}, 422, "bad_selection"),
+    ("POST", "/v1/dead-letters/replay", {"filter": {"kind": None}, "dry_run": True}, 422, "bad_selection"),
+    ("POST", "/v1/dead-letters/replay", {"all": False}, 422, "bad_selection"),
+    ("POST", "/v1/dead-letters/replay", {"all": True, "ids": ["x"]}, 422, "bad_selection"),
+    ("POST", "/v1/dead-letters/replay", {"all": True, "filter": {"kind": "event"}}, 422, "bad_selection"),
+    ("POST", "/v1/dead-letters/discard", {"filter": {}, "reason": "x"}, 422, "bad_selection"),
     ("POST", "/v1/dead-letters/discard", {"filter": {}}, 422, "bad_body"),
     ("POST", "/v1/dead-letters/discard", {"filter": {}, "reason": " "}, 422, "bad_reason"),
     ("POST", "/v1/dead-letters/discard", [], 400, "malformed"),

@@ -120,6 +120,17 @@ async def test_telnyx_endpoints_show_the_public_key_that_the_application_verifie
     assert len(shown["public_key"]) == 44
 
 
+async def test_filters_that_nothing_can_match_are_refused_naming_one(api: Api) -> None:
+    for query, field in (
+        ("number=%2B15551&job_id=j1", "job_id"),
+        ("job_id=j1&fax_id=f1", "fax_id"),
+        ("scope=global&number=%2B15551", "number"),
+        ("scope=number&job_id=j1", "job_id"),
+    ):
+        status, problem = await api.ask("GET", f"/v1/endpoints?{query}")
+        assert (status, problem["code"], problem["field"]) == (422, "bad_query", field), problem
+
+
 async def test_lists_come_in_pages(api: Api, harness: DispatcherHarness) -> None:
     ids = sorted([str((await harness.endpoint()).id) for _ in range(5)])  # within a millisecond by chance
     _, first = await api.ask("GET", "/v1/endpoints?limit=3")
@@ -140,6 +151,8 @@ async def test_a_list_is_narrowed_by_scope_number_job_and_enabled(api: Api, harn
     assert await listed("number=%2B15551") == await listed("enabled=false") == [str(number.id)]
     assert await listed("job_id=j1") == await listed("scope=fax&enabled=true") == [str(job.id)]
     assert await listed("job_id=j1&enabled=false") == []
+    fax = await harness.endpoint(scope="fax", match=FaxMatch(provider="sinch", fax_id="f1"))
+    assert await listed("fax_id=f1") == [str(fax.id)]
     for bad in ("scope=numbers", "enabled=perhaps", "number=%00", "job_id="):
         assert (await api.ask("GET", f"/v1/endpoints?{bad}"))[0] == 422, bad
 

@@ -20,7 +20,7 @@ PAGES = [
     "/",
     "/dead",
     "/dead/list",
-    "/dead/preview",
+    "/dead/preview?all=true",
     "/faxes",
     "/faxes?q=nothing",
     "/endpoints",

@@ -1,0 +1,1 @@
+"""Lists of the console: filtered, a page at a time."""

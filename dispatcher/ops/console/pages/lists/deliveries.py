@@ -1,0 +1,59 @@
+"""All deliveries of an endpoint, the newest first: filtered, a page at a time."""
+
+import time
+from typing import Final
+from urllib.parse import urlencode
+
+import msgspec
+from aiohttp import web
+
+from dispatcher.ops.api.lookups import read_id
+from dispatcher.ops.console.access.guard import Visit
+from dispatcher.ops.console.pages.filters import chosen_of, filter_of
+from dispatcher.ops.console.sources import Sources
+from dispatcher.ops.endpoints.changes import EndpointChanges
+from dispatcher.ops.faxes.bodies import Delivery
+from dispatcher.ops.faxes.queries import DeliveryQuery
+from dispatcher.ops.words import STATES
+
+MOST_PER_PAGE: Final = 50
+FILTER_FIELDS: Final = ("state",)
+
+SEARCHED_SECONDS: Final = 0.2
+"""There is no index of deliveries by endpoint: a page of the ledger may hold none of it, and the next is asked for."""
+
+
+class DeliveryListPage:
+    """The handler."""
+
+    def __init__(self, sources: Sources, changes: EndpointChanges) -> None:
+        self._sources = sources
+        self._changes = changes
+
+    async def show(self, visit: Visit) -> web.Response:
+        """Show a page of the endpoint's deliveries, or how far the search came."""
+        endpoint_id = read_id(visit.request.match_info["id"], "endpoint")
+        endpoint = await self._changes.known(self._sources.pool, endpoint_id)
+        chosen = chosen_of(visit.request.query, FILTER_FIELDS)
+        after = {"after": visit.request.query["after"]} if visit.request.query.get("after") else {}
+        query = filter_of({**chosen, **after, "limit": MOST_PER_PAGE, "endpoint_id": endpoint_id}, DeliveryQuery)
+        found, following = await self._search(query)
+        return visit.page(
+            "deliveries.html",
+            endpoint=endpoint,
+            deliveries=found,
+            chosen=chosen,
+            is_first=not after,
+            more=None if following is None else urlencode({**chosen, "after": following}),
+            states=list(STATES.items()),
+        )
+
+    async def _search(self, query: DeliveryQuery) -> tuple[list[Delivery], str | None]:
+        ends_at = time.monotonic() + SEARCHED_SECONDS
+        page = await self._sources.faxes.deliveries(query)
+        found = list(page.items)
+        while page.next is not None and len(found) < MOST_PER_PAGE and time.monotonic() < ends_at:
+            rest = msgspec.structs.replace(query, after=page.next, limit=MOST_PER_PAGE - len(found))
+            page = await self._sources.faxes.deliveries(rest)
+            found += page.items
+        return found, page.next
