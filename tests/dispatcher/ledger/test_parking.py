@@ -74,6 +74,24 @@ async def test_an_endpoint_that_is_disabled_or_removed_while_paused_keeps_nothin
     assert await harness.pool.fetchval(PARKED) == 0
 
 
+async def test_while_something_is_being_parked_its_endpoint_is_neither_resumed_nor_caught_up(
+    harness: DispatcherHarness,
+) -> None:
+    endpoint = await harness.endpoint(paused=True)
+    for begin in (
+        lambda: asyncio.create_task(resume(harness.pool, endpoint)),
+        lambda: asyncio.create_task(next_of(harness, endpoint, 9)),
+    ):
+        async with transaction(harness.pool) as connection:
+            assert await parking.lock_waiting(connection, [endpoint.id]) == {endpoint.id}
+            begun = begin()
+            done, _ = await asyncio.wait({begun}, timeout=0.3)
+            assert not done, "it waits for the transaction that parks"
+        await begun
+    async with transaction(harness.pool) as connection:
+        assert await parking.lock_waiting(connection, [endpoint.id]) == frozenset()
+
+
 async def test_age_counts_from_the_resumption(harness: DispatcherHarness) -> None:
     endpoint = await harness.endpoint(paused=True)
     await harness.take(an_event(1))
