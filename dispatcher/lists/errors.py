@@ -41,6 +41,7 @@ class NotFound(ListUnavailable):
     """The provider does not know what was asked for."""
 
     code = "list_not_found"
+    exit_code = EXIT_BAD_SETTING
 
 
 class NotReachable(ListUnavailable):

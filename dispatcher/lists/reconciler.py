@@ -100,7 +100,7 @@ class Reconciler:
         async with late_publisher(self._amqp_url) as publisher:
             reading = Reading(client, connection, publisher, self._media, self._settings.grace_seconds, note)
             outcome: Outcome = "failed"
-            code, reason, wait_seconds = "crashed", "our own code failed", 0.0
+            code, reason, wait_seconds = "", "", 0.0
             try:
                 # The provider's clock decides what its window is: asked first, where the window does not end yet.
                 client.api.read_page(await client.page(since, until, 1), 1)
@@ -108,17 +108,14 @@ class Reconciler:
                 await reading.run(since + ahead, until + ahead)
                 outcome, reason = outcome_of(reading.tally, client)
             except ListUnavailable as error:
-                code, reason, wait_seconds = (
-                    error.code,
-                    str(error),
-                    min(error.retry_after_seconds, LONGEST_RETRY_SECONDS),
-                )
+                code, reason = error.code, str(error)
+                wait_seconds = min(error.retry_after_seconds, LONGEST_RETRY_SECONDS)
             except STORES_AWAY as error:
                 code, reason = error.code, str(error)
-            finally:
-                self._report(access.provider, reading.tally, outcome, code, reason)
-                await readings.progress(connection, reading_id, reading.tally)
-                await readings.finish(connection, reading_id, outcome, reason or None, wait_seconds)
+            # What ends otherwise, by SIGTERM or our own fault, is noted as interrupted when the next one begins.
+            self._report(access.provider, reading.tally, outcome, code, reason)
+            await readings.progress(connection, reading_id, reading.tally)
+            await readings.finish(connection, reading_id, outcome, reason or None, wait_seconds)
         await readings.prune_readings(connection, access.provider, self._retention_days)
 
     def _report(self, provider: Provider, tally: Tally, outcome: Outcome, code: str, reason: str) -> None:
