@@ -29,7 +29,7 @@ NOT_RUN = {
     "make test\n": "it runs this suite",
     "make check\nmake test\nmake services-down\n": "it runs this suite",
     "docker run ": "it needs the images and an engine; tests/end_to_end/test_images.py runs them with these options",
-    "faxhook backfill ": "it asks a provider, with an API key; tests/docs/test_blocks.py asks a stand-in of its server",
+    "faxhook backfill ": "it asks a provider, with an API key",
     "make up ": "it needs an engine with Compose; tests/deploy/compose/test_compose.py checks what it starts",
 }
 """Beginnings of the blocks that cannot run here, and why."""
