@@ -54,7 +54,8 @@ async def test_the_first_page_is_drawn(content: bytes) -> None:
         HUGE_PAGE[:200],
         b"II*\0" + b"\xff" * 5_000,
         picture("TIFF", compression="group4")[:300],
-        picture("TIFF", size=(30_000, 30_000), compression="group4"),
+        picture("TIFF", size=(30_000, 30_000), compression="group4"),  # more than its memory
+        picture("TIFF", size=(8_000, 8_000), compression="group4"),  # more dots than any page has
         b"\x89PNG\r\n\x1a\n" + b"\0" * 64,
     ],
 )

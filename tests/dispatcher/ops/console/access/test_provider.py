@@ -101,6 +101,7 @@ async def test_a_good_token_is_believed_and_the_code_is_proved(signer: Signer) -
         ({"iss": None}, 403, "another identity provider"),
         ({"aud": "another-application"}, 403, "another application"),
         ({"aud": ["another-application"]}, 403, "another application"),
+        ({"aud": "another-application", "azp": "console"}, 403, "another application"),
         ({"aud": ["console", "another"], "azp": "another"}, 403, "another application"),
         ({"nonce": "another"}, 401, "another attempt"),
         ({"nonce": None}, 401, "another attempt"),
