@@ -9,4 +9,5 @@ CREATE ROLE faxhook_owner LOGIN PASSWORD :'owner';
 CREATE ROLE faxhook LOGIN PASSWORD :'application';
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE, CREATE ON SCHEMA public TO faxhook_owner;
+GRANT USAGE ON SCHEMA public TO faxhook;
 SQL

@@ -61,6 +61,12 @@ async def grant(connection: Any, role: str) -> None:
         for table in await connection.fetch(OWN_TABLES):
             rights = "SELECT" if table["tablename"] == VERSION_TABLE else "SELECT, INSERT, UPDATE, DELETE"
             await connection.execute(f"GRANT {rights} ON {table['name']} TO {quoted}")
+        # PostgreSQL only warns where the schema is another role's, and grants nothing.
+        if not await connection.fetchval("SELECT has_schema_privilege($1, current_schema(), 'USAGE')", role):
+            raise RoleLacksRights(
+                f"{quoted} may not use the schema {schema}, and the role of DATABASE_URL may not grant it: as the "
+                f"schema's owner, GRANT USAGE ON SCHEMA {schema} TO {quoted}"
+            )
     except asyncpg.UndefinedObjectError as error:
         raise RoleLacksRights(
             f"DATABASE_APPLICATION_ROLE: there is no role {quoted}. Create it first: CREATE ROLE {quoted} LOGIN"

@@ -84,6 +84,7 @@ def test_migrate_grants_the_role_that_the_services_connect_as_and_nothing_else_d
     assert url.startswith(f"postgresql://{role}:")
     made = (FOLDER / "roles.sh").read_text()
     assert f"CREATE ROLE {role} LOGIN" in made
+    assert f"GRANT USAGE ON SCHEMA public TO {role};" in made  # the schema is not the owner's to give
     assert "TABLES" not in made
 
 

@@ -8,7 +8,7 @@ from dispatcher.ledger.health import LedgerHealth
 from dispatcher.ledger.pool import close_pool, open_pool
 from shared.sql.connection import connect
 from shared.sql.migrate import migrate
-from shared.sql.roles import TABLES, RoleLacksRights, check_rights
+from shared.sql.roles import TABLES, RoleLacksRights, check_rights, grant
 
 
 @pytest.fixture
@@ -76,6 +76,18 @@ async def test_migrating_again_grants_again(database_url, owner, application):
     await owner.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {application_role()}")
     await migrate(database_url, application_role())
     await check_rights(application)
+
+
+async def test_a_schema_that_the_owner_of_the_tables_may_not_let_the_application_use_is_named(owner):
+    """PostgreSQL only warns, and the services would find a ledger without a revision."""
+    other = f"{application_role()}_owner"
+    await owner.execute(f"CREATE ROLE {other}; REVOKE ALL ON SCHEMA public FROM PUBLIC, {application_role()}")
+    try:
+        await owner.execute(f"GRANT USAGE, CREATE ON SCHEMA public TO {other}; SET ROLE {other}")
+        with pytest.raises(RoleLacksRights, match=rf"GRANT USAGE ON SCHEMA public TO {application_role()}$"):
+            await grant(owner, application_role())
+    finally:
+        await owner.execute(f"RESET ROLE; DROP OWNED BY {other}; DROP ROLE {other}")
 
 
 async def test_a_role_that_does_not_exist_is_named(database_url):
