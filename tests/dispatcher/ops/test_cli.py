@@ -130,5 +130,5 @@ def test_help_names_the_default_of_what_is_not_a_filter() -> None:
             assert says or (option.show_default and option.default is not None), f"{words} {option.opts}"
 
 
-SCOPES = {"number", "job_id", "fax", "retry_after", "env"}
-"""Options whose absence means: no restriction, none sent, no file."""
+SCOPES = {"number", "job_id", "fax", "retry_after", "env", "description"}
+"""Options whose absence means: no restriction, none sent, none kept, no file."""
