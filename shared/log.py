@@ -61,6 +61,7 @@ EVENTS: Final[dict[str, str]] = {
     "retention.done": "payloads, attempts and documents that are old enough were pruned",
     "retention.failed": "retention could not reach a store; it tries again",
     "api.crashed": "our own code failed on a request to the API; answered 500",
+    "export.cut_off": "a store failed in the middle of an export; its connection was cut, its last line is missing",
     "console.crashed": "our own code failed on a page of the console; answered 500",
     "job.done": "a replay or discard of dead letters is finished; the line counts",
     "job.delayed": "a store does not answer; a dispatcher continues the job later",

@@ -13,6 +13,7 @@ from dispatcher.ops.backfill import backfill_command
 from dispatcher.ops.dead import commands as dead_commands
 from dispatcher.ops.deliveries import commands as delivery_commands
 from dispatcher.ops.endpoints import recover_commands as endpoint_commands
+from dispatcher.ops.export.commands import export_command
 from dispatcher.ops.faxes import commands as fax_commands
 from dispatcher.ops.listener.commands import listen_command
 from dispatcher.ops.queues.commands import queues_command
@@ -25,7 +26,17 @@ from shared.programs import version
 from shared.runtime.output import ending_with_output
 
 COMMANDS: Final = {
-    "Inspect and repair": ("faxes", "deliveries", "dead", "endpoints", "queues", "reconcile", "backfill", "audit"),
+    "Inspect and repair": (
+        "faxes",
+        "deliveries",
+        "dead",
+        "endpoints",
+        "queues",
+        "reconcile",
+        "backfill",
+        "audit",
+        "export",
+    ),
     "Set up": ("migrate", "topology", "tokens"),
     "Try out": ("simulate", "listen"),
 }
@@ -76,6 +87,7 @@ app.command(name="queues", rich_help_panel=_INSPECT)(queues_command)
 app.command(name="reconcile", rich_help_panel=_INSPECT)(reconcile_command)
 app.command(name="backfill", rich_help_panel=_INSPECT)(backfill_command)
 app.command(name="audit", rich_help_panel=_INSPECT)(audit_command)
+app.command(name="export", rich_help_panel=_INSPECT)(export_command)
 app.add_typer(token_commands.app, name="tokens", rich_help_panel=_SET_UP)
 app.command(name="simulate", rich_help_panel=_TRY_OUT)(simulate_command)
 app.command(name="listen", rich_help_panel=_TRY_OUT)(listen_command)

@@ -33,6 +33,8 @@ from dispatcher.ops.documents.service import DocumentService
 from dispatcher.ops.endpoints.api import EndpointApi
 from dispatcher.ops.endpoints.changes import EndpointChanges
 from dispatcher.ops.endpoints.reading.health import EndpointHealthReader
+from dispatcher.ops.export.api import ExportApi
+from dispatcher.ops.export.lists import exported_lists
 from dispatcher.ops.faxes.api import FaxApi
 from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.ops.queues.api import QueueApi
@@ -85,6 +87,7 @@ async def serving_ops(
             QueueApi(queues),
             TokenApi(pool, settings.seal()),
             AuditApi(AuditReader(pool)),
+            ExportApi(pool, exported_lists(pool, store, faxes, dead)),
             DocumentApi(documents),
         )
         app = ops_app(parts, authenticator)

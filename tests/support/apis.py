@@ -27,6 +27,17 @@ class Api:
                 assert response.content_type == "application/problem+json"
             return response.status, await response.json(content_type=None)
 
+    async def read(self, path: str, headers: dict[str, str] = OPERATOR) -> tuple[int, str, bool]:
+        """Return the status, the text, and whether the answer was complete."""
+        text = b""
+        async with self._http.get(self._url + path, headers=headers) as response:
+            try:
+                async for piece in response.content.iter_any():
+                    text += piece
+            except aiohttp.ClientPayloadError:
+                return response.status, text.decode(), False
+        return response.status, text.decode(), True
+
 
 async def faxhook(environment: dict[str, str], *arguments: str) -> tuple[int, str, str]:
     """Run a command in a thread, where it has a loop of its own; return its exit code and what it said."""

@@ -30,6 +30,7 @@ from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.documents.pages import DocumentPages
 from dispatcher.ops.documents.service import DocumentService
 from dispatcher.ops.endpoints.changes import EndpointChanges
+from dispatcher.ops.export.pages import ExportPages
 from shared.domain import utc_now
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ QUERY_NAMES: Final[Mapping[str, Collection[str]]] = {
     "/endpoints/{id}/deliveries": (*deliveries.FILTER_FIELDS, "after"),
     "/endpoints/new": ("scope", "direction"),
     "/audit": (*audit.FILTER_FIELDS, "after"),
+    "/tokens": ("after",),
     "/documents/{key:.+}": ("event_id",),
     "/documents/{key:.+}/thumbnail": ("event_id",),
 }
@@ -88,6 +90,7 @@ class Console:
         self._documents = DocumentPages(documents)
         self._endpoint_list = EndpointListPage(sources)
         self._endpoint_deliveries = DeliveryListPage(sources, changes)
+        self._exports = ExportPages(sources)
         self._endpoints = EndpointPages(sources, changes, channels, self._audit)
 
     def add_to(self, app: web.Application) -> None:
@@ -130,6 +133,7 @@ class Console:
             app.router.add_get(path, guard.page(handler, QUERY_NAMES.get(path, ())))
         for path, handler in changes.items():
             app.router.add_post(path, guard.change(handler))
+        app.router.add_get("/exports/{name}", guard.page(self._exports.send, None))
         app.router.add_get("/login", guard.open(self._login.show))
         app.router.add_post("/login", guard.open(self._login.enter))
         app.router.add_post("/logout", guard.open(self._login.leave))

@@ -44,10 +44,14 @@ def operation_name(method: str, path: str) -> str:
     ('createEndpoint', 'pauseEndpoint')
     >>> operation_name("POST", "/v1/dead-letters/replay"), operation_name("GET", "/v1/dead-letters/groups")
     ('replayDeadLetters', 'listDeadLetterGroups')
+    >>> operation_name("GET", "/v1/exports/faxes")
+    'exportFaxes'
     """
     if (method, path) in _OPERATIONS:
         return _OPERATIONS[method, path]
     collection, *rest = path.removeprefix("/v1").strip("/").split("/")
+    if collection == "exports":
+        return "export" + _title(rest[0])
     is_item = bool(rest) and rest[0].startswith("{")
     literals = [part for part in rest if not part.startswith("{")]
     ends_with_item = bool(rest) and rest[-1].startswith("{")

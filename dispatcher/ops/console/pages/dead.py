@@ -64,6 +64,7 @@ class DeadPages:
         return visit.page(
             "dead_list.html",
             page=page,
+            asked=msgspec.to_builtins(wanted),
             endpoints=await self._sources.named(letter.endpoint_id for letter in page.items),
             is_first="after" not in visit.request.query,
             more=urlencode({**chosen, "after": page.next}) if page.next else None,

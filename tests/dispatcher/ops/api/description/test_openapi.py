@@ -39,6 +39,7 @@ PAGES = (
         "/login",
         "/logout",
         "/overview",
+        "/exports",
         "/dead",
         "/deliveries",
         "/faxes",
