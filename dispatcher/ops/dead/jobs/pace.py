@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from dispatcher.ledger.pool import Pool
-from dispatcher.ops.dead.jobs import deliveries
+from dispatcher.ops.dead.jobs.moves import deliveries
 from dispatcher.ops.dead.queues.held_queue import DeadQueues
 from shared.broker import WORK_DELIVERIES
 

@@ -13,11 +13,11 @@ from dispatcher.ops.api.audit import write_audit
 from dispatcher.ops.api.lookups import NoSuch
 from dispatcher.ops.dead import store as ledger
 from dispatcher.ops.dead.errors import BadSelection, EndpointOff, NothingMatches, TakenByAnother, UnknownLetter
-from dispatcher.ops.dead.jobs import deliveries
 from dispatcher.ops.dead.jobs import items as job_items
 from dispatcher.ops.dead.jobs import store as jobs
 from dispatcher.ops.dead.jobs.bodies import EndpointCount, ReplayPreview, Selection, Skipped, What
 from dispatcher.ops.dead.jobs.items import Item
+from dispatcher.ops.dead.jobs.moves import deliveries
 from dispatcher.ops.dead.letters import DeadLetter, Kind
 from dispatcher.ops.dead.queues.index import DeadQueueIndex
 from shared.ids import parse_uuid

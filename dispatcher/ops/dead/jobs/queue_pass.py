@@ -7,11 +7,11 @@ from uuid import UUID
 from dispatcher.ledger.pool import Pool
 from dispatcher.ops.api.audit import write_audit
 from dispatcher.ops.dead import store as ledger
-from dispatcher.ops.dead.jobs import deliveries
 from dispatcher.ops.dead.jobs import items as job_items
 from dispatcher.ops.dead.jobs import store as jobs
 from dispatcher.ops.dead.jobs.bodies import Job
 from dispatcher.ops.dead.jobs.items import ItemState
+from dispatcher.ops.dead.jobs.moves import deliveries
 from dispatcher.ops.dead.jobs.pace import Pace
 from dispatcher.ops.dead.letters import Kind
 from dispatcher.ops.dead.queues.held_queue import Chunks, HeldQueue

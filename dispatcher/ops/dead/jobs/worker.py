@@ -19,11 +19,11 @@ from uuid import UUID
 from dispatcher.ledger.pool import Pool
 from dispatcher.messages import PersistentPublisher, Publishing, publish_delivery
 from dispatcher.ops.dead.errors import TakenByAnother
-from dispatcher.ops.dead.jobs import deliveries
 from dispatcher.ops.dead.jobs import items as job_items
 from dispatcher.ops.dead.jobs import store as jobs
 from dispatcher.ops.dead.jobs.bodies import Job
-from dispatcher.ops.dead.jobs.deliveries import Moved
+from dispatcher.ops.dead.jobs.moves import deliveries
+from dispatcher.ops.dead.jobs.moves.deliveries import Moved
 from dispatcher.ops.dead.jobs.pace import Pace
 from dispatcher.ops.dead.jobs.queue_pass import QueuePass
 from dispatcher.ops.dead.letters import KINDS, Kind

@@ -12,8 +12,8 @@ from stores import count
 from typer.testing import CliRunner
 
 from dispatcher.ops.cli import app
-from dispatcher.ops.dead.jobs import deliveries
 from dispatcher.ops.dead.jobs import store as jobs
+from dispatcher.ops.dead.jobs.moves import deliveries
 
 
 async def faxhook(harness: DispatcherHarness, *arguments: str, **environment: str) -> tuple[int, str, str]:

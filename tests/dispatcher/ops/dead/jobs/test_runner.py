@@ -13,9 +13,9 @@ from stores import count, take_all
 from waiting import until
 
 from dispatcher.ops.dead.errors import NothingMatches, TakenByAnother, UnknownLetter
-from dispatcher.ops.dead.jobs import deliveries
 from dispatcher.ops.dead.jobs import store as jobs
 from dispatcher.ops.dead.jobs.bodies import Job, Selection
+from dispatcher.ops.dead.jobs.moves import deliveries
 from dispatcher.ops.dead.letters import DeadFilter
 from dispatcher.ops.dead.service import DeadLetterService
 from shared.broker import WORK_DELIVERIES

@@ -17,8 +17,8 @@ from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.pruning import prune
 from dispatcher.ops.api.lookups import NoSuch
 from dispatcher.ops.dead.errors import BadSelection, EndpointOff, NothingMatches, TakenByAnother
-from dispatcher.ops.dead.jobs import deliveries
 from dispatcher.ops.dead.jobs.bodies import Job, Selection, Skipped
+from dispatcher.ops.dead.jobs.moves import deliveries
 from dispatcher.ops.dead.service import DeadLetterService
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 from shared.broker import WORK_DELIVERIES
