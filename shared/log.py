@@ -105,7 +105,7 @@ FIELDS: Final[dict[str, str]] = {
     "missing": "how many endings the ledger did not know",
     "count": "how many",
     "replay_job_id": "of a replay, discard or recovery",
-    "what": "`dead.replay`, `dead.discard` or `endpoint.recover`",
+    "what": "`dead.replay`, `dead.discard`, `endpoint.recover` or `delivery.resend`",
     "total": "how many letters a job is about",
     "done": "how many of them were replayed or discarded",
     "failed": "how many of them stay dead",

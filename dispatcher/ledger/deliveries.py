@@ -67,7 +67,7 @@ WHERE d.id = wanted.id
   AND events.id = d.event_id AND events.body IS NOT NULL
   AND faxes.provider = events.provider AND faxes.fax_id = events.fax_id
 RETURNING d.id, d.event_id, d.attempts, d.budget_from, coalesce(d.replayed_at, d.resumed_at) IS NOT NULL AS has_waited,
-          greatest(d.created_at, d.replayed_at, d.resumed_at) AS owed_since, d.lease_until,
+          greatest(d.created_at, d.replayed_at, d.resumed_at) AS owed_since, d.lease_until, d.tells_overtaken,
           extract(epoch FROM now() - d.due_at)::float8 AS overdue_seconds, events.body, events.trace,
           faxes.rank, {COLUMNS}
 """  # noqa: S608 - the inserted text is a constant
@@ -98,6 +98,7 @@ def _claimed(row: Any, store: EndpointStore) -> LeasedDelivery | UnreadableDeliv
             owed_since=row["owed_since"],
             has_waited=row["has_waited"],
             spent=row["budget_from"],
+            tells_overtaken=row["tells_overtaken"],
             fax_rank=row["rank"],
             is_removed=row["removed_at"] is not None,
             is_gone=row["is_gone"],
@@ -210,7 +211,8 @@ FROM batch
 WHERE d.id = batch.id
   AND (d.state IN ('pending', 'retrying') AND d.attempts = batch.attempt - 1
        -- An application that was told stays told, even if another process has taken the lease over meanwhile.
-       OR batch.state = 'told' AND d.state <> 'told')
+       -- But for a record of before it was sent again on purpose.
+       OR batch.state = 'told' AND d.state <> 'told' AND batch.attempt > coalesce(d.resent_from, 0))
 """
 
 

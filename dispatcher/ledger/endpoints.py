@@ -155,18 +155,7 @@ class EndpointStore:
         Raises:
             Unsealable: SECRETS_KEY does not fit the tokens of one of them.
         """
-        numbers: set[str] = set()
-        faxes: set[tuple[str, str]] = set()
-        job_ids: set[str] = set()
-        for event in events:
-            if event.direction is Direction.SENT:
-                faxes.add((event.provider, event.fax_id))
-                job_ids.update([] if event.job_id is None else [event.job_id])
-            elif event.to_number is not None:
-                numbers.add(event.to_number)
-        fax_columns = [fax[0] for fax in faxes], [fax[1] for fax in faxes]
-        rows = await connection.fetch(OF_EVENTS, list(numbers), *fax_columns, list(job_ids))
-        return [self.from_row(row) for row in rows]
+        return [self.from_row(row) for row in await _rows_of_events(connection, events)]
 
     async def check_tokens(self, connection: Any) -> int:
         """Open the tokens of the oldest and the newest standing endpoints; return of how many.
@@ -237,3 +226,23 @@ class EndpointStore:
                 sealed_tokens.append(self._seal.seal(token, after=latest))
                 latest = self._seal.sealed_at(sealed_tokens[-1])
         return sealed_tokens
+
+
+async def sealed_of_events(connection: Any, events: Iterable[Event]) -> list[Endpoint]:
+    """Return the endpoints that could apply to *events*, their tokens left sealed."""
+    return [endpoint_of(row) for row in await _rows_of_events(connection, events)]
+
+
+async def _rows_of_events(connection: Any, events: Iterable[Event]) -> Sequence[Any]:
+    numbers: set[str] = set()
+    faxes: set[tuple[str, str]] = set()
+    job_ids: set[str] = set()
+    for event in events:
+        if event.direction is Direction.SENT:
+            faxes.add((event.provider, event.fax_id))
+            job_ids.update([] if event.job_id is None else [event.job_id])
+        elif event.to_number is not None:
+            numbers.add(event.to_number)
+    fax_columns = [fax[0] for fax in faxes], [fax[1] for fax in faxes]
+    rows: Sequence[Any] = await connection.fetch(OF_EVENTS, list(numbers), *fax_columns, list(job_ids))
+    return rows

@@ -58,6 +58,9 @@ UNSETTLED: Final = f"SELECT DISTINCT d.event_id FROM deliveries d WHERE d.event_
 PRUNE_ATTEMPTS: Final = """
 DELETE FROM attempts USING deliveries d WHERE attempts.delivery_id = d.id AND d.event_id = ANY($1::text[])
 """
+PRUNE_DECISIONS: Final = """
+DELETE FROM decisions USING deliveries d WHERE decisions.delivery_id = d.id AND d.event_id = ANY($1::text[])
+"""
 NOTE_DOCUMENTS: Final = """
 INSERT INTO documents_to_prune SELECT DISTINCT unnest($1::text[]) ON CONFLICT ON CONSTRAINT documents_to_prune_key
 DO NOTHING
@@ -98,6 +101,7 @@ async def prune(connection: Any, event_ids: Sequence[str], before: datetime) -> 
         rows = [row for row in locked if row["id"] not in unsettled]
         ids = [row["id"] for row in rows]
         deleted = await connection.execute(PRUNE_ATTEMPTS, ids)
+        await connection.execute(PRUNE_DECISIONS, ids)
         documents = [key for row in rows for key in _documents(row["body"], row["media"])]
         await connection.execute(NOTE_DOCUMENTS, sorted(set(documents)))
         await connection.execute(PRUNE_EVENTS, ids)

@@ -11,7 +11,7 @@ from dispatcher.ops.access import commands as token_commands
 from dispatcher.ops.audit.commands import audit_command
 from dispatcher.ops.backfill import backfill_command
 from dispatcher.ops.dead import commands as dead_commands
-from dispatcher.ops.deliveries import commands as delivery_commands
+from dispatcher.ops.deliveries import resend_commands as delivery_commands
 from dispatcher.ops.endpoints import recover_commands as endpoint_commands
 from dispatcher.ops.export.commands import export_command
 from dispatcher.ops.faxes import commands as fax_commands

@@ -40,6 +40,7 @@ class LeasedDelivery(Lease, kw_only=True):
     Attributes:
         owed_since: When it came to be owed, or was replayed or resumed last.
         has_waited: It was replayed, recovered or resumed: how long its event waited says nothing about us.
+        tells_overtaken: It is told even if a later event of its fax is known: a person asked for it.
         spent: Attempts before the last replay, which spend none of the budget.
         fax_rank: How far its fax had come when the lease was taken.
         is_removed: The endpoint was removed after the delivery was owed.
@@ -55,6 +56,7 @@ class LeasedDelivery(Lease, kw_only=True):
     endpoint: Endpoint
     owed_since: datetime
     has_waited: bool = False
+    tells_overtaken: bool = False
     spent: int = 0
     fax_rank: int = 0
     is_removed: bool = False

@@ -72,7 +72,8 @@ def refuse(delivery: LeasedDelivery) -> GiveUp | Skip | Park | None:
         return GiveUp("endpoint_disabled", "the endpoint is disabled")
     if delivery.endpoint.paused:
         return Park()
-    if delivery.endpoint.overtaken == "skip" and is_overtaken(delivery.event.type, delivery.fax_rank):
+    is_wanted = delivery.tells_overtaken or delivery.endpoint.overtaken == "deliver"
+    if not is_wanted and is_overtaken(delivery.event.type, delivery.fax_rank):
         return Skip("overtaken")
     return None
 

@@ -10,6 +10,7 @@ TABLES: Final = (
     "endpoints",
     "faxes",
     "events",
+    "decisions",
     "deliveries",
     "attempts",
     "jobs",

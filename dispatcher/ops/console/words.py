@@ -41,6 +41,7 @@ AUDITED: Final[Mapping[str, str]] = {
     "endpoint.token_drop": "dropped the older tokens",
     "dead.replay": "replayed dead letters",
     "dead.discard": "discarded dead letters",
+    "delivery.resend": "sent deliveries again",
     "list.exported": "exported a list",
     "endpoint.recover": "recovered what an endpoint was not owed",
     "endpoint.paused": "paused an endpoint",

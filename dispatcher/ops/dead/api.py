@@ -22,6 +22,7 @@ from dispatcher.ops.dead.jobs.bodies import (
     RecoverRequest,
     ReplayPreview,
     ReplayRequest,
+    ResendRequest,
     Selection,
     Skipped,
     What,
@@ -100,11 +101,23 @@ class DeadLetterApi:
                 "POST",
                 "/v1/endpoints/{id}/recover",
                 self.recover,
-                "Owe an endpoint what it was not owed while it was disabled, or with dry_run say how much that is; a "
-                "long one is a job to follow",
+                "Owe an endpoint what it was not owed while it was disabled or did not exist, with `told` also what it "
+                "was told; with dry_run say how much that is; a long one is a job to follow",
                 body=RecoverRequest,
                 needs_body=True,
                 example={"since": "2026-11-27T08:00:00Z", "dry_run": True},
+                answer=(ReplayPreview, Job),
+                also={202: Job},
+                problems=(404, 409),
+            ),
+            Operation(
+                "POST",
+                "/v1/deliveries/resend",
+                self.resend,
+                "Send again what was told or is dead, or with dry_run say what would be; a long one is a job to follow",
+                body=ResendRequest,
+                needs_body=True,
+                example={"filter": {"provider": "phaxio", "fax_id": "1234567"}, "dry_run": True},
                 answer=(ReplayPreview, Job),
                 also={202: Job},
                 problems=(404, 409),
@@ -152,8 +165,16 @@ class DeadLetterApi:
         """Owe an endpoint what was skipped while it was off; 200 with the counts, or 202 with a job to follow."""
         body = await read_body(request, RecoverRequest)
         endpoint_id = read_id(request.match_info["id"], "endpoint")
-        selection = Selection(skipped=Skipped(endpoint_id=endpoint_id, since=body.since, until=body.until))
+        skipped = Skipped(endpoint_id=endpoint_id, since=body.since, until=body.until, told=body.told)
+        selection = Selection(skipped=skipped, overtaken=body.overtaken)
         return await self._do(request, "endpoint.recover", body, selection, None)
+
+    async def resend(self, request: web.Request) -> web.Response:
+        """Send deliveries again; 200 with the counts, or 202 with a job to follow."""
+        body = await read_body(request, ResendRequest)
+        ids = None if body.ids is None else tuple(sorted(set(body.ids)))
+        selection = Selection(ids=ids, deliveries=body.filter, overtaken=body.overtaken)
+        return await self._do(request, "delivery.resend", body, selection, None)
 
     async def jobs(self, request: web.Request) -> web.Response:
         """Answer the latest jobs."""
@@ -172,7 +193,7 @@ class DeadLetterApi:
         self,
         request: web.Request,
         what: What,
-        body: ReplayRequest | RecoverRequest,
+        body: ReplayRequest | RecoverRequest | ResendRequest,
         selection: Selection,
         reason: str | None,
     ) -> web.Response:

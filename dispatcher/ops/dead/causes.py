@@ -36,6 +36,11 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return "|".join((*self.sentences, *filter(None, [self.pattern])))
 
 
+UNANSWERED: Final = (
+    "its endpoint had not answered for as long as all waits of BACKOFF take together, so this was never tried again"
+)
+"""Of what died while its endpoint's circuit was open: promise 6."""
+
 _ENDPOINT_HINT: Final = "When the application is back, replay."
 
 GROUPS: Final = (

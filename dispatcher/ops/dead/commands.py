@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from dispatcher.ops.contradictions import contradiction, refuse_contradictions
 from dispatcher.ops.dead.jobs.bodies import Job, Selection, What
 from dispatcher.ops.dead.jobs.pace import RATE
+from dispatcher.ops.dead.jobs.planner import nothing_matches
 from dispatcher.ops.dead.letters import DeadFilter
 from dispatcher.ops.dead.options import filtering, selection_of
 from dispatcher.ops.dead.service import DeadLetterService, open_dead_letters
@@ -132,8 +133,7 @@ def do_job(
     if not as_json:
         print_preview(preview)
     if not preview.matched and not dry_run:
-        missing = "no dead letter matches" if selection.skipped is None else "nothing was skipped since then"
-        fail(f"{missing}: nothing was changed", EXIT_BAD_INPUT)
+        fail(f"{nothing_matches(what)}: nothing was changed", EXIT_BAD_INPUT)
     if dry_run:
         return
     if preview.count and not yes:
@@ -154,7 +154,8 @@ def _end_by(job: Job) -> None:
         fail(f"job {job.id} is not finished: our own code failed, {job.crash}; a dispatcher tries again", EXIT_CRASHED)
     if job.state == "failed":
         fail(f"job {job.id} is given up: our own code failed, {job.crash}; what is left stays as it was", EXIT_CRASHED)
-    if job.failed or job.skipped_endpoint or job.skipped_pruned or job.left:
+    left_out = (job.skipped_endpoint, job.skipped_pruned, job.skipped_owed, job.skipped_overtaken, job.skipped_unsaid)
+    if job.failed or any(left_out) or job.left:
         raise typer.Exit(EXIT_SOME_LEFT)
 
 

@@ -18,6 +18,20 @@ class NothingMatches(FaxhookError):
     status = 404
 
 
+class UnknownDelivery(FaxhookError):
+    """There is no such delivery; nothing was sent."""
+
+    code = "delivery_not_found"
+    status = 404
+
+
+class NothingToSend(FaxhookError):
+    """Nothing of what was named can be sent again now; nothing was changed."""
+
+    code = "nothing_to_send"
+    status = 409
+
+
 class UnknownJob(NoSuch):
     """There is no such job."""
 

@@ -3,11 +3,14 @@
 import inspect
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import Annotated, Any, Final
 
+import msgspec
 import typer
 
+from dispatcher.ops.api.cursor import AwareTime
 from dispatcher.ops.contradictions import contradiction
 from dispatcher.ops.dead.jobs.bodies import Selection
 from dispatcher.ops.dead.letters import KINDS, DeadFilter
@@ -15,12 +18,15 @@ from dispatcher.ops.terminal import fail, read_options
 from shared.domain import Provider
 from shared.errors import EXIT_BAD_INPUT
 
+TIMES: Final = "an age like 90s, 30m, 6h, 2d, or a time with its zone like 2026-10-03T08:00:00Z"
+
 _OPTION_NAMES: Final = {
     "endpoint_id": "--endpoint",
     "event_id": "--event",
     "older_than_seconds": "--older-than",
     "younger_than_seconds": "--younger-than",
 }
+
 _UNIT_SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 
 
@@ -99,3 +105,16 @@ def seconds_of(option: str, text: str | None) -> float | None:
     if match is None:
         fail(f"{option} wants a number with s, m, h or d, like 90s or 2d; not `{text}`", EXIT_BAD_INPUT)
     return float(match[1]) * _UNIT_SECONDS[match[2]]
+
+
+def moment_of(option: str, text: str, now: datetime) -> datetime:
+    """Return the time that an age or a time is; end with a sentence if it is neither."""
+    if text[-1:] in {"s", "m", "h", "d"}:
+        try:
+            return now - timedelta(seconds=seconds_of(option, text) or 0.0)
+        except OverflowError:
+            return datetime(1970, 1, 1, tzinfo=UTC)
+    try:
+        return msgspec.convert(text, type=AwareTime)
+    except msgspec.ValidationError:
+        fail(f"{option} wants {TIMES}; not `{text}`", EXIT_BAD_INPUT)

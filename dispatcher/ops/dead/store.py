@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from dispatcher.egress.target import public_url
-from dispatcher.ops.dead.causes import delivery_codes, group_of
+from dispatcher.ops.dead.causes import UNANSWERED, delivery_codes, group_of
 from dispatcher.ops.dead.letters import DeadAttempt, DeadFilter, DeadLetter
 
 IS_READY: Final = "coalesce(endpoints.enabled AND endpoints.removed_at IS NULL, false)"
@@ -191,6 +191,6 @@ def _reason(row: Any) -> str:
     made, cause = row["attempts"], row["reason"] or ""
     title = group_of("delivery", cause).title
     if not made:
-        return f"{title}, before the first attempt"
+        return f"{title}: {UNANSWERED}" if cause == "timeout" else f"{title}, before the first attempt"
     answered = f"answered {row['http_status']}" if row["http_status"] else (row["error"] or cause)
     return f"{title}; the last of {made} attempt{'s' if made > 1 else ''}: {answered}"

@@ -7,6 +7,7 @@ import msgspec
 from rich.table import Table
 
 from dispatcher.ops.dead.jobs.bodies import Job, ReplayPreview, What
+from dispatcher.ops.dead.jobs.planner import skipped_of
 from dispatcher.ops.dead.letters import DeadGroup, DeadLetter, DeadLetterDetail
 from dispatcher.ops.terminal import console
 from dispatcher.ops.words import clock
@@ -108,14 +109,14 @@ def print_preview(preview: ReplayPreview) -> None:
     for kind, count in preview.kinds.items():
         if kind != "delivery":
             console.print(f"{count:>8}  {kind}{'s' if count > 1 else ''}", highlight=False)
-    for count, why in _skipped(preview):
+    for count, why in skipped_of(preview):
         console.print(f"{count:>8}  skipped: {why}", highlight=False)
 
 
 def print_job(job: Job) -> None:
     """Show what a job did."""
     console.print(f"{job.done} of {job.total} {_DONE[job.what]} in {job.seconds:.1f} s (job {job.id})", highlight=False)
-    for count, why in _skipped(job):
+    for count, why in skipped_of(job):
         console.print(f"{count:>8}  skipped: {why}", highlight=False)
     if job.failed:
         console.print(f"{job.failed:>8}  stay dead:", highlight=False)
@@ -129,18 +130,8 @@ _DONE: Final[dict[What, str]] = {
     "dead.replay": "replayed",
     "dead.discard": "discarded",
     "endpoint.recover": "recovered",
+    "delivery.resend": "sent again",
 }
-
-
-def _skipped(counts: ReplayPreview | Job) -> list[tuple[int, str]]:
-    said = (
-        (counts.skipped_told, "told meanwhile"),
-        (counts.skipped_gone, "not as they were any more: replayed, discarded or recovered meanwhile"),
-        (counts.skipped_taken, "another job has them"),
-        (counts.skipped_endpoint, "their endpoint is disabled or removed: enable it first, or discard"),
-        (counts.skipped_pruned, "pruned: the content of their events is not kept any more"),
-    )
-    return [(count, why) for count, why in said if count]
 
 
 def _ago(time: datetime | None) -> str:

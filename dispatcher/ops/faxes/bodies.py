@@ -65,10 +65,29 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     explanation: str
 
 
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person had done with a delivery.
+
+    Attributes:
+        what: `dead.replay`, `dead.discard`, `endpoint.recover` or `delivery.resend`.
+        was: The state of the delivery before.
+        attempts: How many attempts were made before.
+    """
+
+    at: datetime
+    what: str
+    who: str
+    reason: str | None
+    was: DeliveryState
+    attempts: int
+    job_id: UUID
+
+
 class DeliveryWithAttempts(Delivery, frozen=True, kw_only=True):
-    """A delivery and every attempt at it, the first one first."""
+    """A delivery, every attempt at it and every decision on it, the first one first."""
 
     attempts: tuple[Attempt, ...]
+    decisions: tuple[Decision, ...] = ()
 
 
 class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):

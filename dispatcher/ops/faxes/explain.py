@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from dispatcher.ops.dead.causes import cause_in_words
+from dispatcher.ops.dead.causes import UNANSWERED, cause_in_words
 from dispatcher.ops.faxes.bodies import Delivery, DeliveryState, EventWithContent
 from dispatcher.ops.words import SKIPPED, STATES, clock, counted, moment
 from dispatcher.policy.endpoint import Endpoint
@@ -18,12 +18,14 @@ class DeliveryStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What the ledger says of a delivery, as far as it explains how it stands.
 
     `attempts_before_replay`: those of `attempts_made` that were made before it was replayed last; 0 if it never was.
+    `resent_from`: it had been told at this attempt when it was sent again; None if it never was.
     """
 
     state: DeliveryState
     reason: str | None
     attempts_made: int
     attempts_before_replay: int = 0
+    resent_from: int | None = None
     due_at: datetime
     lease_until: datetime | None
     sweeps: int
@@ -57,10 +59,16 @@ def explain(status: DeliveryStatus, now: datetime) -> str:
         case "told":
             return f"delivered at attempt {status.attempts_made}" if status.attempts_made else "delivered"
         case "skipped":
+            if status.reason == "discarded":
+                made = status.attempts_made
+                return f"discarded after {counted(made, 'attempt') if made else 'no attempt'}"
             reason = status.reason or "no reason was recorded"
             return f"skipped: {SKIPPED.get(reason, reason)}"
         case "dead":
             lately, before = _attempts(status)
+            if status.reason == "timeout" and not lately:
+                before_that = f", {counted(before, 'attempt')} before its replay" if before else ""
+                return f"given up{before_that}: {UNANSWERED}"
             tried = counted(lately, "attempt") if lately else "no attempt"
             tried += f" since its replay, {before} before" if before else ""
             return f"given up after {tried}: {cause_in_words(status.reason)}"
@@ -70,7 +78,8 @@ def explain(status: DeliveryStatus, now: datetime) -> str:
 def _what_next(status: DeliveryStatus, now: datetime) -> str:
     attempt = f"attempt {status.attempts_made + 1}"
     lately, before = _attempts(status)
-    so_far = f"replayed after {counted(before, 'attempt')}; " if before else ""
+    again = "sent again" if status.resent_from == before else "replayed"
+    so_far = f"{again} after {counted(before, 'attempt')}; " if before else ""
     so_far += f"{counted(lately, 'attempt')} failed; " if lately else ""
     if is_leased(status, now):
         return f"{so_far}a dispatcher is making {attempt}, or holds it in the endpoint's lane"

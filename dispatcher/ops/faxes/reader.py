@@ -1,6 +1,7 @@
 """Reads faxes, events and deliveries from the ledger. Read-only, and bounded however large the ledger is."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -13,6 +14,7 @@ from dispatcher.ops.api.cursor import AwareTime
 from dispatcher.ops.endpoints.urls import masked_url, name_of
 from dispatcher.ops.faxes.bodies import (
     Attempt,
+    Decision,
     DeliveryPage,
     DeliveryWithAttempts,
     EventPage,
@@ -27,6 +29,7 @@ from dispatcher.ops.faxes.queries import DeliveryQuery, EventQuery, FaxQuery
 from dispatcher.ops.faxes.rows import (
     DELIVERY_COLUMNS,
     attempt_of,
+    decision_of,
     delivery_of,
     delivery_with_attempts_of,
     event_of,
@@ -40,6 +43,7 @@ from shared.ids import parse_uuid
 MOST_EVENTS: Final = 500
 MOST_DELIVERIES: Final = 500
 MOST_ATTEMPTS: Final = 2_000
+MOST_DECISIONS: Final = 2_000
 """Shown of one fax in its story; no provider sends as many."""
 
 OWED: Final = "(SELECT count(*) FROM deliveries WHERE deliveries.event_id = e.id) AS owed"
@@ -61,6 +65,8 @@ DELIVERIES: Final = f"{_DELIVERIES} WHERE d.id = ANY($1::uuid[])"
 DELIVERIES_OF_EVENTS: Final = f"{_DELIVERIES} WHERE d.event_id = ANY($1::text[]) ORDER BY d.id LIMIT $2"
 ONE_DELIVERY: Final = f"{_DELIVERIES} WHERE d.id = $1"
 ATTEMPTS: Final = "SELECT * FROM attempts WHERE delivery_id = ANY($1::uuid[]) ORDER BY delivery_id, number LIMIT $2"
+
+DECISIONS: Final = "SELECT * FROM decisions WHERE delivery_id = ANY($1::uuid[]) ORDER BY delivery_id, at LIMIT $2"
 
 COULD_BE_MEANT: Final = f"""
 SELECT {COLUMNS}, created_at, updated_at FROM endpoints
@@ -140,7 +146,14 @@ class FaxReader:
         if row is None:
             return None
         attempts = await self._pool.fetch(ATTEMPTS, [delivery_id], MOST_ATTEMPTS)
-        return delivery_with_attempts_of(row, [attempt_of(each) for each in attempts], utc_now())
+        decisions = (await self._decisions([delivery_id]))[delivery_id]
+        return delivery_with_attempts_of(row, [attempt_of(each) for each in attempts], decisions, utc_now())
+
+    async def _decisions(self, delivery_ids: Sequence[UUID]) -> dict[UUID, list[Decision]]:
+        found: dict[UUID, list[Decision]] = defaultdict(list)
+        for row in await self._pool.fetch(DECISIONS, list(delivery_ids), MOST_DECISIONS):
+            found[row["delivery_id"]].append(decision_of(row))
+        return found
 
     async def story(self, provider: Provider, fax_id: str, now: datetime | None = None) -> FaxStory | None:
         """Return everything that is known of a fax; None if nothing is."""
@@ -155,9 +168,11 @@ class FaxReader:
         attempts: dict[UUID, list[Attempt]] = defaultdict(list)
         for each in tried[:MOST_ATTEMPTS]:
             attempts[each["delivery_id"]].append(attempt_of(each))
+        decisions = await self._decisions([each["id"] for each in owed[:MOST_DELIVERIES]])
         shown_events = tuple(event_with_content_of(each) for each in events[:MOST_EVENTS])
         shown_deliveries = tuple(
-            delivery_with_attempts_of(each, attempts[each["id"]], now or utc_now()) for each in owed[:MOST_DELIVERIES]
+            delivery_with_attempts_of(each, attempts[each["id"]], decisions[each["id"]], now or utc_now())
+            for each in owed[:MOST_DELIVERIES]
         )
         told_to = {each.endpoint_id for each in shown_deliveries}
         recorded_at = next((each.recorded_at for each in shown_events if each.id == row["event_id"]), None)

@@ -9,6 +9,7 @@ import msgspec
 from dispatcher.ops.endpoints.urls import masked_url, name_of
 from dispatcher.ops.faxes.bodies import (
     Attempt,
+    Decision,
     Delivery,
     DeliveryWithAttempts,
     EventWithContent,
@@ -23,7 +24,7 @@ from shared.sql import PARKED_DUE_AT
 
 DELIVERY_COLUMNS: Final = f"""
 d.id, d.event_id, d.endpoint_id, d.state, d.reason, d.attempts AS attempts_made, d.created_at, d.settled_at, d.due_at,
-d.lease_until, d.sweeps, d.budget_from AS attempts_before_replay, endpoints.url,
+d.lease_until, d.sweeps, d.budget_from AS attempts_before_replay, d.resent_from, endpoints.url,
 endpoints.description,
 coalesce(endpoints.enabled, false) AS endpoint_is_enabled,
 endpoints.url IS NULL OR endpoints.removed_at IS NOT NULL AS endpoint_is_removed,
@@ -63,9 +64,24 @@ def delivery_of(row: Any, now: datetime) -> Delivery:
     return msgspec.convert(_delivery(row, now), Delivery)
 
 
-def delivery_with_attempts_of(row: Any, attempts: Sequence[Attempt], now: datetime) -> DeliveryWithAttempts:
-    """Return the same with its attempts."""
-    return msgspec.convert({**_delivery(row, now), "attempts": tuple(attempts)}, DeliveryWithAttempts)
+def delivery_with_attempts_of(
+    row: Any, attempts: Sequence[Attempt], decisions: Sequence[Decision], now: datetime
+) -> DeliveryWithAttempts:
+    """Return the same with its attempts, and what people decided on it."""
+    marked = tuple(msgspec.structs.replace(each, resent_by=_resent_by(each.number, decisions)) for each in attempts)
+    whole = {**_delivery(row, now), "attempts": marked, "decisions": tuple(decisions)}
+    return msgspec.convert(whole, DeliveryWithAttempts)
+
+
+def _resent_by(number: int, decisions: Sequence[Decision]) -> str | None:
+    """Return who had attempt *number* made, if the last decision before it was to send again."""
+    before = [each for each in decisions if each.attempts < number]
+    return before[-1].who if before and before[-1].what == "delivery.resend" else None
+
+
+def decision_of(row: Any) -> Decision:
+    """Return the decision of a row."""
+    return msgspec.convert(dict(row), Decision)
 
 
 def _delivery(row: Any, now: datetime) -> dict[str, Any]:

@@ -2,19 +2,25 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
 
 from dispatcher.ops.dead.causes import cause_in_words
 from dispatcher.ops.endpoints.urls import place_of
-from dispatcher.ops.faxes.bodies import Attempt, DeliveryWithAttempts, EventWithContent, FaxStory
+from dispatcher.ops.faxes.bodies import Attempt, Decision, DeliveryWithAttempts, EventWithContent, FaxStory
 from dispatcher.ops.words import counted, duration
 from shared.domain import Event
 
-MomentKind = Literal["event", "skipped", "attempt", "dead", "due"]
+MomentKind = Literal["event", "skipped", "attempt", "decision", "dead", "due"]
 Tone = Literal["plain", "good", "bad", "waiting", "faint"]
+DECIDED: Final = {
+    "dead.replay": "replayed",
+    "dead.discard": "discarded",
+    "endpoint.recover": "recovered",
+    "delivery.resend": "sent again",
+}
 WORTH_SAYING_SECONDS = 1.0
 """A wait between two steps that is shorter than this needs no words."""
 
@@ -101,8 +107,13 @@ def _delivery(delivery: DeliveryWithAttempts, event_type: str, now: datetime) ->
     )
     for attempt in delivery.attempts:
         yield _attempt(about, attempt, event_type, delivery.endpoint_url or "")
+    for decision in delivery.decisions:
+        yield _decision(about, decision, event_type)
     about = msgspec.structs.replace(about, what=f"{event_type} {delivery.explanation}")
     match delivery.state:
+        case "skipped" if delivery.reason == "discarded":
+            if not any(each.what == "dead.discard" for each in delivery.decisions):  # recorded by an older version
+                yield msgspec.structs.replace(about, at=delivery.settled_at or now, kind="decision", tone="faint")
         case "skipped":
             yield msgspec.structs.replace(about, tone="faint")
         case "dead":
@@ -113,15 +124,28 @@ def _delivery(delivery: DeliveryWithAttempts, event_type: str, now: datetime) ->
             yield msgspec.structs.replace(about, at=due_at, kind="due", attempt=attempt_number, tone="waiting")
 
 
+def _decision(about: Moment, decision: Decision, event_type: str) -> Moment:
+    after = f" after {counted(decision.attempts, 'attempt')}" if decision.attempts else " before any attempt"
+    return msgspec.structs.replace(
+        about,
+        at=decision.at,
+        kind="decision",
+        what=f"{event_type} {DECIDED[decision.what]} by {decision.who},{after}",
+        detail=f"reason: {decision.reason}" if decision.reason else "",
+        tone="faint" if decision.what == "dead.discard" else "plain",
+    )
+
+
 def _attempt(about: Moment, attempt: Attempt, event_type: str, endpoint_url: str) -> Moment:
     is_told = attempt.outcome == "told"
     status = f"{attempt.http_status} " if attempt.http_status is not None else ""
+    again = f", sent again by {attempt.resent_by}," if attempt.resent_by else ""
     outcome = f"delivered: {status}after" if is_told else f"failed: {cause_in_words(attempt.error)}, after"
     return msgspec.structs.replace(
         about,
         at=attempt.started_at,
         kind="attempt",
-        what=f"{event_type} attempt {attempt.number} {outcome} {duration(attempt.seconds)}",
+        what=f"{event_type} attempt {attempt.number}{again} {outcome} {duration(attempt.seconds)}",
         to=about.to if attempt.url is None or place_of(attempt.url) == place_of(endpoint_url) else attempt.url,
         attempt=attempt.number,
         detail=attempt.answer.strip(),

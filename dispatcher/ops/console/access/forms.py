@@ -1,6 +1,7 @@
 """Forms and cookies of the console: a form must come from one of its own pages, a cookie stays on this site."""
 
 from collections.abc import Collection
+from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -24,6 +25,10 @@ def check_origin(request: web.Request) -> None:
         raise PageError(403, UNCHANGED, "The request did not come from a page of this console. Send it from there.")
 
 
+ROWS: Final = "id"
+"""May be there once for each row that is ticked."""
+
+
 def check_query(request: web.Request, names: Collection[str]) -> None:
     """Refuse a name in the query that the page does not know: a filter with a typing error would show everything.
 
@@ -34,7 +39,7 @@ def check_query(request: web.Request, names: Collection[str]) -> None:
         if name not in names:
             known = f"known are {', '.join(names)}" if names else "this page has none"
             raise PageError(422, "Invalid address", f"`{shown(name)}` is no filter of this page; {known}.")
-        if len(request.query.getall(name)) > 1:
+        if len(request.query.getall(name)) > 1 and name != ROWS:
             raise PageError(422, "Invalid address", f"{name}: was given twice.")
 
 

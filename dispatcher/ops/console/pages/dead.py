@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 import msgspec
 from aiohttp import web
+from multidict import MultiMapping
 
 from dispatcher.ops.api.lookups import read_id
 from dispatcher.ops.console.access.guard import Visit
@@ -140,12 +141,25 @@ def read_filter(given: Mapping[str, str]) -> tuple[DeadFilter, dict[str, str]]:
 
 
 def _selection(given: Mapping[str, str]) -> tuple[Selection, dict[str, str]]:
-    if letter_id := given.get("id"):
-        return Selection(ids=(letter_id,)), {"id": letter_id}
+    if ids := ids_of(given):
+        return Selection(ids=ids), {"id": ",".join(ids)}
+    if "selected" in given:  # and no row is ticked: that must not mean all
+        raise nothing_selected()
     wanted, chosen = read_filter(given)
     if not chosen and not given.get("all"):
         raise PageError(422, UNCHANGED, "Nothing was selected: use a filter, or the button for all dead letters.")
     return Selection(filter=wanted), chosen or {"all": "true"}
+
+
+def nothing_selected() -> PageError:
+    """Return the error of a form in which no row is ticked."""
+    return PageError(422, "Nothing is selected", "Go back, and tick at least one row.")
+
+
+def ids_of(given: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the ids in the fields `id`: a form has one for each row that is ticked, or one with commas."""
+    named = given.getall("id", []) if isinstance(given, MultiMapping) else [given.get("id", "")]
+    return tuple(sorted({part.strip() for each in named for part in each.split(",") if part.strip()}))
 
 
 def _what(change: str) -> What:

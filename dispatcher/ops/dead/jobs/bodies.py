@@ -12,8 +12,9 @@ import msgspec
 from dispatcher.ops.api.cursor import AwareTime, Limit
 from dispatcher.ops.dead.errors import BadSelection
 from dispatcher.ops.dead.letters import NO_NULL, DeadFilter
+from shared.domain import EventType, Provider
 
-What = Literal["dead.replay", "dead.discard", "endpoint.recover"]
+What = Literal["dead.replay", "dead.discard", "endpoint.recover", "delivery.resend"]
 JobState = Literal["running", "waiting", "done", "stopped", "failed"]
 """`waiting`: its process is gone; a dispatcher goes on with it by itself. `stopped`: a person ended it early. `failed`:
 our own code failed in it again and again; the letters that it did not reach stay as they were."""
@@ -22,25 +23,49 @@ MOST_IDS: Final = 1_000
 """Named one by one in a request; a filter selects any number."""
 
 LetterId = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=NO_NULL)]
+Named = Annotated[str, msgspec.Meta(min_length=1, max_length=400, pattern=NO_NULL)]
 
 
 class Skipped(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What one endpoint was not owed because it was off, from `since` on, and before `until` if that is given."""
+    """What one endpoint was not owed, from `since` on, and before `until` if that is given.
+
+    It was off, or did not exist yet. `told`: what it was told, too.
+    """
 
     endpoint_id: UUID
     since: AwareTime
     until: AwareTime | None = None
+    told: bool = False
+
+
+class ResendFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Deliveries that were told or are dead; a field that is absent does not narrow.
+
+    One of `fax_id` (with `provider`), `event_id`, `since` must be given. `since`, `until`: when the event was recorded.
+    """
+
+    provider: Provider | None = None
+    fax_id: Named | None = None
+    event_id: Named | None = None
+    endpoint_id: UUID | None = None
+    type: EventType | None = None
+    state: Literal["told", "dead", "skipped"] | None = None
+    since: AwareTime | None = None
+    until: AwareTime | None = None
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is to be done: these dead letters, or what matches a filter at that moment, or what was skipped.
+    """What is to be done: these letters, or what matches a filter at that moment, or what was skipped.
 
-    One of them; `skipped` is for a recovery.
+    One of them; `skipped` is for a recovery, `deliveries` for a resend. `overtaken`: also what a later event of its fax
+    has overtaken.
     """
 
     ids: tuple[str, ...] | None = None
     filter: DeadFilter | None = None
     skipped: Skipped | None = None
+    deliveries: ResendFilter | None = None
+    overtaken: bool = False
 
 
 class EndpointCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +87,10 @@ class ReplayPreview(msgspec.Struct, frozen=True, kw_only=True, tag_field="object
         skipped_gone: Are dead no longer: replayed or discarded meanwhile. Of a recovery: owed meanwhile.
         skipped_taken: Another job has them.
         skipped_endpoint: Their endpoint is disabled or removed: they would die again. Not skipped by a discard.
-        skipped_pruned: The content of their event was pruned: there is nothing left to tell. Of a recovery only.
+        skipped_pruned: The content of their event was pruned: there is nothing left to tell. Not of a replay.
+        skipped_owed: Are still owed, or being attempted: they are told anyway. Of a resend only, as the next two.
+        skipped_overtaken: A later event of their fax is known. Of a recovery, too.
+        skipped_unsaid: The endpoint's format has no word for their event.
         endpoints: Which endpoints `count` is for; most first.
         kinds: How many of `count` are of each kind.
     """
@@ -75,6 +103,9 @@ class ReplayPreview(msgspec.Struct, frozen=True, kw_only=True, tag_field="object
     skipped_taken: int
     skipped_endpoint: int
     skipped_pruned: int
+    skipped_owed: int = 0
+    skipped_overtaken: int = 0
+    skipped_unsaid: int = 0
     endpoints: list[EndpointCount]
     kinds: dict[str, int]
 
@@ -112,6 +143,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="jo
     skipped_taken: int
     skipped_endpoint: int
     skipped_pruned: int
+    skipped_owed: int = 0
+    skipped_overtaken: int = 0
+    skipped_unsaid: int = 0
     failed: int
     failures: list[JobFailure] = []
     crash: str | None = None
@@ -170,9 +204,21 @@ class DiscardRequest(ReplayRequest, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class RecoverRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The body of `POST /v1/endpoints/{id}/recover`: from when, and before when."""
+    """The body of `POST /v1/endpoints/{id}/recover`: from when, and before when; `told`: what it was told, too."""
 
     since: AwareTime
     until: AwareTime | None = None
+    told: bool = False
+    overtaken: bool = False
+    dry_run: bool = False
+    command_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=NO_NULL)] | None = None
+
+
+class ResendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The body of `POST /v1/deliveries/resend`: `ids` of deliveries, or `filter`; `overtaken`: see `Selection`."""
+
+    ids: Annotated[list[LetterId], msgspec.Meta(min_length=1, max_length=MOST_IDS)] | None = None
+    filter: ResendFilter | None = None
+    overtaken: bool = False
     dry_run: bool = False
     command_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=NO_NULL)] | None = None

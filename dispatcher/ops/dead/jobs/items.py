@@ -8,7 +8,9 @@ import msgspec
 
 from dispatcher.ops.dead.letters import Kind
 
-ItemState = Literal["waiting", "moved", "done", "told", "gone", "taken", "endpoint", "failed"]
+ItemState = Literal[
+    "waiting", "moved", "done", "told", "gone", "taken", "endpoint", "failed", "owed", "overtaken", "unsaid"
+]
 """`moved`: replayed in the ledger, its message not yet known to be published."""
 
 PRUNED: Final[tuple[ItemState, str]] = ("gone", "pruned")

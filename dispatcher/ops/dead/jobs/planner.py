@@ -12,10 +12,18 @@ from dispatcher.ledger.pool import Pool
 from dispatcher.ops.api.audit import write_audit
 from dispatcher.ops.api.lookups import NoSuch
 from dispatcher.ops.dead import store as ledger
-from dispatcher.ops.dead.errors import BadSelection, EndpointOff, NothingMatches, TakenByAnother, UnknownLetter
+from dispatcher.ops.dead.errors import (
+    BadSelection,
+    EndpointOff,
+    NothingMatches,
+    NothingToSend,
+    TakenByAnother,
+    UnknownDelivery,
+    UnknownLetter,
+)
 from dispatcher.ops.dead.jobs import items as job_items
 from dispatcher.ops.dead.jobs import store as jobs
-from dispatcher.ops.dead.jobs.bodies import EndpointCount, ReplayPreview, Selection, Skipped, What
+from dispatcher.ops.dead.jobs.bodies import EndpointCount, Job, ReplayPreview, Selection, Skipped, What
 from dispatcher.ops.dead.jobs.items import Item
 from dispatcher.ops.dead.jobs.moves import deliveries
 from dispatcher.ops.dead.letters import DeadLetter, Kind
@@ -69,6 +77,9 @@ class JobPlanner:
         if selection.skipped is not None:
             await _check_skipped(self._pool, selection.skipped)
             return Plan(what, selection, {})
+        if what == "delivery.resend":
+            check_resend(selection)
+            return Plan(what, selection, {})
         if (selection.ids is None) == (selection.filter is None):
             raise BadSelection("say which: `ids`, `filter` or `all`, and not several of them")
         if selection.filter is not None:
@@ -109,14 +120,15 @@ class JobPlanner:
         await job_items.insert(connection, job_id, items)
         job = await jobs.get(connection, job_id)
         if not job.total:
-            missing = "no dead letter matches" if plan.selection.skipped is None else "nothing was skipped since then"
-            raise NothingMatches(f"{missing}: nothing was changed")
+            raise NothingMatches(f"{nothing_matches(plan.what)}: nothing was changed")
         if job.skipped_taken == job.total:
             which = "it" if job.total == 1 else f"all {job.total} of them"
             raise TakenByAnother(
                 f"another job has {which} already: follow that one, or try again when it is done. If its process died, "
                 f"that shows in {jobs.LEASE_SECONDS:.0f} s"
             )
+        if plan.what == "delivery.resend" and not job.left:
+            raise NothingToSend(f"nothing was sent: {', '.join(f'{count} {why}' for count, why in skipped_of(job))}")
         details = {"selection": plan.selection, "total": job.total, "reason": reason}
         await write_audit(connection, who, plan.what, job_id, details)
         return job_id
@@ -134,10 +146,12 @@ class JobPlanner:
             for letter in plan.queued.values()
         ]
         ids = plan.selection.ids or ()
-        items += await deliveries.items_of_ids(connection, plan.what, delivery_ids(ids))
+        items += await deliveries.items_of_ids(connection, plan.what, plan.selection, delivery_ids(ids))
         missing = set(ids) - {item.letter_id for item in items}
         gone = await job_items.known_letters(connection, list(missing)) if missing else {}
         if unknown := missing - gone.keys():
+            if plan.what == "delivery.resend":
+                raise UnknownDelivery(f"there is no delivery {min(unknown)[:200]}: nothing was sent")
             raise UnknownLetter(await why_unknown(connection, sorted(unknown)))
         return [*items, *(Item(letter_id=letter_id, kind=kind, state="gone") for letter_id, kind in gone.items())]
 
@@ -160,6 +174,9 @@ def preview_of(what: What, counts: Iterable[Count], endpoints: dict[UUID, tuple[
         skipped_taken=fates["taken"],
         skipped_endpoint=fates["endpoint"],
         skipped_pruned=fates["pruned"],
+        skipped_owed=fates["owed"],
+        skipped_overtaken=fates["overtaken"],
+        skipped_unsaid=fates["unsaid"],
         endpoints=[
             EndpointCount(endpoint_id=endpoint_id, url=url, is_ready=is_ready, count=count)
             for endpoint_id, count in sorted(waiting.items(), key=lambda pair: (-pair[1], str(pair[0])))
@@ -167,6 +184,45 @@ def preview_of(what: What, counts: Iterable[Count], endpoints: dict[UUID, tuple[
         ],
         kinds=dict(kinds),
     )
+
+
+def nothing_matches(what: What) -> str:
+    """Return a sentence on a selection of *what* that nothing matches."""
+    if what == "delivery.resend":
+        return "no delivery matches"
+    return "nothing was skipped since then" if what == "endpoint.recover" else "no dead letter matches"
+
+
+def skipped_of(counts: Job | ReplayPreview) -> list[tuple[int, str]]:
+    """Return what a job leaves out, and why: how many, and the rest of a sentence. Pure."""
+    said = (
+        (counts.skipped_told, "told meanwhile"),
+        (counts.skipped_gone, "not as they were any more: replayed, discarded or recovered meanwhile"),
+        (counts.skipped_taken, "another job has them"),
+        (counts.skipped_endpoint, "their endpoint is disabled or removed: enable it first, or discard"),
+        (counts.skipped_pruned, "pruned: the content of their events is not kept any more"),
+        (counts.skipped_owed, "still owed, or being attempted at this moment: told anyway, so not twice"),
+        (counts.skipped_overtaken, "overtaken by a later event of their fax: sent only if you say `overtaken`"),
+        (counts.skipped_unsaid, "the endpoint's format has no word for their event"),
+    )
+    return [(count, why) for count, why in said if count]
+
+
+def check_resend(selection: Selection) -> None:
+    """Raise `BadSelection` if a resend names nothing, or more than a person can mean. Pure."""
+    if (selection.ids is None) == (selection.deliveries is None):
+        raise BadSelection("say which: either `ids` of deliveries or `filter`, and not both")
+    if selection.ids is not None and not selection.ids:
+        raise BadSelection("`ids` is empty")
+    wanted = selection.deliveries
+    if wanted is None:
+        return
+    if wanted.fax_id is not None and wanted.provider is None:
+        raise BadSelection("`fax_id` needs `provider`: two providers may have given the same id")
+    if wanted.fax_id is None and wanted.event_id is None and wanted.since is None:
+        raise BadSelection("the filter must name a fax, an event, or `since` when")
+    if wanted.since is not None and wanted.until is not None and wanted.until <= wanted.since:
+        raise BadSelection("`until` must be later than `since`")
 
 
 async def _check_skipped(connection: Any, skipped: Skipped) -> bool:

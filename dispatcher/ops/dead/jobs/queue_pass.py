@@ -114,7 +114,7 @@ class QueuePass:
         async with self._pool.acquire() as connection, connection.transaction():
             await jobs.renew(connection, self._job.id, self._holder)
             delivery_id = None if found.copy is None or status is None else found.copy.delivery_id
-            if delivery_id is not None and not await deliveries.discard_owed(connection, delivery_id):
+            if delivery_id is not None and not await deliveries.discard_owed(connection, self._job.id, delivery_id):
                 raise NotReprocessed("it is being attempted at this moment")
             await write_audit(connection, self._job.who, "dead.discarded", found.letter.id, details)
             await job_items.settle(connection, self._job.id, [(found.letter.id, "done", None)])

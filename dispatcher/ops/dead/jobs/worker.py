@@ -93,8 +93,7 @@ class Worker:
         while await self._move_some(job):
             await self._report(job_id, progress)
         # Deliveries last: by then the copies of all that was moved can be removed.
-        kinds: tuple[Kind, ...] = () if job.what == "endpoint.recover" else KINDS
-        for kind in kinds:
+        for kind in await self._kinds(job):
             while await self._pass(job, kind):
                 await self._report(job_id, progress)
         await jobs.finish(self._pool, job_id, self._holder)
@@ -110,6 +109,12 @@ class Worker:
         )
         await self._report(job_id, progress)
         return job
+
+    async def _kinds(self, job: Job) -> tuple[Kind, ...]:
+        """Return the kinds of letters whose queues a job has to go through."""
+        if job.what in {"dead.replay", "dead.discard"}:
+            return KINDS
+        return ("delivery",) if await deliveries.has_stale_copies(self._pool, job.id) else ()
 
     async def _report(self, job_id: UUID, progress: Progress | None) -> None:
         if progress is not None:

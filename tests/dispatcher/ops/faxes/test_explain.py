@@ -39,8 +39,20 @@ def status(**fields: Any) -> DeliveryStatus:
         (status(state="dead", reason="http_503"), "given up after 1 attempt: it answered 503"),
         (
             status(state="dead", reason="timeout", attempts_made=0),
-            "given up after no attempt: it did not answer in time",
+            "given up: its endpoint had not answered for as long as all waits of BACKOFF take together, so this was never",
         ),
+        (
+            status(state="dead", reason="timeout", attempts_made=17, attempts_before_replay=17),
+            "given up, 17 attempts before its replay: its endpoint had not answered for as long as",
+        ),
+        (status(state="dead", reason="gone", attempts_made=0), "given up after no attempt: it answered 410"),
+        (status(state="skipped", reason="discarded", attempts_made=17), "discarded after 17 attempts"),
+        (status(state="skipped", reason="discarded", attempts_made=0), "discarded after no attempt"),
+        (
+            status(attempts_before_replay=1, resent_from=1),
+            "not delivered yet: sent again after 1 attempt; deferred",
+        ),
+        (status(attempts_before_replay=1), "not delivered yet: replayed after 1 attempt; deferred"),
         (status(lease_until=NOW + MINUTE), "1 attempt failed; a dispatcher is making attempt 2, or holds it in the"),
         (status(lease_until=NOW - MINUTE), "its lease ended 1 min ago); the sweeper will requeue it"),
         (

@@ -1,52 +1,34 @@
-"""Deliveries of the ledger, to be replayed, discarded or recovered: what becomes of each, and the change itself.
-
-`FATE` decides it in one place, for a preview and for the change.
-"""
+"""Deliveries of the ledger, to be replayed, discarded, recovered or resent: which they are, and the change itself."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
 from dispatcher.ops.dead.jobs import items as job_items
-from dispatcher.ops.dead.jobs.bodies import Selection, What
+from dispatcher.ops.dead.jobs.bodies import ResendFilter, Selection, What
 from dispatcher.ops.dead.jobs.items import IS_TAKEN, PRUNED, Item
-from dispatcher.ops.dead.store import IS_READY, where
-from dispatcher.policy.routing import ENDPOINT_DISABLED
-
-_EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
-"""Bounds of what the ledger is asked for: at the ends of the calendar a time cannot be converted."""
-
-FATE: Final = f"""
-CASE WHEN d.state = 'told' THEN 'told'
-     WHEN $1 = 'endpoint.recover' THEN
-         CASE WHEN (d.state, d.reason) IS DISTINCT FROM ('skipped', '{ENDPOINT_DISABLED}') THEN 'gone'
-              WHEN events.body IS NULL THEN 'pruned'
-              WHEN NOT {IS_READY} THEN 'endpoint'
-              ELSE 'waiting' END
-     WHEN d.state <> 'dead' THEN 'gone'
-     WHEN $1 = 'dead.replay' AND NOT {IS_READY} THEN 'endpoint'
-     ELSE 'waiting' END
-"""
-"""Of a delivery, as the state of its item (see `items.PRUNED`); `$1` is what is to be done."""
-
-_FATES: Final = f"""
-SELECT d.id, d.endpoint_id, CASE WHEN d.state IN ('dead', 'skipped') AND EXISTS (
-           SELECT FROM job_items JOIN jobs ON jobs.id = job_items.job_id
-           WHERE job_items.letter_id = d.id::text AND {IS_TAKEN}
-       ) THEN 'taken' ELSE {FATE} END AS fate
-FROM deliveries d
-LEFT JOIN events ON events.id = d.event_id  -- dropped by the planner of a filter that does not need it
-LEFT JOIN endpoints ON endpoints.id = d.endpoint_id
-"""  # noqa: S608 - what is inserted is ours
+from dispatcher.ops.dead.jobs.moves import missed
+from dispatcher.ops.dead.jobs.moves.fates import JOINS, NOT_OWED, fate_of, tells_again
+from dispatcher.ops.dead.store import where
 
 
-async def items_of_ids(connection: Any, what: What, delivery_ids: Sequence[UUID]) -> list[Item]:
+def _fates(what: What, selection: Selection) -> str:
+    may_be_taken = "d.state NOT IN ('pending', 'retrying')"
+    may_be_taken += "" if tells_again(what, selection) else " AND d.state <> 'told'"
+    return f"""
+    SELECT d.id, d.endpoint_id, CASE WHEN {may_be_taken} AND EXISTS (
+               SELECT FROM job_items JOIN jobs ON jobs.id = job_items.job_id
+               WHERE job_items.letter_id = d.id::text AND {IS_TAKEN}
+           ) THEN 'taken' ELSE {fate_of(what, selection)} END AS fate
+    FROM deliveries d {JOINS}
+    """  # noqa: S608 - what is inserted is ours
+
+
+async def items_of_ids(connection: Any, what: What, selection: Selection, delivery_ids: Sequence[UUID]) -> list[Item]:
     """Return as items those of the deliveries that the ledger knows, whatever their state."""
-    rows = await connection.fetch(f"{_FATES} WHERE d.id = ANY($2::uuid[])", what, list(delivery_ids))
+    rows = await connection.fetch(f"{_fates(what, selection)} WHERE d.id = ANY($1::uuid[])", list(delivery_ids))
     return [
         Item(
             letter_id=str(row["id"]),
@@ -61,41 +43,61 @@ async def items_of_ids(connection: Any, what: What, delivery_ids: Sequence[UUID]
 
 async def count_fates(connection: Any, what: What, selection: Selection) -> list[tuple[UUID, str, int]]:
     """Return (endpoint, fate, how many) of the deliveries that match the filter or were skipped; not those of ids."""
-    condition, arguments = _condition(selection, first=2)
-    rows = await connection.fetch(
-        f"SELECT endpoint_id, fate, count(*) FROM ({_FATES} WHERE {condition}) AS matched GROUP BY 1, 2",  # noqa: S608 - what is inserted is ours
-        what,
-        *arguments,
-    )
-    return [tuple(row) for row in rows]
+    condition, arguments = _condition(selection, first=1)
+    matched = f"({_fates(what, selection)} WHERE {condition}) AS matched"
+    rows = await connection.fetch(f"SELECT endpoint_id, fate, count(*) FROM {matched} GROUP BY 1, 2", *arguments)  # noqa: S608 - what is inserted is ours
+    return [*(tuple(row) for row in rows), *(await missed.count(connection, selection))]
 
 
 async def insert_items(connection: Any, job_id: UUID, what: What, selection: Selection) -> None:
     """Write the deliveries that match the filter or were skipped as items of a job."""
-    condition, arguments = _condition(selection, first=3)
+    condition, arguments = _condition(selection, first=2)
     await connection.execute(
         f"""
         INSERT INTO job_items (job_id, letter_id, kind, delivery_id, state, reason)
-        SELECT $2::uuid, id::text, 'delivery', id,
+        SELECT $1::uuid, id::text, 'delivery', id,
                CASE WHEN fate = 'pruned' THEN 'gone' ELSE fate END, CASE WHEN fate = 'pruned' THEN fate END
-        FROM ({_FATES} WHERE {condition}) AS matched
+        FROM ({_fates(what, selection)} WHERE {condition}) AS matched
         """,  # noqa: S608 - what is inserted is ours
-        what,
         job_id,
         *arguments,
     )
+    await missed.insert_items(connection, job_id, selection)
 
 
 def _condition(selection: Selection, *, first: int) -> tuple[str, list[Any]]:
     """Return as a condition on deliveries `d` and their `events` what is not selected by id, and its arguments."""
     if selection.skipped is not None:
         wanted = selection.skipped
+        # What is told again is found by its event's time, which has an index; what was not owed has one of its own.
+        state, time = ("true", "events.recorded_at") if wanted.told else (NOT_OWED, "d.created_at")
         condition = (
-            f"d.endpoint_id = ${first}::uuid AND d.state = 'skipped' AND d.reason = '{ENDPOINT_DISABLED}' "
-            f"AND d.created_at >= ${first + 1}::timestamptz AND d.created_at < ${first + 2}::timestamptz"
+            f"d.endpoint_id = ${first}::uuid AND {state} "
+            f"AND {time} >= ${first + 1}::timestamptz AND {time} < ${first + 2}::timestamptz"
         )
-        return condition, [wanted.endpoint_id, max(wanted.since, _EARLIEST), min(wanted.until or _LATEST, _LATEST)]
+        return condition, [wanted.endpoint_id, *missed.between(wanted.since, wanted.until)]
+    if selection.deliveries is not None:
+        return _resend_condition(selection.deliveries, first)
     return ("false", []) if selection.filter is None else where(selection.filter, first=first)
+
+
+def _resend_condition(wanted: ResendFilter, first: int) -> tuple[str, list[Any]]:
+    since, until = missed.between(wanted.since or missed.EARLIEST, wanted.until)
+    fields = {
+        "events.provider = {}::text": wanted.provider,
+        "events.fax_id = {}::text": wanted.fax_id,
+        "d.event_id = {}::text": wanted.event_id,
+        "d.endpoint_id = {}::uuid": wanted.endpoint_id,
+        "events.type = {}::text": wanted.type,
+        "d.state = {}::text": wanted.state,
+        "events.recorded_at >= {}::timestamptz": None if wanted.since is None else since,
+        "events.recorded_at < {}::timestamptz": None if wanted.until is None else until,
+    }
+    given = [(condition, value) for condition, value in fields.items() if value is not None]
+    conditions = [condition.format(f"${first + index}") for index, (condition, _) in enumerate(given)]
+    # What a person discarded, or what was never owed, is sent only if it is named.
+    conditions += [] if wanted.state else ["d.state <> 'skipped'"]
+    return " AND ".join(conditions), [value for _, value in given]
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -106,16 +108,12 @@ class Moved(msgspec.Struct, frozen=True):
     attempt: int
 
 
+_JOB: Final = "SELECT selection FROM jobs WHERE id = $1"
+
 _NEXT: Final = """
-SELECT letter_id, delivery_id FROM job_items
+SELECT letter_id, delivery_id, event_id FROM job_items
 WHERE job_id = $1 AND state = 'waiting' AND delivery_id IS NOT NULL ORDER BY letter_id LIMIT $2
 """
-
-_LOCKED: Final = f"""
-SELECT d.id, d.attempts, {FATE} AS fate
-FROM deliveries d LEFT JOIN endpoints ON endpoints.id = d.endpoint_id LEFT JOIN events ON events.id = d.event_id
-WHERE d.id = ANY($2::uuid[]) ORDER BY d.id FOR UPDATE OF d
-"""  # noqa: S608 - what is inserted is ours
 
 _REPLAY: Final = """
 UPDATE deliveries d
@@ -133,14 +131,30 @@ _RECOVER: Final = f"""
 UPDATE deliveries d
 SET state = 'pending', reason = NULL, due_at = now(), lease_until = NULL, sweeps = 0, settled_at = NULL,
     replayed_at = now(), crashes = 0, crash_place = NULL
-WHERE d.id = ANY($1::uuid[]) AND d.state = 'skipped' AND d.reason = '{ENDPOINT_DISABLED}'
+WHERE d.id = ANY($1::uuid[]) AND {NOT_OWED}
 """  # noqa: S608 - the inserted text is a constant
+
+_RESEND: Final = """
+UPDATE deliveries d
+SET state = CASE WHEN d.attempts = 0 THEN 'pending' ELSE 'retrying' END, reason = NULL, due_at = now(),
+    lease_until = NULL, sweeps = 0, settled_at = NULL, budget_from = d.attempts, replayed_at = now(), crashes = 0,
+    crash_place = NULL, tells_overtaken = $2,
+    resent_from = CASE WHEN d.state = 'told' THEN d.attempts ELSE d.resent_from END
+WHERE d.id = ANY($1::uuid[]) AND d.state IN ('told', 'dead', 'skipped')
+"""
 
 _DISCARD: Final = """
 UPDATE deliveries d SET state = 'skipped', reason = 'discarded', settled_at = now(), lease_until = NULL
 WHERE d.id = ANY($1::uuid[]) AND d.state = 'dead'
 """
 
+_DECIDE: Final = """
+INSERT INTO decisions (delivery_id, job_id, what, who, reason, was, attempts)
+SELECT batch.id, jobs.id, jobs.what, jobs.who, jobs.reason, batch.was, batch.attempts
+FROM jobs, unnest($2::uuid[], $3::text[], $4::integer[]) AS batch (id, was, attempts)
+WHERE jobs.id = $1 ORDER BY batch.id
+ON CONFLICT ON CONSTRAINT decisions_key DO NOTHING
+"""
 
 _CHANGES: Final[dict[What, str]] = {
     "dead.replay": _REPLAY,
@@ -150,24 +164,53 @@ _CHANGES: Final[dict[What, str]] = {
 
 
 async def move(connection: Any, job_id: UUID, what: What, most: int) -> tuple[int, list[Moved]]:
-    """Replay, discard or recover the next of a job's deliveries in the ledger, in the caller's transaction.
+    """Change the next of a job's deliveries in the ledger, in the caller's transaction.
 
     Return how many items that settled or moved, and what has to be published now.
     """
-    letters = {row["delivery_id"]: row["letter_id"] for row in await connection.fetch(_NEXT, job_id, most)}
-    if what == "endpoint.recover":
+    selection = msgspec.json.decode(await connection.fetchval(_JOB, job_id), type=Selection)
+    wanted = await connection.fetch(_NEXT, job_id, most)
+    letters = {row["delivery_id"]: row["letter_id"] for row in wanted}
+    # 1. What the endpoint was never owed gets its delivery.
+    never_owed = {row["delivery_id"]: row["event_id"] for row in wanted if row["event_id"] is not None}
+    if never_owed and selection.skipped is not None:
+        await missed.write(connection, selection.skipped.endpoint_id, never_owed)
+    # 2. What becomes of each now, its row locked?
+    if what in {"endpoint.recover", "delivery.resend"}:
         await connection.execute(_LOCK_EVENTS, list(letters))
-    rows = await connection.fetch(_LOCKED, what, list(letters))
+    rows = await connection.fetch(_locked(what, selection), list(letters))
     fates: dict[UUID, Any] = dict.fromkeys(letters, "gone") | {row["id"]: row["fate"] for row in rows}
     chosen = [row for row in rows if row["fate"] == "waiting"]
+    # 3. The change, and who decided it.
+    chosen_ids = [row["id"] for row in chosen]
+    if tells_again(what, selection):
+        await connection.execute(_RESEND, chosen_ids, selection.overtaken)
+    else:
+        await connection.execute(_CHANGES[what], chosen_ids)
+    await connection.execute(
+        _DECIDE, job_id, chosen_ids, [row["state"] for row in chosen], [row["attempts"] for row in chosen]
+    )
     is_owed_again = what != "dead.discard"
-    await connection.execute(_CHANGES[what], [row["id"] for row in chosen])
     outcome = {"waiting": ("moved" if is_owed_again else "done", None), "pruned": PRUNED}
     await job_items.settle(
         connection, job_id, [(letters[each], *outcome.get(fate, (fate, None))) for each, fate in fates.items()]
     )
     moved = [Moved(letters[row["id"]], row["id"], row["attempts"] + 1) for row in chosen] if is_owed_again else []
     return len(letters), moved
+
+
+def _locked(what: What, selection: Selection) -> str:
+    return f"""
+    SELECT d.id, d.attempts, d.state, {fate_of(what, selection)} AS fate
+    FROM deliveries d {JOINS} WHERE d.id = ANY($1::uuid[]) ORDER BY d.id FOR UPDATE OF d
+    """  # noqa: S608 - what is inserted is ours
+
+
+async def has_stale_copies(connection: Any, job_id: UUID) -> bool:
+    """Return True if a job told a dead delivery again: its copy lies in the queue of dead deliveries."""
+    return bool(
+        await connection.fetchval("SELECT EXISTS (SELECT FROM decisions WHERE job_id = $1 AND was = 'dead')", job_id)
+    )
 
 
 async def unpublished(connection: Any, job_id: UUID) -> list[Moved]:
@@ -182,16 +225,27 @@ async def unpublished(connection: Any, job_id: UUID) -> list[Moved]:
     return [Moved(row["letter_id"], row["id"], row["attempts"] + 1) for row in rows]
 
 
-async def discard_owed(connection: Any, delivery_id: UUID) -> bool:
+async def discard_owed(connection: Any, job_id: UUID, delivery_id: UUID) -> bool:
     """Give up a delivery that is owed and not being attempted; return False if it is neither."""
     return bool(
         await connection.fetchval(
             """
-            UPDATE deliveries SET state = 'skipped', reason = 'discarded', settled_at = now(), lease_until = NULL
-            WHERE id = $1 AND state IN ('pending', 'retrying') AND (lease_until IS NULL OR lease_until < now())
+            WITH owed AS (
+                SELECT id, state FROM deliveries
+                WHERE id = $1 AND state IN ('pending', 'retrying') AND (lease_until IS NULL OR lease_until < now())
+                FOR UPDATE
+            ), given_up AS (
+                UPDATE deliveries SET state = 'skipped', reason = 'discarded', settled_at = now(), lease_until = NULL
+                FROM owed WHERE deliveries.id = owed.id
+                RETURNING deliveries.id, owed.state AS was, deliveries.attempts
+            )
+            INSERT INTO decisions (delivery_id, job_id, what, who, reason, was, attempts)
+            SELECT given_up.id, jobs.id, jobs.what, jobs.who, jobs.reason, given_up.was, given_up.attempts
+            FROM given_up, jobs WHERE jobs.id = $2
             RETURNING true
             """,
             delivery_id,
+            job_id,
         )
     )
 

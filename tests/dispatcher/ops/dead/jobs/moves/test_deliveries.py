@@ -61,7 +61,7 @@ async def test_what_was_skipped_is_told_once_under_the_same_id_and_a_second_time
     harness: DispatcherHarness, dead: DeadLetterService, dispatching: Dispatching
 ) -> None:
     endpoint = await endpoint_that_was_off(harness, 30)
-    other = await endpoint_that_was_off(harness, 0)
+    other, later = await endpoint_that_was_off(harness, 0), datetime.now(UTC)
     ids = {row["id"] for row in await harness.deliveries()}
     preview = await dead.planner.preview("endpoint.recover", since(endpoint))
     assert (preview.matched, preview.count) == (30, 30)
@@ -72,7 +72,7 @@ async def test_what_was_skipped_is_told_once_under_the_same_id_and_a_second_time
         assert (job.total, job.done) == (30, 30)
         received = await harness.receiver.got(30)
         rows = await harness.settled(30)
-        for selection in (since(endpoint), since(other)):
+        for selection in (since(endpoint), since(other, later)):
             with pytest.raises(NothingMatches, match="nothing was skipped"):
                 await dead.jobs.begin("endpoint.recover", selection, who="test")
     assert len(harness.receiver.received) == 30

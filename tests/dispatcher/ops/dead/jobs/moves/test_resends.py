@@ -1,0 +1,269 @@
+"""What was told is sent again when a person asks: same id, next attempt, once; what is under way is left alone."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+import pytest
+from apis import TOKENS, Api, faxhook
+from dispatchers import STORE, DispatcherHarness, an_event
+from receiver import Received
+
+from dispatcher.ledger.deliveries import Record, record
+from dispatcher.ops.dead.errors import BadSelection, NothingMatches, NothingToSend, TakenByAnother, UnknownDelivery
+from dispatcher.ops.dead.jobs.bodies import Job, ResendFilter, Selection, Skipped
+from dispatcher.ops.dead.service import DeadLetterService
+from dispatcher.policy.endpoint import Endpoint, FaxMatch
+from shared.domain import EventType, Provider
+from shared.ids import uuid7
+from shared.runtime.service import Stop
+
+Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
+Opening = Callable[..., AbstractAsyncContextManager[DeadLetterService]]
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+async def done(dead: DeadLetterService, selection: Selection, what: Any = "delivery.resend", who: str = "eve") -> Job:
+    job = await dead.jobs.begin(what, selection, who=who)
+    job = await dead.jobs.wait(job.id, 30.0)
+    assert job.state == "done"
+    counts = [getattr(job, name) for name in Job.__struct_fields__ if name.startswith("skipped_")]
+    assert job.total == job.done + job.failed + sum(counts)
+    return job
+
+
+def ids(*delivery_ids: UUID, overtaken: bool = False) -> Selection:
+    return Selection(ids=tuple(sorted(str(each) for each in delivery_ids)), overtaken=overtaken)
+
+
+def since(endpoint: Endpoint, **fields: Any) -> Selection:
+    return Selection(skipped=Skipped(endpoint_id=endpoint.id, since=LONG_AGO, **fields))
+
+
+def numbers(received: list[Received]) -> list[tuple[str, int]]:
+    return sorted((each.delivery_id, each.attempt) for each in received)
+
+
+async def test_what_was_told_is_told_again_under_the_same_id_and_says_by_whom(
+    harness: DispatcherHarness, dead: DeadLetterService, dispatching: Dispatching, unused_tcp_port: int
+) -> None:
+    await harness.endpoint()
+    await harness.publish(an_event(1), an_event(2))
+    async with dispatching(**TOKENS), aiohttp.ClientSession() as http:
+        one, other = [row["id"] for row in await harness.settled(2)]
+        preview = await dead.planner.preview("delivery.resend", ids(one))
+        assert (preview.matched, preview.count) == (1, 1)
+        assert (await done(dead, ids(one))).done == 1
+        await harness.receiver.got(3)
+        await harness.settled(2)
+        api = Api(http, f"http://127.0.0.1:{unused_tcp_port}")
+        assert numbers(harness.receiver.received) == sorted([(str(one), 1), (str(one), 2), (str(other), 1)])
+        _, delivery = await api.ask("GET", f"/v1/deliveries/{one}")
+        assert [each["resent_by"] for each in delivery["attempts"]] == [None, "eve"]
+        assert [(each["what"], each["who"], each["was"]) for each in delivery["decisions"]] == [
+            ("delivery.resend", "eve", "told")
+        ]
+        status, job = await api.ask("POST", "/v1/deliveries/resend", {"ids": [str(one), str(other)]})
+        assert (status, job["done"], job["who"]) == (200, 2, "operator")
+        await harness.receiver.got(5)
+        status, problem = await api.ask("POST", "/v1/deliveries/resend", {"ids": [str(uuid7())]})
+        assert (status, problem["code"]) == (404, "delivery_not_found")
+        for wrong in (
+            {},
+            {"filter": {}},
+            {"filter": {"fax_id": "1"}},
+            {"ids": [str(one)], "filter": {"event_id": "x"}},
+        ):
+            assert (await api.ask("POST", "/v1/deliveries/resend", wrong))[0] == 422
+    code, said, _ = await faxhook({**harness.environment, "COLUMNS": "200"}, "faxes", "show", "phaxio:1")
+    assert (code, "sent again by eve, after 1 attempt" in said, "attempt 2, sent again by eve" in said) == (
+        0,
+        True,
+        True,
+    )
+
+
+async def test_what_is_owed_or_being_attempted_is_refused_with_a_sentence_and_not_sent_twice(
+    harness: DispatcherHarness, dead: DeadLetterService, dispatching: Dispatching
+) -> None:
+    await harness.endpoint()
+    go = asyncio.Event()
+
+    async def when_told(_received: Received) -> int:
+        await go.wait()
+        return 200
+
+    harness.receiver.answer = when_told
+    await harness.publish(an_event(1))
+    async with dispatching():
+        await harness.receiver.got(1)
+        (row,) = await harness.deliveries()
+        with pytest.raises(NothingToSend, match="1 still owed, or being attempted"):
+            await dead.jobs.begin("delivery.resend", ids(row["id"]), who="eve")
+        assert await dead.jobs.latest() == []
+        go.set()
+        await harness.settled(1)
+    assert len(harness.receiver.received) == 1
+
+
+async def test_of_two_people_at_once_one_sends(
+    harness: DispatcherHarness, dead: DeadLetterService, opening: Opening, dispatching: Dispatching
+) -> None:
+    await harness.endpoint()
+    await harness.publish(*(an_event(number) for number in range(20)))
+    async with dispatching(), opening() as other:
+        rows = await harness.settled(20)
+        selection = ids(*(row["id"] for row in rows))
+        begun = await asyncio.gather(
+            dead.jobs.begin("delivery.resend", selection, who="one"),
+            other.jobs.begin("delivery.resend", selection, who="two"),
+            return_exceptions=True,
+        )
+        (job,) = [each for each in begun if isinstance(each, Job)]
+        (refused,) = [each for each in begun if not isinstance(each, Job)]
+        assert isinstance(refused, TakenByAnother | NothingToSend)
+        await (dead if job.who == "one" else other).jobs.wait(job.id, 30.0)
+        await harness.receiver.got(40)
+        await harness.settled(20)
+    assert len(harness.receiver.received) == 40
+
+
+async def test_what_is_overtaken_is_sent_only_if_asked_for(
+    harness: DispatcherHarness, dead: DeadLetterService, dispatching: Dispatching
+) -> None:
+    await harness.endpoint(inflight=True, format="standard-v1", tokens=())
+    await harness.publish(an_event(1, EventType.SENDING))
+    async with dispatching():
+        await harness.settled(1)
+        await harness.publish(an_event(1, EventType.DELIVERED))
+        await harness.settled(2)
+        fax = ResendFilter(provider=Provider.PHAXIO, fax_id="1")
+        job = await done(dead, Selection(deliveries=fax))
+        assert (job.total, job.done, job.skipped_overtaken) == (2, 1, 1)
+        await harness.receiver.got(3)
+        await harness.settled(2)
+        assert (await done(dead, Selection(deliveries=fax, overtaken=True))).done == 2
+        await harness.receiver.got(5)
+        rows = await harness.settled(2)
+    assert {row["state"] for row in rows} == {"told"}
+
+
+async def test_a_late_record_of_the_first_time_does_not_end_a_resend(
+    harness: DispatcherHarness, dead: DeadLetterService, dispatching: Dispatching
+) -> None:
+    await harness.endpoint()
+    await harness.publish(an_event(1))
+    async with dispatching():
+        (row,) = await harness.settled(1)
+    await done(dead, ids(row["id"]))
+    await record(harness.pool, [Record(delivery_id=row["id"], attempt=1, state="told")])
+    (now,) = await harness.deliveries()
+    assert (now["state"], now["attempts"]) == ("retrying", 1)
+    async with dispatching():
+        await harness.receiver.got(2)
+        (now,) = await harness.settled(1)
+    assert (now["state"], now["attempts"]) == ("told", 2)
+
+
+async def test_an_endpoint_gets_what_came_before_it_existed_and_only_what_is_its_own(
+    harness: DispatcherHarness, dead: DeadLetterService, dispatching: Dispatching, opening: Opening
+) -> None:
+    first = await harness.endpoint()
+    own = await harness.endpoint(scope="fax", match=FaxMatch(job_id="j9"))
+    await harness.take(
+        *(an_event(number) for number in range(5)),
+        an_event(9, job_id="j9"),
+        an_event(10, EventType.SENDING),
+        an_event(11, EventType.RECEIVED, to_number="+15550100"),
+    )
+    await harness.pool.execute(
+        "UPDATE deliveries SET state = 'told', attempts = 1, settled_at = now(), lease_until = NULL"
+    )
+    late = await harness.endpoint(direction="sent")
+    of_number = await harness.endpoint(scope="number", match="+15550100", direction="received")
+    assert (await dead.planner.preview("endpoint.recover", since(late))).count == 5
+    assert (await dead.planner.preview("endpoint.recover", since(of_number))).count == 1
+    await STORE.remove(harness.pool, of_number.id)
+    before = len(await harness.deliveries())
+    async with opening() as other:
+        begun = await asyncio.gather(
+            dead.jobs.begin("endpoint.recover", since(late), who="one"),
+            other.jobs.begin("endpoint.recover", since(late, until=datetime(2030, 1, 1, tzinfo=UTC)), who="two"),
+            return_exceptions=True,
+        )
+        (job,) = [each for each in begun if isinstance(each, Job)]
+        assert [type(each) for each in begun if not isinstance(each, Job)] == [TakenByAnother]
+        await (dead if job.who == "one" else other).jobs.wait(job.id, 30.0)
+    rows = [row for row in await harness.deliveries() if row["endpoint_id"] == late.id]
+    assert (len(rows), len(await harness.deliveries())) == (5, before + 5)
+    assert {row["state"] for row in rows} == {"pending"}
+    assert all(row["id"].version == 7 for row in rows)
+    with pytest.raises(NothingMatches):
+        await dead.jobs.begin("endpoint.recover", since(late), who="test")
+    async with dispatching():
+        rows = await harness.settled(before + 5)
+        assert {row["state"] for row in rows if row["endpoint_id"] == late.id} == {"told"}
+        told = len(harness.receiver.received)
+        job = await done(dead, since(late, told=True), "endpoint.recover")
+        assert (job.total, job.done) == (5, 5)
+        await harness.receiver.got(told + 5)
+        await harness.settled(before + 5)
+    assert {first.id, own.id} <= {row["endpoint_id"] for row in rows}
+
+
+async def test_a_dead_one_is_sent_too_its_copy_goes_and_a_discarded_one_only_if_it_is_named(
+    harness: DispatcherHarness, dead: DeadLetterService, dispatching: Dispatching
+) -> None:
+    await harness.endpoint(url="http://127.0.0.1:1/", failover_url=None)
+    await harness.take(an_event(1))
+    (row,) = await harness.deliveries()
+    await record(
+        harness.pool,
+        [Record(delivery_id=row["id"], attempt=1, state="dead", reason="http_500", started_at=datetime.now(UTC))],
+    )
+    await harness.pool.execute("UPDATE endpoints SET url = $1", harness.receiver.url)
+    job = await dead.jobs.begin("dead.discard", ids(row["id"]), who="eve", reason="a test fax")
+    await dead.jobs.wait(job.id, 30.0)
+    with pytest.raises(NothingMatches, match="no delivery matches"):
+        await dead.jobs.begin(
+            "delivery.resend", Selection(deliveries=ResendFilter(event_id=row["event_id"])), who="eve"
+        )
+    code, said, _ = await faxhook({**harness.environment, "COLUMNS": "200"}, "faxes", "show", "phaxio:1")
+    lines = said.splitlines()
+    (place,) = [number for number, line in enumerate(lines) if "discarded by eve, after 1 attempt" in line]
+    assert (code, "reason: a test fax" in said, place > said.index("attempt 1") % 1) == (0, True, True)
+    assert "not sent" not in said
+    code, said, _ = await faxhook(
+        {**harness.environment, "COLUMNS": "200"}, "deliveries", "resend", str(row["id"]), "--yes"
+    )
+    assert (code, "1 of 1 sent again" in said) == (0, True)
+    async with dispatching():
+        await harness.receiver.got(1)
+        (row,) = await harness.settled(1)
+    assert (row["state"], row["attempts"]) == ("told", 2)
+
+
+@pytest.mark.parametrize(
+    ("selection", "error", "sentence"),
+    [
+        (Selection(), BadSelection, "say which"),
+        (Selection(ids=()), BadSelection, "empty"),
+        (Selection(deliveries=ResendFilter()), BadSelection, "must name a fax"),
+        (Selection(deliveries=ResendFilter(state="told")), BadSelection, "must name a fax"),
+        (Selection(deliveries=ResendFilter(fax_id="1")), BadSelection, "needs `provider`"),
+        (Selection(deliveries=ResendFilter(since=LONG_AGO, until=LONG_AGO)), BadSelection, "later than `since`"),
+        (Selection(ids=("nonsense",)), UnknownDelivery, "no delivery nonsense"),
+        (Selection(deliveries=ResendFilter(since=LONG_AGO)), NothingMatches, "no delivery matches"),
+    ],
+)
+async def test_each_mistake_is_a_sentence(
+    dead: DeadLetterService, selection: Selection, error: type[Exception], sentence: str
+) -> None:
+    with pytest.raises(error, match=sentence):
+        await dead.jobs.begin("delivery.resend", selection, who="test")
+    assert await dead.jobs.latest() == []
