@@ -33,7 +33,7 @@ class ExportApi:
                 self._handler(each),
                 f"Every row of `{each.name}` that matches, as a file: its last line says that it is whole",
                 query=each.asked,
-                media_type=rows.CONTENT_TYPES["ndjson"],
+                media_type=", ".join(rows.CONTENT_TYPES.values()),
                 problems=(409,) if each.name == "dead-letters" else (),
             )
             for each in self._lists.values()

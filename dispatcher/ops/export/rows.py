@@ -37,7 +37,7 @@ def rows(file_format: Format, items: Sequence[msgspec.Struct]) -> bytes:
     """
     if file_format == "ndjson":
         return b"".join(msgspec.json.encode(item) + b"\n" for item in items)
-    return _csv([[_cell(value) for value in msgspec.to_builtins(item).values()] for item in items])
+    return _csv([_cells(msgspec.to_builtins(item), item.__struct_fields__) for item in items])
 
 
 def end(file_format: Format, count: int) -> bytes:
@@ -45,6 +45,11 @@ def end(file_format: Format, count: int) -> bytes:
     if file_format == "csv":
         return _csv([[END, str(count)]])
     return msgspec.json.encode({"object": "end", "rows": count}) + b"\n"
+
+
+def _cells(values: dict[str, Any], columns: Sequence[str]) -> list[str]:
+    """Return a cell for each column: a field that is left out where it says nothing has an empty one."""
+    return [_cell(values.get(column)) for column in columns]
 
 
 def _cell(value: Any) -> str:

@@ -79,6 +79,9 @@ async def test_every_list_has_its_export_and_refuses_what_it_does_not_know(
             status, text, is_whole = await api.read(f"/v1/exports/{name}?format={file_format}")
             assert (status, is_whole) == (200, True), text
             assert "end" in text.splitlines()[-1]
+            if file_format == "csv":
+                names, *found, _ = csv.reader(io.StringIO(text, newline=""))
+                assert {len(each) for each in found} <= {len(names)}, "a cell for each column"
         for query in ("format=xls", "limit=1", "after=x", "stat=1", "format=csv&format=csv"):
             status, text, _ = await api.read(f"/v1/exports/{name}?{query}")
             assert (status, msgspec.json.decode(text)["code"]) == (422, "bad_query"), (name, query, text)
