@@ -17,7 +17,7 @@ from dispatcher.ops.faxes.bodies import (
     FaxPage,
     FaxStory,
 )
-from dispatcher.ops.faxes.queries import DeliveryQuery, EventQuery, FaxQuery
+from dispatcher.ops.faxes.lists.queries import DeliveryQuery, EventQuery, FaxQuery
 from dispatcher.ops.faxes.reader import FaxReader
 from shared.domain import Provider
 

@@ -14,7 +14,7 @@ from dispatcher.ledger.pool import open_command_pool
 from dispatcher.ops.api.cursor import MOST_PER_PAGE
 from dispatcher.ops.contradictions import contradiction
 from dispatcher.ops.faxes.bodies import Fax, FaxStory
-from dispatcher.ops.faxes.queries import FaxQuery
+from dispatcher.ops.faxes.lists.queries import FaxQuery
 from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.ops.faxes.timeline import Moment, timeline
 from dispatcher.ops.terminal import Json, console, print_json, read_options, run, settings_of

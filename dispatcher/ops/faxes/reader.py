@@ -25,7 +25,7 @@ from dispatcher.ops.faxes.bodies import (
     Untold,
 )
 from dispatcher.ops.faxes.explain import EndpointThen, summarize, why_untold
-from dispatcher.ops.faxes.queries import DeliveryQuery, EventQuery, FaxQuery
+from dispatcher.ops.faxes.lists.queries import DeliveryQuery, EventQuery, FaxQuery
 from dispatcher.ops.faxes.rows import (
     DELIVERY_COLUMNS,
     attempt_of,
@@ -36,7 +36,7 @@ from dispatcher.ops.faxes.rows import (
     event_with_content_of,
     fax_of,
 )
-from dispatcher.ops.faxes.walk import Walk
+from dispatcher.ops.faxes.lists.walk import Walk
 from shared.domain import Event, Provider, utc_now
 from shared.ids import parse_uuid
 

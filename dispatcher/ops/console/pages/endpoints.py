@@ -24,7 +24,7 @@ from dispatcher.ops.endpoints.reading.rates import read_rates
 from dispatcher.ops.endpoints.reading.removal import preview_removal
 from dispatcher.ops.endpoints.sample import SampleOutcome, audit_sample, send_sample
 from dispatcher.ops.endpoints.urls import BadEndpoint
-from dispatcher.ops.faxes.queries import DeliveryQuery
+from dispatcher.ops.faxes.lists.queries import DeliveryQuery
 from dispatcher.ops.words import counted
 from dispatcher.policy.endpoint import Endpoint
 from shared.domain import EventType, Provider, utc_now

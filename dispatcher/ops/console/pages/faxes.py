@@ -15,7 +15,7 @@ from dispatcher.ops.console.errors import PageError, no_such_page
 from dispatcher.ops.console.pages.filters import chosen_of, filter_of
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.faxes.bodies import DeliveryWithAttempts, FaxStory
-from dispatcher.ops.faxes.queries import FaxQuery
+from dispatcher.ops.faxes.lists.queries import FaxQuery
 from dispatcher.ops.faxes.timeline import timeline
 from shared.domain import Direction, EventType, Media, Provider
 

@@ -9,8 +9,8 @@ import pytest
 from dispatchers import RECEIVED_AT, an_event
 from ledgers import endpoint, take
 
-from dispatcher.ops.faxes import walk
-from dispatcher.ops.faxes.queries import DeliveryQuery, EventQuery, FaxQuery
+from dispatcher.ops.faxes.lists import walk
+from dispatcher.ops.faxes.lists.queries import DeliveryQuery, EventQuery, FaxQuery
 from dispatcher.ops.faxes.reader import FaxReader
 from shared.domain import Direction, EventType, Provider
 from shared.ids import uuid7

@@ -1,0 +1,1 @@
+"""Lists of faxes, events and deliveries: what may be asked, and how it is found without a scan."""
