@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from shared.domain import Direction, Event, EventType, Media, Phase, Provider
+from shared.domain import Direction, Event, EventType, Failure, Media, Phase, Provider
 
 DeliveryState = Literal["pending", "retrying", "told", "dead", "skipped"]
 
@@ -150,6 +150,27 @@ class Fax(msgspec.Struct, frozen=True, kw_only=True):
     last_received_at: datetime
 
 
+class WebhookCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many deliveries of a fax's events are in each state."""
+
+    pending: int = 0
+    retrying: int = 0
+    told: int = 0
+    dead: int = 0
+    skipped: int = 0
+
+
+class FaxInList(Fax, frozen=True, kw_only=True):
+    """A fax, why it failed, and how its webhooks stand.
+
+    Attributes:
+        failure: What the provider said; None if the fax did not fail, or its content was pruned.
+    """
+
+    failure: Failure | None
+    webhooks: WebhookCounts
+
+
 class Untold(msgspec.Struct, frozen=True, kw_only=True):
     """An endpoint that is owed nothing of a fax, and why, as endpoints are set now."""
 
@@ -180,7 +201,7 @@ class FaxStory(Fax, frozen=True, kw_only=True):
 class FaxPage(msgspec.Struct, frozen=True, kw_only=True):
     """Faxes, the newest first. A page may be short, even empty, while `next` is not null: follow it."""
 
-    items: tuple[Fax, ...]
+    items: tuple[FaxInList, ...]
     next: str | None
 
 

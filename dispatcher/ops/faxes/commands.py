@@ -13,10 +13,12 @@ from rich.text import Text
 from dispatcher.ledger.pool import open_command_pool
 from dispatcher.ops.api.cursor import MOST_PER_PAGE
 from dispatcher.ops.contradictions import contradiction
-from dispatcher.ops.faxes.bodies import Fax, FaxStory
+from dispatcher.ops.faxes.bodies import FaxInList, FaxStory
+from dispatcher.ops.faxes.explain import in_words, webhooks_in_words
 from dispatcher.ops.faxes.lists.queries import FaxQuery
 from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.ops.faxes.timeline import Moment, timeline
+from dispatcher.ops.spans import TIMES
 from dispatcher.ops.terminal import Json, console, print_json, read_options, run, settings_of
 from dispatcher.ops.words import clock, counted, duration, printable
 from dispatcher.settings import LedgerSettings
@@ -76,7 +78,22 @@ def list_faxes(
     state: Annotated[
         str | None, typer.Option(help="Its state: the type of its decisive event, e.g. fax.failed.")
     ] = None,
-    number: Annotated[str | None, typer.Option(help="Either side's number (E.164).")] = None,
+    failed: Annotated[
+        bool | None, typer.Option("--failed/--not-failed", help="Only those that failed, or only the others.")
+    ] = None,
+    failure: Annotated[
+        str | None, typer.Option(help="Only those that failed with this type or code, as the provider names it.")
+    ] = None,
+    webhooks: Annotated[
+        str | None, typer.Option(help="Only those with webhooks that are dead, or failing: dead or retried.")
+    ] = None,
+    number: Annotated[
+        str | None, typer.Option(help="Either side's number, in any notation or by its last digits.")
+    ] = None,
+    job_id: Annotated[str | None, typer.Option(help="The job_id that the application gave.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="The id of an endpoint that is owed it, or was.")] = None,
+    since: Annotated[str | None, typer.Option(help=f"From when on: {TIMES}.")] = None,
+    until: Annotated[str | None, typer.Option(help="Before when, in the same notation.")] = None,
     conflicting: Annotated[
         bool | None,
         typer.Option(
@@ -87,14 +104,27 @@ def list_faxes(
     as_json: Json = False,
 ) -> None:
     """Show faxes, the newest first."""
-    given = {"provider": provider, "direction": direction, "state": state, "number": number, "conflicting": conflicting}
+    given = {
+        "provider": provider,
+        "direction": direction,
+        "state": state,
+        "failed": failed,
+        "failure": failure,
+        "webhooks": webhooks,
+        "number": number,
+        "job_id": job_id,
+        "endpoint_id": endpoint,
+        "since": since,
+        "until": until,
+        "conflicting": conflicting,
+    }
     query = _query(given, limit)
     if query.direction is not None and query.state in ENDINGS and ENDINGS[query.state] != query.direction:
         contradiction(
             f"--direction {direction}", f"--state {state}", f"that is the state of a {ENDINGS[query.state]} fax"
         )
 
-    async def work() -> tuple[list[Fax], str | None]:
+    async def work() -> tuple[list[FaxInList], str | None]:
         async with _opened() as reader:
             page = await reader.faxes(query)
             found = list(page.items)
@@ -112,13 +142,15 @@ def list_faxes(
         console.print("no fax matches" if any(each is not None for each in given.values()) else "no fax yet")
         return
     table = Table(box=None, pad_edge=False)
-    for name in ("fax", "direction", "state", "from", "to", "pages", "received"):
+    for name in ("fax", "direction", "state", "why", "webhooks", "from", "to", "pages", "received"):
         table.add_column(name, overflow="fold")
     for fax in found:
         table.add_row(
             Text(printable(f"{fax.provider}:{fax.fax_id}")),
             fax.direction,
             Text(fax.state + (" (conflicting)" if fax.conflicting else "")),
+            Text(printable(in_words(fax.failure))),
+            Text(webhooks_in_words(fax.webhooks), style="red" if fax.webhooks.dead else ""),
             Text(printable(fax.from_number or "")),
             Text(printable(fax.to_number or "")),
             "" if fax.pages is None else str(fax.pages),

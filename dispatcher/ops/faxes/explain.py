@@ -7,11 +7,11 @@ from datetime import datetime
 import msgspec
 
 from dispatcher.ops.dead.causes import UNANSWERED, cause_in_words
-from dispatcher.ops.faxes.bodies import Delivery, DeliveryState, EventWithContent
+from dispatcher.ops.faxes.bodies import Delivery, DeliveryState, EventWithContent, WebhookCounts
 from dispatcher.ops.words import SKIPPED, STATES, clock, counted, moment
 from dispatcher.policy.endpoint import Endpoint
 from dispatcher.policy.routing import route
-from shared.domain import Event, Phase
+from shared.domain import Event, Failure, Phase
 
 
 class DeliveryStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +46,28 @@ class EndpointThen(msgspec.Struct, frozen=True):
     created_at: datetime
     updated_at: datetime
     is_gone: bool
+
+
+def in_words(failure: Failure | None) -> str:
+    """Return why a fax failed, as the provider said it; empty if it said nothing.
+
+    >>> in_words(Failure(type="lineError", code="42", message="Busy"))
+    'Busy (lineError 42)'
+    """
+    if failure is None:
+        return ""
+    codes = " ".join(each for each in (failure.type, failure.code) if each)
+    return f"{failure.message} ({codes})" if failure.message and codes else failure.message or codes
+
+
+def webhooks_in_words(counts: WebhookCounts) -> str:
+    """Return how a fax's webhooks stand, the worst first; empty if there are none.
+
+    >>> webhooks_in_words(WebhookCounts(told=2, dead=1))
+    '1 dead, 2 delivered'
+    """
+    by_state = {state: getattr(counts, state) for state in ("dead", "retrying", "pending", "told", "skipped")}
+    return ", ".join(f"{count} {STATES[state]}" for state, count in by_state.items() if count)
 
 
 def is_leased(status: DeliveryStatus, now: datetime) -> bool:

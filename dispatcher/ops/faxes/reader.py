@@ -3,14 +3,13 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
 from dispatcher.ledger.endpoint_rows import COLUMNS, endpoint_of
 from dispatcher.ledger.pool import Pool
-from dispatcher.ops.api.cursor import AwareTime
 from dispatcher.ops.endpoints.urls import masked_url, name_of
 from dispatcher.ops.faxes.bodies import (
     Attempt,
@@ -20,12 +19,14 @@ from dispatcher.ops.faxes.bodies import (
     EventPage,
     EventWithContent,
     Fax,
+    FaxInList,
     FaxPage,
     FaxStory,
     Untold,
 )
 from dispatcher.ops.faxes.explain import EndpointThen, summarize, why_untold
-from dispatcher.ops.faxes.lists.queries import DeliveryQuery, EventQuery, FaxQuery
+from dispatcher.ops.faxes.lists.lists import list_deliveries, list_events, list_faxes
+from dispatcher.ops.faxes.lists.queries import FAILED, DeliveryQuery, EventQuery, FaxQuery
 from dispatcher.ops.faxes.rows import (
     DELIVERY_COLUMNS,
     attempt_of,
@@ -34,9 +35,9 @@ from dispatcher.ops.faxes.rows import (
     delivery_with_attempts_of,
     event_of,
     event_with_content_of,
+    fax_in_list_of,
     fax_of,
 )
-from dispatcher.ops.faxes.lists.walk import Walk
 from shared.domain import Event, Provider, utc_now
 from shared.ids import parse_uuid
 
@@ -75,6 +76,12 @@ WHERE removed_at IS NULL AND (scope = 'global' OR match_number IN ($1, $2)
 ORDER BY created_at, id LIMIT 100
 """  # noqa: S608 - a constant
 
+WEBHOOKS: Final = """
+SELECT provider, fax_id, d.state, count(*) FROM unnest($1::text[], $2::text[]) AS wanted (provider, fax_id)
+JOIN events e USING (provider, fax_id) JOIN deliveries d ON d.event_id = e.id GROUP BY provider, fax_id, d.state
+"""
+BODIES: Final = "SELECT id, body FROM events WHERE id = ANY($1::text[]) AND body IS NOT NULL"
+
 _ALL_PROVIDERS: Final = [str(provider) for provider in Provider]
 MEANT_BY: Final = """
 SELECT provider, fax_id FROM faxes WHERE provider = ANY($2::text[]) AND fax_id = $3
@@ -93,47 +100,35 @@ class FaxReader:
 
     async def faxes(self, query: FaxQuery) -> FaxPage:
         """Return a page of faxes."""
-        walk = Walk("faxes", ("first_received_at", "provider", "fax_id"), tuple[AwareTime, str, str])
-        for column in ("provider", "direction", "state", "conflicting"):
-            walk.matching(f"{column} = {{0}}", getattr(query, column))
-        walk.matching("coalesce(from_number = {0}, false) OR coalesce(to_number = {0}, false)", query.number)
-        rows, cursor = await walk.page(self._pool, query.limit, query.after)
-        return FaxPage(items=tuple(fax_of(row) for row in rows), next=cursor)
+        rows, cursor = await list_faxes(self._pool, query)
+        faxes = await self._with_webhooks(rows)
+        return FaxPage(items=faxes, next=cursor)
 
     async def events(self, query: EventQuery) -> EventPage:
         """Return a page of events."""
-        walk = Walk("events", ("recorded_at", "id"), tuple[AwareTime, str])
-        if query.fax_id is None:
-            walk.matching("provider = {0}", query.provider)
-        else:
-            providers = _ALL_PROVIDERS if query.provider is None else [query.provider]
-            walk.within("provider = ANY({0}::text[]) AND fax_id = {1}", providers, query.fax_id)
-        walk.matching("type = {0}", query.type)
-        rows, cursor = await walk.page(self._pool, query.limit, query.after)
+        rows, cursor = await list_events(self._pool, query)
         ids = [row["id"] for row in rows]
         by_id = {row["id"]: event_of(row) for row in await self._pool.fetch(EVENTS, ids)}
         return EventPage(items=tuple(by_id[each] for each in ids if each in by_id), next=cursor)
 
     async def deliveries(self, query: DeliveryQuery) -> DeliveryPage:
         """Return a page of deliveries."""
-        # Their ids are version 7: the time comes first.
-        walk = Walk("deliveries", ("id",), tuple[UUID])
-        if query.event_id is not None:
-            walk.within("event_id = {0}", query.event_id)
-        if query.state in {"pending", "retrying"}:
-            # The index of what is owed serves it; it is as small as what is owed.
-            walk.within("state IN ('pending', 'retrying') AND state = {0}", query.state)
-        elif query.state == "dead":
-            walk.within("state = 'dead'")  # as the index of the dead has it
-        else:
-            walk.matching("state = {0}", query.state)
-        has_index = query.event_id is not None or query.state in {"pending", "retrying", "dead"}
-        if query.endpoint_id is not None:
-            (walk.within if has_index else walk.matching)("endpoint_id = {0}", query.endpoint_id)
-        rows, cursor = await walk.page(self._pool, query.limit, query.after)
+        rows, cursor = await list_deliveries(self._pool, query)
         ids, now = [row["id"] for row in rows], utc_now()
         by_id = {row["id"]: delivery_of(row, now) for row in await self._pool.fetch(DELIVERIES, ids)}
         return DeliveryPage(items=tuple(by_id[each] for each in ids if each in by_id), next=cursor)
+
+    async def _with_webhooks(self, rows: Sequence[Any]) -> tuple[FaxInList, ...]:
+        """Return the faxes of *rows* with the states of their webhooks, and why they failed."""
+        keys = [row["provider"] for row in rows], [row["fax_id"] for row in rows]
+        counts: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+        for row in await self._pool.fetch(WEBHOOKS, *keys):
+            counts[row["provider"], row["fax_id"]][row["state"]] = row["count"]
+        failed = [row["event_id"] for row in rows if row["state"] in FAILED]
+        bodies = {row["id"]: row["body"] for row in await self._pool.fetch(BODIES, failed)}
+        return tuple(
+            fax_in_list_of(row, counts[row["provider"], row["fax_id"]], bodies.get(row["event_id"])) for row in rows
+        )
 
     async def event(self, event_id: str) -> EventWithContent | None:
         """Return one event; None if there is none."""

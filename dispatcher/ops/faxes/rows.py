@@ -1,6 +1,6 @@
 """Rows of the ledger as bodies of the API: fields are the columns of the same names, and what is made of those."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,7 +14,9 @@ from dispatcher.ops.faxes.bodies import (
     DeliveryWithAttempts,
     EventWithContent,
     Fax,
+    FaxInList,
     RecordedEvent,
+    WebhookCounts,
 )
 from dispatcher.ops.faxes.explain import DeliveryStatus, explain, is_leased
 from dispatcher.ops.words import printable
@@ -36,6 +38,12 @@ d.due_at = {PARKED_DUE_AT} AS is_parked
 def fax_of(row: Any) -> Fax:
     """Return the fax of a row."""
     return msgspec.convert(dict(row), Fax)
+
+
+def fax_in_list_of(row: Any, webhooks: Mapping[str, int], body: bytes | None) -> FaxInList:
+    """Return the fax of a row; *webhooks* are counts by state, *body* is the event that set its state, if it failed."""
+    failure = None if body is None else decode_event(body).failure
+    return msgspec.convert({**row, "webhooks": WebhookCounts(**webhooks), "failure": failure}, FaxInList)
 
 
 def event_of(row: Any) -> RecordedEvent:

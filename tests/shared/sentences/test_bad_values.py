@@ -13,7 +13,7 @@ from dispatcher.ops.dead.jobs.bodies import DiscardRequest, RecoverRequest, Repl
 from dispatcher.ops.dead.letters import DeadQuery
 from dispatcher.ops.endpoints.bodies import EndpointQuery, RemovalQuery, Rotation, SampleRequest
 from dispatcher.ops.endpoints.model import EndpointFields
-from dispatcher.ops.faxes.queries import DeliveryQuery, EventQuery, FaxQuery
+from dispatcher.ops.faxes.lists.queries import DeliveryQuery, EventQuery, FaxQuery
 from shared.sentences.bad_values import bad_value
 
 PARSERS_WORDS = ("Expected", "Invalid", "Object ", "regex", "$", " null")

@@ -12,15 +12,24 @@ from aiohttp import web
 from dispatcher.ops.api.cursor import BadCursor
 from dispatcher.ops.console.access.guard import Visit, redirect
 from dispatcher.ops.console.errors import PageError, no_such_page
-from dispatcher.ops.console.pages.filters import chosen_of, filter_of
+from dispatcher.ops.console.pages.filters import check_names, chosen_of, filter_of
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.faxes.bodies import DeliveryWithAttempts, FaxStory
+from dispatcher.ops.faxes.explain import in_words, webhooks_in_words
+from dispatcher.ops.faxes.lists.lists import Contradiction
+from dispatcher.ops.faxes.lists.numbers import BadNumber, looks_like_number
 from dispatcher.ops.faxes.lists.queries import FaxQuery
 from dispatcher.ops.faxes.timeline import timeline
+from dispatcher.ops.spans import BadSpan
 from shared.domain import Direction, EventType, Media, Provider
 
 MOST_PER_PAGE: Final = 50
-FILTER_FIELDS: Final = ("provider", "direction", "state", "number", "conflicting")
+FILTER_FIELDS: Final = (
+    "provider", "direction", "state", "failed", "failure", "webhooks", "number", "job_id", "endpoint_id", "conflicting",
+    "since", "until",
+)  # fmt: skip
+OUTCOMES: Final = (("true", "failed"), ("false", "not failed"))
+WEBHOOKS: Final = (("failing", "failing or dead"), ("dead", "dead"))
 URGENCY: Final = ("dead", "retrying", "pending", "told", "skipped")
 
 
@@ -40,7 +49,10 @@ class FaxPages:
             found = await self._faxes.find(text)
             if len(found) == 1:
                 return redirect(fax_path(*found[0]))
+            if not found and looks_like_number(text):
+                return redirect(f"/faxes?{urlencode({'number': text})}")
             return visit.page("faxes_found.html", q=text, found=found, fax_path=fax_path)
+        check_names(query, (*FILTER_FIELDS, "q", "after"))
         chosen = chosen_of(query, FILTER_FIELDS)
         after = {"after": query["after"]} if query.get("after") else {}
         wanted = filter_of({**chosen, **after, "limit": MOST_PER_PAGE}, FaxQuery)
@@ -48,6 +60,8 @@ class FaxPages:
             page = await self._faxes.faxes(wanted)
         except BadCursor:
             raise no_such_page() from None
+        except (BadSpan, BadNumber, Contradiction) as error:
+            raise PageError(422, "Invalid filter", f"{error}.") from None
         return visit.page(
             "faxes.html",
             page=page,
@@ -57,6 +71,10 @@ class FaxPages:
             providers=list(Provider),
             directions=list(Direction),
             states=list(EventType),
+            outcomes=OUTCOMES,
+            webhooks=WEBHOOKS,
+            in_words=in_words,
+            webhooks_in_words=webhooks_in_words,
         )
 
     async def show(self, visit: Visit) -> web.Response:

@@ -16,6 +16,17 @@ def chosen_of(given: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
     return {name: value.strip() for name in names if (value := given.get(name, "")).strip()}
 
 
+def check_names(given: Mapping[str, str], known: Sequence[str]) -> None:
+    """Check that the page knows every name of a query: one that it ignored would show more than was asked for.
+
+    Raises:
+        PageError: Names the one that is unknown.
+    """
+    for name in given:
+        if name not in known:
+            raise PageError(422, "Invalid filter", f"There is no filter {name[:60]}; there are {', '.join(known)}.")
+
+
 def filter_of(fields: Mapping[str, Any], kind: type[Filter]) -> Filter:
     """Return *fields* as a struct of *kind*.
 

@@ -1,44 +1,82 @@
 """What may be asked of the lists: the query parameters of `/v1/faxes`, `/v1/events` and `/v1/deliveries`."""
 
-from typing import Annotated
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 import msgspec
 
 from dispatcher.ops.api.cursor import MOST_PER_PAGE, Cursor, Limit
+from dispatcher.ops.dead.letters import NO_NULL
 from dispatcher.ops.faxes.bodies import DeliveryState
+from dispatcher.ops.spans import Moment
 from shared.domain import Direction, EventType, Provider
 
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=400)]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=400, pattern=NO_NULL)]
+Number = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=60,
+        pattern="^[^\\u0000]*$",
+        description="of either side, in any notation or by its last digits",
+    ),
+]
+
+FAILED: Final = frozenset({EventType.FAILED, EventType.PARTIALLY_DELIVERED, EventType.RECEIVE_FAILED})
+"""The states of a fax that failed, as the index `faxes_failed` has them."""
+
+Webhooks = Literal["failing", "dead"]
 
 
 class FaxQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which faxes."""
+    """Which faxes. `since` and `until` are of the first event that came."""
 
     provider: Provider | None = None
     direction: Direction | None = None
     state: EventType | None = None
-    number: Annotated[Text | None, msgspec.Meta(description="of either side, as the fax shows it")] = None
+    failed: Annotated[
+        bool | None, msgspec.Meta(description="failed, not received, or delivered in part only; or none of these")
+    ] = None
+    failure: Annotated[Text | None, msgspec.Meta(description="its type or code, as the provider names it")] = None
+    webhooks: Annotated[
+        Webhooks | None,
+        msgspec.Meta(description="some are dead, or (failing) dead or retried; the latest first"),
+    ] = None
+    number: Number | None = None
+    job_id: Text | None = None
+    endpoint_id: Annotated[UUID | None, msgspec.Meta(description="one that is owed an event of the fax, or was")] = None
     conflicting: bool | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     limit: Limit = MOST_PER_PAGE
     after: Cursor | None = None
 
 
 class EventQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which events."""
+    """Which events. `since` and `until` are of when they were recorded."""
 
     provider: Provider | None = None
     fax_id: Text | None = None
     type: EventType | None = None
+    number: Number | None = None
+    job_id: Text | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     limit: Limit = MOST_PER_PAGE
     after: Cursor | None = None
 
 
 class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which deliveries."""
+    """Which deliveries. `since` and `until` are of when they were owed."""
 
     event_id: Text | None = None
     endpoint_id: UUID | None = None
     state: DeliveryState | None = None
+    reason: Annotated[Text | None, msgspec.Meta(description="why it is dead or skipped, like `timeout`")] = None
+    type: Annotated[EventType | None, msgspec.Meta(description="of its event")] = None
+    number: Number | None = None
+    job_id: Text | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     limit: Limit = MOST_PER_PAGE
     after: Cursor | None = None

@@ -4,6 +4,7 @@ A condition that no index serves is tested on the rows walked over; the last of 
 goes on behind it. So a page costs the same however rarely its filter matches, and however large the ledger is.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from dispatcher.ledger.pool import Pool
@@ -24,6 +25,7 @@ class Walk:
         self._key = key
         self._key_kind = key_kind
         self._within: list[str] = []
+        self._branches: list[str] = []
         self._matching: list[str] = []
         self._values: list[Any] = []
 
@@ -31,12 +33,16 @@ class Walk:
         """Add a condition that an index serves."""
         self._within.append(self._filled(condition, values))
 
-    def matching(self, condition: str, value: Any) -> None:
-        """Add a condition that is tested on each row walked over; none where *value* is None."""
-        if value is not None:
-            self._matching.append(f"({self._filled(condition, [value])})")
+    def within_any(self, conditions: Sequence[tuple[str, Sequence[Any]]]) -> None:
+        """Walk over each of *conditions* by an index of its own, instead of once over all; no row is in two of them."""
+        self._branches = [self._filled(condition, values) for condition, values in conditions] or ["false"]
 
-    def _filled(self, condition: str, values: Any) -> str:
+    def matching(self, condition: str, *values: Any) -> None:
+        """Add a condition that is tested on each row walked over; none where a value is None."""
+        if None not in values:
+            self._matching.append(f"({self._filled(condition, values)})")
+
+    def _filled(self, condition: str, values: Sequence[Any]) -> str:
         start = len(self._values) + 1
         self._values += values
         return condition.format(*(f"${start + index}" for index in range(len(values))))
@@ -64,10 +70,21 @@ class Walk:
             SELECT * FROM (
                 SELECT *, row_number() OVER (ORDER BY {order}) AS walked,
                        ({" AND ".join(self._matching) or "true"}) AS matches
-                FROM {self._table} WHERE {" AND ".join(self._within) or "true"} ORDER BY {order} LIMIT {WALKED_AT_MOST}
+                FROM {self._source(order, limit)} ORDER BY {order} LIMIT {WALKED_AT_MOST}
             ) AS newest
             WHERE matches OR walked = {WALKED_AT_MOST} ORDER BY {order} LIMIT {limit + 1}
         """  # noqa: S608 - columns and conditions of ours
+
+    def _source(self, order: str, limit: int) -> str:
+        if not self._branches:
+            return f"{self._table} WHERE {' AND '.join(self._within) or 'true'}"
+        # Of each branch no more than can be shown: where every row matches, that is a page.
+        most = WALKED_AT_MOST if self._matching else limit + 1
+        walks = [
+            f"(SELECT * FROM {self._table} WHERE {' AND '.join([branch, *self._within])} ORDER BY {order} LIMIT {most})"  # noqa: S608 - as above
+            for branch in self._branches
+        ]
+        return f"({' UNION ALL '.join(walks)}) AS {self._table}"
 
     def _cursor(self, row: Any) -> str:
         return write_cursor([row[column] for column in self._key])

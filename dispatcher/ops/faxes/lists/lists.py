@@ -1,0 +1,199 @@
+"""The lists of faxes, events and deliveries, as SQL. Each is a walk; what is rare and asked for often has its index."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from dispatcher.ledger.pool import Pool
+from dispatcher.ops.api.cursor import AwareTime
+from dispatcher.ops.faxes.lists.numbers import numbers_meant, reversed_digits
+from dispatcher.ops.faxes.lists.queries import FAILED, DeliveryQuery, EventQuery, FaxQuery
+from dispatcher.ops.faxes.lists.walk import Walk
+from dispatcher.ops.spans import Span, read_span
+from shared.domain import Provider, utc_now
+from shared.errors import FaxhookError
+
+Page = tuple[list[Any], str | None]
+"""Rows, and the cursor behind them."""
+
+CLOCKS_APART: Final = timedelta(minutes=5)
+"""Between the ledger, which names times, and the dispatcher that made an id."""
+
+_ALL_PROVIDERS: Final = [str(provider) for provider in Provider]
+_TO, _FROM = reversed_digits("to_number"), reversed_digits("from_number")
+_FAILED_STATES: Final = ", ".join(f"'{state}'" for state in sorted(FAILED))  # as the index has them
+
+_FAILING: Final = """
+(SELECT faxes.*, d.id AS delivery_id FROM deliveries d
+ CROSS JOIN LATERAL (SELECT provider, fax_id FROM events WHERE id = d.event_id OFFSET 0) AS e
+ CROSS JOIN LATERAL (SELECT * FROM faxes WHERE (provider, fax_id) = (e.provider, e.fax_id) OFFSET 0) AS faxes
+ WHERE d.state IN ('retrying', 'dead') AND d.state = ANY(ARRAY[{states}]) AND NOT EXISTS (
+    SELECT 1 FROM events o JOIN deliveries later ON later.event_id = o.id
+    WHERE (o.provider, o.fax_id) = (e.provider, e.fax_id) AND later.id > d.id AND later.state = ANY(ARRAY[{states}])
+ )) AS faxes
+"""
+"""From the latest failing delivery to the fax, which stands there once; row by row, as an index gives them."""
+
+_OF_FAX: Final = """
+EXISTS (SELECT 1 FROM events o JOIN faxes USING (provider, fax_id) WHERE o.id = {event} AND {condition})
+"""
+_HAS_NUMBER: Final = f"(coalesce({_TO} = ANY({{0}}::text[]), false) OR coalesce({_FROM} = ANY({{0}}::text[]), false))"
+
+
+class Contradiction(FaxhookError):
+    """Filters that nothing can match together."""
+
+    code = "bad_query"
+    status = 422
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+
+
+async def list_faxes(pool: Pool, query: FaxQuery) -> Page:
+    """Return a page of faxes.
+
+    Raises:
+        Contradiction: No fax can be meant.
+        BadSpan: A time is none.
+        BadNumber: The number is none.
+    """
+    _check(query)
+    span = read_span(query.since, query.until, utc_now())
+    if query.webhooks is not None:
+        states = "'dead'" if query.webhooks == "dead" else "'dead', 'retrying'"
+        walk = Walk(_FAILING.format(states=states), ("delivery_id",), tuple[UUID])
+        if span.since is not None:
+            walk.within("delivery_id >= {0}", _first_id(span.since - CLOCKS_APART))
+        _narrow(walk.matching, span, "first_received_at")
+        walk.matching("job_id = {0}", query.job_id)
+        walk.matching(_HAS_NUMBER, await _numbers(pool, query.number))
+        if query.failed:
+            walk.matching(f"state IN ({_FAILED_STATES})")
+    else:
+        walk = Walk("faxes", ("first_received_at", "provider", "fax_id"), tuple[AwareTime, str, str])
+        _narrow(walk.within, span, "first_received_at")
+        if query.failed or query.state in FAILED:
+            walk.within(f"state IN ({_FAILED_STATES})")
+        if query.job_id is not None:
+            walk.within("job_id = {0}", query.job_id)
+        if query.number is not None:
+            walk.within_any(_of_numbers(await numbers_meant(pool, query.number)))
+    for column in ("provider", "direction", "state", "conflicting"):
+        walk.matching(f"{column} = {{0}}", getattr(query, column))
+    if query.failed is False:
+        walk.matching(f"state NOT IN ({_FAILED_STATES})")
+    walk.matching(
+        "{0} IN (SELECT convert_from(events.body, 'UTF8')::json #>> path FROM events, "
+        "(VALUES ('{{failure,type}}'::text[]), ('{{failure,code}}')) AS paths (path) "
+        "WHERE events.id = event_id AND events.body IS NOT NULL)",
+        query.failure,
+    )
+    walk.matching(
+        "EXISTS (SELECT 1 FROM events o JOIN deliveries ON deliveries.event_id = o.id "
+        "WHERE (o.provider, o.fax_id) = (faxes.provider, faxes.fax_id) AND deliveries.endpoint_id = {0})",
+        query.endpoint_id,
+    )
+    return await walk.page(pool, query.limit, query.after)
+
+
+async def list_events(pool: Pool, query: EventQuery) -> Page:
+    """Return a page of events' ids, as rows.
+
+    Raises:
+        BadSpan: A time is none.
+        BadNumber: The number is none.
+    """
+    walk = Walk("events", ("recorded_at", "id"), tuple[AwareTime, str])
+    _narrow(walk.within, read_span(query.since, query.until, utc_now()), "recorded_at")
+    if query.fax_id is not None:
+        providers = _ALL_PROVIDERS if query.provider is None else [query.provider]
+        walk.within("provider = ANY({0}::text[]) AND fax_id = {1}", providers, query.fax_id)
+    else:
+        walk.matching("provider = {0}", query.provider)
+    if query.job_id is not None:
+        walk.within("(provider, fax_id) IN (SELECT provider, fax_id FROM faxes WHERE job_id = {0})", query.job_id)
+    walk.matching("type = {0}", query.type)
+    has_number = _OF_FAX.format(event="events.id", condition=_HAS_NUMBER)
+    walk.matching(has_number, await _numbers(pool, query.number))
+    return await walk.page(pool, query.limit, query.after)
+
+
+async def list_deliveries(pool: Pool, query: DeliveryQuery) -> Page:
+    """Return a page of deliveries' ids, as rows.
+
+    Raises:
+        Contradiction: No delivery can be meant.
+        BadSpan: A time is none.
+        BadNumber: The number is none.
+    """
+    if query.reason is not None and query.state not in {None, "dead", "skipped"}:
+        raise Contradiction("reason", f"deliveries that are {query.state} have none: dead and skipped ones have")
+    span = read_span(query.since, query.until, utc_now())
+    # Their ids are version 7: the time comes first.
+    walk = Walk("deliveries", ("id",), tuple[UUID])
+    if span.since is not None:
+        walk.within("id >= {0}", _first_id(span.since - CLOCKS_APART))
+    if span.until is not None:
+        walk.within("id < {0}", _first_id(span.until + CLOCKS_APART))
+    _narrow(walk.matching, span, "created_at")
+    has_index = _narrow_deliveries(walk, query)
+    if query.endpoint_id is not None:
+        (walk.within if has_index else walk.matching)("endpoint_id = {0}", query.endpoint_id)
+    walk.matching("reason = {0}", query.reason)
+    walk.matching("(SELECT o.type FROM events o WHERE o.id = deliveries.event_id) = {0}", query.type)
+    has_number = _OF_FAX.format(event="deliveries.event_id", condition=_HAS_NUMBER)
+    walk.matching(has_number, await _numbers(pool, query.number))
+    return await walk.page(pool, query.limit, query.after)
+
+
+def _narrow_deliveries(walk: Walk, query: DeliveryQuery) -> bool:
+    """Narrow *walk* to what an index holds; return whether it is narrow then."""
+    if query.event_id is not None:
+        walk.within("event_id = {0}", query.event_id)
+    if query.job_id is not None:
+        walk.within(
+            "event_id = ANY(ARRAY(SELECT o.id FROM faxes JOIN events o USING (provider, fax_id) WHERE job_id = {0}))",
+            query.job_id,
+        )
+    if query.state in {"pending", "retrying"}:
+        # The index of what is owed serves it; it is as small as what is owed.
+        walk.within("state IN ('pending', 'retrying') AND state = {0}", query.state)
+    elif query.state == "dead":
+        walk.within("state = 'dead'")  # as the index of the dead has it
+    else:
+        walk.matching("state = {0}", query.state)
+    return query.event_id is not None or query.job_id is not None or query.state in {"pending", "retrying", "dead"}
+
+
+def _check(query: FaxQuery) -> None:
+    if query.state is not None and query.failed is not None and query.failed is not (query.state in FAILED):
+        raise Contradiction("failed", f"contradicts state={query.state}: leave one of them out")
+    if query.failure is not None and query.failed is False:
+        raise Contradiction("failure", "only faxes that failed have one, and failed=false leaves them out")
+
+
+async def _numbers(pool: Pool, text: str | None) -> list[str] | None:
+    return None if text is None else list(await numbers_meant(pool, text))
+
+
+def _of_numbers(numbers: Sequence[str]) -> list[tuple[str, Sequence[Any]]]:
+    """Return the branches of a walk over the faxes to *numbers*, and those from them; no fax is in two."""
+    to = [(f"{_TO} = {{0}}", (number,)) for number in numbers]
+    other = f"({_TO} = ANY({{1}}::text[])) IS NOT TRUE"
+    return [*to, *((f"{_FROM} = {{0}} AND {other}", (number, numbers)) for number in numbers)]
+
+
+def _narrow(add: Callable[..., None], span: Span, column: str) -> None:
+    if span.since is not None:
+        add(f"{column} >= {{0}}", span.since)
+    if span.until is not None:
+        add(f"{column} < {{0}}", span.until)
+
+
+def _first_id(at: datetime) -> UUID:
+    """Return the least version 7 UUID of a time."""
+    milliseconds = max(0, int(at.timestamp() * 1_000))
+    return UUID(int=milliseconds << 80)
