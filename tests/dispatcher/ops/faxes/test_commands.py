@@ -60,7 +60,7 @@ async def test_the_page_says_what_the_receiver_answered_and_when_the_next_attemp
     assert "Down for maintenance" in page
     assert "\x1b[2J" not in page
     assert re.search(rf"not delivered yet: 1 attempt failed; attempt 2 is due in {IN_FIVE_MINUTES}", page)
-    assert "http://127.0.0.1:1/hook" in page
+    assert "127.0.0.1:1/hook" in page
 
 
 async def test_the_page_says_why_an_endpoint_is_owed_nothing(environment: dict[str, str], pool: asyncpg.Pool) -> None:

@@ -13,7 +13,7 @@ from dispatcher.ops.console.pages.filters import chosen_of, filter_of
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.endpoints.changes import EndpointChanges
 from dispatcher.ops.faxes.bodies import Delivery
-from dispatcher.ops.faxes.queries import DeliveryQuery
+from dispatcher.ops.faxes.lists.queries import DeliveryQuery
 from dispatcher.ops.words import STATES
 
 MOST_PER_PAGE: Final = 50
