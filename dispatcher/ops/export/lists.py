@@ -15,8 +15,8 @@ from dispatcher.ops.endpoints.bodies import EndpointBody, EndpointPage, Endpoint
 from dispatcher.ops.endpoints.model import body_of
 from dispatcher.ops.endpoints.reading.pages import read_page
 from dispatcher.ops.export.rows import Format
-from dispatcher.ops.faxes.bodies import Delivery, Fax, RecordedEvent
-from dispatcher.ops.faxes.queries import DeliveryQuery, EventQuery, FaxQuery
+from dispatcher.ops.faxes.bodies import Delivery, FaxInList, RecordedEvent
+from dispatcher.ops.faxes.lists.queries import DeliveryQuery, EventQuery, FaxQuery
 from dispatcher.ops.faxes.reader import FaxReader
 
 ROWS_AT_ONCE: Final = 1_000
@@ -59,7 +59,7 @@ def exported_lists(
 ) -> dict[str, ExportedList]:
     """Return the lists by name; endpoints and dead letters only where their stores are given."""
     lists = [
-        _list("faxes", FaxQuery, Fax, faxes.faxes),
+        _list("faxes", FaxQuery, FaxInList, faxes.faxes),
         _list("events", EventQuery, RecordedEvent, faxes.events),
         _list("deliveries", DeliveryQuery, Delivery, faxes.deliveries),
         _list("audit", AuditQuery, AuditEntry, AuditReader(pool).page),

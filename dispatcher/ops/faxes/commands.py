@@ -12,13 +12,13 @@ from rich.text import Text
 
 from dispatcher.ledger.pool import open_command_pool
 from dispatcher.ops.api.cursor import MOST_PER_PAGE
+from dispatcher.ops.api.moments import HOW
 from dispatcher.ops.contradictions import contradiction
 from dispatcher.ops.faxes.bodies import FaxInList, FaxStory
 from dispatcher.ops.faxes.explain import in_words, webhooks_in_words
 from dispatcher.ops.faxes.lists.queries import FaxQuery
 from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.ops.faxes.timeline import Moment, timeline
-from dispatcher.ops.spans import TIMES
 from dispatcher.ops.terminal import Json, console, print_json, read_options, run, settings_of
 from dispatcher.ops.words import clock, counted, duration, printable
 from dispatcher.settings import LedgerSettings
@@ -92,7 +92,7 @@ def list_faxes(
     ] = None,
     job_id: Annotated[str | None, typer.Option(help="The job_id that the application gave.")] = None,
     endpoint: Annotated[str | None, typer.Option(help="The id of an endpoint that is owed it, or was.")] = None,
-    since: Annotated[str | None, typer.Option(help=f"From when on: {TIMES}.")] = None,
+    since: Annotated[str | None, typer.Option(help=f"From when on: {HOW}.")] = None,
     until: Annotated[str | None, typer.Option(help="Before when, in the same notation.")] = None,
     conflicting: Annotated[
         bool | None,

@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from dispatcher.ops.api.cursor import BadCursor
+from dispatcher.ops.api.moments import BadMoment
 from dispatcher.ops.console.access.guard import Visit, redirect
 from dispatcher.ops.console.errors import PageError, no_such_page
 from dispatcher.ops.console.pages.filters import check_names, chosen_of, filter_of
@@ -20,7 +21,6 @@ from dispatcher.ops.faxes.lists.lists import Contradiction
 from dispatcher.ops.faxes.lists.numbers import BadNumber, looks_like_number
 from dispatcher.ops.faxes.lists.queries import FaxQuery
 from dispatcher.ops.faxes.timeline import timeline
-from dispatcher.ops.spans import BadSpan
 from shared.domain import Direction, EventType, Media, Provider
 
 MOST_PER_PAGE: Final = 50
@@ -60,7 +60,7 @@ class FaxPages:
             page = await self._faxes.faxes(wanted)
         except BadCursor:
             raise no_such_page() from None
-        except (BadSpan, BadNumber, Contradiction) as error:
+        except (BadMoment, BadNumber, Contradiction) as error:
             raise PageError(422, "Invalid filter", f"{error}.") from None
         return visit.page(
             "faxes.html",

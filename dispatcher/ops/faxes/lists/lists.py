@@ -7,12 +7,15 @@ from uuid import UUID
 
 from dispatcher.ledger.pool import Pool
 from dispatcher.ops.api.cursor import AwareTime
+from dispatcher.ops.api.moments import read_span
 from dispatcher.ops.faxes.lists.numbers import numbers_meant, reversed_digits
 from dispatcher.ops.faxes.lists.queries import FAILED, DeliveryQuery, EventQuery, FaxQuery
 from dispatcher.ops.faxes.lists.walk import Walk
-from dispatcher.ops.spans import Span, read_span
 from shared.domain import Provider, utc_now
 from shared.errors import FaxhookError
+
+Span = tuple[datetime | None, datetime | None]
+"""From the one on and before the other; None: without that bound."""
 
 Page = tuple[list[Any], str | None]
 """Rows, and the cursor behind them."""
@@ -57,7 +60,7 @@ async def list_faxes(pool: Pool, query: FaxQuery) -> Page:
 
     Raises:
         Contradiction: No fax can be meant.
-        BadSpan: A time is none.
+        BadMoment: A time is none.
         BadNumber: The number is none.
     """
     _check(query)
@@ -65,8 +68,8 @@ async def list_faxes(pool: Pool, query: FaxQuery) -> Page:
     if query.webhooks is not None:
         states = "'dead'" if query.webhooks == "dead" else "'dead', 'retrying'"
         walk = Walk(_FAILING.format(states=states), ("delivery_id",), tuple[UUID])
-        if span.since is not None:
-            walk.within("delivery_id >= {0}", _first_id(span.since - CLOCKS_APART))
+        if span[0] is not None:
+            walk.within("delivery_id >= {0}", _first_id(span[0] - CLOCKS_APART))
         _narrow(walk.matching, span, "first_received_at")
         walk.matching("job_id = {0}", query.job_id)
         walk.matching(_HAS_NUMBER, await _numbers(pool, query.number))
@@ -103,7 +106,7 @@ async def list_events(pool: Pool, query: EventQuery) -> Page:
     """Return a page of events' ids, as rows.
 
     Raises:
-        BadSpan: A time is none.
+        BadMoment: A time is none.
         BadNumber: The number is none.
     """
     walk = Walk("events", ("recorded_at", "id"), tuple[AwareTime, str])
@@ -126,7 +129,7 @@ async def list_deliveries(pool: Pool, query: DeliveryQuery) -> Page:
 
     Raises:
         Contradiction: No delivery can be meant.
-        BadSpan: A time is none.
+        BadMoment: A time is none.
         BadNumber: The number is none.
     """
     if query.reason is not None and query.state not in {None, "dead", "skipped"}:
@@ -134,10 +137,11 @@ async def list_deliveries(pool: Pool, query: DeliveryQuery) -> Page:
     span = read_span(query.since, query.until, utc_now())
     # Their ids are version 7: the time comes first.
     walk = Walk("deliveries", ("id",), tuple[UUID])
-    if span.since is not None:
-        walk.within("id >= {0}", _first_id(span.since - CLOCKS_APART))
-    if span.until is not None:
-        walk.within("id < {0}", _first_id(span.until + CLOCKS_APART))
+    since, until = span
+    if since is not None:
+        walk.within("id >= {0}", _first_id(since - CLOCKS_APART))
+    if until is not None:
+        walk.within("id < {0}", _first_id(until + CLOCKS_APART))
     _narrow(walk.matching, span, "created_at")
     has_index = _narrow_deliveries(walk, query)
     if query.endpoint_id is not None:
@@ -187,10 +191,11 @@ def _of_numbers(numbers: Sequence[str]) -> list[tuple[str, Sequence[Any]]]:
 
 
 def _narrow(add: Callable[..., None], span: Span, column: str) -> None:
-    if span.since is not None:
-        add(f"{column} >= {{0}}", span.since)
-    if span.until is not None:
-        add(f"{column} < {{0}}", span.until)
+    since, until = span
+    if since is not None:
+        add(f"{column} >= {{0}}", since)
+    if until is not None:
+        add(f"{column} < {{0}}", until)
 
 
 def _first_id(at: datetime) -> UUID:

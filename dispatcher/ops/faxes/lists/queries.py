@@ -6,9 +6,9 @@ from uuid import UUID
 import msgspec
 
 from dispatcher.ops.api.cursor import MOST_PER_PAGE, Cursor, Limit
+from dispatcher.ops.api.moments import MomentText
 from dispatcher.ops.dead.letters import NO_NULL
 from dispatcher.ops.faxes.bodies import DeliveryState
-from dispatcher.ops.spans import Moment
 from shared.domain import Direction, EventType, Provider
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=400, pattern=NO_NULL)]
@@ -46,8 +46,8 @@ class FaxQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     job_id: Text | None = None
     endpoint_id: Annotated[UUID | None, msgspec.Meta(description="one that is owed an event of the fax, or was")] = None
     conflicting: bool | None = None
-    since: Moment | None = None
-    until: Moment | None = None
+    since: MomentText | None = None
+    until: MomentText | None = None
     limit: Limit = MOST_PER_PAGE
     after: Cursor | None = None
 
@@ -60,8 +60,8 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     type: EventType | None = None
     number: Number | None = None
     job_id: Text | None = None
-    since: Moment | None = None
-    until: Moment | None = None
+    since: MomentText | None = None
+    until: MomentText | None = None
     limit: Limit = MOST_PER_PAGE
     after: Cursor | None = None
 
@@ -76,7 +76,7 @@ class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     type: Annotated[EventType | None, msgspec.Meta(description="of its event")] = None
     number: Number | None = None
     job_id: Text | None = None
-    since: Moment | None = None
-    until: Moment | None = None
+    since: MomentText | None = None
+    until: MomentText | None = None
     limit: Limit = MOST_PER_PAGE
     after: Cursor | None = None

@@ -10,11 +10,11 @@ import pytest
 from dispatchers import an_event
 from ledgers import endpoint, take
 
+from dispatcher.ops.api.moments import BadMoment
 from dispatcher.ops.faxes.lists import walk
 from dispatcher.ops.faxes.lists.lists import Contradiction
 from dispatcher.ops.faxes.lists.queries import DeliveryQuery, EventQuery, FaxQuery
 from dispatcher.ops.faxes.reader import FaxReader
-from dispatcher.ops.spans import BadSpan
 from shared.domain import EventType, Failure, Phase
 from shared.ids import uuid7
 
@@ -167,7 +167,7 @@ async def test_filters_that_contradict_each_other_are_refused(
     assert refused.value.field == field
     with pytest.raises(Contradiction, match="reason"):
         await filled.deliveries(DeliveryQuery(state="told", reason="timeout"))
-    with pytest.raises(BadSpan):
+    with pytest.raises(BadMoment):
         await filled.deliveries(DeliveryQuery(since="today", until="yesterday"))
 
 
