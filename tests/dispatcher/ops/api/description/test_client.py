@@ -34,10 +34,13 @@ def generate(
         settings = tmp_path / "settings.yaml"
         settings.write_text("post_hooks: []\ncontent_type_overrides: {image/png: application/octet-stream}\n")
         done = subprocess.run(
-            [*arguments, "--meta", "none", "--config", str(settings), "--fail-on-warning"],
+            [*arguments, "--meta", "none", "--config", str(settings)],
             check=False, capture_output=True, text=True,
         )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
+        said = done.stdout + done.stderr
+        assert done.returncode == 0, said
+        # The generator knows no NDJSON: an export is read as a file.
+        assert said.count("WARNING") == said.count("Unsupported content_type application/x-ndjson"), said
         monkeypatch.syspath_prepend(str(tmp_path))
         return lambda name: importlib.import_module(f"faxhook_client.{name}")
 

@@ -5,8 +5,8 @@ Older code runs on this schema as before: it neither needs nor breaks an index.
 
 from alembic import op
 
-revision = "0015"
-down_revision = "0014"
+revision = "0016"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 
