@@ -9,16 +9,13 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
-from dispatcher.ops.api.cursor import BadCursor
-from dispatcher.ops.api.moments import BadMoment
 from dispatcher.ops.console.access.guard import Visit, redirect
-from dispatcher.ops.console.errors import PageError, no_such_page
-from dispatcher.ops.console.pages.filters import check_names, chosen_of, filter_of
+from dispatcher.ops.console.errors import PageError
+from dispatcher.ops.console.pages.filters import chosen_of, filter_of, refusing_filters
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.faxes.bodies import DeliveryWithAttempts, FaxStory
 from dispatcher.ops.faxes.explain import in_words, webhooks_in_words
-from dispatcher.ops.faxes.lists.lists import Contradiction
-from dispatcher.ops.faxes.lists.numbers import BadNumber, looks_like_number
+from dispatcher.ops.faxes.lists.numbers import looks_like_number
 from dispatcher.ops.faxes.lists.queries import FaxQuery
 from dispatcher.ops.faxes.timeline import timeline
 from shared.domain import Direction, EventType, Media, Provider
@@ -52,16 +49,11 @@ class FaxPages:
             if not found and looks_like_number(text):
                 return redirect(f"/faxes?{urlencode({'number': text})}")
             return visit.page("faxes_found.html", q=text, found=found, fax_path=fax_path)
-        check_names(query, (*FILTER_FIELDS, "q", "after"))
         chosen = chosen_of(query, FILTER_FIELDS)
         after = {"after": query["after"]} if query.get("after") else {}
         wanted = filter_of({**chosen, **after, "limit": MOST_PER_PAGE}, FaxQuery)
-        try:
+        with refusing_filters():
             page = await self._faxes.faxes(wanted)
-        except BadCursor:
-            raise no_such_page() from None
-        except (BadMoment, BadNumber, Contradiction) as error:
-            raise PageError(422, "Invalid filter", f"{error}.") from None
         return visit.page(
             "faxes.html",
             page=page,

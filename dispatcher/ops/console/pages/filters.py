@@ -1,12 +1,17 @@
 """Filters of lists: a query becomes a struct, and the form's fields keep what was given. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import msgspec
 
 from dispatcher.ops.api.bad_fields import wrong_field
-from dispatcher.ops.console.errors import PageError
+from dispatcher.ops.api.cursor import BadCursor
+from dispatcher.ops.api.moments import BadMoment
+from dispatcher.ops.console.errors import PageError, no_such_page
+from dispatcher.ops.faxes.lists.lists import Contradiction
+from dispatcher.ops.faxes.lists.numbers import BadNumber
 
 Filter = TypeVar("Filter", bound=msgspec.Struct)
 
@@ -14,17 +19,6 @@ Filter = TypeVar("Filter", bound=msgspec.Struct)
 def chosen_of(given: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
     """Return the fields of a filter form that narrow a list: those that are not empty."""
     return {name: value.strip() for name in names if (value := given.get(name, "")).strip()}
-
-
-def check_names(given: Mapping[str, str], known: Sequence[str]) -> None:
-    """Check that the page knows every name of a query: one that it ignored would show more than was asked for.
-
-    Raises:
-        PageError: Names the one that is unknown.
-    """
-    for name in given:
-        if name not in known:
-            raise PageError(422, "Invalid filter", f"There is no filter {name[:60]}; there are {', '.join(known)}.")
 
 
 def filter_of(fields: Mapping[str, Any], kind: type[Filter]) -> Filter:
@@ -38,3 +32,18 @@ def filter_of(fields: Mapping[str, Any], kind: type[Filter]) -> Filter:
     except msgspec.ValidationError as error:
         field, reason = wrong_field(error, kind)
         raise PageError(422, "Invalid filter", f"{field or 'filter'}: {reason}.") from None
+
+
+@contextmanager
+def refusing_filters() -> Iterator[None]:
+    """Turn a list's refusal of what is asked into a page's.
+
+    Raises:
+        PageError: The cursor is none of the list's, a time or number is none, or filters contradict each other.
+    """
+    try:
+        yield
+    except BadCursor:
+        raise no_such_page() from None
+    except (BadMoment, BadNumber, Contradiction) as error:
+        raise PageError(422, "Invalid filter", f"{error}.") from None
