@@ -23,7 +23,11 @@ def test_one_that_is_sealed_after_another_is_later_in_the_same_second() -> None:
     assert seal.sealed_at(seal.seal("second", after=first)) > first
 
 
-@pytest.mark.parametrize(("sealed", "error"), [(b"nothing", Damaged), (Seal([OLD]).seal("x"), Unsealable)])
+@pytest.mark.parametrize(
+    ("sealed", "error"),
+    [(b"nothing", Damaged), (Seal([OLD]).seal("x"), Unsealable)],
+    ids=["damaged", "another key's"],  # a sealed text is another one each time
+)
 def test_what_no_key_opens_has_no_time_and_is_not_sealed_again(sealed: bytes, error: type[Exception]) -> None:
     for ask in (Seal([NEW]).sealed_at, Seal([NEW]).seal_again):
         with pytest.raises(error):

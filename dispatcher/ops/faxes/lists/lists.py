@@ -1,6 +1,6 @@
 """The lists of faxes, events and deliveries, as SQL. Each is a walk; what is rare and asked for often has its index."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -83,7 +83,9 @@ async def list_faxes(pool: Pool, query: FaxQuery) -> Page:
         if query.job_id is not None:
             walk.within("job_id = {0}", query.job_id)
         if query.number is not None:
-            walk.within_any(_of_numbers(await numbers_meant(pool, query.number)))
+            numbers = await numbers_meant(pool, query.number)
+            walk.within_any(_TO, numbers)
+            walk.within_any(_FROM, numbers, unless=_TO)
     for column in ("provider", "direction", "state", "conflicting"):
         walk.matching(f"{column} = {{0}}", getattr(query, column))
     if query.failed is False:
@@ -181,13 +183,6 @@ def _check(query: FaxQuery) -> None:
 
 async def _numbers(pool: Pool, text: str | None) -> list[str] | None:
     return None if text is None else list(await numbers_meant(pool, text))
-
-
-def _of_numbers(numbers: Sequence[str]) -> list[tuple[str, Sequence[Any]]]:
-    """Return the branches of a walk over the faxes to *numbers*, and those from them; no fax is in two."""
-    to = [(f"{_TO} = {{0}}", (number,)) for number in numbers]
-    other = f"({_TO} = ANY({{1}}::text[])) IS NOT TRUE"
-    return [*to, *((f"{_FROM} = {{0}} AND {other}", (number, numbers)) for number in numbers)]
 
 
 def _narrow(add: Callable[..., None], span: Span, column: str) -> None:

@@ -15,8 +15,8 @@ from shared.errors import FaxhookError
 
 LEAST_DIGITS: Final = 3
 MOST_DIGITS: Final = 20
-MOST_NUMBERS: Final = 20
-"""That may end with the digits given; a list of more would say nothing."""
+MOST_NUMBERS: Final = 1_000
+"""That may end with the digits given: four digits are the end of fifty among half a million numbers."""
 
 _NOTATION: Final = re.compile(r"[0-9()\[\]./\s\u00a0\u2010-\u2015-]+")
 _DIGITS: Final = re.compile(r"[0-9]")

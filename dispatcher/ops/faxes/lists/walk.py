@@ -25,7 +25,7 @@ class Walk:
         self._key = key
         self._key_kind = key_kind
         self._within: list[str] = []
-        self._branches: list[str] = []
+        self._branches: list[tuple[str, str]] = []
         self._matching: list[str] = []
         self._values: list[Any] = []
 
@@ -33,9 +33,15 @@ class Walk:
         """Add a condition that an index serves."""
         self._within.append(self._filled(condition, values))
 
-    def within_any(self, conditions: Sequence[tuple[str, Sequence[Any]]]) -> None:
-        """Walk over each of *conditions* by an index of its own, instead of once over all; no row is in two of them."""
-        self._branches = [self._filled(condition, values) for condition, values in conditions] or ["false"]
+    def within_any(self, column: str, values: Sequence[str], *, unless: str | None = None) -> None:
+        """Walk over the rows of each of *values* in *column*, by its index, instead of once over all.
+
+        Called again, the rows of another column come along; *unless*: but for those that have a value in this one.
+        """
+        self._values.append(list(values))
+        place = f"${len(self._values)}::text[]"
+        other = "" if unless is None else f" AND ({unless} = ANY({place})) IS NOT TRUE"
+        self._branches.append((place, f"{column} = value{other}"))
 
     def matching(self, condition: str, *values: Any) -> None:
         """Add a condition that is tested on each row walked over; none where a value is None."""
@@ -78,11 +84,12 @@ class Walk:
     def _source(self, order: str, limit: int) -> str:
         if not self._branches:
             return f"{self._table} WHERE {' AND '.join(self._within) or 'true'}"
-        # Of each branch no more than can be shown: where every row matches, that is a page.
+        # Of each value no more than can be shown: where every row matches, that is a page.
         most = WALKED_AT_MOST if self._matching else limit + 1
         walks = [
-            f"(SELECT * FROM {self._table} WHERE {' AND '.join([branch, *self._within])} ORDER BY {order} LIMIT {most})"  # noqa: S608 - as above
-            for branch in self._branches
+            f"SELECT found.* FROM unnest({values}) AS value CROSS JOIN LATERAL (SELECT * FROM {self._table} "  # noqa: S608 - as above
+            f"WHERE {' AND '.join([condition, *self._within])} ORDER BY {order} LIMIT {most}) AS found"
+            for values, condition in self._branches
         ]
         return f"({' UNION ALL '.join(walks)}) AS {self._table}"
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ledgers import take
 
+from dispatcher.ops.faxes.lists import numbers
 from dispatcher.ops.faxes.lists.numbers import BadNumber, looks_like_number, numbers_meant, read_number
 from dispatcher.ops.faxes.lists.queries import FaxQuery
 from dispatcher.ops.faxes.reader import FaxReader
@@ -58,8 +59,13 @@ async def test_either_side_s_number_is_found_however_it_is_written(
     assert sorted(fax.fax_id for fax in page.items) == sorted(found)
 
 
-async def test_the_end_of_too_many_numbers_is_refused_and_of_just_as_many_is_not(pool: asyncpg.Pool) -> None:
+async def test_the_end_of_too_many_numbers_is_refused_and_of_just_as_many_is_not(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numbers, "MOST_NUMBERS", 20)
     await take(pool, *(an_event(n, to_number=f"+1555{n:03}777") for n in range(21)))
     with pytest.raises(BadNumber, match="more than 20 numbers end with `777`"):
         await numbers_meant(pool, "777")
     assert len(await numbers_meant(pool, "0777")) == 3
+    monkeypatch.setattr(numbers, "MOST_NUMBERS", 21)
+    assert len(await numbers_meant(pool, "777")) == 21

@@ -1,0 +1,180 @@
+"""An operator's questions in a ledger of a million faxes: how long each answer takes, over HTTP.
+
+    python tests/bench/questions.py [--faxes N] [--rounds N]
+        [--amqp-url URL --database-url URL]   # instead of private ones: queues are EMPTIED, the ledger is OVERWRITTEN
+
+Everything is on loopback, with private stores in a temporary folder. A million faxes of 30 days take some minutes to
+make: of 2,000 numbers, to ten endpoints; one in twenty failed, one in a thousand has a webhook that died.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+sys.path.extend(str((Path(__file__).parent / folder).resolve()) for folder in (".", "../support", "../.."))
+
+import aiohttp
+import asyncpg
+import uvloop
+from bench import QUIET, Stores, private_stores
+from dispatchers import SECRETS_KEY, STORE, an_event
+from processes import running
+from stores import fresh_topology
+
+from dispatcher.policy.endpoint import Endpoint
+from shared.backoff import DEFAULT_BACKOFF, parse_backoff
+from shared.broker import topology
+from shared.domain import EventType, Failure, encode_event
+from shared.ids import uuid7
+from shared.sql.migrate import migrate
+
+FAXES_AT_ONCE = 50_000
+TOKEN = "ops-token"
+GOAL_SECONDS = 0.3
+
+# The latest fax came a minute ago, the first one thirty days before.
+FILL = """
+WITH numbers AS (
+    SELECT n, now() - interval '1 minute' - ($3::bigint - n) * (interval '30 days' / $3) AS at, n % 20 = 0 AS failed,
+           CASE WHEN n % 20 = 0 THEN 'fax.failed' ELSE 'fax.delivered' END AS type
+    FROM generate_series($1::bigint, $2::bigint) n
+),
+made_faxes AS (
+    INSERT INTO faxes (provider, fax_id, direction, state, rank, occurred_at, type_order, event_id, endings, from_number,
+                       to_number, job_id, pages, first_received_at, last_received_at)
+    SELECT 'phaxio', n::text, 'sent', type, 100, at, 1, 'phaxio:' || n, 1, '+1555010' || lpad((n % 2000)::text, 4, '0'),
+           '+1666' || lpad((n % 500000)::text, 7, '0'), 'job-' || n, 3, at, at FROM numbers
+),
+made_events AS (
+    INSERT INTO events (id, provider, fax_id, type, occurred_at, received_at, recorded_at, body)
+    SELECT 'phaxio:' || n, 'phaxio', n::text, type, at, at, at, CASE WHEN failed THEN $4::bytea ELSE $5::bytea END
+    FROM numbers
+),
+made_deliveries AS (
+    INSERT INTO deliveries (id, event_id, endpoint_id, state, reason, attempts, due_at, created_at, settled_at)
+    SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || substr(md5(n::text), 1, 3) || '8'
+            || substr(md5(n::text), 4, 15))::uuid,
+           'phaxio:' || n, ($6::uuid[])[1 + n % 10], CASE WHEN n % 1000 = 0 THEN 'dead' ELSE 'told' END,
+           CASE WHEN n % 1000 = 0 THEN 'timeout' END, 1, at, at, at + interval '1 second' FROM numbers
+    RETURNING id, endpoint_id, created_at, state
+)
+INSERT INTO attempts (delivery_id, number, started_at, seconds, outcome, url, http_status, error, answer)
+SELECT id, 1, created_at, 0.05, CASE state WHEN 'told' THEN 'told' ELSE 'not_told' END, 'http://127.0.0.1:9/',
+       CASE state WHEN 'told' THEN 200 END, CASE state WHEN 'dead' THEN 'timeout' END, ''
+FROM made_deliveries
+"""
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+async def fill(pool: asyncpg.Pool, faxes: int) -> list[UUID]:
+    """Fill the ledger; return the ids of the endpoints."""
+    endpoints = [Endpoint(id=uuid7(), url=f"http://127.0.0.1:9/{number}", enabled=number != 9) for number in range(10)]
+    for endpoint in endpoints:
+        await STORE.insert(pool, endpoint)
+    ids = [endpoint.id for endpoint in endpoints]
+    await pool.execute(
+        "INSERT INTO audit (who, what, subject, details) SELECT 'operator', "
+        "CASE n % 100 WHEN 0 THEN 'endpoint.changed' ELSE 'dead.replay' END, "
+        "CASE n % 100 WHEN 0 THEN $1 ELSE n::text END, '{}' FROM generate_series(1, 100000) n",
+        str(ids[9]),
+        timeout=60,
+    )
+    busy = Failure(type="lineError", code="42", message="Busy")
+    bodies = encode_event(an_event(1, EventType.FAILED, failure=busy)), encode_event(an_event(1))
+    for first in range(1, faxes + 1, FAXES_AT_ONCE):
+        last = min(first + FAXES_AT_ONCE - 1, faxes)
+        await pool.execute(FILL, first, last, faxes, *bodies, ids, timeout=300)
+    async with pool.acquire() as connection:
+        await connection.execute("ANALYZE", timeout=300)
+    return ids
+
+
+def questions(faxes: int, endpoint_ids: list[UUID]) -> dict[str, tuple[str, str, Any]]:
+    """Return the questions: method, path and body of each, by its words."""
+    billing, off = endpoint_ids[0], endpoint_ids[9]
+    recent = faxes - faxes % 10  # to the first endpoint
+    resend = {"filter": {"provider": "phaxio", "fax_id": str(recent)}, "dry_run": True}
+    return {
+        "what failed yesterday, and why": ("GET", "/v1/faxes?failed=true&since=yesterday&until=today", None),
+        "all of number …0001, this month": ("GET", "/v1/faxes?number=0001&since=30d", None),
+        "all to one number, in another notation": ("GET", "/v1/faxes?number=%2B1%20(666)%20000-0001", None),
+        "which failed with this reason": ("GET", "/v1/faxes?failure=lineError&since=7d", None),
+        "whose webhooks lie dead": ("GET", "/v1/faxes?webhooks=failing", None),
+        "what did billing get for fax X": ("GET", f"/v1/faxes/phaxio/{recent}", None),
+        "the fax of job J": ("GET", f"/v1/faxes?job_id=job-{faxes // 2}", None),
+        "resend it, previewed": ("POST", "/v1/deliveries/resend", resend),
+        "everything for endpoint E since a day, previewed": (
+            "POST",
+            f"/v1/endpoints/{billing}/recover",
+            {
+                "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 86_400)),
+                "told": True,
+                "dry_run": True,
+            },
+        ),
+        "the deliveries of endpoint E": ("GET", f"/v1/deliveries?endpoint_id={billing}", None),
+        "its success rates": ("GET", f"/v1/endpoints/{billing}/rates", None),
+        "who switched it off": ("GET", f"/v1/audit?subject={off}", None),
+        "dead letters by cause": ("GET", "/v1/dead-letters/groups", None),
+        "pause": ("POST", f"/v1/endpoints/{billing}/pause", {}),
+        "resume": ("POST", f"/v1/endpoints/{billing}/resume", {}),
+    }
+
+
+async def measure(stores: Stores, faxes: int, rounds: int) -> bool:
+    """Fill a ledger and ask; print a line for each question; return whether each is within the goal."""
+    await fresh_topology(stores.amqp_url, topology(parse_backoff(DEFAULT_BACKOFF)))
+    await migrate(stores.database_url)
+    async with asyncpg.create_pool(stores.database_url, min_size=1, max_size=2) as pool:
+        began = time.monotonic()
+        endpoint_ids = await fill(pool, faxes)
+        say(f"{faxes:,} faxes in {time.monotonic() - began:.0f} s")
+    with tempfile.TemporaryDirectory(prefix="faxhook-questions-") as media:
+        back = {"AMQP_URL": stores.amqp_url, "DATABASE_URL": stores.database_url, "MEDIA_URL": Path(media).as_uri()}
+        back |= {**QUIET, "SECRETS_KEY": SECRETS_KEY, "OPS_PORT": "0", "OPS_TOKEN": TOKEN, "RETENTION_DAYS": "90"}
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        async with running("dispatcher", back) as dispatcher, aiohttp.ClientSession(headers=headers) as http:
+            slow = 0
+            for words, (method, path, body) in questions(faxes, endpoint_ids).items():
+                taken, shown = [], ""
+                for _ in range(rounds):
+                    started = time.perf_counter()
+                    async with http.request(method, dispatcher.url + path, json=body) as response:
+                        answer = await response.json()
+                        taken.append(time.perf_counter() - started)
+                        shown = f"{len(answer['items'])} of a page" if "items" in answer else str(response.status)
+                median = statistics.median(taken)
+                slow += median > GOAL_SECONDS
+                mark = "" if median <= GOAL_SECONDS else "   above the goal"
+                say(
+                    f"{median * 1000:8.1f} ms  ({min(taken) * 1000:.1f}-{max(taken) * 1000:.1f})  {words}: {shown}{mark}"
+                )
+    return not slow
+
+
+def main() -> int:
+    """Return 0 if each answer came within the goal."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--faxes", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--amqp-url")
+    parser.add_argument("--database-url")
+    asked = parser.parse_args()
+    given = asked.amqp_url and asked.database_url
+    with nullcontext(Stores(asked.amqp_url, asked.database_url)) if given else private_stores() as stores:
+        return 0 if uvloop.run(measure(stores, asked.faxes, asked.rounds)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
