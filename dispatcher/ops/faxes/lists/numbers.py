@@ -15,6 +15,7 @@ from shared.errors import FaxhookError
 
 LEAST_DIGITS: Final = 3
 MOST_DIGITS: Final = 20
+LEAST_DIALLED: Final = 10
 MOST_NUMBERS: Final = 1_000
 """That may end with the digits given: four digits are the end of fifty among half a million numbers."""
 
@@ -65,9 +66,11 @@ def read_number(text: str) -> NumberSearch:
     ['20100105551', '43210394', '2010']
     """
     stripped = text.strip()
-    is_whole = stripped.startswith(("+", "00"))
     digits = "".join(_DIGITS.findall(stripped))
-    digits = digits.removeprefix("00") if is_whole else digits
+    # 00 is dialled for +; what is too short for a number in E.164 with its country is the end of one, like 0001.
+    is_dialled = digits.startswith("00") and len(digits) >= LEAST_DIALLED
+    is_whole = stripped.startswith("+") or is_dialled
+    digits = digits[2:] if is_dialled else digits
     if not _NOTATION.fullmatch(stripped.removeprefix("+")) or not LEAST_DIGITS <= len(digits) <= MOST_DIGITS:
         raise BadNumber(
             f"number: `{text[:40]}` is not a number like +1 555 010 0102, or its last {LEAST_DIGITS} or more digits"
