@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -21,6 +22,10 @@ settings.register_profile("long", max_examples=10_000, deadline=None)
 # Tests set the width of their terminal; that of the terminal which runs pytest must not count.
 os.environ.pop("COLUMNS", None)
 os.environ.pop("LINES", None)
+
+# A shell starts what it runs in the background without Ctrl-C; the programs that tests start are to hear it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _numbers = itertools.count(1)
 

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from typing import Any
 
+import msgspec
 import pytest
 import uvloop
 from dispatchers import an_event
@@ -13,14 +14,19 @@ from waiting import until
 
 from dispatcher.channels.mail import relay as mail_relay
 from dispatcher.channels.mail.channel import NoMailChannel
-from dispatcher.channels.outcome import NotTold, NotTried, Told
+from dispatcher.channels.outcome import NotTold, NotTried, Outcome, Told
 from shared.domain import EventType, Failure, Media
+
+
+def answered(outcome: Outcome) -> Outcome:
+    """Return *outcome* without the note of what was sent, which `test_requests` compares."""
+    return outcome if isinstance(outcome, NotTried) else msgspec.structs.replace(outcome, sent=None)
 
 
 async def test_a_mail_that_the_relay_took_is_told_with_the_relays_answer() -> None:
     async with both() as (relay, channel):
         outcome = await channel.attempt(an_attempt())
-    assert outcome == Told(url=URL, answer=b"250 2.0.0 fine")
+    assert answered(outcome) == Told(url=URL, answer=b"250 2.0.0 fine")
     (mail,) = relay.mails
     assert (mail.sender, mail.recipients) == ("fax@example.net", ["faxes+in@example.com"])
     assert mail.message["To"] == "faxes+in@example.com"
@@ -37,7 +43,7 @@ async def test_a_refused_recipient_or_content_is_counted_with_its_code_and_the_n
 ) -> None:
     async with both() as (relay, channel):
         setattr(relay, stage, lambda _relay, _server: answer)
-        assert await channel.attempt(an_attempt()) == NotTold(
+        assert answered(await channel.attempt(an_attempt())) == NotTold(
             error=f"smtp_{answer[:3]}", url=URL, answer=answer.encode()
         )
         setattr(relay, stage, None)
@@ -49,7 +55,7 @@ async def test_a_relay_that_falls_silent_over_a_mail_is_a_timeout(stage: str) ->
     async with both() as (relay, channel):
         setattr(relay, stage, silence)
         outcome = await channel.attempt(an_attempt(timeout_seconds=0.8))
-        assert outcome == NotTold(error="timeout", url=URL)
+        assert answered(outcome) == NotTold(error="timeout", url=URL)
         setattr(relay, stage, None)
         assert isinstance(await channel.attempt(an_attempt()), Told)
 
@@ -58,7 +64,7 @@ async def test_a_relay_that_falls_silent_over_a_mail_is_a_timeout(stage: str) ->
 async def test_a_relay_that_hangs_up_over_a_mail_is_counted_because_it_may_have_it(stage: str) -> None:
     async with both() as (relay, channel):
         setattr(relay, stage, hang_up)
-        assert await channel.attempt(an_attempt()) == NotTold(error="reset", url=URL)
+        assert answered(await channel.attempt(an_attempt())) == NotTold(error="reset", url=URL)
         setattr(relay, stage, None)
         assert isinstance(await channel.attempt(an_attempt()), Told)
 
@@ -66,12 +72,14 @@ async def test_a_relay_that_hangs_up_over_a_mail_is_counted_because_it_may_have_
 async def test_a_mail_that_is_announced_as_too_large_is_counted() -> None:
     async with both() as (relay, channel):
         relay.on_mail = lambda _relay, _server: "552 5.3.4 too large"
-        assert await channel.attempt(an_attempt()) == NotTold(error="smtp_552", url=URL, answer=b"552 5.3.4 too large")
+        assert answered(await channel.attempt(an_attempt())) == NotTold(
+            error="smtp_552", url=URL, answer=b"552 5.3.4 too large"
+        )
 
 
 async def test_an_address_that_is_none_is_the_endpoints_fault() -> None:
     async with both() as (relay, channel):
-        assert await channel.attempt(an_attempt(url="mailto:a@b.example,c@d.example")) == NotTold(
+        assert answered(await channel.attempt(an_attempt(url="mailto:a@b.example,c@d.example"))) == NotTold(
             error="bad_address", url="mailto:a@b.example,c@d.example"
         )
         assert relay.connections == 0
@@ -82,7 +90,7 @@ async def test_a_relay_that_refuses_before_it_has_heard_all_is_counted_with_its_
     answers = ("220 hello", "250 relay", "250 ok", "250 ok", "354 go on", "552 5.3.4 that is enough")
     async with talking(*answers) as port, mailing(f"smtp://127.0.0.1:{port}") as channel:
         outcome = await channel.attempt(an_attempt(event=event, document=bytes(8_000_000)))
-    assert outcome == NotTold(error="smtp_552", url=URL, answer=b"552 5.3.4 that is enough")
+    assert answered(outcome) == NotTold(error="smtp_552", url=URL, answer=b"552 5.3.4 that is enough")
 
 
 async def test_a_line_that_begins_with_a_dot_does_not_end_the_mail() -> None:
@@ -108,7 +116,7 @@ async def test_what_comes_after_the_250_changes_nothing() -> None:
             return "451 never heard"
 
         relay.on_data = take_and_die
-        assert await channel.attempt(an_attempt()) == Told(url=URL, answer=b"250 2.0.0 queued as 1A2B")
+        assert answered(await channel.attempt(an_attempt())) == Told(url=URL, answer=b"250 2.0.0 queued as 1A2B")
         relay.on_data = None
         assert isinstance(await channel.attempt(an_attempt()), Told)
 
