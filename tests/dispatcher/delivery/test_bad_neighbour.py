@@ -36,7 +36,7 @@ GOAL = 1.1
 MOST = 1.5
 DELAYED_ROUNDS = 12
 """So many of `MOST_ROUNDS` above `MOST` are a delay by the bad endpoint. On two cores that the application, the load and the
-stores share, the rounds spread from 0.4 to 6; their median is 1.0 to 1.2, with `drip` 1.3 (12 ms become 16)."""
+stores share, single rounds spread from 0.4 to 6, and the median with `drip` is 1.3 (12 ms become 16)."""
 
 ERRORS = {
     "hang": "timeout",
