@@ -30,13 +30,13 @@ ROUNDS = 5
 MOST_ROUNDS = 15
 """Where other work of the machine makes the figures spread, more rounds follow, and all of them count."""
 
-GOAL = 1.1
-"""With a median below it, no more rounds are needed."""
+MOST = 1.1
+MOST_OF_DRIP = 1.5
+"""What is wanted is `MOST` here, too. It is not reached: the median is 1.3 (12 ms become 16)."""
 
-MOST = 1.5
 DELAYED_ROUNDS = 12
-"""So many of `MOST_ROUNDS` above `MOST` are a delay by the bad endpoint. On two cores that the application, the load and the
-stores share, single rounds spread from 0.4 to 6, and the median with `drip` is 1.3 (12 ms become 16)."""
+"""So many of `MOST_ROUNDS` above the bound are a delay by the bad endpoint. On two cores that the application, the load and
+the stores share, single rounds spread from 0.4 to 6."""
 
 ERRORS = {
     "hang": "timeout",
@@ -63,14 +63,15 @@ async def test_the_p99_of_the_others_hardly_moves(harness: DispatcherHarness, ki
         async with running("slow_names", {**harness.environment, "OPS_PORT": "0", "PYTHONPATH": support}):
             await load.phase(0, PHASE_SECONDS)  # connections are made
             began = time.monotonic()
-            while (phase := len(quotients)) < ROUNDS or (phase < MOST_ROUNDS and statistics.median(quotients) >= GOAL):
+            while (phase := len(quotients)) < ROUNDS or (phase < MOST_ROUNDS and statistics.median(quotients) >= MOST):
                 await _at(began + phase * ROUND_SECONDS)
                 without = p99(await load.phase(0, PHASE_SECONDS))
                 await _at(began + (phase + 0.5) * ROUND_SECONDS)
                 quotients.append(p99(await load.phase(bad_endpoint(phase), PHASE_SECONDS)) / without)
         failed = await harness.pool.fetch("SELECT error FROM attempts WHERE outcome <> 'told'")
     assert {ERRORS[kind]} == Counter(each["error"] for each in failed).keys(), "it was bad in its way"
-    assert statistics.median(quotients) < GOAL or sum(each >= MOST for each in quotients) < DELAYED_ROUNDS, quotients
+    most = MOST_OF_DRIP if kind == "drip" else MOST
+    assert statistics.median(quotients) < MOST or sum(each >= most for each in quotients) < DELAYED_ROUNDS, quotients
 
 
 async def _at(moment: float) -> None:
