@@ -81,15 +81,16 @@ FAILED_DRAIN_SECONDS: Final = 20.0
 async def serve(settings: DispatcherSettings, stop: Stop) -> None:
     """Open what the dispatcher needs, consume until *stop*, drain, close in reverse."""
     amqp_url, database_url = settings.amqp_url.reveal(), settings.database_url.reveal()
-    backoff_seconds = settings.backoff_seconds()
-    metrics = Metrics()
+    backoff_seconds, metrics = settings.backoff_seconds(), Metrics()
     _warn_of_mail(settings)
     async with AsyncExitStack() as stack:
         tracing = await stack.enter_async_context(open_tracing("dispatcher", *settings.otlp()))
         # the stores
         pool = await stack.enter_async_context(_pool(database_url, POOL_SIZE))
-        background = await stack.enter_async_context(_pool(database_url, BACKGROUND_POOL_SIZE))
         health = LedgerHealth(pool, database_url)
+        background = await stack.enter_async_context(
+            _pool(database_url, BACKGROUND_POOL_SIZE, may_connect=lambda: health.is_answering)
+        )
         await stack.enter_async_context(running(health.run(), stop, "ledger"))
         await stack.enter_async_context(running(check_sessions_often(database_url), stop, "sessions"))
         queues = [queue.name for queue in topology(backoff_seconds).queues]
@@ -190,7 +191,7 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             circuit_is_open=deliverer.circuit_is_open,
             metrics=metrics,
             problems=readiness.problems,
-            schema_verified=health.schema_verified,
+            ledger=health,
         )
         port = await stack.enter_async_context(serving)
         announce_listening(settings.ops_host, port)
@@ -240,8 +241,8 @@ async def _drain(deliverer: Deliverer, lanes: Lanes, recorder: Recorder, release
 
 
 @asynccontextmanager
-async def _pool(database_url: str, size: int) -> AsyncIterator[Pool]:
-    pool = await open_pool(database_url, size)
+async def _pool(database_url: str, size: int, may_connect: Callable[[], bool] = lambda: True) -> AsyncIterator[Pool]:
+    pool = await open_pool(database_url, size, may_connect)
     try:
         yield pool
     finally:

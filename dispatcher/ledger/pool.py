@@ -1,7 +1,7 @@
 """The pool of connections to the ledger, and what can be wrong with it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -132,8 +132,18 @@ class _OpenPool(Pool):
             await super().release(connection, timeout=timeout)
 
 
-async def open_pool(database_url: str, size: int = POOL_SIZE) -> Pool:
-    """Return a pool; it connects when it is first used, so that a service can start before its database."""
+async def open_pool(database_url: str, size: int = POOL_SIZE, may_connect: Callable[[], bool] = lambda: True) -> Pool:
+    """Return a pool; it connects when it is first used, so that a service can start before its database.
+
+    *may_connect* is asked before each new connection. What works beside live traffic waits with it while the ledger is
+    away: a server that has but one connection left gives it to deliveries.
+    """
+
+    async def connect_if_allowed(*arguments: Any, **options: Any) -> asyncpg.Connection:
+        if not may_connect():
+            raise LedgerAway("the ledger is away: deliveries get the first connection")
+        return await connect(*arguments, **options)
+
     pool = _OpenPool(
         database_url,
         min_size=0,
@@ -142,7 +152,7 @@ async def open_pool(database_url: str, size: int = POOL_SIZE) -> Pool:
         command_timeout=COMMAND_TIMEOUT_SECONDS,
         timeout=CONNECT_TIMEOUT_SECONDS,
         max_inactive_connection_lifetime=IDLE_SECONDS,
-        connect=connect,  # type: ignore[arg-type]  # its protocol names each of the driver's options
+        connect=connect_if_allowed,
         connection_class=_Impatient,
         record_class=asyncpg.Record,
         loop=asyncio.get_running_loop(),

@@ -1,6 +1,6 @@
 """The ops surface of a dispatcher, composed: health, metrics, API, console, and the jobs of dead letters."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -9,6 +9,7 @@ from aiohttp import web
 
 from dispatcher.channels import Channel
 from dispatcher.ledger.endpoints import EndpointStore
+from dispatcher.ledger.health import LedgerHealth
 from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.pool import Pool
 from dispatcher.metrics import Metrics
@@ -60,7 +61,7 @@ async def serving_ops(
     circuit_is_open: Callable[[UUID], bool],
     metrics: Metrics,
     problems: Problems,
-    schema_verified: Callable[[], Awaitable[None]],
+    ledger: LedgerHealth,
 ) -> AsyncIterator[int]:
     """Serve health, metrics, API and console while the body runs; yield the port."""
     refusals = Refusals(pool)
@@ -68,7 +69,7 @@ async def serving_ops(
     reader = QueueReader(settings.for_operations(), settings.rabbitmq_api(), pool, settings.backoff_seconds())
     queues = QueueHistory(reader)
     async with (
-        serving_dead(settings, stop, schema_verified) as dead,
+        serving_dead(settings, stop, ledger) as dead,
         running(queues.run(), stop, "queues"),
         running(refusals.run(), stop, "refusals"),
     ):

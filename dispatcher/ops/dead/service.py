@@ -1,11 +1,12 @@
 """Dead letters as one thing, over ledger and queues: listed, grouped, shown; and opened with all that they need."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import uuid4
 
+from dispatcher.ledger.health import LedgerHealth
 from dispatcher.ledger.pool import Pool, close_pool, open_pool
 from dispatcher.ops.api.cursor import AwareTime, BadCursor, read_cursor, write_cursor
 from dispatcher.ops.dead import store as ledger
@@ -122,12 +123,17 @@ class DeadLetterService:
 
 @asynccontextmanager
 async def open_dead_letters(
-    settings: DeadSettings | DispatcherSettings, name: str, *, rate: float = RATE, chunks: Chunks = ALL_AT_ONCE
+    settings: DeadSettings | DispatcherSettings,
+    name: str,
+    *,
+    rate: float = RATE,
+    chunks: Chunks = ALL_AT_ONCE,
+    may_connect: Callable[[], bool] = lambda: True,
 ) -> AsyncIterator[DeadLetterService]:
     """Yield the service with stores of its own; jobs under way when the body ends are left to other processes."""
     amqp_url = settings.for_operations()
     media = None if settings.media_url is None else MediaStore(settings.media_url)
-    pool = await open_pool(settings.database_url.reveal(), size=POOL_SIZE)
+    pool = await open_pool(settings.database_url.reveal(), size=POOL_SIZE, may_connect=may_connect)
     publisher = Publisher(amqp_url, name, confirm_timeout_seconds=CONFIRM_TIMEOUT_SECONDS)
     publishing = asyncio.create_task(publisher.run())
     try:
@@ -148,11 +154,13 @@ async def open_dead_letters(
 
 @asynccontextmanager
 async def serving_dead(
-    settings: DispatcherSettings, stop: Stop, ledger_known: Callable[[], Awaitable[None]]
+    settings: DispatcherSettings, stop: Stop, ledger: LedgerHealth
 ) -> AsyncIterator[DeadLetterService]:
     """Yield the service of a dispatcher, which takes over the jobs of processes that died."""
     async with (
-        open_dead_letters(settings, "dispatcher ops", chunks=BESIDE_TRAFFIC) as service,
-        running(service.jobs.run(ledger_known), stop, "jobs"),
+        open_dead_letters(
+            settings, "dispatcher ops", chunks=BESIDE_TRAFFIC, may_connect=lambda: ledger.is_answering
+        ) as service,
+        running(service.jobs.run(ledger.schema_verified), stop, "jobs"),
     ):
         yield service

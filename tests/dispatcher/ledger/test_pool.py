@@ -8,6 +8,7 @@ import pytest
 from waiting import until
 
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, close_pool, open_pool, transaction
+from shared.sql.connection import LedgerAway
 
 SLOW = "SELECT pg_sleep(60) /* cut off */"
 
@@ -139,3 +140,20 @@ async def test_a_commit_on_a_dead_connection_is_not_taken_for_one_that_was_done(
 
     with pytest.raises(LEDGER_UNAVAILABLE):
         await ended_before_its_commit()
+
+
+async def test_what_works_beside_live_traffic_opens_no_connection_while_the_ledger_is_away(database_url):
+    is_answering = False
+    pool = await open_pool(database_url, may_connect=lambda: is_answering)
+    try:
+        with pytest.raises(LedgerAway, match="deliveries get the first connection"):
+            await pool.fetchval("SELECT 1")
+        with pytest.raises(LedgerAway, match="deliveries get the first connection"):
+            async with transaction(pool):
+                pass
+        is_answering = True
+        assert await pool.fetchval("SELECT 1") == 1
+        is_answering = False
+        assert await pool.fetchval("SELECT 1") == 1, "a connection that is there is used"
+    finally:
+        await close_pool(pool)
