@@ -1,7 +1,13 @@
 """`python -m dispatcher`: the composition root of the dispatcher."""
 
-import asyncio
 import sys
+
+from shared.programs import faxhook_dispatcher
+
+if __name__ == "__main__":  # before the imports below: a library that is missing is one sentence
+    sys.exit(faxhook_dispatcher())
+
+import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
@@ -262,7 +268,3 @@ def _warn_of_mail(settings: DispatcherSettings) -> None:
 def main() -> int:
     """Run the dispatcher; return its exit code."""
     return run("dispatcher", DispatcherSettings, serve)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

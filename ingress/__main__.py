@@ -1,6 +1,12 @@
 """`python -m ingress`: the composition root of the ingress."""
 
 import sys
+
+from shared.programs import faxhook_ingress
+
+if __name__ == "__main__":  # before the imports below: a library that is missing is one sentence
+    sys.exit(faxhook_ingress())
+
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -87,7 +93,3 @@ def main() -> int:
     """Run the ingress; return its exit code."""
     give_back_blocks(BLOCK_BYTES)
     return run("ingress", IngressSettings, serve)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -101,6 +101,24 @@ def test_a_program_without_its_libraries_says_what_to_install(tmp_path, locks, p
     assert re.fullmatch(sentence, answer.stderr)
 
 
+RUN_MODULE = """
+import runpy
+runpy.run_module(sys.argv[1], run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"), [("ingress", "ingress"), ("dispatcher", "dispatcher"), ("dispatcher.ops", "dispatcher")]
+)
+def test_a_module_run_without_its_libraries_says_what_to_install(tmp_path, module, extra):
+    answer = python(install(tmp_path, ("ingress", "dispatcher", "shared"), ()), RUN_MODULE, module)
+    assert answer.returncode == 78
+    assert re.fullmatch(
+        rf"faxhook\S* needs the {extra}'s libraries: pip install 'faxhook\[{extra}\]' \(\w+ is missing\)\n",
+        answer.stderr,
+    )
+
+
 @pytest.mark.parametrize(
     ("module", "code"),
     [
