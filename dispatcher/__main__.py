@@ -37,8 +37,9 @@ from dispatcher.maintenance.catch_up import CatchUp
 from dispatcher.maintenance.retention import Retention, nothing_waits
 from dispatcher.maintenance.sampler import Sampler
 from dispatcher.maintenance.sweeper import Sweeper
+from dispatcher.measures import OPEN_CIRCUITS, UNRECORDED
 from dispatcher.messages import BackgroundPublisher
-from dispatcher.metrics import OPEN_CIRCUITS, UNRECORDED, Metrics
+from dispatcher.metrics import Metrics
 from dispatcher.ops.server import serving_ops
 from dispatcher.policy.endpoint import LEASE_MARGIN_SECONDS
 from dispatcher.readiness import Readiness

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from dispatcher.metrics import MEASURES as DISPATCHER_MEASURES
+from dispatcher.measures import MEASURES as DISPATCHER_MEASURES
 from ingress.metrics import MEASURES as INGRESS_MEASURES
 from shared.log import EVENTS, FIELDS
 from shared.metrics import SHARED, Measure

@@ -3,9 +3,10 @@
 import pytest
 
 from dispatcher.channels.outcome import NotTold, NotTried, Told
-from dispatcher.metrics import CAUSES, ENDPOINT_ERRORS, OUR_ERRORS, label_of
-from dispatcher.metrics import MEASURES as DISPATCHER_MEASURES
+from dispatcher.measures import CAUSES, ENDPOINT_ERRORS, OUR_ERRORS
+from dispatcher.measures import MEASURES as DISPATCHER_MEASURES
 from dispatcher.metrics import Metrics as DispatcherMetrics
+from dispatcher.metrics import label_of
 from docs.generate.metrics import (
     COMMON_FIELDS,
     LOGS_PAGE,
