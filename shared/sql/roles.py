@@ -20,6 +20,9 @@ TABLES: Final = (
     "access_tokens",
     "documents_to_prune",
     "list_readings",
+    "alerts",
+    "alert_history",
+    "alert_messages",
 )
 """Looked at when a service starts; what later migrations add is granted with them."""
 
