@@ -167,6 +167,20 @@ def test_traces_without_their_extra_are_one_sentence(tmp_path):
     )
 
 
+@pytest.mark.parametrize("service", ["ingress", "dispatcher"])
+def test_a_service_does_not_import_what_only_the_command_line_uses(service):
+    answer = python(
+        REPOSITORY,
+        f"""
+import site
+site.addsitedir({str(Path(pytest.__file__).parents[1])!r})
+import {service}.__main__
+print(sorted({{"typer", "alembic", "sqlalchemy", "dispatcher.ops.cli"}} & set(sys.modules)))
+""",
+    )
+    assert answer.stdout == "[]\n", answer.stderr
+
+
 def test_the_ingress_needs_nothing_that_only_the_dispatcher_uses():
     names = {requirement.name for requirement in pinned("ingress")}
     assert not names & {

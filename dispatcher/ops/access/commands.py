@@ -11,7 +11,7 @@ from dispatcher.ledger.pool import open_command_pool, transaction
 from dispatcher.ops.access import store
 from dispatcher.ops.access.changes import create_token, revoke_token
 from dispatcher.ops.access.rights import Right
-from dispatcher.ops.access.tokens import AccessToken, NewToken, Revoked, TokenQuery
+from dispatcher.ops.access.tokens import AccessToken, NewToken, Revoked, TokenQuery, minute, state_of
 from dispatcher.ops.api.audit import CLI
 from dispatcher.ops.api.lookups import NoSuch
 from dispatcher.ops.api.moments import BadMoment, read_duration, read_moment
@@ -92,9 +92,9 @@ def list_tokens(
             token.name,
             ", ".join(token.rights),
             f"…{token.last_four}",
-            _minute(token.created_at),
+            minute(token.created_at),
             Text(token.created_by),
-            _minute(token.used_at) or "never",
+            minute(token.used_at) or "never",
             state_of(token, now),
             str(token.id),
         )
@@ -121,19 +121,6 @@ def revoke_named(
         print_json(done)
     else:
         console.print(Text(f"{name} is revoked"))
-
-
-def state_of(token: AccessToken, now: datetime) -> str:
-    """Return in words whether *token* is valid."""
-    if token.revoked_at is not None:
-        return f"revoked {_minute(token.revoked_at)}"
-    if token.expires_at is None:
-        return "valid"
-    return f"{'expired' if token.expires_at <= now else 'valid until'} {_minute(token.expires_at)}"
-
-
-def _minute(at: datetime | None) -> str:
-    return "" if at is None else f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def _database_url() -> str:

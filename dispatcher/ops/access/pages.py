@@ -8,9 +8,8 @@ from aiohttp import web
 from dispatcher.ledger.pool import Pool
 from dispatcher.ops.access import store
 from dispatcher.ops.access.changes import create_token, revoke_token
-from dispatcher.ops.access.commands import state_of
 from dispatcher.ops.access.rights import Right
-from dispatcher.ops.access.tokens import NewToken, TokenQuery
+from dispatcher.ops.access.tokens import NewToken, TokenQuery, state_of
 from dispatcher.ops.api.lookups import read_id
 from dispatcher.ops.console.access.guard import Visit
 from dispatcher.ops.console.errors import PageError

@@ -127,3 +127,17 @@ def digest_of_token(text: str) -> bytes:
 def who_of(name: str) -> str:
     """Return how the audit names the bearer of a token; the suffix tells it from what people call themselves."""
     return f"{name} (token)"
+
+
+def state_of(token: AccessToken, now: datetime) -> str:
+    """Return in words whether *token* is valid."""
+    if token.revoked_at is not None:
+        return f"revoked {minute(token.revoked_at)}"
+    if token.expires_at is None:
+        return "valid"
+    return f"{'expired' if token.expires_at <= now else 'valid until'} {minute(token.expires_at)}"
+
+
+def minute(at: datetime | None) -> str:
+    """Return *at* to the minute; empty if it never was."""
+    return "" if at is None else f"{at:%Y-%m-%d %H:%M} UTC"
