@@ -28,6 +28,7 @@ from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.dead.api import DeadLetterApi
 from dispatcher.ops.dead.service import serving_dead
 from dispatcher.ops.deliveries.api import DeliveryApi
+from dispatcher.ops.deliveries.attempts import AttemptReader
 from dispatcher.ops.deliveries.requests import RequestReader
 from dispatcher.ops.documents.api import DocumentApi
 from dispatcher.ops.documents.service import DocumentService
@@ -84,7 +85,7 @@ async def serving_ops(
             EndpointApi(pool, store, changes, health, channels),
             DeadLetterApi(pool, dead, settings.seal()),
             FaxApi(faxes),
-            DeliveryApi(requests),
+            DeliveryApi(AttemptReader(pool), requests),
             QueueApi(queues),
             TokenApi(pool, settings.seal()),
             AuditApi(AuditReader(pool)),

@@ -21,7 +21,8 @@ from dispatcher.ops.console.pages.dead import DeadPages
 from dispatcher.ops.console.pages.deliveries import DeliveryPages
 from dispatcher.ops.console.pages.endpoints import EndpointPages
 from dispatcher.ops.console.pages.faxes import FaxPages
-from dispatcher.ops.console.pages.lists import deliveries, endpoints
+from dispatcher.ops.console.pages.lists import attempts, deliveries, endpoints
+from dispatcher.ops.console.pages.lists.attempts import AttemptListPage
 from dispatcher.ops.console.pages.lists.deliveries import DeliveryListPage
 from dispatcher.ops.console.pages.lists.endpoints import EndpointListPage
 from dispatcher.ops.console.pages.overview import Overview, Problems
@@ -52,6 +53,7 @@ QUERY_NAMES: Final[Mapping[str, Collection[str]]] = {
     "/deliveries/resend": ("id", "provider", "fax_id", "overtaken"),
     "/faxes": ("q", *faxes.FILTER_FIELDS, "after"),
     "/endpoints": (*endpoints.FILTER_FIELDS, "after"),
+    "/attempts": (*attempts.FILTER_FIELDS, "after"),
     "/endpoints/{id}/deliveries": (*deliveries.FILTER_FIELDS, "after"),
     "/endpoints/new": ("scope", "direction"),
     "/audit": (*audit.FILTER_FIELDS, "after"),
@@ -91,6 +93,7 @@ class Console:
         self._documents = DocumentPages(documents)
         self._endpoint_list = EndpointListPage(sources)
         self._endpoint_deliveries = DeliveryListPage(sources, changes)
+        self._attempts = AttemptListPage(sources)
         self._exports = ExportPages(sources)
         self._endpoints = EndpointPages(sources, changes, channels, self._audit)
 
@@ -110,6 +113,7 @@ class Console:
             "/faxes/{provider}/{fax_id:.+}": self._faxes.show,
             "/deliveries/resend": self._deliveries.preview,
             "/deliveries/{id}/attempts/{number}": self._deliveries.attempt,
+            "/attempts": self._attempts.show,
             "/endpoints": self._endpoint_list.show,
             "/endpoints/new": self._endpoints.new,
             "/endpoints/{id}": self._endpoints.show,

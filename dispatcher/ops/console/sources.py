@@ -11,6 +11,7 @@ from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.pool import Pool
 from dispatcher.ops.dead.letters import DeadFilter
 from dispatcher.ops.dead.service import DeadLetterService
+from dispatcher.ops.deliveries.attempts import AttemptReader
 from dispatcher.ops.deliveries.requests import RequestReader
 from dispatcher.ops.endpoints.reading.health import EndpointHealthReader
 from dispatcher.ops.faxes.reader import FaxReader
@@ -70,6 +71,7 @@ class Sources:
         """Remember what several pages show."""
         self.groups = Remembered(lambda: self.dead.groups(DeadFilter()), GROUPS_SECONDS, self.clock)
         self.healths = Remembered(self.health.of_those_in_use, HEALTH_SECONDS, self.clock)
+        self.attempts = AttemptReader(self.pool)
         self.last_named: dict[UUID, Endpoint] = {}
 
     def badges(self) -> dict[str, int]:

@@ -1,9 +1,11 @@
-"""The bodies of what is asked of single deliveries; `--json` of the command line prints the same."""
+"""The bodies of attempts: in a list, and with the request as it was sent. `--json` prints the same."""
+
+from uuid import UUID
 
 import msgspec
 
-from dispatcher.ops.faxes.bodies import Attempt
-from shared.domain import Media
+from dispatcher.ops.faxes.bodies import Attempt, DeliveryState
+from shared.domain import EventType, Media, Provider
 
 
 class FormField(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -45,3 +47,29 @@ class AttemptWithRequest(Attempt, frozen=True, kw_only=True):
 
     request: SentRequest | None
     why_no_request: str | None = None
+
+
+class AttemptInList(Attempt, frozen=True, kw_only=True):
+    """An attempt, and what it was an attempt at.
+
+    Attributes:
+        delivery_state: Of its delivery, now.
+        type: Of the event.
+        endpoint_name: Its description, else host and path; None if the endpoint was deleted with its history.
+    """
+
+    delivery_id: UUID
+    delivery_state: DeliveryState
+    event_id: str
+    type: EventType
+    provider: Provider
+    fax_id: str
+    endpoint_id: UUID
+    endpoint_name: str | None
+
+
+class AttemptPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Attempts, the newest first. A page may be short, even empty, while `next` is not null: follow it."""
+
+    items: tuple[AttemptInList, ...]
+    next: str | None

@@ -11,12 +11,14 @@ from dispatcher.ledger.pool import Pool
 from dispatcher.ops.audit.entries import AuditEntry, AuditQuery, AuditReader
 from dispatcher.ops.dead.letters import DeadLetter, DeadPage, DeadQuery
 from dispatcher.ops.dead.service import DeadLetterService
+from dispatcher.ops.deliveries.attempts import AttemptReader
+from dispatcher.ops.deliveries.bodies import AttemptInList
 from dispatcher.ops.endpoints.bodies import EndpointBody, EndpointPage, EndpointQuery
 from dispatcher.ops.endpoints.model import body_of
 from dispatcher.ops.endpoints.reading.pages import read_page
 from dispatcher.ops.export.rows import Format
 from dispatcher.ops.faxes.bodies import Delivery, FaxInList, RecordedEvent
-from dispatcher.ops.faxes.lists.queries import DeliveryQuery, EventQuery, FaxQuery
+from dispatcher.ops.faxes.lists.queries import AttemptQuery, DeliveryQuery, EventQuery, FaxQuery
 from dispatcher.ops.faxes.reader import FaxReader
 
 ROWS_AT_ONCE: Final = 1_000
@@ -62,6 +64,7 @@ def exported_lists(
         _list("faxes", FaxQuery, FaxInList, faxes.faxes),
         _list("events", EventQuery, RecordedEvent, faxes.events),
         _list("deliveries", DeliveryQuery, Delivery, faxes.deliveries),
+        _list("attempts", AttemptQuery, AttemptInList, AttemptReader(pool).page),
         _list("audit", AuditQuery, AuditEntry, AuditReader(pool).page),
     ]
     if store is not None:

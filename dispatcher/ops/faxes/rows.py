@@ -76,12 +76,12 @@ def delivery_with_attempts_of(
     row: Any, attempts: Sequence[Attempt], decisions: Sequence[Decision], now: datetime
 ) -> DeliveryWithAttempts:
     """Return the same with its attempts, and what people decided on it."""
-    marked = tuple(msgspec.structs.replace(each, resent_by=_resent_by(each.number, decisions)) for each in attempts)
+    marked = tuple(msgspec.structs.replace(each, resent_by=resent_by(each.number, decisions)) for each in attempts)
     whole = {**_delivery(row, now), "attempts": marked, "decisions": tuple(decisions)}
     return msgspec.convert(whole, DeliveryWithAttempts)
 
 
-def _resent_by(number: int, decisions: Sequence[Decision]) -> str | None:
+def resent_by(number: int, decisions: Sequence[Decision]) -> str | None:
     """Return who had attempt *number* made, if the last decision before it was to send again."""
     before = [each for each in decisions if each.attempts < number]
     return before[-1].who if before and before[-1].what == "delivery.resend" else None

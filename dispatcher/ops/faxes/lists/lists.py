@@ -23,8 +23,8 @@ Page = tuple[list[Any], str | None]
 CLOCKS_APART: Final = timedelta(minutes=5)
 """Between the ledger, which names times, and the dispatcher that made an id."""
 
-_ALL_PROVIDERS: Final = [str(provider) for provider in Provider]
-_TO, _FROM = reversed_digits("to_number"), reversed_digits("from_number")
+ALL_PROVIDERS: Final = [str(provider) for provider in Provider]
+TO, FROM = reversed_digits("to_number"), reversed_digits("from_number")
 _FAILED_STATES: Final = ", ".join(f"'{state}'" for state in sorted(FAILED))  # as the index has them
 
 _FAILING: Final = """
@@ -41,7 +41,7 @@ _FAILING: Final = """
 _OF_FAX: Final = """
 EXISTS (SELECT 1 FROM events o JOIN faxes USING (provider, fax_id) WHERE o.id = {event} AND {condition})
 """
-_HAS_NUMBER: Final = f"(coalesce({_TO} = ANY({{0}}::text[]), false) OR coalesce({_FROM} = ANY({{0}}::text[]), false))"
+HAS_NUMBER: Final = f"(coalesce({TO} = ANY({{0}}::text[]), false) OR coalesce({FROM} = ANY({{0}}::text[]), false))"
 
 
 class Contradiction(FaxhookError):
@@ -70,22 +70,22 @@ async def list_faxes(pool: Pool, query: FaxQuery) -> Page:
         walk = Walk(_FAILING.format(states=states), ("delivery_id",), tuple[UUID])
         if span[0] is not None:
             walk.within("delivery_id >= {0}", _first_id(span[0] - CLOCKS_APART))
-        _narrow(walk.matching, span, "first_received_at")
+        narrow_by_time(walk.matching, span, "first_received_at")
         walk.matching("job_id = {0}", query.job_id)
-        walk.matching(_HAS_NUMBER, await _numbers(pool, query.number))
+        walk.matching(HAS_NUMBER, await _numbers(pool, query.number))
         if query.failed:
             walk.matching(f"state IN ({_FAILED_STATES})")
     else:
         walk = Walk("faxes", ("first_received_at", "provider", "fax_id"), tuple[AwareTime, str, str])
-        _narrow(walk.within, span, "first_received_at")
+        narrow_by_time(walk.within, span, "first_received_at")
         if query.failed or query.state in FAILED:
             walk.within(f"state IN ({_FAILED_STATES})")
         if query.job_id is not None:
             walk.within("job_id = {0}", query.job_id)
         if query.number is not None:
             numbers = await numbers_meant(pool, query.number)
-            walk.within_any(_TO, numbers)
-            walk.within_any(_FROM, numbers, unless=_TO)
+            walk.within_any(TO, numbers)
+            walk.within_any(FROM, numbers, unless=TO)
     for column in ("provider", "direction", "state", "conflicting"):
         walk.matching(f"{column} = {{0}}", getattr(query, column))
     if query.failed is False:
@@ -112,16 +112,16 @@ async def list_events(pool: Pool, query: EventQuery) -> Page:
         BadNumber: The number is none.
     """
     walk = Walk("events", ("recorded_at", "id"), tuple[AwareTime, str])
-    _narrow(walk.within, read_span(query.since, query.until, utc_now()), "recorded_at")
+    narrow_by_time(walk.within, read_span(query.since, query.until, utc_now()), "recorded_at")
     if query.fax_id is not None:
-        providers = _ALL_PROVIDERS if query.provider is None else [query.provider]
+        providers = ALL_PROVIDERS if query.provider is None else [query.provider]
         walk.within("provider = ANY({0}::text[]) AND fax_id = {1}", providers, query.fax_id)
     else:
         walk.matching("provider = {0}", query.provider)
     if query.job_id is not None:
         walk.within("(provider, fax_id) IN (SELECT provider, fax_id FROM faxes WHERE job_id = {0})", query.job_id)
     walk.matching("type = {0}", query.type)
-    has_number = _OF_FAX.format(event="events.id", condition=_HAS_NUMBER)
+    has_number = _OF_FAX.format(event="events.id", condition=HAS_NUMBER)
     walk.matching(has_number, await _numbers(pool, query.number))
     return await walk.page(pool, query.limit, query.after)
 
@@ -144,13 +144,13 @@ async def list_deliveries(pool: Pool, query: DeliveryQuery) -> Page:
         walk.within("id >= {0}", _first_id(since - CLOCKS_APART))
     if until is not None:
         walk.within("id < {0}", _first_id(until + CLOCKS_APART))
-    _narrow(walk.matching, span, "created_at")
+    narrow_by_time(walk.matching, span, "created_at")
     has_index = _narrow_deliveries(walk, query)
     if query.endpoint_id is not None:
         (walk.within if has_index else walk.matching)("endpoint_id = {0}", query.endpoint_id)
     walk.matching("reason = {0}", query.reason)
     walk.matching("(SELECT o.type FROM events o WHERE o.id = deliveries.event_id) = {0}", query.type)
-    has_number = _OF_FAX.format(event="deliveries.event_id", condition=_HAS_NUMBER)
+    has_number = _OF_FAX.format(event="deliveries.event_id", condition=HAS_NUMBER)
     walk.matching(has_number, await _numbers(pool, query.number))
     return await walk.page(pool, query.limit, query.after)
 
@@ -185,7 +185,8 @@ async def _numbers(pool: Pool, text: str | None) -> list[str] | None:
     return None if text is None else list(await numbers_meant(pool, text))
 
 
-def _narrow(add: Callable[..., None], span: Span, column: str) -> None:
+def narrow_by_time(add: Callable[..., None], span: Span, column: str) -> None:
+    """Add the conditions that *column* is within *span*, by a walk's `within` or `matching`."""
     since, until = span
     if since is not None:
         add(f"{column} >= {{0}}", since)

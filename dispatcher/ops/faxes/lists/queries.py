@@ -1,4 +1,4 @@
-"""What may be asked of the lists: the query parameters of `/v1/faxes`, `/v1/events` and `/v1/deliveries`."""
+"""What may be asked of the lists of faxes, events, deliveries and attempts: their query parameters."""
 
 from typing import Annotated, Final, Literal
 from uuid import UUID
@@ -26,6 +26,8 @@ FAILED: Final = frozenset({EventType.FAILED, EventType.PARTIALLY_DELIVERED, Even
 """The states of a fax that failed, as the index `faxes_failed` has them."""
 
 Webhooks = Literal["failing", "dead"]
+Outcome = Literal["told", "not_told"]
+"""Of an attempt."""
 
 
 class FaxQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,6 +75,27 @@ class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     endpoint_id: UUID | None = None
     state: DeliveryState | None = None
     reason: Annotated[Text | None, msgspec.Meta(description="why it is dead or skipped, like `timeout`")] = None
+    type: Annotated[EventType | None, msgspec.Meta(description="of its event")] = None
+    number: Number | None = None
+    job_id: Text | None = None
+    since: MomentText | None = None
+    until: MomentText | None = None
+    limit: Limit = MOST_PER_PAGE
+    after: Cursor | None = None
+
+
+class AttemptQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which attempts. `since` and `until` are of when they began."""
+
+    outcome: Outcome | None = None
+    error: Annotated[
+        Text | None, msgspec.Meta(description="its code, like `timeout` or `http_503`, or a cause's group: `http_5xx`")
+    ] = None
+    delivery_id: UUID | None = None
+    event_id: Text | None = None
+    endpoint_id: UUID | None = None
+    provider: Provider | None = None
+    fax_id: Text | None = None
     type: Annotated[EventType | None, msgspec.Meta(description="of its event")] = None
     number: Number | None = None
     job_id: Text | None = None

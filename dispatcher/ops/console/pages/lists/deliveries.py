@@ -1,27 +1,22 @@
 """All deliveries of an endpoint, the newest first: filtered, a page at a time."""
 
-import time
 from typing import Final
 from urllib.parse import urlencode
 
-import msgspec
 from aiohttp import web
 
 from dispatcher.ops.api.lookups import read_id
 from dispatcher.ops.console.access.guard import Visit
 from dispatcher.ops.console.pages.filters import chosen_of, filter_of, refusing_filters
+from dispatcher.ops.console.pages.lists.search import search
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.endpoints.changes import EndpointChanges
-from dispatcher.ops.faxes.bodies import Delivery
 from dispatcher.ops.faxes.lists.queries import DeliveryQuery
 from dispatcher.ops.words import STATES
 from shared.domain import EventType
 
 MOST_PER_PAGE: Final = 50
 FILTER_FIELDS: Final = ("state", "reason", "type", "number", "job_id", "since", "until")
-
-SEARCHED_SECONDS: Final = 0.2
-"""There is no index of deliveries by endpoint: a page of the ledger may hold none of it, and the next is asked for."""
 
 
 class DeliveryListPage:
@@ -39,7 +34,7 @@ class DeliveryListPage:
         after = {"after": visit.request.query["after"]} if visit.request.query.get("after") else {}
         query = filter_of({**chosen, **after, "limit": MOST_PER_PAGE, "endpoint_id": endpoint_id}, DeliveryQuery)
         with refusing_filters():
-            found, following = await self._search(query)
+            found, following = await search(self._sources.faxes.deliveries, query)
         return visit.page(
             "deliveries.html",
             endpoint=endpoint,
@@ -50,13 +45,3 @@ class DeliveryListPage:
             states=list(STATES.items()),
             types=list(EventType),
         )
-
-    async def _search(self, query: DeliveryQuery) -> tuple[list[Delivery], str | None]:
-        ends_at = time.monotonic() + SEARCHED_SECONDS
-        page = await self._sources.faxes.deliveries(query)
-        found = list(page.items)
-        while page.next is not None and len(found) < MOST_PER_PAGE and time.monotonic() < ends_at:
-            rest = msgspec.structs.replace(query, after=page.next, limit=MOST_PER_PAGE - len(found))
-            page = await self._sources.faxes.deliveries(rest)
-            found += page.items
-        return found, page.next

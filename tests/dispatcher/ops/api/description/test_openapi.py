@@ -42,6 +42,7 @@ PAGES = (
         "/exports",
         "/dead",
         "/deliveries",
+        "/attempts",
         "/faxes",
         "/endpoints",
         "/audit",

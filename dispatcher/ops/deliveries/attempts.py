@@ -1,0 +1,129 @@
+"""The list of attempts: a walk by time, or over the attempts of what an index finds: a fax, a job, a number."""
+
+from collections import defaultdict
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import msgspec
+
+from dispatcher.ledger.pool import Pool
+from dispatcher.ops.api.cursor import AwareTime
+from dispatcher.ops.api.moments import read_span
+from dispatcher.ops.dead.causes import delivery_codes
+from dispatcher.ops.deliveries.bodies import AttemptInList, AttemptPage
+from dispatcher.ops.endpoints.urls import name_of
+from dispatcher.ops.faxes.bodies import Decision
+from dispatcher.ops.faxes.lists.lists import ALL_PROVIDERS, FROM, HAS_NUMBER, TO, Contradiction, narrow_by_time
+from dispatcher.ops.faxes.lists.numbers import numbers_meant
+from dispatcher.ops.faxes.lists.queries import AttemptQuery
+from dispatcher.ops.faxes.lists.walk import Walk
+from dispatcher.ops.faxes.reader import DECISIONS, MOST_DECISIONS
+from dispatcher.ops.faxes.rows import attempt_of, decision_of, resent_by
+from shared.domain import utc_now
+
+MOST_FAXES: Final = 5_000
+"""Of a number, whose attempts are looked up; of a number with more, the newest attempts are searched."""
+
+_Number = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+_KEY: Final = ("started_at", "delivery_id", "number")
+
+_OF_EVENT: Final = """
+EXISTS (SELECT 1 FROM deliveries d JOIN events o ON o.id = d.event_id {0} WHERE d.id = attempts.delivery_id AND {1})
+"""
+_DELIVERIES_OF: Final = "delivery_id = ANY(ARRAY(SELECT d.id FROM events o JOIN deliveries d ON d.event_id = o.id {0}))"
+
+OF_NUMBERS: Final = f"""
+WITH found AS (
+    (SELECT provider, fax_id FROM faxes WHERE {TO} = ANY($1::text[]) LIMIT $2)
+    UNION (SELECT provider, fax_id FROM faxes WHERE {FROM} = ANY($1::text[]) LIMIT $2)
+)
+SELECT (SELECT count(*) FROM found) AS faxes, array_agg(d.id) AS ids
+FROM found JOIN events o USING (provider, fax_id) JOIN deliveries d ON d.event_id = o.id
+"""  # noqa: S608 - columns of ours
+
+ATTEMPTS: Final = """
+SELECT attempts.*, d.state AS delivery_state, d.event_id, d.endpoint_id, o.type, o.provider, o.fax_id,
+       endpoints.url AS endpoint_url, endpoints.description
+FROM unnest($1::uuid[], $2::integer[]) WITH ORDINALITY AS wanted (delivery_id, number, place)
+JOIN attempts USING (delivery_id, number) JOIN deliveries d ON d.id = attempts.delivery_id
+JOIN events o ON o.id = d.event_id LEFT JOIN endpoints ON endpoints.id = d.endpoint_id
+ORDER BY place
+"""
+
+
+class AttemptReader:
+    """Lists attempts."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def page(self, query: AttemptQuery) -> AttemptPage:
+        """Return a page of attempts.
+
+        Raises:
+            BadCursor: `after` is no cursor of this list.
+            BadMoment: A time is none.
+            BadNumber: The number is none.
+            Contradiction: No attempt can be meant.
+        """
+        if query.error is not None and query.outcome == "told":
+            raise Contradiction("error", "attempts that were delivered have none")
+        walk = Walk("attempts", _KEY, tuple[AwareTime, UUID, _Number])
+        narrow_by_time(walk.within, read_span(query.since, query.until, utc_now()), "started_at")
+        _narrow(walk, query)
+        if query.number is not None:
+            await self._narrow_to_number(walk, query.number)
+        rows, cursor = await walk.page(self._pool, query.limit, query.after)
+        return AttemptPage(items=await self._shown(rows), next=cursor)
+
+    async def _narrow_to_number(self, walk: Walk, text: str) -> None:
+        numbers = list(await numbers_meant(self._pool, text))
+        (found,) = await self._pool.fetch(OF_NUMBERS, numbers, MOST_FAXES + 1)
+        if found["faxes"] <= MOST_FAXES:
+            walk.within("delivery_id = ANY({0}::uuid[])", found["ids"] or [])
+        else:
+            walk.matching(_OF_EVENT.format("JOIN faxes USING (provider, fax_id)", HAS_NUMBER), numbers)
+
+    async def _shown(self, keys: list[Any]) -> tuple[AttemptInList, ...]:
+        ids = [row["delivery_id"] for row in keys]
+        decisions: dict[UUID, list[Decision]] = defaultdict(list)
+        for row in await self._pool.fetch(DECISIONS, list(set(ids)), MOST_DECISIONS):
+            decisions[row["delivery_id"]].append(decision_of(row))
+        rows = await self._pool.fetch(ATTEMPTS, ids, [row["number"] for row in keys])
+        return tuple(_shown(row, decisions[row["delivery_id"]]) for row in rows)
+
+
+def _narrow(walk: Walk, query: AttemptQuery) -> None:
+    if query.outcome == "not_told" or query.error is not None:
+        walk.within("outcome = 'not_told'")  # as the index of those that failed has it
+    else:
+        walk.matching("outcome = {0}", query.outcome)
+    if query.error is not None:
+        codes, is_negated = delivery_codes(query.error)
+        walk.matching(f"error {'!~' if is_negated else '~'} {{0}}", codes)
+    if query.delivery_id is not None:
+        walk.within("delivery_id = {0}", query.delivery_id)
+    if query.event_id is not None:
+        walk.within(_DELIVERIES_OF.format("WHERE o.id = {0}"), query.event_id)
+    if query.job_id is not None:
+        walk.within(_DELIVERIES_OF.format("JOIN faxes USING (provider, fax_id) WHERE job_id = {0}"), query.job_id)
+    if query.fax_id is not None:
+        providers = ALL_PROVIDERS if query.provider is None else [query.provider]
+        condition = "WHERE o.provider = ANY({0}::text[]) AND o.fax_id = {1}"
+        walk.within(_DELIVERIES_OF.format(condition), providers, query.fax_id)
+    else:
+        walk.matching(_OF_EVENT.format("", "o.provider = {0}"), query.provider)
+    walk.matching(_OF_EVENT.format("", "o.type = {0}"), query.type)
+    walk.matching("(SELECT d.endpoint_id FROM deliveries d WHERE d.id = attempts.delivery_id) = {0}", query.endpoint_id)
+
+
+def _shown(row: Any, decisions: list[Decision]) -> AttemptInList:
+    attempt = msgspec.structs.asdict(attempt_of(row))
+    url = row["endpoint_url"]
+    own = {
+        **row,
+        **attempt,
+        "endpoint_name": None if url is None else name_of(url, row["description"]),
+        "resent_by": resent_by(row["number"], decisions),
+    }
+    return msgspec.convert(own, AttemptInList)
