@@ -12,6 +12,9 @@ SKIPPED: Final[dict[str, str]] = {
 }
 """Why an event was recorded for an endpoint but not sent."""
 
+SUCCESSOR: Final = "successor:"
+"""The reason of a dead letter that was sent to a successor of its endpoint: this, and the successor's id."""
+
 STATES: Final[dict[str, str]] = {
     "pending": "pending",
     "retrying": "retrying",

@@ -49,7 +49,7 @@ class WaysIn(NamedTuple):
 QUERY_NAMES: Final[Mapping[str, Collection[str]]] = {
     "/dead": dead.FILTER_NAMES,
     "/dead/list": (*dead.FILTER_NAMES, "after"),
-    "/dead/preview": (*dead.FILTER_NAMES, "do", "id", "all", "selected"),
+    "/dead/preview": (*dead.FILTER_NAMES, "do", "id", "all", "selected", "to"),
     "/deliveries/resend": ("id", "provider", "fax_id", "overtaken"),
     "/faxes": ("q", *faxes.FILTER_FIELDS, "after"),
     "/endpoints": (*endpoints.FILTER_FIELDS, "after"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 from uuid import UUID
 
-from dispatcher.ledger.endpoints import EndpointStore
+from dispatcher.ledger.endpoints import EndpointFilter, EndpointStore
 from dispatcher.ledger.pool import Pool
 from dispatcher.ops.dead.letters import DeadFilter
 from dispatcher.ops.dead.service import DeadLetterService
@@ -91,3 +91,11 @@ class Sources:
         found = await self.store.of_ids(self.pool, ids) if ids else []
         self.last_named = {endpoint.id: endpoint for endpoint in found}
         return self.last_named
+
+    async def general(self) -> list[Endpoint]:
+        """Return endpoints in use that are for more than one fax, as many as a person chooses from."""
+        of_scopes = [
+            await self.store.page(self.pool, None, MOST_LOOKED_UP // 2, EndpointFilter(scope=scope))
+            for scope in ("global", "number")
+        ]
+        return [endpoint for found in of_scopes for endpoint in found]

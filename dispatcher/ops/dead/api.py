@@ -19,6 +19,7 @@ from dispatcher.ops.dead.jobs.bodies import (
     Job,
     JobPage,
     JobQuery,
+    LettersRequest,
     RecoverRequest,
     ReplayPreview,
     ReplayRequest,
@@ -77,7 +78,8 @@ class DeadLetterApi:
                 "POST",
                 "/v1/dead-letters/replay",
                 self.replay,
-                "Replay dead letters, or with dry_run say what would be; a long one is a job to follow",
+                "Replay dead letters, those of a removed endpoint `to` a successor, or with dry_run say what would be; "
+                "a long one is a job to follow",
                 body=ReplayRequest,
                 needs_body=True,
                 example={"filter": {"cause": "timeout"}, "dry_run": True},
@@ -193,7 +195,7 @@ class DeadLetterApi:
         self,
         request: web.Request,
         what: What,
-        body: ReplayRequest | RecoverRequest | ResendRequest,
+        body: LettersRequest | RecoverRequest | ResendRequest,
         selection: Selection,
         reason: str | None,
     ) -> web.Response:

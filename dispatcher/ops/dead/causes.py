@@ -150,7 +150,8 @@ GROUPS: Final = (
     Group(
         key="endpoint_removed",
         title="endpoint removed",
-        hint="It was still owed when its endpoint was removed. No one can be told any more: discard.",
+        hint="It was still owed when its endpoint was removed. Replay it to the endpoint that took its place, or "
+        "discard.",
         sentences={"endpoint_removed": "the endpoint was removed"},
     ),
     Group(

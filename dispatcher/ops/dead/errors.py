@@ -45,6 +45,14 @@ class EndpointOff(FaxhookError):
     status = 409
 
 
+class BadSuccessor(FaxhookError):
+    """What is named as successor is no endpoint, or a removed one."""
+
+    code = "bad_successor"
+    status = 422
+    field = "to"
+
+
 class TakenByAnother(FaxhookError):
     """Another request browses or replays the same at this moment: try again."""
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import Annotated, Any, Final
+from uuid import UUID
 
 import msgspec
 import typer
@@ -17,6 +18,7 @@ from dispatcher.ops.dead.letters import KINDS, DeadFilter
 from dispatcher.ops.terminal import fail, read_options
 from shared.domain import Provider
 from shared.errors import EXIT_BAD_INPUT
+from shared.ids import parse_uuid
 
 TIMES: Final = "an age like 90s, 30m, 6h, 2d, or a time with its zone like 2026-10-03T08:00:00Z"
 
@@ -95,6 +97,14 @@ def selection_of(ids: list[str] | None, wanted: DeadFilter, everything: bool) ->
     if not is_filtered and not everything:
         fail("say which: ids, a filter (see --help), or --all", EXIT_BAD_INPUT)
     return Selection(filter=wanted)
+
+
+def id_of(option: str, text: str) -> UUID:
+    """Return the id of an endpoint; end with a sentence if it is none."""
+    found = parse_uuid(text)
+    if found is None:
+        fail(f"{option} wants an endpoint's id, as `faxhook endpoints list` shows it; not `{text}`", EXIT_BAD_INPUT)
+    return found
 
 
 def seconds_of(option: str, text: str | None) -> float | None:

@@ -8,7 +8,7 @@ import msgspec
 
 from dispatcher.ops.dead.causes import UNANSWERED, cause_in_words
 from dispatcher.ops.faxes.bodies import Delivery, DeliveryState, EventWithContent, WebhookCounts
-from dispatcher.ops.words import SKIPPED, STATES, clock, counted, moment
+from dispatcher.ops.words import SKIPPED, STATES, SUCCESSOR, clock, counted, moment
 from dispatcher.policy.endpoint import Endpoint
 from dispatcher.policy.routing import route
 from shared.domain import Event, Failure, Phase
@@ -81,11 +81,7 @@ def explain(status: DeliveryStatus, now: datetime) -> str:
         case "told":
             return f"delivered at attempt {status.attempts_made}" if status.attempts_made else "delivered"
         case "skipped":
-            if status.reason == "discarded":
-                made = status.attempts_made
-                return f"discarded after {counted(made, 'attempt') if made else 'no attempt'}"
-            reason = status.reason or "no reason was recorded"
-            return f"skipped: {SKIPPED.get(reason, reason)}"
+            return _why_skipped(status)
         case "dead":
             lately, before = _attempts(status)
             if status.reason == "timeout" and not lately:
@@ -95,6 +91,15 @@ def explain(status: DeliveryStatus, now: datetime) -> str:
             tried += f" since its replay, {before} before" if before else ""
             return f"given up after {tried}: {cause_in_words(status.reason)}"
     return f"not delivered yet: {_what_next(status, now)}"
+
+
+def _why_skipped(status: DeliveryStatus) -> str:
+    reason, made = status.reason or "no reason was recorded", status.attempts_made
+    if reason == "discarded":
+        return f"discarded after {counted(made, 'attempt') if made else 'no attempt'}"
+    if reason.startswith(SUCCESSOR):
+        return f"sent to its endpoint's successor {reason.removeprefix(SUCCESSOR)} instead"
+    return f"skipped: {SKIPPED.get(reason, reason)}"
 
 
 def _what_next(status: DeliveryStatus, now: datetime) -> str:

@@ -1,6 +1,6 @@
 """A fax's story as one list in time order: what happened when, at which endpoint, with what outcome. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
@@ -10,7 +10,7 @@ import msgspec
 from dispatcher.ops.dead.causes import cause_in_words
 from dispatcher.ops.endpoints.urls import place_of
 from dispatcher.ops.faxes.bodies import Attempt, Decision, DeliveryWithAttempts, EventWithContent, FaxStory
-from dispatcher.ops.words import counted, duration
+from dispatcher.ops.words import SUCCESSOR, counted, duration
 from shared.domain import Event
 
 MomentKind = Literal["event", "skipped", "attempt", "decision", "dead", "due"]
@@ -53,8 +53,9 @@ def timeline(story: FaxStory, now: datetime) -> Sequence[Moment]:
     """Return what happened to a fax, and what is due next, in time order."""
     types = {event.id: str(event.type) for event in story.events}
     moments = [_event(event) for event in story.events]
+    names = {str(delivery.endpoint_id): _endpoint(delivery) for delivery in story.deliveries}
     for delivery in story.deliveries:
-        moments.extend(_delivery(delivery, types.get(delivery.event_id, delivery.event_id), now))
+        moments.extend(_delivery(delivery, types.get(delivery.event_id, delivery.event_id), names, now))
     moments.sort(key=lambda each: each.at)
     start = min((each.at for each in moments), default=now)
     return [msgspec.structs.replace(each, seconds=(each.at - start).total_seconds()) for each in moments]
@@ -94,26 +95,39 @@ def _content(event: Event) -> list[str]:
     return notes
 
 
-def _delivery(delivery: DeliveryWithAttempts, event_type: str, now: datetime) -> Iterator[Moment]:
+def _endpoint(delivery: DeliveryWithAttempts) -> str:
+    return delivery.endpoint_name or f"endpoint {delivery.endpoint_id}, deleted since"
+
+
+def _delivery(
+    delivery: DeliveryWithAttempts, event_type: str, names: Mapping[str, str], now: datetime
+) -> Iterator[Moment]:
     about = Moment(
         at=delivery.created_at,
         seconds=0.0,
         kind="skipped",
         what="",
-        to=delivery.endpoint_name or f"endpoint {delivery.endpoint_id}, deleted since",
+        to=_endpoint(delivery),
         endpoint_id=delivery.endpoint_id,
         event_id=delivery.event_id,
         delivery_id=delivery.id,
     )
     for attempt in delivery.attempts:
         yield _attempt(about, attempt, event_type, delivery.endpoint_url or "")
+    reason = delivery.reason or ""
+    successor = reason.removeprefix(SUCCESSOR) if reason.startswith(SUCCESSOR) else None
     for decision in delivery.decisions:
-        yield _decision(about, decision, event_type)
+        said = DECIDED[decision.what]
+        if successor is not None and decision is delivery.decisions[-1]:
+            said = f"sent to its successor {names.get(successor, successor)} instead"
+        yield _decision(about, decision, f"{event_type} {said}")
     about = msgspec.structs.replace(about, what=f"{event_type} {delivery.explanation}")
     match delivery.state:
         case "skipped" if delivery.reason == "discarded":
             if not any(each.what == "dead.discard" for each in delivery.decisions):  # recorded by an older version
                 yield msgspec.structs.replace(about, at=delivery.settled_at or now, kind="decision", tone="faint")
+        case "skipped" if successor is not None and delivery.decisions:
+            pass  # said by the decision
         case "skipped":
             yield msgspec.structs.replace(about, tone="faint")
         case "dead":
@@ -124,13 +138,13 @@ def _delivery(delivery: DeliveryWithAttempts, event_type: str, now: datetime) ->
             yield msgspec.structs.replace(about, at=due_at, kind="due", attempt=attempt_number, tone="waiting")
 
 
-def _decision(about: Moment, decision: Decision, event_type: str) -> Moment:
+def _decision(about: Moment, decision: Decision, said: str) -> Moment:
     after = f" after {counted(decision.attempts, 'attempt')}" if decision.attempts else " before any attempt"
     return msgspec.structs.replace(
         about,
         at=decision.at,
         kind="decision",
-        what=f"{event_type} {DECIDED[decision.what]} by {decision.who},{after}",
+        what=f"{said} by {decision.who},{after}",
         detail=f"reason: {decision.reason}" if decision.reason else "",
         tone="faint" if decision.what == "dead.discard" else "plain",
     )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
+from uuid import UUID
 
 import msgspec
 from aiohttp import web
@@ -13,10 +14,11 @@ from dispatcher.ops.console.access.guard import Visit
 from dispatcher.ops.console.errors import UNCHANGED, PageError, no_such_page
 from dispatcher.ops.console.pages.filters import chosen_of, filter_of
 from dispatcher.ops.console.sources import Sources
-from dispatcher.ops.dead.errors import UnknownJob
+from dispatcher.ops.dead.errors import BadSuccessor, EndpointOff, NothingToSend, UnknownJob
 from dispatcher.ops.dead.jobs.bodies import Job, Selection, What
 from dispatcher.ops.dead.letters import KINDS, DeadFilter
 from shared.domain import EventType, Provider
+from shared.ids import parse_uuid
 from shared.sentences.bad_values import unknown
 
 MOST_PER_PAGE: Final = 50
@@ -86,11 +88,15 @@ class DeadPages:
         """Begin a replay or discard, and lead to its progress."""
         what = _what(visit.form.get("do", ""))
         selection, _ = _selection(visit.form)
+        selection = msgspec.structs.replace(selection, to=_successor(visit.form, what))
         reason = visit.form.get("reason", "").strip() if what == "dead.discard" else None
         if reason is not None and not 0 < len(reason) <= MOST_REASON_CHARACTERS:
             wrong = f"Enter a reason of at most {MOST_REASON_CHARACTERS} characters: the audit keeps it."
             return await self._preview(visit, visit.form, wrong)
-        job = await self._dead.jobs.begin(what, selection, who=visit.session.who, reason=reason)
+        try:
+            job = await self._dead.jobs.begin(what, selection, who=visit.session.who, reason=reason)
+        except (BadSuccessor, EndpointOff, NothingToSend) as why:
+            return await self._preview(visit, visit.form, str(why))
         self._sources.forget()
         return visit.go(f"/dead/jobs/{job.id}")
 
@@ -98,12 +104,20 @@ class DeadPages:
         change = given.get("do", "replay")
         what = _what(change)
         selection, chosen = _selection(given)
+        try:
+            to = _successor(given, what)
+            preview = await self._dead.planner.preview(what, msgspec.structs.replace(selection, to=to))
+        except BadSuccessor as why:
+            wrong, to = str(why), None
+            preview = await self._dead.planner.preview(what, selection)
         return visit.page(
             "dead_preview.html",
             200 if wrong is None else 422,
-            preview=await self._dead.planner.preview(what, selection),
+            preview=preview,
             change=change,
             chosen=chosen,
+            successor=None if to is None else (await self._sources.named([to]))[to],
+            in_use=await self._sources.general() if preview.skipped_endpoint or to else [],
             sentence=wrong,
             reason=given.get("reason", "").strip(),
             most_reason=MOST_REASON_CHARACTERS,
@@ -166,6 +180,24 @@ def _what(change: str) -> What:
     if change not in CHANGES:
         raise no_such_page("Dead letters can be replayed or discarded.")
     return CHANGES[change]
+
+
+def _successor(given: Mapping[str, str], what: What) -> UUID | None:
+    """Return the endpoint that a form names as successor; None if it names none.
+
+    Raises:
+        BadSuccessor: It is no id of an endpoint.
+        PageError: A discard has none.
+    """
+    text = given.get("to", "").strip()
+    if not text:
+        return None
+    if what == "dead.discard":
+        raise PageError(422, UNCHANGED, "What is discarded has no successor.")
+    found = parse_uuid(text)
+    if found is None:
+        raise BadSuccessor(f"`{text[:60]}` is not an endpoint's id")
+    return found
 
 
 def _filter_context(chosen: Mapping[str, str]) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is to be done: these letters, or what matches a filter at that moment, or what was skipped.
 
     One of them; `skipped` is for a recovery, `deliveries` for a resend. `overtaken`: also what a later event of its fax
-    has overtaken.
+    has overtaken. `to`: of a replay, the endpoint that gets them in place of their own, which is removed.
     """
 
     ids: tuple[str, ...] | None = None
@@ -66,6 +66,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     skipped: Skipped | None = None
     deliveries: ResendFilter | None = None
     overtaken: bool = False
+    to: UUID | None = None
 
 
 class EndpointCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,19 +84,24 @@ class ReplayPreview(msgspec.Struct, frozen=True, kw_only=True, tag_field="object
     Attributes:
         matched: The sum of the counts that follow.
         count: Would be replayed (or discarded, or recovered).
-        skipped_told: Were told meanwhile.
+        skipped_told: Were told meanwhile; or the successor has a delivery of their event already.
         skipped_gone: Are dead no longer: replayed or discarded meanwhile. Of a recovery: owed meanwhile.
         skipped_taken: Another job has them.
-        skipped_endpoint: Their endpoint is disabled or removed: they would die again. Not skipped by a discard.
+        skipped_endpoint: Their endpoint is disabled or removed, or the successor is: they would die again. Not skipped
+            by a discard.
         skipped_pruned: The content of their event was pruned: there is nothing left to tell. Not of a replay.
         skipped_owed: Are still owed, or being attempted: they are told anyway. Of a resend only, as the next two.
         skipped_overtaken: A later event of their fax is known. Of a recovery, too.
         skipped_unsaid: The endpoint's format has no word for their event.
+        skipped_unremoved: Are not dead deliveries of a removed endpoint. Of a replay to a successor only, as the next.
+        skipped_unfit: The successor's scope, direction or types leave them out.
         endpoints: Which endpoints `count` is for; most first.
         kinds: How many of `count` are of each kind.
+        to: The successor, if one is named: `count` is for it.
     """
 
     what: What
+    to: UUID | None = None
     matched: int
     count: int
     skipped_told: int
@@ -106,6 +112,8 @@ class ReplayPreview(msgspec.Struct, frozen=True, kw_only=True, tag_field="object
     skipped_owed: int = 0
     skipped_overtaken: int = 0
     skipped_unsaid: int = 0
+    skipped_unremoved: int = 0
+    skipped_unfit: int = 0
     endpoints: list[EndpointCount]
     kinds: dict[str, int]
 
@@ -146,6 +154,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="jo
     skipped_owed: int = 0
     skipped_overtaken: int = 0
     skipped_unsaid: int = 0
+    skipped_unremoved: int = 0
+    skipped_unfit: int = 0
     failed: int
     failures: list[JobFailure] = []
     crash: str | None = None
@@ -167,8 +177,8 @@ class JobPage(msgspec.Struct, frozen=True, kw_only=True):
     next: str | None = None
 
 
-class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The body of `POST /v1/dead-letters/replay`: `ids`, `filter`, or `all`. An empty filter is refused.
+class LettersRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which dead letters: `ids`, `filter`, or `all`. An empty filter is refused.
 
     A filter that lost its fields on the way, by a typing error or an empty variable, must not mean everything.
     """
@@ -197,7 +207,20 @@ class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return Selection(ids=ids, filter=self.filter)
 
 
-class DiscardRequest(ReplayRequest, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class ReplayRequest(LettersRequest, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The body of `POST /v1/dead-letters/replay`: which."""
+
+    to: Annotated[
+        UUID | None, msgspec.Meta(description="the endpoint that gets them in place of their own, which is removed")
+    ] = None
+
+    @property
+    def selection(self) -> Selection:
+        """What is selected, and the successor; see `LettersRequest`."""
+        return msgspec.structs.replace(super().selection, to=self.to)
+
+
+class DiscardRequest(LettersRequest, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The body of `POST /v1/dead-letters/discard`: which, as for a replay, and why; the reason stays in the audit."""
 
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=500, pattern=NO_NULL)]

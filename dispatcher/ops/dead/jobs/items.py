@@ -9,12 +9,30 @@ import msgspec
 from dispatcher.ops.dead.letters import Kind
 
 ItemState = Literal[
-    "waiting", "moved", "done", "told", "gone", "taken", "endpoint", "failed", "owed", "overtaken", "unsaid"
+    "waiting",
+    "moved",
+    "done",
+    "told",
+    "gone",
+    "taken",
+    "endpoint",
+    "failed",
+    "owed",
+    "overtaken",
+    "unsaid",
+    "unremoved",
+    "unfit",
 ]
 """`moved`: replayed in the ledger, its message not yet known to be published."""
 
+Fate = ItemState | Literal["known", "pruned"]
+"""`known`: the successor has a delivery of the event; the letter waits to be settled."""
+
 PRUNED: Final[tuple[ItemState, str]] = ("gone", "pruned")
 """State and reason of an item whose event's content was pruned."""
+
+BEGINNINGS: Final[dict[Fate, tuple[ItemState, str | None]]] = {"pruned": PRUNED, "known": ("waiting", None)}
+"""State and reason with which an item of a fate begins, where the state is not called like the fate."""
 
 IS_TAKEN: Final = """
 job_items.state IN ('waiting', 'moved')
@@ -30,22 +48,32 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     delivery_id: UUID | None = None
     endpoint_id: UUID | None = None
-    state: ItemState
+    state: Fate
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """A delivery that is owed again, its message not yet published; *attempt* is the next."""
+
+    letter_id: str
+    delivery_id: UUID
+    attempt: int
 
 
 async def insert(connection: Any, job_id: UUID, items: Sequence[Item]) -> None:
     """Write items of a job; one that it has already stays as it is."""
+    begun = [BEGINNINGS.get(item.state, (item.state, None)) for item in items]
     await connection.execute(
         """
-        INSERT INTO job_items (job_id, letter_id, kind, delivery_id, state)
-        SELECT $1::uuid, * FROM unnest($2::text[], $3::text[], $4::uuid[], $5::text[])
+        INSERT INTO job_items (job_id, letter_id, kind, delivery_id, state, reason)
+        SELECT $1::uuid, * FROM unnest($2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[])
         ON CONFLICT ON CONSTRAINT job_items_key DO NOTHING
         """,
         job_id,
         [item.letter_id for item in items],
         [item.kind for item in items],
         [item.delivery_id for item in items],
-        [item.state for item in items],
+        [state for state, _ in begun],
+        [reason for _, reason in begun],
     )
 
 
@@ -79,6 +107,21 @@ async def settle(connection: Any, job_id: UUID, items: Sequence[tuple[str, ItemS
         """,
         job_id,
         *([item[column] for item in items] for column in range(3)),
+    )
+
+
+async def decide(connection: Any, job_id: UUID, deliveries: Sequence[Any]) -> None:
+    """Write who decided on *deliveries*: rows with `id`, and `state` and `attempts` as they were before."""
+    await connection.execute(
+        """
+        INSERT INTO decisions (delivery_id, job_id, what, who, reason, was, attempts)
+        SELECT batch.id, jobs.id, jobs.what, jobs.who, jobs.reason, batch.was, batch.attempts
+        FROM jobs, unnest($2::uuid[], $3::text[], $4::integer[]) AS batch (id, was, attempts)
+        WHERE jobs.id = $1 ORDER BY batch.id
+        ON CONFLICT ON CONSTRAINT decisions_key DO NOTHING
+        """,
+        job_id,
+        *([row[column] for row in deliveries] for column in ("id", "state", "attempts")),
     )
 
 

@@ -24,8 +24,8 @@ from dispatcher.ops.dead.errors import (
 from dispatcher.ops.dead.jobs import items as job_items
 from dispatcher.ops.dead.jobs import store as jobs
 from dispatcher.ops.dead.jobs.bodies import EndpointCount, Job, ReplayPreview, Selection, Skipped, What
-from dispatcher.ops.dead.jobs.items import Item
-from dispatcher.ops.dead.jobs.moves import deliveries
+from dispatcher.ops.dead.jobs.items import Fate, Item
+from dispatcher.ops.dead.jobs.moves import deliveries, successors
 from dispatcher.ops.dead.letters import DeadLetter, Kind
 from dispatcher.ops.dead.queues.index import DeadQueueIndex
 from shared.ids import parse_uuid
@@ -64,7 +64,8 @@ class JobPlanner:
         of_ledger = await deliveries.count_fates(self._pool, what, selection)
         counts += [("delivery", *each) for each in of_ledger]
         endpoint_ids = {endpoint_id for _, endpoint_id, _, _ in counts if endpoint_id is not None}
-        return preview_of(what, counts, await ledger.endpoints(self._pool, list(endpoint_ids)))
+        endpoints = await ledger.endpoints(self._pool, list(endpoint_ids))
+        return msgspec.structs.replace(preview_of(what, counts, endpoints), to=selection.to)
 
     async def plan(self, what: What, selection: Selection) -> Plan:
         """Look up what is in the queues, so that nothing slow is left for the transaction of `write`.
@@ -72,6 +73,7 @@ class JobPlanner:
         Raises:
             BadSelection: It names neither ids nor a filter, or both; or no time is between `since` and `until`.
             NoSuch: There is no endpoint of which something is to be recovered.
+            BadSuccessor: The successor is no endpoint, or a removed one.
             TakenByAnother: Another process browses a queue for longer than a moment.
         """
         if selection.skipped is not None:
@@ -82,6 +84,7 @@ class JobPlanner:
             return Plan(what, selection, {})
         if (selection.ids is None) == (selection.filter is None):
             raise BadSelection("say which: `ids`, `filter` or `all`, and not several of them")
+        await successors.check(self._pool, selection, now=False)
         if selection.filter is not None:
             matching = await self._index.matching(selection.filter, fresh=True)
             return Plan(what, selection, {letter.id: letter for letter in matching})
@@ -98,11 +101,14 @@ class JobPlanner:
         A job with the same selection whose holder died is taken over instead.
 
         Raises:
-            EndpointOff: The endpoint of which something is to be recovered takes nothing now.
+            EndpointOff: The endpoint of which something is to be recovered, or the successor, takes nothing now.
+            BadSuccessor: The successor is no endpoint, or a removed one.
             UnknownLetter: An id is not that of a dead letter. The transaction must not be committed then, nor below.
             NothingMatches: Nothing matches the filter, or nothing was skipped.
             TakenByAnother: Other jobs are to replay or discard all of them.
+            NothingToSend: All that a resend, or a replay to a successor, names is left out.
         """
+        await successors.check(connection, plan.selection, now=True)
         if plan.selection.skipped is not None and not await _check_skipped(connection, plan.selection.skipped):
             raise EndpointOff(
                 f"endpoint {plan.selection.skipped.endpoint_id} is disabled: enable it first. Nothing was changed; "
@@ -127,7 +133,7 @@ class JobPlanner:
                 f"another job has {which} already: follow that one, or try again when it is done. If its process died, "
                 f"that shows in {jobs.LEASE_SECONDS:.0f} s"
             )
-        if plan.what == "delivery.resend" and not job.left:
+        if (plan.what == "delivery.resend" or plan.selection.to is not None) and not job.left:
             raise NothingToSend(f"nothing was sent: {', '.join(f'{count} {why}' for count, why in skipped_of(job))}")
         details = {"selection": plan.selection, "total": job.total, "reason": reason}
         await write_audit(connection, who, plan.what, job_id, details)
@@ -136,12 +142,13 @@ class JobPlanner:
     async def _items(self, connection: Any, plan: Plan) -> list[Item]:
         """Return the items of a plan, without the deliveries that match a filter: SQL counts and writes those."""
         taken = await job_items.taken(connection, list(plan.queued))
+        fate: Fate = "waiting" if plan.selection.to is None else "unremoved"
         items = [
             Item(
                 letter_id=letter.id,
                 kind=letter.kind,
                 endpoint_id=letter.endpoint_id,
-                state="taken" if letter.id in taken else "waiting",
+                state="taken" if letter.id in taken else fate,
             )
             for letter in plan.queued.values()
         ]
@@ -169,7 +176,7 @@ def preview_of(what: What, counts: Iterable[Count], endpoints: dict[UUID, tuple[
         what=what,
         matched=fates.total(),
         count=fates["waiting"],
-        skipped_told=fates["told"],
+        skipped_told=fates["told"] + fates["known"],
         skipped_gone=fates["gone"],
         skipped_taken=fates["taken"],
         skipped_endpoint=fates["endpoint"],
@@ -177,6 +184,8 @@ def preview_of(what: What, counts: Iterable[Count], endpoints: dict[UUID, tuple[
         skipped_owed=fates["owed"],
         skipped_overtaken=fates["overtaken"],
         skipped_unsaid=fates["unsaid"],
+        skipped_unremoved=fates["unremoved"],
+        skipped_unfit=fates["unfit"],
         endpoints=[
             EndpointCount(endpoint_id=endpoint_id, url=url, is_ready=is_ready, count=count)
             for endpoint_id, count in sorted(waiting.items(), key=lambda pair: (-pair[1], str(pair[0])))
@@ -195,15 +204,24 @@ def nothing_matches(what: What) -> str:
 
 def skipped_of(counts: Job | ReplayPreview) -> list[tuple[int, str]]:
     """Return what a job leaves out, and why: how many, and the rest of a sentence. Pure."""
+    to = counts.to if isinstance(counts, ReplayPreview) else counts.selection.to
     said = (
-        (counts.skipped_told, "told meanwhile"),
+        (counts.skipped_told, "told meanwhile" if to is None else "settled: the successor has their event already"),
         (counts.skipped_gone, "not as they were any more: replayed, discarded or recovered meanwhile"),
         (counts.skipped_taken, "another job has them"),
-        (counts.skipped_endpoint, "their endpoint is disabled or removed: enable it first, or discard"),
+        (
+            counts.skipped_endpoint,
+            "their endpoint is disabled or removed: enable it first, or replay those of a removed one `to` a successor",
+        ),
         (counts.skipped_pruned, "pruned: the content of their events is not kept any more"),
         (counts.skipped_owed, "still owed, or being attempted at this moment: told anyway, so not twice"),
         (counts.skipped_overtaken, "overtaken by a later event of their fax: sent only if you say `overtaken`"),
         (counts.skipped_unsaid, "the endpoint's format has no word for their event"),
+        (
+            counts.skipped_unremoved,
+            "not dead deliveries of a removed endpoint: replay them without `to`, or recover what an endpoint missed",
+        ),
+        (counts.skipped_unfit, "not for the successor: its scope, direction or types leave them out"),
     )
     return [(count, why) for count, why in said if count]
 

@@ -197,6 +197,8 @@ async def _job(connection: Any, row: Any) -> Job:
         skipped_owed=counts.get("owed", 0),
         skipped_overtaken=counts.get("overtaken", 0),
         skipped_unsaid=counts.get("unsaid", 0),
+        skipped_unremoved=counts.get("unremoved", 0),
+        skipped_unfit=counts.get("unfit", 0),
         failed=counts.get("failed", 0),
         crash=row["crash"],
         failures=[JobFailure(id=each["letter_id"], reason=each["reason"] or "") for each in failures],

@@ -3,6 +3,7 @@
 | step | killed after it | then |
 |---|---|---|
 | a delivery's row: `dead` becomes `retrying` (`skipped` `pending`), due now, no lease; its item `moved` | no message yet | the job's next holder publishes; or the sweeper finds it |
+| of a removed endpoint's: the successor's row `pending`, the letter's `skipped`; its item `moved`, naming the first | the same | the same |
 | its message published, confirmed; its item `done` | a second message | the claim drops it |
 | a callback's event published, confirmed | it is published again | its id is known |
 | its item `done`, then its message removed from the dead queue | it is there still | the next holder removes it |
@@ -22,8 +23,8 @@ from dispatcher.ops.dead.errors import TakenByAnother
 from dispatcher.ops.dead.jobs import items as job_items
 from dispatcher.ops.dead.jobs import store as jobs
 from dispatcher.ops.dead.jobs.bodies import Job
+from dispatcher.ops.dead.jobs.items import Moved
 from dispatcher.ops.dead.jobs.moves import deliveries
-from dispatcher.ops.dead.jobs.moves.deliveries import Moved
 from dispatcher.ops.dead.jobs.pace import Pace
 from dispatcher.ops.dead.jobs.queue_pass import QueuePass
 from dispatcher.ops.dead.letters import KINDS, Kind

@@ -8,27 +8,35 @@ import msgspec
 
 from dispatcher.ops.dead.jobs import items as job_items
 from dispatcher.ops.dead.jobs.bodies import ResendFilter, Selection, What
-from dispatcher.ops.dead.jobs.items import IS_TAKEN, PRUNED, Item
-from dispatcher.ops.dead.jobs.moves import missed
+from dispatcher.ops.dead.jobs.items import BEGINNINGS, IS_TAKEN, PRUNED, Item, Moved
+from dispatcher.ops.dead.jobs.moves import missed, successors
 from dispatcher.ops.dead.jobs.moves.fates import JOINS, NOT_OWED, fate_of, tells_again
 from dispatcher.ops.dead.store import where
 
 
-def _fates(what: What, selection: Selection) -> str:
+async def _matched(connection: Any, what: What, selection: Selection, condition: str) -> str:
+    """Return as SQL id, endpoint and fate of the deliveries `d` that fulfil *condition*."""
+    successor = await successors.find(connection, selection)
+    if successor is None:
+        fate, joins = fate_of(what, selection), JOINS
+    else:
+        fate, joins = successors.fate_of(successor), successors.joins_of(successor)
     may_be_taken = "d.state NOT IN ('pending', 'retrying')"
     may_be_taken += "" if tells_again(what, selection) else " AND d.state <> 'told'"
-    return f"""
-    SELECT d.id, d.endpoint_id, CASE WHEN {may_be_taken} AND EXISTS (
+    matched = f"""
+    SELECT d.id, d.endpoint_id, d.event_id, CASE WHEN {may_be_taken} AND EXISTS (
                SELECT FROM job_items JOIN jobs ON jobs.id = job_items.job_id
                WHERE job_items.letter_id = d.id::text AND {IS_TAKEN}
-           ) THEN 'taken' ELSE {fate_of(what, selection)} END AS fate
-    FROM deliveries d {JOINS}
+           ) THEN 'taken' ELSE {fate} END AS fate
+    FROM deliveries d {joins} WHERE {condition}
     """  # noqa: S608 - what is inserted is ours
+    return matched if successor is None else successors.once_each(successor, matched)
 
 
 async def items_of_ids(connection: Any, what: What, selection: Selection, delivery_ids: Sequence[UUID]) -> list[Item]:
     """Return as items those of the deliveries that the ledger knows, whatever their state."""
-    rows = await connection.fetch(f"{_fates(what, selection)} WHERE d.id = ANY($1::uuid[])", list(delivery_ids))
+    matched = await _matched(connection, what, selection, "d.id = ANY($1::uuid[])")
+    rows = await connection.fetch(matched, list(delivery_ids))
     return [
         Item(
             letter_id=str(row["id"]),
@@ -44,20 +52,24 @@ async def items_of_ids(connection: Any, what: What, selection: Selection, delive
 async def count_fates(connection: Any, what: What, selection: Selection) -> list[tuple[UUID, str, int]]:
     """Return (endpoint, fate, how many) of the deliveries that match the filter or were skipped; not those of ids."""
     condition, arguments = _condition(selection, first=1)
-    matched = f"({_fates(what, selection)} WHERE {condition}) AS matched"
-    rows = await connection.fetch(f"SELECT endpoint_id, fate, count(*) FROM {matched} GROUP BY 1, 2", *arguments)  # noqa: S608 - what is inserted is ours
+    matched = await _matched(connection, what, selection, condition)
+    rows = await connection.fetch(
+        f"SELECT endpoint_id, fate, count(*) FROM ({matched}) AS matched GROUP BY 1, 2",  # noqa: S608 - what is inserted is ours
+        *arguments,
+    )
     return [*(tuple(row) for row in rows), *(await missed.count(connection, selection))]
 
 
 async def insert_items(connection: Any, job_id: UUID, what: What, selection: Selection) -> None:
     """Write the deliveries that match the filter or were skipped as items of a job."""
     condition, arguments = _condition(selection, first=2)
+    beginnings = ", ".join(f"('{fate}', '{state}', '{reason or ''}')" for fate, (state, reason) in BEGINNINGS.items())
     await connection.execute(
         f"""
         INSERT INTO job_items (job_id, letter_id, kind, delivery_id, state, reason)
-        SELECT $1::uuid, id::text, 'delivery', id,
-               CASE WHEN fate = 'pruned' THEN 'gone' ELSE fate END, CASE WHEN fate = 'pruned' THEN fate END
-        FROM ({_fates(what, selection)} WHERE {condition}) AS matched
+        SELECT $1::uuid, id::text, 'delivery', id, coalesce(begun.state, matched.fate), nullif(begun.reason, '')
+        FROM ({await _matched(connection, what, selection, condition)}) AS matched
+        LEFT JOIN (VALUES {beginnings}) AS begun (fate, state, reason) USING (fate)
         """,  # noqa: S608 - what is inserted is ours
         job_id,
         *arguments,
@@ -100,14 +112,6 @@ def _resend_condition(wanted: ResendFilter, first: int) -> tuple[str, list[Any]]
     return " AND ".join(conditions), [value for _, value in given]
 
 
-class Moved(msgspec.Struct, frozen=True):
-    """A delivery that is owed again, its message not yet published; *attempt* is the next."""
-
-    letter_id: str
-    delivery_id: UUID
-    attempt: int
-
-
 _JOB: Final = "SELECT selection FROM jobs WHERE id = $1"
 
 _NEXT: Final = """
@@ -148,14 +152,6 @@ UPDATE deliveries d SET state = 'skipped', reason = 'discarded', settled_at = no
 WHERE d.id = ANY($1::uuid[]) AND d.state = 'dead'
 """
 
-_DECIDE: Final = """
-INSERT INTO decisions (delivery_id, job_id, what, who, reason, was, attempts)
-SELECT batch.id, jobs.id, jobs.what, jobs.who, jobs.reason, batch.was, batch.attempts
-FROM jobs, unnest($2::uuid[], $3::text[], $4::integer[]) AS batch (id, was, attempts)
-WHERE jobs.id = $1 ORDER BY batch.id
-ON CONFLICT ON CONSTRAINT decisions_key DO NOTHING
-"""
-
 _CHANGES: Final[dict[What, str]] = {
     "dead.replay": _REPLAY,
     "dead.discard": _DISCARD,
@@ -175,9 +171,12 @@ async def move(connection: Any, job_id: UUID, what: What, most: int) -> tuple[in
     never_owed = {row["delivery_id"]: row["event_id"] for row in wanted if row["event_id"] is not None}
     if never_owed and selection.skipped is not None:
         await missed.write(connection, selection.skipped.endpoint_id, never_owed)
-    # 2. What becomes of each now, its row locked?
-    if what in {"endpoint.recover", "delivery.resend"}:
+    successor = await successors.find(connection, selection)
+    if what in {"endpoint.recover", "delivery.resend"} or successor is not None:
         await connection.execute(_LOCK_EVENTS, list(letters))
+    if successor is not None:
+        return len(letters), await successors.move(connection, successor, job_id, letters)
+    # 2. What becomes of each now, its row locked?
     rows = await connection.fetch(_locked(what, selection), list(letters))
     fates: dict[UUID, Any] = dict.fromkeys(letters, "gone") | {row["id"]: row["fate"] for row in rows}
     chosen = [row for row in rows if row["fate"] == "waiting"]
@@ -187,9 +186,7 @@ async def move(connection: Any, job_id: UUID, what: What, most: int) -> tuple[in
         await connection.execute(_RESEND, chosen_ids, selection.overtaken)
     else:
         await connection.execute(_CHANGES[what], chosen_ids)
-    await connection.execute(
-        _DECIDE, job_id, chosen_ids, [row["state"] for row in chosen], [row["attempts"] for row in chosen]
-    )
+    await job_items.decide(connection, job_id, chosen)
     is_owed_again = what != "dead.discard"
     outcome = {"waiting": ("moved" if is_owed_again else "done", None), "pruned": PRUNED}
     await job_items.settle(

@@ -25,6 +25,15 @@ EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
 """Bounds of what the ledger is asked for: at the ends of the calendar a time cannot be converted."""
 
+APPLIES: Final = """
+CASE own.scope
+    WHEN 'number' THEN faxes.direction = 'received' AND faxes.to_number = own.match_number
+    WHEN 'fax' THEN faxes.direction = 'sent' AND coalesce(faxes.job_id = own.match_job_id
+                    OR faxes.provider = own.match_provider AND faxes.fax_id = own.match_fax_id, false)
+    ELSE true END
+"""
+"""Is a fax one of the endpoint `own`, as far as its scope says? Its direction is in `kinds_of`."""
+
 MISSED: Final = f"""
 SELECT events.id AS event_id, CASE
     WHEN EXISTS (SELECT FROM job_items JOIN jobs ON jobs.id = job_items.job_id WHERE job_items.event_id = events.id
@@ -36,11 +45,7 @@ FROM endpoints own, events JOIN faxes USING (provider, fax_id)
 WHERE own.id = $1::uuid AND own.removed_at IS NULL
 AND events.recorded_at >= $2::timestamptz AND events.recorded_at < $3::timestamptz AND events.body IS NOT NULL
 AND events.provider || ' ' || faxes.direction || ' ' || events.type = ANY($4::text[])
-AND CASE own.scope
-    WHEN 'number' THEN faxes.direction = 'received' AND faxes.to_number = own.match_number
-    WHEN 'fax' THEN faxes.direction = 'sent' AND coalesce(faxes.job_id = own.match_job_id
-                    OR faxes.provider = own.match_provider AND faxes.fax_id = own.match_fax_id, false)
-    ELSE true END
+AND {APPLIES}
 AND (own.scope <> 'global' OR NOT EXISTS (
     SELECT FROM endpoints other WHERE other.removed_at IS NULL AND other.direction IN ('any', faxes.direction)
     AND (faxes.direction = 'received' AND other.match_number = faxes.to_number
@@ -118,15 +123,15 @@ def between(since: datetime, until: datetime | None) -> tuple[datetime, datetime
     return max(since, EARLIEST), min(until or LATEST, LATEST)
 
 
-def kinds_of(endpoint: Endpoint) -> list[str]:
-    """Return which `provider direction type` *endpoint* is told of, by `routing`. Pure."""
+def kinds_of(endpoint: Endpoint, *, skipped: str | None = None) -> list[str]:
+    """Return which `provider direction type` *endpoint* is told of by `routing`, or gets as *skipped*. Pure."""
     anywhere = msgspec.structs.replace(endpoint, scope="global", match=None, enabled=True)
     return [
         f"{provider} {direction} {event_type}"
         for provider in Provider
         for direction in Direction
         for event_type in EventType
-        if any(each.skipped is None for each in route(_an_event(provider, direction, event_type), [anywhere]))
+        if any(each.skipped == skipped for each in route(_an_event(provider, direction, event_type), [anywhere]))
     ]
 
 

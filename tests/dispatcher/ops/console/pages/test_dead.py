@@ -1,0 +1,42 @@
+"""The pages of dead letters: those of a removed endpoint are sent to a successor that is previewed and confirmed."""
+
+from browser_sessions import BrowserSession
+from dead_letters import add_dead_deliveries
+from dispatchers import STORE, DispatcherHarness
+
+from shared.ids import uuid7
+
+
+async def test_the_letters_of_a_removed_endpoint_are_sent_to_the_successor_that_is_named(
+    session: BrowserSession, harness: DispatcherHarness
+) -> None:
+    old = await harness.endpoint()
+    await add_dead_deliveries(harness, [old], 3)
+    await STORE.remove(harness.pool, old.id)
+    successor = await harness.endpoint(description="billing, new")
+    await session.log_in()
+    assert f"/dead/list?endpoint_id={old.id}" in (await session.get(f"/endpoints/{old.id}")).text
+    preview = f"/dead/preview?do=replay&endpoint_id={old.id}"
+    page = (await session.get(preview)).text
+    assert "Nothing to replay" in page
+    assert "Send those of removed endpoints to" in page
+    assert f'<option value="{successor.id}">billing, new' in page
+    for wrong, sentence in (("nonsense", "not an endpoint"), (uuid7(), "no endpoint"), (old.id, "was removed itself")):
+        answer = await session.get(f"{preview}&to={wrong}")
+        assert (answer.status, sentence in answer.text) == (422, True), wrong
+    answer = await session.get(f"{preview}&to={successor.id}")
+    assert (answer.status, "Replay 3 dead letters to billing, new?" in answer.text) == (200, True)
+    given = {"do": "replay", "endpoint_id": str(old.id), "to": str(successor.id)}
+    answer = await session.post("/dead/begin", {**given, "do": "discard", "reason": "moved"})
+    assert (answer.status, "has no successor" in answer.text) == (422, True)
+    answer = await session.post("/dead/begin", given)
+    assert (answer.status, answer.location[:10]) == (303, "/dead/jobs")
+    await harness.receiver.got(3)
+    await harness.settled(6)
+    job = (await session.get(answer.location)).text
+    assert f'<a href="/endpoints/{successor.id}">the successor</a>' in job
+    assert "sent to its successor billing, new instead" in (await session.get("/faxes/phaxio/0")).text
+    # A second time there is nothing left, and a letter of an endpoint in use is refused with a sentence.
+    await add_dead_deliveries(harness, [successor], 1, first=10)
+    answer = await session.post("/dead/begin", {"do": "replay", "all": "true", "to": str(successor.id)})
+    assert (answer.status, "without `to`" in answer.text or "without <code>to</code>" in answer.text) == (422, True)
