@@ -153,6 +153,20 @@ async def test_what_is_overtaken_is_sent_only_if_asked_for(
     assert {row["state"] for row in rows} == {"told"}
 
 
+async def test_what_was_pruned_is_refused_with_a_sentence_by_its_id_too(
+    harness: DispatcherHarness, dead: DeadLetterService
+) -> None:
+    await harness.endpoint()
+    await harness.take(an_event(1), an_event(2))
+    await harness.pool.execute("UPDATE deliveries SET state = 'told', attempts = 1, settled_at = now()")
+    await harness.pool.execute("UPDATE events SET body = NULL WHERE id = $1", an_event(1).id)
+    pruned, kept = [row["id"] for row in await harness.deliveries()]
+    with pytest.raises(NothingToSend, match="1 pruned"):
+        await dead.jobs.begin("delivery.resend", ids(pruned), who="eve")
+    job = await done(dead, ids(pruned, kept))
+    assert (job.total, job.done, job.skipped_pruned) == (2, 1, 1)
+
+
 async def test_a_late_record_of_the_first_time_does_not_end_a_resend(
     harness: DispatcherHarness, dead: DeadLetterService, dispatching: Dispatching
 ) -> None:
