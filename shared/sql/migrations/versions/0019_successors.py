@@ -6,8 +6,8 @@ more: the endpoints of its letters are removed, so it leaves the letters dead an
 
 from alembic import op
 
-revision = "0018"
-down_revision = "0017"
+revision = "0019"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 
