@@ -145,28 +145,20 @@ MISSED: Final = Measure(
     labels={"provider": ("phaxio", "telnyx", "sinch")},
     alert="any: find out why its callbacks do not come",
 )
-ALERT_KINDS: Final = (
-    *("endpoint_failing", "endpoint_gone", "dead_letters", "provider_refused"),
-    *("silence", "faxes_stalled", "gap_repaired", "account_mismatch"),
-)
-OPEN_ALERTS: Final = Measure(
-    name="faxhook_open_alerts",
-    kind="gauge",
-    meaning="matters that the operator is told of and that are not resolved; told by the dispatcher that looks",
-    labels={"kind": ALERT_KINDS},
-    alert="`silence`, `provider_refused`: no faxes come",
-)
-ALERT_MESSAGES: Final = Measure(
-    name="faxhook_alert_messages_total",
+WRONG_ACCOUNTS: Final = Measure(
+    name="faxhook_wrong_accounts_total",
     kind="counter",
-    meaning="tries to send a message of an alert, by outcome",
-    labels={"outcome": ("sent", "failed")},
-    alert="`failed` and no `sent`: the operator is told nothing",
+    meaning="daily accounts that do not add up, or whose list was not read; counted each time that they are drawn up",
+    labels={
+        "provider": ("phaxio", "telnyx", "sinch"),
+        "verdict": ("missing", "only_ours", "partly_read", "not_read"),
+    },
+    alert="any: `faxhook account` says what is missing, or why that is not known",
 )
 
 MEASURES: Final = (
     *(EVENTS, UNOWED, TAKEN_SECONDS, ATTEMPTS, ATTEMPT_SECONDS, TOLD_SECONDS, DEAD, DEFERRED, SWEEPS, SWEPT),
     *(LEASED, UNRECORDED, OPEN_CIRCUITS, CONSUMING, OWED, DUE, OVERDUE_SECONDS, READINGS, MISSED),
-    *(OPEN_ALERTS, ALERT_MESSAGES),
+    WRONG_ACCOUNTS,
     *SHARED,
 )

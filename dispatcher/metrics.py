@@ -1,7 +1,8 @@
 """The dispatcher's metrics. One registry for each process, made at start."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
+from itertools import product
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -9,8 +10,6 @@ from prometheus_client import generate_latest
 
 from dispatcher.channels.outcome import NotTold, NotTried, Outcome, Told
 from dispatcher.measures import (
-    ALERT_KINDS,
-    ALERT_MESSAGES,
     ATTEMPT_SECONDS,
     ATTEMPTS,
     CAUSES,
@@ -21,7 +20,6 @@ from dispatcher.measures import (
     EVENTS,
     LEASED,
     MISSED,
-    OPEN_ALERTS,
     OPEN_CIRCUITS,
     OUR_ERRORS,
     OVERDUE_SECONDS,
@@ -33,6 +31,7 @@ from dispatcher.measures import (
     TOLD_SECONDS,
     UNOWED,
     UNRECORDED,
+    WRONG_ACCOUNTS,
 )
 from shared.metrics import BROKER_CONNECTED, OTHER, READY, UNCONFIRMED, new_registry
 
@@ -107,10 +106,9 @@ class Metrics:
         self._consuming = CONSUMING.gauge(self.registry)
         self._readings = READINGS.counters(self.registry)
         self._missed = MISSED.counters(self.registry)
-        self._alert_messages = ALERT_MESSAGES.counters(self.registry)
-        for outcome in ALERT_MESSAGES.labels["outcome"]:
-            self._alert_messages[outcome,].inc(0)  # there from the start: a rate needs a zero before
-        self.open_alerts: Mapping[str, int] | None = None
+        self._wrong_accounts = WRONG_ACCOUNTS.counters(self.registry)
+        for provider, verdict in product(*WRONG_ACCOUNTS.labels.values()):
+            self._wrong_accounts[provider, verdict].inc(0)  # there from the start, as above
         self.sample: LedgerSample | None = None
         self.registry.register(_LedgerCollector(self))
 
@@ -126,9 +124,9 @@ class Metrics:
         self._readings[provider, outcome].inc()
         self._missed[provider,].inc(missed)
 
-    def count_alert_message(self, outcome: str) -> None:
-        """Count a try to tell the operator: `sent` or `failed`."""
-        self._alert_messages[outcome,].inc()
+    def count_wrong_account(self, provider: str, verdict: str) -> None:
+        """Count the account of a day that a person must look at."""
+        self._wrong_accounts[provider, verdict].inc()
 
     def count_attempt(self, outcome: Outcome, seconds: float) -> None:
         """Count one attempt."""
@@ -174,7 +172,3 @@ class _LedgerCollector:
             if value is not None:
                 family.add_metric([], float(value))
             yield family
-        family = OPEN_ALERTS.family()
-        for kind in ALERT_KINDS if self._metrics.open_alerts is not None else ():
-            family.add_metric([kind], float((self._metrics.open_alerts or {}).get(kind, 0)))
-        yield family

@@ -95,8 +95,9 @@ KINDS: Final[Mapping[Kind, KindFacts]] = {
     ),
     Kind.ACCOUNT_MISMATCH: KindFacts(
         title="The daily account does not add up",
-        advice="Run `faxhook account --day` for the day: it names the faxes. Then run `faxhook backfill` for that day.",
-        page="/faxes",
+        advice="Run `faxhook account --day` for the day: it names the faxes, or says why the list was not "
+        "read. Then run `faxhook backfill` for that day.",
+        page="/accounts",
         is_reminded=True,
     ),
 }

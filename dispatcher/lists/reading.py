@@ -3,15 +3,18 @@
 Each fax is looked up in the ledger, its document is kept, and its event is published and confirmed, in this order: a
 reading that is interrupted anywhere leaves nothing half done, and the next one goes over the same faxes. What was
 published twice, or is told by its callback meanwhile, is taken in once (`ledger.intake`).
+
+What was on the list is noted for the daily account, fax by fax; and each part of a day, once all of it was seen.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 
+from dispatcher.lists.accounts.listed import Listed, cover, id_of_unreadable, note_listed
 from dispatcher.lists.apis.base import ListedFax
 from dispatcher.lists.client import ListClient
 from dispatcher.lists.documents import fetch_document
@@ -92,35 +95,43 @@ class Reading:
             current: set[str] = set()
             try:
                 async for page in read_pages(self._client, part):
-                    await self._take([raw for fax_id, raw in page.faxes if fax_id not in before])
+                    await self._take([fax for fax in page.faxes if fax[0] not in before], part.since.date())
                     current.update(fax_id for fax_id, _ in page.faxes if fax_id)
                     self.tally.page_since, self.tally.page = part.since, page.number
                     await self._note(self.tally)
+                if self._publisher is not None:
+                    await cover(self._connection, self._client.api.provider, part.since, part.until)
             except ListShifted as error:  # the other slices are read all the same
                 shifted = error
             before = current  # slices overlap
         if shifted is not None:
             raise shifted
 
-    async def _take(self, faxes: Sequence[bytes]) -> None:
-        """Take the faxes of a page."""
+    async def _take(self, faxes: Sequence[tuple[str, bytes]], day: date) -> None:
+        """Take the faxes of a page, each with its id; *day* is for those that do not say when they were created."""
         # 1. What of it has ended, and long enough ago?
         now = utc_now() + timedelta(seconds=self._client.clock_ahead_seconds)
         ended: list[tuple[Event, ListedFax]] = []
-        for number, raw in enumerate(faxes):
+        listed: list[Listed] = []
+        for number, (fax_id, raw) in enumerate(faxes):
             if number % AT_ONCE == AT_ONCE - 1:
                 await asyncio.sleep(0)
             self.tally.seen += 1
             fax = self._read(raw)
             if fax is None:
                 self.tally.unreadable += 1
-            elif fax.event is None:
-                self.tally.under_way += 1
-            elif fax.finished_at is not None and fax.finished_at > now - self._grace:
-                self.tally.early += 1
-            else:
-                ended.append((fax.event, fax))
+                listed.append(Listed(fax_id=id_of_unreadable(raw, fax_id), day=day, is_readable=False))
+                continue
+            event = self._ended(fax, now)
+            created_on = day if fax.created_at is None else fax.created_at.astimezone(UTC).date()
+            if event is not None:
+                ended.append((event, fax))
+                listed.append(Listed(fax_id=event.fax_id, day=created_on, type=event.type, event_id=event.id))
+            elif fax_id:
+                listed.append(Listed(fax_id=fax_id, day=created_on))
         # 2. What of that does the ledger not know?
+        if self._publisher is not None:
+            await note_listed(self._connection, self._client.api.provider, listed)
         fax_ids = [event.fax_id for event, _ in ended]
         known = await known_faxes(self._connection, self._client.api.provider, fax_ids)
         for event, fax in ended:
@@ -130,6 +141,16 @@ class Reading:
             else:
                 job_id = event.job_id or there.job_id
                 await self._tell(msgspec.structs.replace(event, job_id=job_id), fax, now)
+
+    def _ended(self, fax: ListedFax, now: datetime) -> Event | None:
+        """Return the event of the fax's ending, if that was long enough before *now*."""
+        if fax.event is None:
+            self.tally.under_way += 1
+        elif fax.finished_at is not None and fax.finished_at > now - self._grace:
+            self.tally.early += 1
+        else:
+            return fax.event
+        return None
 
     def _read(self, raw: bytes) -> ListedFax | None:
         """Return what the list says of a fax; None if it cannot be understood."""

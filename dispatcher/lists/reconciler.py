@@ -1,5 +1,7 @@
 """The standing reconciliation: each provider's list is read every few minutes, by one dispatcher at a time.
 
+After each reading the accounts of its days are drawn up; those of the providers without a list as often.
+
 When a reading is due is said by the ledger, so that several dispatchers, or one that starts anew, ask a provider no
 more often. A provider that does not answer delays no other one, and nothing of this is on the way of a callback.
 """
@@ -7,6 +9,7 @@ more often. A provider that does not answer delays no other one, and nothing of 
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from dispatcher.egress.client import EgressClient
@@ -14,6 +17,7 @@ from dispatcher.ledger.locks import Lock, leader
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from dispatcher.list_settings import Access
 from dispatcher.lists import readings
+from dispatcher.lists.accounts.bookkeeper import Bookkeeper
 from dispatcher.lists.apis.by_provider import list_api
 from dispatcher.lists.client import ListClient
 from dispatcher.lists.errors import ListUnavailable
@@ -67,28 +71,47 @@ class Reconciler:
         self._log = get_logger()
 
     async def run(self, schema_verified: Callable[[], Awaitable[None]]) -> None:
-        """Read for ever, once the schema is verified; for ever idle where no key is set."""
+        """Read for ever, once the schema is verified; where no key is set, only keep the accounts."""
         await schema_verified()
+        with_list = {access.provider for access in self._settings.accesses}
+        without = [self._bookkeeper(each, has_list=False) for each in Provider if each not in with_list]
+
+        async def keep_accounts(connection: Any) -> None:
+            for bookkeeper in without:
+                await bookkeeper.draw_up_if_due(connection)
+
         async with asyncio.TaskGroup() as group:
             for access in self._settings.accesses:
-                group.create_task(self._run(access))
+                bookkeeper = self._bookkeeper(access.provider, has_list=True)
+                look = partial(self._look, access, bookkeeper)
+                group.create_task(self._lead(LOCKS[access.provider], access.provider, look))
+            group.create_task(self._lead(Lock.KEEP_ACCOUNTS, None, keep_accounts))
 
-    async def _run(self, access: Access) -> None:
+    def _bookkeeper(self, provider: Provider, *, has_list: bool) -> Bookkeeper:
+        return Bookkeeper(provider, self._settings, self._retention_days, self._metrics, has_list=has_list)
+
+    async def _lead(self, lock: Lock, provider: Provider | None, look: Callable[[Any], Awaitable[None]]) -> None:
+        """Look for ever, every few seconds, while this process holds *lock*."""
         while True:
             try:
-                async with leader(self._pool, LOCKS[access.provider]) as connection:
+                async with leader(self._pool, lock) as connection:
                     if connection is not None:
-                        await self._read_if_due(connection, access)
+                        await look(connection)
             except LEDGER_UNAVAILABLE as error:
-                self._log.warning("list.failed", provider=access.provider, code="ledger", reason=type(error).__name__)
+                self._log.warning("list.failed", provider=provider, code="ledger", reason=type(error).__name__)
             except Exception:  # noqa: BLE001 - it must not end what the dispatcher does beside it
-                self._log.exception("list.crashed", provider=access.provider)
+                self._log.exception("list.crashed", provider=provider)
             await asyncio.sleep(self._look_seconds)
 
-    async def _read_if_due(self, connection: Any, access: Access) -> None:
+    async def _look(self, access: Access, bookkeeper: Bookkeeper, connection: Any) -> None:
         await readings.mark_interrupted(connection, access.provider)
-        if not await readings.is_due(connection, access.provider, self._settings.every_seconds):
-            return
+        if await readings.is_due(connection, access.provider, self._settings.every_seconds):
+            await self._read(connection, access)
+            await bookkeeper.draw_up(connection)
+        else:
+            await bookkeeper.draw_up_if_due(connection)
+
+    async def _read(self, connection: Any, access: Access) -> None:
         client = ListClient(self._client, list_api(access))
         until = utc_now() - timedelta(seconds=self._settings.grace_seconds)
         since = until - timedelta(seconds=self._settings.window_seconds)

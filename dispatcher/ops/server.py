@@ -16,6 +16,8 @@ from dispatcher.metrics import Metrics
 from dispatcher.ops.access.api import TokenApi
 from dispatcher.ops.access.authenticator import Authenticator
 from dispatcher.ops.access.refusals import Refusals
+from dispatcher.ops.accounts.api import AccountApi
+from dispatcher.ops.accounts.reader import AccountReader
 from dispatcher.ops.api.description.openapi import openapi
 from dispatcher.ops.api.http import guard
 from dispatcher.ops.api.operation import ApiPart, add_operations
@@ -88,6 +90,7 @@ async def serving_ops(
             DeliveryApi(AttemptReader(pool), requests),
             QueueApi(queues),
             TokenApi(pool, settings.seal()),
+            AccountApi(AccountReader(pool)),
             AuditApi(AuditReader(pool)),
             ExportApi(pool, exported_lists(pool, store, faxes, dead)),
             DocumentApi(documents),

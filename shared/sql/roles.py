@@ -23,6 +23,8 @@ TABLES: Final = (
     "alerts",
     "alert_history",
     "alert_messages",
+    "listed_faxes",
+    "accounts",
 )
 """Looked at when a service starts; what later migrations add is granted with them."""
 

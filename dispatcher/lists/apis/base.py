@@ -36,12 +36,14 @@ class ListedFax(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         event: That its provider's callback would have brought of its ending; None while it is under way.
-        finished_at: By the provider's clock; None where it does not say.
+        created_at: By the provider's clock; None where it does not say.
+        finished_at: The same.
         media_url: Where its document is, where the list says.
         has_document: The provider has, or may have, a document that belongs to the event.
     """
 
     event: Event | None = None
+    created_at: datetime | None = None
     finished_at: datetime | None = None
     media_url: str | None = None
     has_document: bool = False

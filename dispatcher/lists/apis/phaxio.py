@@ -73,21 +73,21 @@ class PhaxioList:
     def read_fax(self, raw: bytes, now: datetime) -> ListedFax:
         """Read a fax as its callback `fax_completed` would have told it."""
         fax = read_json_object(raw)
-        completed_at = read_time(fax.get("completed_at"))
-        finished_at = completed_at or read_time(fax.get("created_at"))
+        created_at, completed_at = read_time(fax.get("created_at")), read_time(fax.get("completed_at"))
+        listed = ListedFax(created_at=created_at, finished_at=completed_at or created_at)
         status, direction = text_of(fax.get("status")).lower(), text_of(fax.get("direction")).lower()
         if status in _UNDER_WAY or (status not in _ENDED and completed_at is None):
-            return ListedFax(finished_at=finished_at)
+            return listed
         # Beside the fax a callback has what django-phaxio, for one, asks for.
         form: dict[str, Any] = {"event_type": "fax_completed", "success": str(status == "success").lower()}
         form |= {name: value for name in ("direction", "is_test") if (value := text_of(fax.get(name)))}
         callback = as_callback(_ROUTES.get(direction, "/phaxio-callback"), now)
         event = compose(Report(fax=fax, form=form), callback).event
         if not is_ending(event):
-            return ListedFax(finished_at=finished_at)
-        return ListedFax(
+            return listed
+        return msgspec.structs.replace(
+            listed,
             event=msgspec.structs.replace(event, media=None, origin=FROM_LIST),
-            finished_at=finished_at,
             has_document=event.type is EventType.RECEIVED,
         )
 

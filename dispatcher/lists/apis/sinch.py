@@ -72,11 +72,11 @@ class SinchList:
     def read_fax(self, raw: bytes, now: datetime) -> ListedFax:
         """Read a fax as its callback `INCOMING_FAX` or `FAX_COMPLETED` would have told it."""
         fax = read_json_object(raw)
-        completed_at = read_time(fax.get("completedTime"))
-        finished_at = completed_at or read_time(fax.get("createTime"))
+        created_at, completed_at = read_time(fax.get("createTime")), read_time(fax.get("completedTime"))
+        listed = ListedFax(created_at=created_at, finished_at=completed_at or created_at)
         status = text_of(fax.get("status")).upper()
         if status in _UNDER_WAY or (status not in _ENDED and completed_at is None):
-            return ListedFax(finished_at=finished_at)
+            return listed
         is_received = text_of(fax.get("direction")).upper() == "INBOUND"
         sent: dict[str, Any] = {"event": INCOMING if is_received else COMPLETED, "fax": fax}
         event = compose(
@@ -86,10 +86,10 @@ class SinchList:
             has_document=is_received and read_flag(fax.get("hasFile")) is True,
         )
         if not is_ending(event):
-            return ListedFax(finished_at=finished_at)
-        return ListedFax(
+            return listed
+        return msgspec.structs.replace(
+            listed,
             event=msgspec.structs.replace(event, origin=FROM_LIST),
-            finished_at=finished_at,
             has_document=event.type is EventType.RECEIVED and read_flag(fax.get("hasFile")) is not False,
         )
 

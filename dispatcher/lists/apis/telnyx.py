@@ -68,7 +68,8 @@ class TelnyxList:
     def read_fax(self, raw: bytes, now: datetime) -> ListedFax:
         """Read a fax; its status is the last part of the type of the event that told it."""
         fax = read_json_object(raw)
-        finished_at = read_time(fax.get("updated_at")) or read_time(fax.get("created_at"))
+        created_at = read_time(fax.get("created_at"))
+        listed = ListedFax(created_at=created_at, finished_at=read_time(fax.get("updated_at")) or created_at)
         fax_id, word = read_id(fax.get("id")), f"fax.{text_of(fax.get('status')).lower()}"
         payload = {
             **{name: value for name, value in fax.items() if name not in {"id", "record_type"}},
@@ -77,17 +78,17 @@ class TelnyxList:
         sent: dict[str, Any] = {"record_type": "event", "event_type": word, "id": f"list.{word}", "payload": payload}
         event = compose(as_callback(_ROUTE, now, fax.get("webhook_url")), sent, payload)
         if not is_ending(event):
-            return ListedFax(finished_at=finished_at)
+            return listed
         event = msgspec.structs.replace(
             event,
             id=digest_id(self.provider, ("list", fax_id, event.type)),
-            occurred_at=finished_at,
+            occurred_at=listed.finished_at,
             origin=FROM_LIST,
         )
         media = named_media(*(fax.get(name) for name in _MEDIA_URLS)) if event.media is not None else None
-        return ListedFax(
+        return msgspec.structs.replace(
+            listed,
             event=event,
-            finished_at=finished_at,
             media_url=None if media is None else media.url,
             has_document=event.type is EventType.RECEIVED,
         )

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from shared.domain import Provider
 from shared.errors import FaxhookError
 from shared.ids import parse_uuid
 
@@ -17,6 +18,18 @@ class NoSuch(FaxhookError):
     def __init__(self, what: str, name: object, hint: str = "") -> None:
         shown = str(name)[:MOST_NAME_CHARACTERS]
         super().__init__((f"there is no {what} `{shown}`" if shown.strip() else f"the {what} is not named") + hint)
+
+
+def read_provider(text: str) -> Provider:
+    """Return the provider that a client named.
+
+    Raises:
+        NoSuch: There is none of this name.
+    """
+    found = next((each for each in Provider if each == text), None)
+    if found is None:
+        raise NoSuch("provider", text, f"; there are {', '.join(Provider)}")
+    return found
 
 
 def read_id(text: str, what: str, error: type[NoSuch] = NoSuch) -> UUID:

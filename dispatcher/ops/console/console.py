@@ -21,7 +21,8 @@ from dispatcher.ops.console.pages.dead import DeadPages
 from dispatcher.ops.console.pages.deliveries import DeliveryPages
 from dispatcher.ops.console.pages.endpoints import EndpointPages
 from dispatcher.ops.console.pages.faxes import FaxPages
-from dispatcher.ops.console.pages.lists import attempts, deliveries, endpoints
+from dispatcher.ops.console.pages.lists import accounts, attempts, deliveries, endpoints
+from dispatcher.ops.console.pages.lists.accounts import AccountsPage
 from dispatcher.ops.console.pages.lists.attempts import AttemptListPage
 from dispatcher.ops.console.pages.lists.deliveries import DeliveryListPage
 from dispatcher.ops.console.pages.lists.endpoints import EndpointListPage
@@ -56,6 +57,7 @@ QUERY_NAMES: Final[Mapping[str, Collection[str]]] = {
     "/attempts": (*attempts.FILTER_FIELDS, "after"),
     "/endpoints/{id}/deliveries": (*deliveries.FILTER_FIELDS, "after"),
     "/endpoints/new": ("scope", "direction"),
+    "/accounts": (*accounts.FILTER_FIELDS, "after"),
     "/audit": (*audit.FILTER_FIELDS, "after"),
     "/tokens": ("after",),
     "/documents/{key:.+}": ("event_id",),
@@ -94,6 +96,7 @@ class Console:
         self._endpoint_list = EndpointListPage(sources)
         self._endpoint_deliveries = DeliveryListPage(sources, changes)
         self._attempts = AttemptListPage(sources)
+        self._accounts = AccountsPage(sources)
         self._exports = ExportPages(sources)
         self._endpoints = EndpointPages(sources, changes, channels, self._audit)
 
@@ -118,6 +121,7 @@ class Console:
             "/endpoints/new": self._endpoints.new,
             "/endpoints/{id}": self._endpoints.show,
             "/endpoints/{id}/deliveries": self._endpoint_deliveries.show,
+            "/accounts": self._accounts.show,
             "/audit": self._audit.show,
             "/tokens": self._tokens.show,
             "/documents/{key:.+}/thumbnail": self._documents.thumbnail,

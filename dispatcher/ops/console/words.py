@@ -7,6 +7,7 @@ from typing import Any, Final
 from markupsafe import Markup, escape
 
 from dispatcher.channels.phrases import PHRASES, in_short
+from dispatcher.lists.accounts.account import Account
 from dispatcher.ops.audit.details import details_of
 from dispatcher.ops.dead.causes import cause_in_words
 from dispatcher.ops.endpoints.reading.rates import percent, rate_in_words
@@ -28,8 +29,14 @@ _STATES: Final[Mapping[str, str]] = {
     "idle": "no recent attempts",
     "running": "in progress",
     "waiting": "waiting for a dispatcher",
+    "open": "complete so far",
+    "begun": "complete since it was read first",
+    "only_ours": "not on the list",
+    "partly_read": "not wholly read",
+    "not_read": "not known",
+    "no_list": "no list",
 }
-"""Of deliveries and jobs, and verdicts on endpoints; those that are not here are shown as they are."""
+"""Of deliveries and jobs, and verdicts on endpoints and accounts; those that are not here are shown as they are."""
 
 AUDITED: Final[Mapping[str, str]] = {
     "endpoint.added": "added an endpoint",
@@ -87,6 +94,13 @@ def tone(name: str) -> str:
     if name in PHRASES:
         return {"partly": "waiting", "underway": "plain"}.get(PHRASES[name].tone, PHRASES[name].tone)
     return TONES.get(name, "plain")
+
+
+def account_tone(account: Account) -> str:
+    """Return how the verdict on an account looks: bad where a person must look at it."""
+    if account.is_wrong:
+        return "bad"
+    return {"complete": "good", "no_list": "faint"}.get(account.verdict, "plain")
 
 
 def scope(endpoint: Endpoint) -> str:
@@ -155,5 +169,7 @@ FILTERS: Final[Mapping[str, Any]] = {
     "cause": cause_in_words,
     "percent": percent,
     "rate": rate_in_words,
+    "known": lambda count: "?" if count is None else number(count),
+    "account_tone": account_tone,
 }
 """`ago` needs the time of rendering: `Renderer` adds it."""

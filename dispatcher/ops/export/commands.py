@@ -21,7 +21,7 @@ from dispatcher.settings import DeadSettings, EndpointSettings, LedgerSettings
 from shared.errors import EXIT_BAD_INPUT
 from shared.sentences.bad_values import unknown
 
-LISTS: Final = ("faxes", "events", "deliveries", "attempts", "dead-letters", "endpoints", "audit")
+LISTS: Final = ("faxes", "events", "deliveries", "attempts", "dead-letters", "endpoints", "accounts", "audit")
 
 
 def export_command(

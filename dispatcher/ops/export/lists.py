@@ -8,6 +8,8 @@ import msgspec
 
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.pool import Pool
+from dispatcher.lists.accounts.account import Account
+from dispatcher.ops.accounts.reader import AccountQuery, AccountReader
 from dispatcher.ops.audit.entries import AuditEntry, AuditQuery, AuditReader
 from dispatcher.ops.dead.letters import DeadLetter, DeadPage, DeadQuery
 from dispatcher.ops.dead.service import DeadLetterService
@@ -65,6 +67,7 @@ def exported_lists(
         _list("events", EventQuery, RecordedEvent, faxes.events),
         _list("deliveries", DeliveryQuery, Delivery, faxes.deliveries),
         _list("attempts", AttemptQuery, AttemptInList, AttemptReader(pool).page),
+        _list("accounts", AccountQuery, Account, AccountReader(pool).page),
         _list("audit", AuditQuery, AuditEntry, AuditReader(pool).page),
     ]
     if store is not None:

@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 
 from dispatcher.ops.api.http import answered, read_query
-from dispatcher.ops.api.lookups import NoSuch, read_id
+from dispatcher.ops.api.lookups import NoSuch, read_id, read_provider
 from dispatcher.ops.api.operation import Operation
 from dispatcher.ops.faxes.bodies import (
     DeliveryPage,
@@ -60,10 +60,7 @@ class FaxApi:
 
     async def story(self, request: web.Request) -> web.Response:
         """Answer the story of a fax."""
-        name, fax_id = request.match_info["provider"], request.match_info["fax_id"]
-        provider = next((each for each in Provider if each == name), None)
-        if provider is None:
-            raise NoSuch("provider", name, f"; there are {', '.join(Provider)}")
+        provider, fax_id = read_provider(request.match_info["provider"]), request.match_info["fax_id"]
         story = await self._reader.story(provider, fax_id) if "\0" not in fax_id else None
         if story is None:
             raise NoSuch("fax", f"{provider}:{fax_id}")

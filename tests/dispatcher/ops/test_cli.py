@@ -88,6 +88,7 @@ LEDGER_ONLY = [
     ["endpoints", "list"],
     ["endpoints", "add", "http://192.0.2.1/hook"],
     ["audit"],
+    ["account"],
     ["migrate"],
 ]
 

@@ -286,7 +286,7 @@ async def test_every_page_is_readable_labelled_and_fits_a_phone(site: Site, dark
         for path in (
             "/", "/dead", "/dead/list", f"/dead/letters/{letter}", "/dead/preview?all=true&do=replay", "/dead/preview?all=true&do=discard",
             "/faxes", f"/faxes/phaxio/{FAX}", "/faxes?q=nothing-has-this-id", "/endpoints", "/endpoints/new",
-            f"/endpoints/{site.endpoint.id}", "/audit",
+            f"/endpoints/{site.endpoint.id}", "/accounts", "/audit",
         ):  # fmt: skip
             browser.get(site.url + path)
             check(browser, path)

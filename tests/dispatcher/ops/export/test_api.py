@@ -74,7 +74,7 @@ async def test_every_list_has_its_export_and_refuses_what_it_does_not_know(
 ) -> None:
     await taken(harness)
     await harness.endpoint()
-    for name in ("faxes", "events", "deliveries", "attempts", "dead-letters", "endpoints", "audit"):
+    for name in ("faxes", "events", "deliveries", "attempts", "dead-letters", "endpoints", "accounts", "audit"):
         for file_format in rows.CONTENT_TYPES:
             status, text, is_whole = await api.read(f"/v1/exports/{name}?format={file_format}")
             assert (status, is_whole) == (200, True), text

@@ -45,6 +45,7 @@ PAGES = (
         "/attempts",
         "/faxes",
         "/endpoints",
+        "/accounts",
         "/audit",
         "/documents",
         "/tokens",

@@ -25,6 +25,7 @@ PAGES = [
     "/faxes?q=nothing",
     "/endpoints",
     "/endpoints/new",
+    "/accounts",
     "/audit",
 ]
 CHANGES = [

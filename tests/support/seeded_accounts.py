@@ -1,0 +1,34 @@
+"""Daily accounts as dispatchers leave them in the ledger, for what shows them."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import asyncpg
+
+from shared.domain import utc_now
+
+INSERT = """
+INSERT INTO accounts (day, provider, read_since, read_until, verdict, theirs, ours, repaired, missing, only_ours,
+                      under_way, told, owed, dead, unowed, reason, drawn_up_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $7, 0, 0, 0, $11, now())
+"""
+
+
+async def seed_accounts(pool: asyncpg.Pool) -> date:
+    """Write three days: on the last one a fax of Telnyx is missing and Sinch was not read; return that day."""
+    yesterday = (utc_now() - timedelta(days=1)).date()
+    for days in range(3):
+        day = yesterday - timedelta(days=days)
+        start = datetime.combine(day, datetime.min.time(), UTC)
+        read = (start, start + timedelta(days=1))
+        for provider in ("phaxio", "sinch", "telnyx"):
+            values = (*read, "complete", 1_200, 1_200, 3, 0, 0, None)
+            if (days, provider) == (0, "telnyx"):
+                values = (*read, "missing", 1_201, 1_200, 3, 1, 0, None)
+            if (days, provider) == (0, "sinch"):
+                values = (None, None, "not_read", None, 7, None, None, None, "sinch refuses the key (401)")
+            await pool.execute(INSERT, day, provider, *values)
+    await pool.execute(
+        "INSERT INTO listed_faxes (provider, fax_id, day, type) VALUES ('telnyx', 'lost-\x07-<b>', $1, 'fax.received')",
+        yesterday,
+    )
+    return yesterday
