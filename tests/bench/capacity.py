@@ -1,7 +1,7 @@
 """What docs/capacity.md computes with, measured on this machine: CPU and bytes of each part, and what retention costs.
 
     python tests/bench/capacity.py [--callbacks N] [--rows N] [--json]
-        [--amqp-url URL --database-url URL]   # instead of private ones: queues are EMPTIED, the ledger is OVERWRITTEN
+        [--amqp-url URL --database-url URL]   # instead of private ones: queues are EMPTIED; a database comes and goes on the server
 
 Everything is on loopback, with private stores in a temporary folder, fsync and confirms on. About a minute.
 
@@ -14,7 +14,6 @@ Everything is on loopback, with private stores in a temporary folder, fsync and 
 import argparse
 import json
 import sys
-import tempfile
 import time
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -25,21 +24,19 @@ sys.path.extend(str((Path(__file__).parent / folder).resolve()) for folder in ("
 
 import asyncpg
 import uvloop
-from bench import ENOUGH_SECONDS, LANES, QUIET, Stores, json_callback, private_stores
-from cpu import cpu_seconds
-from dispatchers import SECRETS_KEY, STORE
-from processes import SECRETS, running
+from callback_load import json_callback, next_number
+from cores import choose_cores, pin_self
+from rows import Report
+from run import LANES, Phase, Run, Sizes, told
+from stack import Stack, Stores, private_stores, stack
 from stores import fresh_topology
-from waiting import until
-from wire import applying, post_all
+from trees import NOW
+from wire import applying
 
 from dispatcher.ledger import pruning
 from dispatcher.maintenance.retention import EVENTS_PER_STEP
-from dispatcher.policy.endpoint import Endpoint
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.broker import topology
-from shared.ids import uuid7
-from shared.sql.migrate import migrate
 
 TABLES = ("events", "faxes", "deliveries", "attempts")
 
@@ -87,35 +84,17 @@ class Measured:
     dropped_rows: int
 
 
-async def flow(stores: Stores, pool: asyncpg.Pool, count: int) -> tuple[float, dict[str, float], float]:
-    """Send *count* callbacks through; return how many a second, CPU seconds by process, and bytes of WAL, of each."""
-    with tempfile.TemporaryDirectory(prefix="faxhook-capacity-") as media:
-        common = {"AMQP_URL": stores.amqp_url, "MEDIA_URL": Path(media).as_uri(), **QUIET}
-        front = common | SECRETS | {"INGRESS_PORT": "0"}
-        back = common | {"DATABASE_URL": stores.database_url, "SECRETS_KEY": SECRETS_KEY, "OPS_PORT": "0"}
-        back |= {"EGRESS_ALLOW_NETWORKS": "127.0.0.0/8"}
-        async with (
-            applying() as application,
-            running("ingress", front) as ingress,
-            running("dispatcher", back) as dispatcher,
-        ):
-            url = f"http://127.0.0.1:{application.port}/hook"
-            await STORE.insert(pool, Endpoint(id=uuid7(), url=url, tokens=("token",), max_concurrent=32))
-            pids = {"ingress": ingress.process.pid, "dispatcher": dispatcher.process.pid, **stores.pids}
-            before = {name: cpu_seconds(pid) for name, pid in pids.items()}
-            wal = await pool.fetchval("SELECT pg_current_wal_insert_lsn()")
-            started = time.perf_counter()
-            await post_all(ingress.port, [json_callback(60_000_000 + number) for number in range(count)], LANES)
-            await application.got(count, ENOUGH_SECONDS * 4)
-            elapsed = time.perf_counter() - started
-
-            async def recorded() -> bool:
-                return await pool.fetchval("SELECT count(*) FROM deliveries WHERE state = 'told'") >= count
-
-            await until(recorded, f"{count} told in the ledger", ENOUGH_SECONDS)
-            spent = {name: (cpu_seconds(pid) - before[name]) / count for name, pid in pids.items()}
-            written = await pool.fetchval("SELECT pg_current_wal_insert_lsn() - $1::pg_lsn", wal)
-            return count / elapsed, spent, float(written) / count
+async def flow(run: Run, place: Stack, count: int) -> tuple[Phase, float]:
+    """Send *count* callbacks through; return what each cost, and the bytes of WAL of each."""
+    run.stores.pin(run.cores.measured)
+    async with applying() as application, place.ingress() as ingress, place.dispatcher() as dispatcher:
+        await place.add_endpoint(dispatcher, url=application.url, tokens=["bench-token"], max_concurrent=32)
+        pids = {"ingress": ingress.pid, "dispatcher": dispatcher.pid, **run.stores.pids}
+        wal = await place.pool.fetchval("SELECT pg_current_wal_insert_lsn()")
+        requests = {number: json_callback(number) for number in (next_number() for _ in range(count))}
+        phase = await told(application, ingress.port, pids, requests, place.recorded)
+        written = await place.pool.fetchval("SELECT pg_current_wal_insert_lsn() - $1::pg_lsn", wal)
+        return phase, float(written) / count
 
 
 async def retention(pool: asyncpg.Pool, rows: int) -> tuple[float, float]:
@@ -145,11 +124,14 @@ async def retention(pool: asyncpg.Pool, rows: int) -> tuple[float, float]:
 
 async def measure(stores: Stores, count: int, rows: int) -> Measured:
     """Measure both."""
-    await migrate(stores.database_url)
-    await fresh_topology(stores.amqp_url, topology(parse_backoff(DEFAULT_BACKOFF)))
-    async with asyncpg.create_pool(stores.database_url, min_size=1, max_size=1) as pool:
+    run = Run([NOW], stores, choose_cores(), Sizes(), Report({}))
+    pin_self(run.cores.load)
+    if stores.api_url is None:
+        await fresh_topology(stores.amqp_url, topology(parse_backoff(DEFAULT_BACKOFF)))
+    async with stack(NOW, stores, run.cores, "capacity") as place:
+        pool = place.pool
         empty = await pool.fetchval(SIZES, TABLES)
-        through, spent, wal = await flow(stores, pool, count)
+        phase, wal = await flow(run, place, count)
         ledger = (await pool.fetchval(SIZES, TABLES) - empty) / count
         message = await pool.fetchval("SELECT avg(length(body)) FROM events")
         await pool.execute("DELETE FROM events WHERE id NOT IN (SELECT id FROM events LIMIT 1)")
@@ -160,9 +142,8 @@ async def measure(stores: Stores, count: int, rows: int) -> Measured:
         for table in TABLES:
             await pool.execute(f"VACUUM FULL {table}", timeout=600)
         kept = await pool.fetchval(SIZES, ("events", "deliveries", "attempts"))
-        return Measured(
-            count, through, spent, wal, ledger, float(message), rows, kept / rows, per_second, dropped, rows
-        )
+        sizes = (wal, ledger, float(message), rows, kept / rows)
+        return Measured(count, phase.per_second, phase.cpu, *sizes, per_second, dropped, rows)
 
 
 def main() -> int:
@@ -171,7 +152,7 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=100_000, help="events in the ledger that retention prunes")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--amqp-url", help="a vhost to use instead of a private broker; its queues are EMPTIED")
-    parser.add_argument("--database-url", help="a database to use instead of a private one; it is OVERWRITTEN")
+    parser.add_argument("--database-url", help="a server to use instead of a private one")
     asked = parser.parse_args()
     if bool(asked.amqp_url) != bool(asked.database_url):
         parser.error("--amqp-url and --database-url belong together")

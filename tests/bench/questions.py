@@ -22,9 +22,9 @@ sys.path.extend(str((Path(__file__).parent / folder).resolve()) for folder in ("
 import aiohttp
 import asyncpg
 import uvloop
-from bench import QUIET, Stores, private_stores
 from dispatchers import SECRETS_KEY, STORE, an_event
 from processes import running
+from stack import Stores, private_stores
 from stores import fresh_topology
 
 from dispatcher.policy.endpoint import Endpoint
@@ -152,7 +152,7 @@ async def measure(stores: Stores, faxes: int, rounds: int) -> bool:
         say(f"{faxes:,} faxes in {time.monotonic() - began:.0f} s")
     with tempfile.TemporaryDirectory(prefix="faxhook-questions-") as media:
         back = {"AMQP_URL": stores.amqp_url, "DATABASE_URL": stores.database_url, "MEDIA_URL": Path(media).as_uri()}
-        back |= {**QUIET, "SECRETS_KEY": SECRETS_KEY, "OPS_PORT": "0", "OPS_TOKEN": TOKEN, "RETENTION_DAYS": "90"}
+        back |= {"SECRETS_KEY": SECRETS_KEY, "OPS_PORT": "0", "OPS_TOKEN": TOKEN, "RETENTION_DAYS": "90"}
         headers = {"Authorization": f"Bearer {TOKEN}"}
         async with running("dispatcher", back) as dispatcher, aiohttp.ClientSession(headers=headers) as http:
             slow = 0

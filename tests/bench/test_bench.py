@@ -1,9 +1,10 @@
-"""The bench runs and fills its table; its counts are too small here for the figures to mean anything."""
+"""The bench runs and fills its table, JSON and picture; its counts are too small here for the figures to mean anything."""
 
 import asyncio
 import json
 import sys
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -20,32 +21,47 @@ async def run(*arguments: str) -> tuple[int, str, str]:
     return process.returncode or 0, out.decode(), errors.decode()
 
 
-async def test_the_bench_measures_every_goal_with_tiny_counts(amqp_url: str, database_url: str) -> None:
+async def test_the_bench_measures_every_goal_with_tiny_counts(amqp_url: str, database_url: str, tmp_path: Path) -> None:
     code, out, errors = await run(
-        *("--callbacks", "200", "--deliveries", "100", "--probes", "3", "--endpoints", "500", "--json"),
-        *("--amqp-url", amqp_url, "--database-url", database_url),
+        "--tiny", "--out", str(tmp_path), "--amqp-url", amqp_url, "--database-url", database_url
     )
     assert code == 0, errors
-    rows = json.loads(out)
-    assert [row["goal"] for row in rows] == [
-        "≤ 2.0 times a bare handler",
-        "≤ 2.5 times a bare handler",
-        "≥ 2,000 deliveries/s per core",
+    found = json.loads((tmp_path / "bench.json").read_text())
+    goals = [row["goal"] for row in found["rows"] if row["goal"]]
+    assert goals == [
+        "≤ 2.2",
+        "≤ 2.9",
+        "≤ 11",
         "< 25 ms",
-        "< 1.1 times that with 10",
+        "≥ 0.9",
+        "< 1.1",
         "< 1 % of a core",
-        "< 5 s and 300 MB",
+        "< 5 s",
+        "< 300 MB",
     ]
-    assert all(row["ratio"] > 0 for row in rows)
+    for row in found["rows"]:
+        assert row["figures"], row["what"]
+        assert f"| {row['what']}" in out
+    assert {point["rate"] for point in found["points"]} == {50.0, 100.0}
+    assert ET.parse(tmp_path / "bench.svg").getroot().tag.endswith("svg")  # noqa: S314 - we wrote it
 
 
-async def test_counts_that_measure_nothing_and_half_a_pair_of_stores_are_refused() -> None:
+async def test_what_contradicts_itself_or_measures_nothing_is_refused(tmp_path: Path) -> None:
     for arguments in (
-        ("--callbacks", "1"),
-        ("--probes", "0"),
-        ("--endpoints", "9"),
+        ("--rounds", "0"),
+        ("--only", "nothing"),
         ("--amqp-url", "amqp://localhost/"),
+        ("--amqp-url", "amqp://localhost/", "--database-url", "postgres://localhost/", "--peers"),
+        ("--amqp-url", "amqp://localhost/", "--database-url", "postgres://localhost/", "--before", "HEAD"),
     ):
-        code, out, errors = await run(*arguments)
+        code, out, errors = await run("--out", str(tmp_path / "none"), *arguments)
         assert (code, out) == (2, "")
         assert "error" in errors
+    assert not (tmp_path / "none").exists()
+
+
+async def test_a_revision_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    code, _, errors = await run("--out", str(tmp_path), "--before", "no-such-revision")
+    assert code == 1
+    assert "no-such-revision" in errors
+    assert "Traceback" not in errors
