@@ -9,7 +9,7 @@ COMPILE = $(PINS) pyproject.toml
 PYTHON_IS_NEW = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "faxhook needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 …")'
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test faults cluster-faults fuzz bench check images up down services services-down docs manifests lock
+.PHONY: help run demo test faults cluster-faults fuzz bench bench-full bench-check check images up down services services-down docs manifests lock
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -35,8 +35,16 @@ cluster-faults: $(READY) ## The same with RabbitMQ as a cluster of three, 4.x an
 fuzz: $(READY) ## Every parser and verifier against 10,000 generated inputs for each test
 	@$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=long --timeout=3600 -v
 
-bench: $(READY) ## What a callback and a delivery cost, in ratios to a bare handler, beside the goals; about two minutes
-	@$(BIN)/python tests/bench/bench.py
+BENCH = $(BIN)/python tests/bench/bench.py $(if $(BEFORE),--before $(BEFORE)) $(if $(PEERS),--peers) $(if $(ONLY),--only $(ONLY))
+
+bench: $(READY) ## What a callback and a delivery cost, beside the goals; minutes. BEFORE=revision, PEERS=1, ONLY="part …"
+	@$(BENCH)
+
+bench-full: $(READY) ## The same with what takes long: retries, a ledger of FAXES faxes, an hour's worth, bad neighbours
+	@$(BENCH) --full $(if $(FAXES),--faxes $(FAXES))
+
+bench-check: $(READY) ## Fails if a callback or a delivery costs about twice what it did; a minute, at most three
+	@$(BIN)/python tests/bench/check.py
 
 check: $(READY) ## Linters, format, types, layering, sizes of files and packages
 	@$(BIN)/ruff check .

@@ -19,7 +19,7 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -116,7 +116,8 @@ def stores_of(asked: argparse.Namespace) -> Iterator[Stores]:
         yield stores
 
 
-def arguments() -> argparse.Namespace:
+def arguments(given: Sequence[str]) -> argparse.Namespace:
+    """Return what is asked for; end with 2 and a sentence where it contradicts itself."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     known = [*PARTS, *LONG_PARTS]
     parser.add_argument("--only", nargs="+", metavar="PART", choices=known, help=f"of {', '.join(known)}")
@@ -129,19 +130,19 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=REPOSITORY / ".local/bench", help="for bench.json and bench.svg")
     parser.add_argument("--amqp-url", help="a vhost to use instead of a private broker; its queues are EMPTIED")
     parser.add_argument("--database-url", help="a server to use instead of a private one; databases come and go on it")
-    asked = parser.parse_args()
+    asked = parser.parse_args(given)
     if bool(asked.amqp_url) != bool(asked.database_url):
         parser.error("--amqp-url and --database-url belong together")
     if asked.amqp_url and (asked.before or asked.peers):
         parser.error("--before and --peers need vhosts of their own: leave out --amqp-url")
-    if asked.rounds < 1:
-        parser.error("at least one round")
+    if min(asked.rounds, asked.faxes) < 1:
+        parser.error("at least one round, and one fax")
     return asked
 
 
 def main() -> int:
     """Return 0: a goal that is missed is shown, not an error."""
-    asked = arguments()
+    asked = arguments(sys.argv[1:])
     parts = PARTS | (LONG_PARTS if asked.full else {})
     if asked.only:
         parts = {name: measure for name, measure in (PARTS | LONG_PARTS).items() if name in asked.only}
