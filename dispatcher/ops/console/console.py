@@ -27,6 +27,8 @@ from dispatcher.ops.console.pages.lists.attempts import AttemptListPage
 from dispatcher.ops.console.pages.lists.deliveries import DeliveryListPage
 from dispatcher.ops.console.pages.lists.endpoints import EndpointListPage
 from dispatcher.ops.console.pages.overview import Overview, Problems
+from dispatcher.ops.console.pages.recovery import FIELDS as RECOVERY_FIELDS
+from dispatcher.ops.console.pages.recovery import RecoveryPages
 from dispatcher.ops.console.render import ASSETS_PATH, Renderer
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.documents.pages import DocumentPages
@@ -56,6 +58,7 @@ QUERY_NAMES: Final[Mapping[str, Collection[str]]] = {
     "/endpoints": (*endpoints.FILTER_FIELDS, "after"),
     "/attempts": (*attempts.FILTER_FIELDS, "after"),
     "/endpoints/{id}/deliveries": (*deliveries.FILTER_FIELDS, "after"),
+    "/endpoints/{id}/recover": RECOVERY_FIELDS,
     "/endpoints/new": ("scope", "direction"),
     "/accounts": (*accounts.FILTER_FIELDS, "after"),
     "/audit": (*audit.FILTER_FIELDS, "after"),
@@ -97,6 +100,7 @@ class Console:
         self._endpoint_deliveries = DeliveryListPage(sources, changes)
         self._attempts = AttemptListPage(sources)
         self._accounts = AccountsPage(sources)
+        self._recovery = RecoveryPages(sources, changes)
         self._exports = ExportPages(sources)
         self._endpoints = EndpointPages(sources, changes, channels, self._audit)
 
@@ -120,6 +124,7 @@ class Console:
             "/endpoints": self._endpoint_list.show,
             "/endpoints/new": self._endpoints.new,
             "/endpoints/{id}": self._endpoints.show,
+            "/endpoints/{id}/recover": self._recovery.preview,
             "/endpoints/{id}/deliveries": self._endpoint_deliveries.show,
             "/accounts": self._accounts.show,
             "/audit": self._audit.show,
@@ -136,6 +141,7 @@ class Console:
             "/endpoints/{id}": self._endpoints.change,
             "/endpoints/{id}/enabled": self._endpoints.switch,
             "/endpoints/{id}/paused": self._endpoints.pause,
+            "/endpoints/{id}/recover": self._recovery.begin,
             "/endpoints/{id}/tokens": self._endpoints.rotate,
             "/endpoints/{id}/test": self._endpoints.test,
             "/endpoints/{id}/remove": self._endpoints.remove,
