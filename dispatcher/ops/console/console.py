@@ -18,7 +18,6 @@ from dispatcher.ops.console.errors import no_such_page
 from dispatcher.ops.console.pages import audit, dead, faxes
 from dispatcher.ops.console.pages.audit import Audit
 from dispatcher.ops.console.pages.dead import DeadPages
-from dispatcher.ops.console.pages.deliveries import DeliveryPages
 from dispatcher.ops.console.pages.endpoints import EndpointPages
 from dispatcher.ops.console.pages.faxes import FaxPages
 from dispatcher.ops.console.pages.lists import accounts, attempts, deliveries, endpoints
@@ -27,8 +26,9 @@ from dispatcher.ops.console.pages.lists.attempts import AttemptListPage
 from dispatcher.ops.console.pages.lists.deliveries import DeliveryListPage
 from dispatcher.ops.console.pages.lists.endpoints import EndpointListPage
 from dispatcher.ops.console.pages.overview import Overview, Problems
-from dispatcher.ops.console.pages.recovery import FIELDS as RECOVERY_FIELDS
-from dispatcher.ops.console.pages.recovery import RecoveryPages
+from dispatcher.ops.console.pages.resends.deliveries import DeliveryPages
+from dispatcher.ops.console.pages.resends.recovery import FIELDS as RECOVERY_FIELDS
+from dispatcher.ops.console.pages.resends.recovery import RecoveryPages
 from dispatcher.ops.console.render import ASSETS_PATH, Renderer
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.documents.pages import DocumentPages

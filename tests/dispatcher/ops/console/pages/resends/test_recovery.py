@@ -9,7 +9,7 @@ from browser_sessions import READ_TOKEN, BrowserSession
 from dispatchers import DispatcherHarness, an_event
 
 from dispatcher.ops.console.errors import PageError
-from dispatcher.ops.console.pages.recovery import read_recovery
+from dispatcher.ops.console.pages.resends.recovery import read_recovery
 from dispatcher.policy.endpoint import Endpoint
 from shared.ids import uuid7
 
