@@ -5,6 +5,7 @@ was signed. Only an empty path becomes a slash, which HTTP requires; such a URL 
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
 
@@ -16,6 +17,9 @@ _AUTHORITY_END: Final = re.compile(r"[/?#]")
 _AUTHORITY: Final = re.compile(r"(?:\[(?P<v6>[^\[\]]*)\]|(?P<host>[^:\[\]]*))(?::(?P<port>[0-9]{0,9}))?")
 _PORTS: Final = {"http": 80, "https": 443}
 _HIGHEST_PORT: Final = 65_535
+
+URLS_REMEMBERED: Final = 10_000
+"""Of which `posted_url` and `basic_of` remember the answers: each attempt asks for both."""
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +90,7 @@ def public_url(url: str) -> str:
     return f"{scheme}{separator}{authority.rpartition('@')[2]}{tail}"
 
 
+@lru_cache(URLS_REMEMBERED)
 def posted_url(url: str) -> str:
     """Return *url* as it is posted to, and therefore signed: without user and password, with at least a slash as path.
 
@@ -98,6 +103,7 @@ def posted_url(url: str) -> str:
         return public_url(url)
 
 
+@lru_cache(URLS_REMEMBERED)
 def basic_of(url: str) -> str | None:
     """Return the `Authorization` that user and password of *url* make; None without them."""
     authority = _AUTHORITY_END.split(url.partition("://")[2], maxsplit=1)[0]
