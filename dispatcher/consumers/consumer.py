@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 import aiormq
 
 from dispatcher.ledger.health import CutOff, LedgerHealth
+from dispatcher.policy.linger import Linger
 from shared.amqp.channel import AmqpChannel
 from shared.amqp.connection import keep_connected
 from shared.amqp.frames import Message
@@ -69,6 +70,7 @@ class Consumer:
         self._capacity = capacity
         self._prefetch = prefetch
         self._batch = batch
+        self._linger = Linger()
         self._stopping = asyncio.Event()
         self._channel: AmqpChannel | None = None
         self._in_hand = 0
@@ -146,7 +148,11 @@ class Consumer:
             while await self._unless_stopping(self._next(channel)):
                 if not channel.received:
                     return True
-                await self._handle(channel, channel.take(self._batch))
+                if wait_seconds := self._linger.wait_seconds(len(channel.received), time.monotonic()):
+                    await asyncio.sleep(wait_seconds)
+                batch = channel.take(self._batch)
+                self._linger.took(len(batch), time.monotonic())
+                await self._handle(channel, batch)
             return False
         finally:
             asking.cancel()

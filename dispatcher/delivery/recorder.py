@@ -4,6 +4,7 @@ A 2xx whose record cannot be written is held here and written later; nothing is 
 """
 
 import asyncio
+import time
 from collections import deque
 from typing import Final
 
@@ -12,6 +13,7 @@ from dispatcher.ledger import deliveries
 from dispatcher.ledger.deliveries import Record
 from dispatcher.ledger.pool import Pool
 from dispatcher.ledger.retry import LedgerRetry
+from dispatcher.policy.linger import Linger
 from shared.runtime.watchdog import Look
 
 MOST_PER_BATCH: Final = 500
@@ -25,6 +27,7 @@ class Recorder:
         self._held = held
         self._waiting: deque[Record] = deque()
         self._in_hand = 0
+        self._linger = Linger()
         self._has_work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -56,7 +59,10 @@ class Recorder:
                 self._idle.set()
                 self._has_work.clear()
                 await self._has_work.wait()
+            if wait_seconds := self._linger.wait_seconds(len(self._waiting), time.monotonic()):
+                await asyncio.sleep(wait_seconds)
             batch = [self._waiting.popleft() for _ in range(min(MOST_PER_BATCH, len(self._waiting)))]
+            self._linger.took(len(batch), time.monotonic())
             self._in_hand = len(batch)
             await self._write(batch)
             self._in_hand = 0

@@ -17,6 +17,7 @@ from stores import count
 from waiting import until
 
 from dispatcher.consumers.consumer import Consumer
+from dispatcher.policy.linger import Linger
 from shared.amqp.channel import AmqpChannel
 from shared.amqp.frames import Message
 from shared.backoff import parse_backoff
@@ -223,9 +224,11 @@ class Collecting:
 
     def __init__(self) -> None:
         self.event_ids: list[str] = []
+        self.batches = 0
         self.tries = 0
 
     async def __call__(self, batch: Sequence[Message]) -> None:
+        self.batches += 1
         self.event_ids += [str(each.headers["event_id"]) for each in batch]
 
 
@@ -279,6 +282,30 @@ async def test_an_idle_consumer_goes_from_channel_to_channel_of_one_connection_a
         await harness.publish(*(an_event(number) for number in range(5)))
         await until(lambda: len(handler.event_ids) == 5, "handled")
         assert consumer.connecting() == (0, 1), "one connection was enough"
+    finally:
+        consumer.stop()
+        await running
+
+
+async def test_a_small_batch_waits_for_what_comes_meanwhile(harness: DispatcherHarness) -> None:
+    handler, asked = Collecting(), asyncio.Event()
+
+    class Waiting(Linger):
+        def wait_seconds(self, _waiting: int, _now: float) -> float:
+            asked.set()
+            return 0.5
+
+    consumer = Consumer(
+        harness.amqp_url, WORK_EVENTS, handler, AnsweringLedger(), UnusedCapacity(), prefetch=10, batch=10
+    )
+    consumer._linger = Waiting()
+    running = asyncio.create_task(consumer.run(ready))
+    try:
+        await harness.publish(an_event(1))
+        await asked.wait()
+        await harness.publish(an_event(2))
+        await until(lambda: len(handler.event_ids) == 2, "handled")
+        assert handler.batches == 1
     finally:
         consumer.stop()
         await running

@@ -14,6 +14,7 @@ from dispatcher.delivery.recorder import Recorder
 from dispatcher.ledger import deliveries
 from dispatcher.ledger.deliveries import Record
 from dispatcher.ledger.pool import LedgerAway
+from dispatcher.policy.linger import Linger
 from shared.runtime.service import end
 
 
@@ -75,3 +76,27 @@ async def test_a_record_that_the_ledger_cannot_take_is_held_and_tried_again_unti
     await end({running})
     assert [each.delivery_id for each in written] == [delivery.delivery_id]
     assert not held.holds(delivery.delivery_id)
+
+
+async def test_a_small_batch_waits_for_what_comes_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    async def write(_pool: Any, records: Any) -> None:
+        sizes.append(len(records))
+
+    monkeypatch.setattr(deliveries, "record", write)
+    held = new_held()
+    recorder = Recorder(None, held)  # type: ignore[arg-type]  # the statement is replaced above
+
+    class Waiting(Linger):
+        def wait_seconds(self, waiting: int, _now: float) -> float:
+            if waiting == 1:
+                recorder.record(told(a_delivery(2)))  # it comes while the first one waits
+            return 0.001
+
+    recorder._linger = Waiting()
+    running = asyncio.create_task(recorder.run())
+    recorder.record(told(a_delivery(1)))
+    await recorder.drained()
+    await end({running})
+    assert sizes == [2]
