@@ -1,7 +1,7 @@
 """Advisory locks of the ledger: every number in one place, and being the one process that holds one."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from enum import IntEnum, unique
 from typing import Any
 
@@ -39,6 +39,10 @@ async def leader(pool: Pool, lock: Lock) -> AsyncIterator[Any]:
         try:
             yield connection
         finally:
-            with suppress(*LEDGER_UNAVAILABLE):
+            try:
                 if not connection.is_closed():
                     await connection.execute("SELECT pg_advisory_unlock($1)", lock)
+            except BaseException as error:
+                connection.terminate()  # the lock goes with it, whatever failed
+                if not isinstance(error, LEDGER_UNAVAILABLE):
+                    raise

@@ -1,8 +1,16 @@
-"""Each advisory lock of the ledger has its own number: work of one kind never waits for work of another."""
+"""Each advisory lock of the ledger has its own number, and is given back by the process that held it."""
 
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from waiting import until
+
+from dispatcher.ledger.locks import Lock, leader
+from dispatcher.ledger.pool import close_pool, open_pool
 
 REPOSITORY = Path(__file__).parents[3]
 KEY = re.compile(r"0xFA_?([0-9A-F]{4})\b")
@@ -13,3 +21,39 @@ def test_every_advisory_lock_has_a_number_of_its_own() -> None:
     found = Counter(key for path in files for key in KEY.findall(path.read_text(encoding="utf-8")))
     assert len(found) >= 8
     assert [key for key, times in found.items() if times > 1] == []
+
+
+async def test_a_leader_gives_its_lock_back_though_the_connection_goes_on(
+    pool: asyncpg.Pool, database_url: str
+) -> None:
+    few = await open_pool(database_url, size=1)
+    async with leader(few, Lock.SWEEP) as connection:
+        assert connection is not None
+        assert not await is_free(pool, Lock.SWEEP)
+    assert await is_free(pool, Lock.SWEEP)
+    await close_pool(few)
+
+
+async def test_a_lock_that_cannot_be_given_back_goes_with_its_connection(
+    pool: asyncpg.Pool, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = await open_pool(database_url, size=1)
+
+    async def canceled(*_arguments: Any) -> None:
+        raise asyncpg.QueryCanceledError("canceling statement due to user request")
+
+    async with leader(few, Lock.SWEEP) as connection:
+        assert connection is not None
+        monkeypatch.setattr("asyncpg.Connection.execute", canceled)
+    monkeypatch.undo()
+
+    async def free() -> bool:
+        return await is_free(pool, Lock.SWEEP)
+
+    await until(free, "the lock is free", 5.0)  # sooner than an idle connection ends
+    await close_pool(few)
+
+
+async def is_free(pool: asyncpg.Pool, lock: Lock) -> bool:
+    async with pool.acquire() as connection, connection.transaction():
+        return bool(await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", lock))

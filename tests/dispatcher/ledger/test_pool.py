@@ -157,3 +157,11 @@ async def test_what_works_beside_live_traffic_opens_no_connection_while_the_ledg
         assert await pool.fetchval("SELECT 1") == 1, "a connection that is there is used"
     finally:
         await close_pool(pool)
+
+
+async def test_nothing_is_sent_behind_a_statement(pool, database_url):
+    few = await open_pool(database_url, size=1)
+    server_process = await few.fetchval("SELECT pg_backend_pid()")
+    last = await pool.fetchval("SELECT query FROM pg_stat_activity WHERE pid = $1", server_process)
+    assert last == "SELECT pg_backend_pid()"
+    await close_pool(few)
