@@ -9,7 +9,7 @@ COMPILE = $(PINS) pyproject.toml
 PYTHON_IS_NEW = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "faxhook needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 …")'
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test faults cluster-faults fuzz bench bench-full bench-check check images up down services services-down docs manifests lock
+.PHONY: help run demo test measure faults cluster-faults fuzz bench bench-full bench-check check images up down services services-down docs manifests lock
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -20,8 +20,10 @@ run: ports $(READY) ## Set up if needed, then run everything here until Ctrl-C
 demo: $(READY) ## The same, with the samples of every provider; exits 0 if every delivery was seen and verified
 	@$(BIN)/python deploy/run.py demo
 
-test: $(READY) ## Set up if needed, then the whole test suite
+test: $(READY) ## Set up if needed, then the test suite, several tests at a time
 	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not alone"
+
+measure: $(READY) ## The tests that measure time or memory, one at a time: let nothing else run beside them
 	@$(BIN)/python -m pytest -m "alone and not cluster"
 
 faults: $(READY) ## Every fault under traffic, SEEDS runs in all (default: one of each); prints the table
