@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final
 
+from dispatcher.alerts.opening import open_alerter
 from dispatcher.channels.by_scheme import open_channels
 from dispatcher.consumers.consumer import Consumer
 from dispatcher.consumers.deliveries import DELIVERIES_PER_BATCH, DELIVERIES_PREFETCH, DeliveryHandler
@@ -40,6 +41,7 @@ from dispatcher.maintenance.sweeper import Sweeper
 from dispatcher.measures import OPEN_CIRCUITS, UNRECORDED
 from dispatcher.messages import BackgroundPublisher
 from dispatcher.metrics import Metrics
+from dispatcher.ops.endpoints.reading.health import EndpointHealthReader
 from dispatcher.ops.server import serving_ops
 from dispatcher.policy.endpoint import LEASE_MARGIN_SECONDS
 from dispatcher.readiness import Readiness
@@ -67,9 +69,9 @@ EXCHANGES: Final = (FAX_WORK, FAX_RETRY, FAX_DEAD)
 
 QUEUES: Final = (WORK_EVENTS, WORK_DELIVERIES)
 
-BACKGROUND_POOL_SIZE: Final = 10
-"""One for each of sampler, sweeper, retention, releaser, lanes, catch-up, the lists of three providers and the accounts
-without a list: one at a time, some all the time."""
+BACKGROUND_POOL_SIZE: Final = 11
+"""One for each of sampler, sweeper, retention, releaser, lanes, catch-up, alerts, the lists of three providers and the
+accounts without a list: one at a time, some all the time."""
 
 CONFIRM_TIMEOUT_SECONDS: Final = 10.0
 """No client waits for the dispatcher's publishes; they are repeated until they are kept."""
@@ -150,7 +152,9 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         retention = Retention(
             background, media, partial(nothing_waits, settings.for_operations()), settings.retention_days
         )
+        alerter = open_alerter(background, EndpointHealthReader(background), store, metrics, settings)
         for part in (
+            await stack.enter_async_context(alerter),
             Sampler(background, metrics),
             sweeper,
             retention,

@@ -155,10 +155,28 @@ WRONG_ACCOUNTS: Final = Measure(
     },
     alert="any: `faxhook account` says what is missing, or why that is not known",
 )
+ALERT_KINDS: Final = (
+    *("endpoint_failing", "endpoint_gone", "dead_letters", "provider_refused"),
+    *("silence", "faxes_stalled", "gap_repaired", "account_mismatch"),
+)
+OPEN_ALERTS: Final = Measure(
+    name="faxhook_open_alerts",
+    kind="gauge",
+    meaning="matters that the operator is told of and that are not resolved; told by the dispatcher that looks",
+    labels={"kind": ALERT_KINDS},
+    alert="`silence`, `provider_refused`: no faxes come",
+)
+ALERT_MESSAGES: Final = Measure(
+    name="faxhook_alert_messages_total",
+    kind="counter",
+    meaning="tries to send a message of an alert, by outcome",
+    labels={"outcome": ("sent", "failed")},
+    alert="`failed` and no `sent`: the operator is told nothing",
+)
 
 MEASURES: Final = (
     *(EVENTS, UNOWED, TAKEN_SECONDS, ATTEMPTS, ATTEMPT_SECONDS, TOLD_SECONDS, DEAD, DEFERRED, SWEEPS, SWEPT),
     *(LEASED, UNRECORDED, OPEN_CIRCUITS, CONSUMING, OWED, DUE, OVERDUE_SECONDS, READINGS, MISSED),
-    WRONG_ACCOUNTS,
+    *(WRONG_ACCOUNTS, OPEN_ALERTS, ALERT_MESSAGES),
     *SHARED,
 )

@@ -1,6 +1,6 @@
 """The dispatcher's metrics. One registry for each process, made at start."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from itertools import product
 from typing import Any, Final, Protocol
@@ -10,6 +10,8 @@ from prometheus_client import generate_latest
 
 from dispatcher.channels.outcome import NotTold, NotTried, Outcome, Told
 from dispatcher.measures import (
+    ALERT_KINDS,
+    ALERT_MESSAGES,
     ATTEMPT_SECONDS,
     ATTEMPTS,
     CAUSES,
@@ -20,6 +22,7 @@ from dispatcher.measures import (
     EVENTS,
     LEASED,
     MISSED,
+    OPEN_ALERTS,
     OPEN_CIRCUITS,
     OUR_ERRORS,
     OVERDUE_SECONDS,
@@ -109,6 +112,10 @@ class Metrics:
         self._wrong_accounts = WRONG_ACCOUNTS.counters(self.registry)
         for provider, verdict in product(*WRONG_ACCOUNTS.labels.values()):
             self._wrong_accounts[provider, verdict].inc(0)  # there from the start, as above
+        self._alert_messages = ALERT_MESSAGES.counters(self.registry)
+        for outcome in ALERT_MESSAGES.labels["outcome"]:
+            self._alert_messages[outcome,].inc(0)  # there from the start: a rate needs a zero before
+        self.open_alerts: Mapping[str, int] | None = None
         self.sample: LedgerSample | None = None
         self.registry.register(_LedgerCollector(self))
 
@@ -127,6 +134,10 @@ class Metrics:
     def count_wrong_account(self, provider: str, verdict: str) -> None:
         """Count the account of a day that a person must look at."""
         self._wrong_accounts[provider, verdict].inc()
+
+    def count_alert_message(self, outcome: str) -> None:
+        """Count a try to tell the operator: `sent` or `failed`."""
+        self._alert_messages[outcome,].inc()
 
     def count_attempt(self, outcome: Outcome, seconds: float) -> None:
         """Count one attempt."""
@@ -172,3 +183,7 @@ class _LedgerCollector:
             if value is not None:
                 family.add_metric([], float(value))
             yield family
+        family = OPEN_ALERTS.family()
+        for kind in ALERT_KINDS if self._metrics.open_alerts is not None else ():
+            family.add_metric([kind], float((self._metrics.open_alerts or {}).get(kind, 0)))
+        yield family

@@ -8,6 +8,7 @@ from msgspec import Meta
 from dispatcher import list_settings as lists
 from dispatcher.broker_settings import AmqpUrl, Backoff, Broker, OpsAmqpUrl, RabbitmqApiUrl
 from dispatcher.channels.mail.address import Mailbox, Relay, parse_mailbox, parse_relay
+from dispatcher.configuration import alerts
 from dispatcher.egress.guard import Network, parse_networks
 from dispatcher.identity_provider import RIGHTS, IdentityProvider, read_provider
 from shared.backoff import DEFAULT_BACKOFF
@@ -174,7 +175,7 @@ class ChannelSettings(EndpointSettings, frozen=True, kw_only=True):
             raise BadSetting(f"MAIL_FROM is wrong: {error}") from None
 
 
-class DispatcherSettings(ChannelSettings, Broker, lists.Lists, frozen=True, kw_only=True):
+class DispatcherSettings(ChannelSettings, Broker, lists.Lists, alerts.Alerts, frozen=True, kw_only=True):
     """Variables of `python -m dispatcher`."""
 
     amqp_url: AmqpUrl
@@ -209,6 +210,8 @@ class DispatcherSettings(ChannelSettings, Broker, lists.Lists, frozen=True, kw_o
     reconcile_every: lists.ReconcileEvery = "15m"
     reconcile_window: lists.ReconcileWindow = "48h"
     reconcile_grace: lists.ReconcileGrace = "10m"
+    alert_urls: alerts.AlertUrls = ()
+    alert_secret: alerts.AlertSecrets = ()
     ops_host: Annotated[str, Meta(description="address of health, metrics and operations")] = "127.0.0.1"
     ops_port: Annotated[int, Meta(ge=0, le=65_535, description="port of health, metrics and operations")] = 8081
     ops_token: Annotated[Secret | None, Meta(description="token of console and HTTP API; unset: both are off")] = None
@@ -242,11 +245,12 @@ class DispatcherSettings(ChannelSettings, Broker, lists.Lists, frozen=True, kw_o
     otel_exporter_otlp_headers: OtlpHeaders = None
 
     def check(self) -> None:
-        """Check the broker, the spool folder, the lists and the collector of traces, too."""
+        """Check the broker, the spool folder, the lists, the alerts and the collector of traces, too."""
         super().check()
         self.check_broker()
         _check_spool_dir(self.asterisk_spool_dir)
         self.reconciliation()
+        self.alerting()
         check_otlp(*self.otlp())
         if self.identity_provider() is not None and self.ops_token is None:
             raise BadSetting("OPS_TOKEN is not set, but OIDC_ISSUER is: without it the console is off")

@@ -64,27 +64,40 @@ class MailChannel:
         """Render and send; raises nothing but cancellation."""
         deadline = asyncio.get_running_loop().time() + attempt.timeout_seconds
         try:
-            recipient = address_of(attempt.url)
+            address_of(attempt.url)
         except ValueError:
             return NotTold(error="bad_address", url=attempt.url)
         try:
             async with self._relay.connect(deadline) as connection:
-                return await self._send(connection, attempt, recipient, deadline)
+                return await self._send(connection, attempt, deadline)
         except RelayAway as away:
             return NotTried(error=away.code)
 
-    async def _send(self, connection: aiosmtplib.SMTP, attempt: Attempt, recipient: str, deadline: float) -> Outcome:
+    async def send(self, url: str, message: bytes, timeout_seconds: float) -> Outcome:
+        """Send a mail that is not about an event to the address of *url*, a valid one; raises nothing."""
+        deadline = asyncio.get_running_loop().time() + timeout_seconds
+        try:
+            async with self._relay.connect(deadline) as connection:
+                return await self._conversed(connection, url, message, deadline)
+        except RelayAway as away:
+            return NotTried(error=away.code)
+
+    async def _send(self, connection: aiosmtplib.SMTP, attempt: Attempt, deadline: float) -> Outcome:
         message, has_attachment = await self._rendered(attempt, connection)
         mail_from = self._mail_from
         sent = note_mail(attempt, mail_from.address, mail_from.name, message, has_attachment=has_attachment)
+        outcome = await self._conversed(connection, attempt.url, message, deadline)
+        return outcome if isinstance(outcome, NotTried) else msgspec.structs.replace(outcome, sent=sent)
+
+    async def _conversed(self, connection: aiosmtplib.SMTP, url: str, message: bytes, deadline: float) -> Outcome:
         seconds_left = deadline - asyncio.get_running_loop().time()
         conversation = asyncio.create_task(
-            _converse(connection, self._mail_from.address, recipient, message, attempt.url)
+            _converse(connection, self._mail_from.address, address_of(url), message, url)
         )
         try:
             await asyncio.wait({conversation}, timeout=seconds_left)
             if conversation.done():
-                return _with_sent(conversation.result(), sent)
+                return conversation.result()
             # Time is up. Not cancelled: that could lose a 250 that has just arrived. Without its connection the
             # conversation ends at once, with the answer if there was one.
             abort(connection)
@@ -93,11 +106,11 @@ class MailChannel:
             conversation.cancel()
         match outcome:
             case NotTold(error="reset"):
-                return NotTold(error="timeout", url=attempt.url, sent=sent)
+                return NotTold(error="timeout", url=url)
             case NotTried(error="smtp_disconnected"):
                 return NotTried(error="smtp_timeout")
             case _:
-                return _with_sent(outcome, sent)
+                return outcome
 
     async def _rendered(self, attempt: Attempt, connection: aiosmtplib.SMTP) -> tuple[bytes, bool]:
         """Return the mail; False, and it without the document, if the relay says that it is too large."""
@@ -171,10 +184,6 @@ async def _content_sent(connection: aiosmtplib.SMTP, message: bytes) -> aiosmtpl
     if response.code != ACCEPTED:
         raise aiosmtplib.SMTPDataError(response.code, response.message)
     return response
-
-
-def _with_sent(outcome: Outcome, sent: str) -> Outcome:
-    return outcome if isinstance(outcome, NotTried) else msgspec.structs.replace(outcome, sent=sent)
 
 
 def _refused(error: aiosmtplib.SMTPResponseException, url: str) -> NotTold:

@@ -1,0 +1,1 @@
+"""What is looked at regularly, by one dispatcher at a time, to raise and resolve matters."""
