@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 from dispatcher.broker_settings import TopologySettings
 from dispatcher.ops.access import commands as token_commands
 from dispatcher.ops.accounts.commands import account_command
+from dispatcher.ops.alerts import commands as alert_commands
 from dispatcher.ops.audit.commands import audit_command
 from dispatcher.ops.backfill import backfill_command
 from dispatcher.ops.dead import commands as dead_commands
@@ -38,6 +39,7 @@ COMMANDS: Final = {
         "reconcile",
         "backfill",
         "account",
+        "alerts",
         "audit",
         "export",
     ),
@@ -92,6 +94,7 @@ app.command(name="queues", rich_help_panel=_INSPECT)(queues_command)
 app.command(name="reconcile", rich_help_panel=_INSPECT)(reconcile_command)
 app.command(name="backfill", rich_help_panel=_INSPECT)(backfill_command)
 app.command(name="account", rich_help_panel=_INSPECT)(account_command)
+app.add_typer(alert_commands.app, name="alerts", rich_help_panel=_INSPECT)
 app.command(name="audit", rich_help_panel=_INSPECT)(audit_command)
 app.command(name="export", rich_help_panel=_INSPECT)(export_command)
 app.add_typer(token_commands.app, name="tokens", rich_help_panel=_SET_UP)

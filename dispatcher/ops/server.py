@@ -18,6 +18,8 @@ from dispatcher.ops.access.authenticator import Authenticator
 from dispatcher.ops.access.refusals import Refusals
 from dispatcher.ops.accounts.api import AccountApi
 from dispatcher.ops.accounts.reader import AccountReader
+from dispatcher.ops.alerts.api import AlertApi
+from dispatcher.ops.alerts.reader import AlertReader
 from dispatcher.ops.api.description.openapi import openapi
 from dispatcher.ops.api.http import guard
 from dispatcher.ops.api.operation import ApiPart, add_operations
@@ -91,6 +93,7 @@ async def serving_ops(
             QueueApi(queues),
             TokenApi(pool, settings.seal()),
             AccountApi(AccountReader(pool)),
+            AlertApi(AlertReader(pool)),
             AuditApi(AuditReader(pool)),
             ExportApi(pool, exported_lists(pool, store, faxes, dead)),
             DocumentApi(documents),

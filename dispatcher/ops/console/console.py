@@ -10,6 +10,9 @@ from dispatcher.channels import Channel
 from dispatcher.identity_provider import IdentityProvider
 from dispatcher.ops.access.authenticator import Authenticator
 from dispatcher.ops.access.pages import TokenPages
+from dispatcher.ops.alerts.pages import FILTER_FIELDS as ALERT_FIELDS
+from dispatcher.ops.alerts.pages import AlertPages
+from dispatcher.ops.alerts.reader import AlertReader
 from dispatcher.ops.audit.entries import AuditReader
 from dispatcher.ops.console.access.guard import Guard, Handler
 from dispatcher.ops.console.access.login import Login
@@ -61,6 +64,7 @@ QUERY_NAMES: Final[Mapping[str, Collection[str]]] = {
     "/endpoints/{id}/recover": RECOVERY_FIELDS,
     "/endpoints/new": ("scope", "direction"),
     "/accounts": (*accounts.FILTER_FIELDS, "after"),
+    "/alerts": (*ALERT_FIELDS, "after"),
     "/audit": (*audit.FILTER_FIELDS, "after"),
     "/tokens": ("after",),
     "/documents/{key:.+}": ("event_id",),
@@ -89,6 +93,7 @@ class Console:
         self._guard = Guard(sessions, self._renderer, sources.badges, authenticator.is_valid)
         self._login = Login(self._guard, sources.pool, authenticator, time.monotonic, has_provider=provider is not None)
         self._sign_on = None if provider is None else _sign_on(self._guard, self._login, provider, authenticator)
+        self._alerts = AlertPages(AlertReader(sources.pool))
         self._audit = Audit(AuditReader(sources.pool))
         self._overview = Overview(sources, problems, utc_now)
         self._dead = DeadPages(sources)
@@ -127,6 +132,7 @@ class Console:
             "/endpoints/{id}/recover": self._recovery.preview,
             "/endpoints/{id}/deliveries": self._endpoint_deliveries.show,
             "/accounts": self._accounts.show,
+            "/alerts": self._alerts.show,
             "/audit": self._audit.show,
             "/tokens": self._tokens.show,
             "/documents/{key:.+}/thumbnail": self._documents.thumbnail,

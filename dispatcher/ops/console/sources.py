@@ -9,6 +9,7 @@ from uuid import UUID
 
 from dispatcher.ledger.endpoints import EndpointFilter, EndpointStore
 from dispatcher.ledger.pool import Pool
+from dispatcher.ops.alerts.reader import AlertReader
 from dispatcher.ops.dead.letters import DeadFilter
 from dispatcher.ops.dead.service import DeadLetterService
 from dispatcher.ops.deliveries.attempts import AttemptReader
@@ -22,6 +23,7 @@ GROUPS_SECONDS = 8.0
 """Grouping reads the broker's dead queues; twenty people who watch the first page must cost one reading."""
 
 HEALTH_SECONDS = 4.0
+ALERTS_SECONDS = 4.0
 
 MOST_LOOKED_UP = 200
 """There may be an endpoint for each fax; a page names as many of them as a person reads."""
@@ -72,13 +74,17 @@ class Sources:
         self.groups = Remembered(lambda: self.dead.groups(DeadFilter()), GROUPS_SECONDS, self.clock)
         self.healths = Remembered(self.health.of_those_in_use, HEALTH_SECONDS, self.clock)
         self.attempts = AttemptReader(self.pool)
+        self.alerts = Remembered(AlertReader(self.pool).open, ALERTS_SECONDS, self.clock)
         self.last_named: dict[UUID, Endpoint] = {}
 
     def badges(self) -> dict[str, int]:
         """Return the numbers beside the navigation's words, from what is known already."""
         samples = self.history.samples()
         latest = samples[-1].messages if samples else {}
-        return {"dead": sum(count for name, count in latest.items() if name.startswith("dead."))}
+        return {
+            "dead": sum(count for name, count in latest.items() if name.startswith("dead.")),
+            "alerts": len(self.alerts.last or ()),
+        }
 
     def forget(self) -> None:
         """Read everything again: something was changed."""

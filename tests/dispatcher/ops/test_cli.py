@@ -87,6 +87,7 @@ LEDGER_ONLY = [
     ["faxes", "show", "phaxio:1"],
     ["endpoints", "list"],
     ["endpoints", "add", "http://192.0.2.1/hook"],
+    ["alerts", "list"],
     ["audit"],
     ["account"],
     ["migrate"],

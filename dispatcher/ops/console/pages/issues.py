@@ -11,6 +11,8 @@ from uuid import UUID
 
 import msgspec
 
+from dispatcher.alerts.kinds import Kind
+from dispatcher.ops.alerts.reader import Alert
 from dispatcher.ops.console.words import sentence
 from dispatcher.ops.dead.letters import DeadGroup
 from dispatcher.ops.endpoints.reading.health import EndpointHealth
@@ -20,6 +22,9 @@ from dispatcher.ops.words import counted, duration
 
 LONG_WAITING_SECONDS: Final = 60.0
 """For messages that a running dispatcher takes at once."""
+
+SHOWN_OTHERWISE: Final = frozenset({Kind.ENDPOINT_FAILING, Kind.ENDPOINT_GONE, Kind.DEAD_LETTERS})
+"""Kinds of alerts about what the page shows as it is now."""
 
 
 class Harm(IntEnum):
@@ -63,6 +68,7 @@ def find_issues(
     healths: Mapping[UUID, EndpointHealth],
     names: Mapping[UUID, str],
     groups: Sequence[DeadGroup],
+    alerts: Sequence[Alert] = (),
 ) -> list[Issue]:
     """Return the issues, the most harmful first.
 
@@ -72,6 +78,7 @@ def find_issues(
         healths: Of the endpoints.
         names: A short name for each endpoint.
         groups: Of dead letters.
+        alerts: Those that are open.
     """
     found = [
         *(
@@ -82,6 +89,7 @@ def find_issues(
         *_of_queues(queues),
         *_of_endpoints(healths, names),
         *(_of_group(group, names) for group in groups),
+        *(_of_alert(alert) for alert in alerts if alert.kind not in SHOWN_OTHERWISE),
     ]
     return sorted(found, key=lambda issue: (-issue.harm, -issue.count))
 
@@ -146,3 +154,8 @@ def _of_group(group: DeadGroup, names: Mapping[UUID, str]) -> Issue:
     verb = "is" if group.count == 1 else "are"
     what = f"{counted(group.count, group.kind)}{to} {verb} dead: {group.title}"
     return Issue(what=what, hint=group.hint, harm=Harm.DEAD, count=group.count, path=group_path(group), action="Review")
+
+
+def _of_alert(alert: Alert) -> Issue:
+    what = sentence(f"{alert.title}: {alert.what}").rstrip(".")
+    return Issue(what=what, hint=alert.advice, harm=Harm.UNTOLD, count=alert.count, path="/alerts", action="Alerts")

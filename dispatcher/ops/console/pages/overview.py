@@ -81,8 +81,12 @@ class Overview:
             endpoints = sources.last_named
             healths = sources.healths.last or {}
             missing.append("The ledger does not answer at this moment; this page may be old.")
+        try:
+            alerts = await sources.alerts.get()
+        except UNAVAILABLE:
+            alerts = sources.alerts.last or ()
         names = {endpoint.id: name_of(endpoint.url, endpoint.description) for endpoint in endpoints.values()}
-        found = find_issues(self._problems(), queues, healths, names, groups)
+        found = find_issues(self._problems(), queues, healths, names, groups, alerts)
         failing = [health for health in healths.values() if health.verdict in BAD and health.endpoint_id in endpoints]
         return {
             "issues": found[:MOST_ISSUES],

@@ -46,6 +46,7 @@ PAGES = (
         "/faxes",
         "/endpoints",
         "/accounts",
+        "/alerts",
         "/audit",
         "/documents",
         "/tokens",

@@ -26,6 +26,7 @@ PAGES = [
     "/endpoints",
     "/endpoints/new",
     "/accounts",
+    "/alerts",
     "/audit",
 ]
 CHANGES = [

@@ -1,0 +1,1 @@
+"""Alerts as they are read and tried: over HTTP, on the command line, in the console."""
