@@ -25,7 +25,11 @@ from shared.sql.roles import MAY_NOT_READ
 
 console = Console()
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Value = TypeVar("Value")
+
+EXIT_DECLINED: Final = 1
+"""The answer to the question was no."""
 
 LEDGER_REFUSALS: Final = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 """The server answers, and user, password or database of DATABASE_URL are wrong."""
@@ -96,6 +100,21 @@ def _own_origin() -> str:
     except (KeyError, OSError):  # a user id without an account, as in containers
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"
+
+
+def confirm(sentence: str, question: str, *, as_json: bool) -> None:
+    """Say *sentence* and ask; end the command if the answer is no, or if there is no terminal to ask on."""
+    if as_json or not has_terminal():
+        fail(f"{sentence}\n" * bool(sentence) + "there is no terminal to ask on: say --yes", EXIT_BAD_INPUT)
+    if sentence:
+        console.print(sentence, soft_wrap=True, markup=False, highlight=False)
+    if not typer.confirm(question):
+        fail("nothing was changed", EXIT_DECLINED)
+
+
+def has_terminal() -> bool:
+    """Is there a person to ask?"""
+    return sys.stdin.isatty()
 
 
 def print_json(value: Any) -> None:

@@ -7,7 +7,6 @@ our own code failed, the sentence says where.
 
 import asyncio
 import signal
-import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Annotated, Final, TypeVar
@@ -24,7 +23,7 @@ from dispatcher.ops.dead.letters import DeadFilter
 from dispatcher.ops.dead.options import filtering, id_of, selection_of
 from dispatcher.ops.dead.service import DeadLetterService, open_dead_letters
 from dispatcher.ops.dead.text import print_detail, print_groups, print_job, print_letters, print_preview, verb
-from dispatcher.ops.terminal import Json, console, fail, print_json, run, settings_of
+from dispatcher.ops.terminal import Json, Yes, confirm, console, fail, print_json, run, settings_of
 from dispatcher.settings import DeadSettings
 from shared.errors import EXIT_AWAY, EXIT_BAD_INPUT, EXIT_CRASHED
 from shared.sql.connection import check_sessions
@@ -40,7 +39,6 @@ app = typer.Typer(
 
 Ids = Annotated[list[str] | None, typer.Argument(help="Ids of dead letters; or give a filter, or --all.")]
 Everything = Annotated[bool, typer.Option("--all", help="Every dead letter there is; instead of ids and filters.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what it would do, and stop there.")]
 Rate = Annotated[float, typer.Option(min=1.0, max=1_000.0, help="Letters a second, at most.")]
 
@@ -145,7 +143,7 @@ def do_job(
     if dry_run:
         return
     if preview.count and not yes:
-        _ask(f"{verb(what)} {preview.count}?", as_json=as_json)
+        confirm("", f"{verb(what)} {preview.count}?", as_json=as_json)
     job = _run(lambda dead: _follow(dead, what, selection, reason, quiet=as_json), rate=rate)
     if as_json:
         print_json(job)
@@ -165,13 +163,6 @@ def _end_by(job: Job) -> None:
     stays = job.total - job.done - job.skipped_told - job.skipped_gone - job.skipped_taken
     if stays:
         raise typer.Exit(EXIT_SOME_LEFT)
-
-
-def _ask(question: str, *, as_json: bool) -> None:
-    if as_json or not sys.stdin.isatty():
-        fail("there is no terminal to ask on: say --yes", EXIT_BAD_INPUT)
-    if not typer.confirm(question):
-        fail("nothing was changed", EXIT_SOME_LEFT)
 
 
 async def _follow(dead: DeadLetterService, what: What, selection: Selection, reason: str | None, *, quiet: bool) -> Job:

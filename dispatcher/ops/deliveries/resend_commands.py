@@ -5,13 +5,13 @@ from typing import Annotated, Final
 
 import typer
 
-from dispatcher.ops.dead.commands import DryRun, Rate, Yes, do_job
+from dispatcher.ops.dead.commands import DryRun, Rate, do_job
 from dispatcher.ops.dead.jobs.bodies import ResendFilter, Selection
 from dispatcher.ops.dead.jobs.pace import RATE
 from dispatcher.ops.dead.jobs.planner import check_resend
 from dispatcher.ops.dead.options import TIMES, moment_of
 from dispatcher.ops.deliveries.commands import app
-from dispatcher.ops.terminal import Json, fail, read_options
+from dispatcher.ops.terminal import Json, Yes, fail, read_options
 from shared.errors import EXIT_BAD_INPUT, FaxhookError
 
 __all__ = ["app"]  # with every command of `faxhook deliveries`: those of this module, too

@@ -11,9 +11,10 @@ from dispatcher.egress.client import EgressClient
 from dispatcher.ops.api.audit import CLI
 from dispatcher.ops.api.lookups import read_id
 from dispatcher.ops.endpoints.bodies import EndpointWithHealth, RotationAction, TokenBody
-from dispatcher.ops.endpoints.commands import BY_CLI, Ledger, app, ask, describe
+from dispatcher.ops.endpoints.commands import BY_CLI, Ledger, app, ask
 from dispatcher.ops.endpoints.model import with_health
 from dispatcher.ops.endpoints.options import Id
+from dispatcher.ops.endpoints.reading.describe import describe
 from dispatcher.ops.endpoints.reading.health import EndpointHealthReader
 from dispatcher.ops.endpoints.reading.origin import read_origin
 from dispatcher.ops.endpoints.reading.rates import EndpointRates, rate_in_words, read_rates

@@ -131,9 +131,10 @@ class EndpointChanges:
         async def change(connection: Any) -> Answer:
             before = await self.existing(connection, endpoint_id, lock=True)
             if before.paused != paused:
-                await self._store.update(connection, msgspec.structs.replace(before, paused=paused))
+                after = msgspec.structs.replace(before, paused=paused)
+                await self._store.update(connection, after)
                 what = "endpoint.paused" if paused else "endpoint.resumed"
-                await write_audit(connection, command.who, what, endpoint_id, {"fields": ["paused"]})
+                await write_audit(connection, command.who, what, endpoint_id, _audited(before, after, ["paused"]))
             return 200, shown(await self.existing(connection, endpoint_id))
 
         return await self._once(command, change)

@@ -15,6 +15,7 @@ from dispatcher.ledger.pool import Pool, open_command_pool
 from dispatcher.ops.api.audit import CLI
 from dispatcher.ops.api.cursor import MOST_PER_PAGE
 from dispatcher.ops.api.lookups import read_id
+from dispatcher.ops.contradictions import contradiction
 from dispatcher.ops.endpoints.bodies import EndpointQuery
 from dispatcher.ops.endpoints.changes import Command, EndpointChanges
 from dispatcher.ops.endpoints.model import read_fields, shown
@@ -42,13 +43,13 @@ from dispatcher.ops.endpoints.options import (
     match_options,
     token_option,
 )
+from dispatcher.ops.endpoints.reading.describe import describe
+from dispatcher.ops.endpoints.reading.disabling import sentence_of_disabling, sentence_of_removal
 from dispatcher.ops.endpoints.reading.health import EndpointHealth, EndpointHealthReader
 from dispatcher.ops.endpoints.reading.pages import Page, read_page
 from dispatcher.ops.endpoints.reading.removal import RemovalPreview, preview_removal
 from dispatcher.ops.endpoints.urls import BadEndpoint
-from dispatcher.ops.terminal import Json, console, print_json, read_options, run, settings_of
-from dispatcher.ops.words import printable
-from dispatcher.policy.endpoint import Endpoint, FaxMatch
+from dispatcher.ops.terminal import Json, Yes, confirm, console, print_json, read_options, run, settings_of
 from dispatcher.settings import EndpointSettings
 
 BY_CLI: Final = Command(who=CLI)
@@ -211,9 +212,10 @@ def set_endpoint(
     headers: StaticHeaders = None,
     description: Description = None,
     allow_duplicate: Duplicate = False,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Change an endpoint; what is not named stays as it is."""
+    """Change an endpoint; what is not named stays as it is. Before it disables one, it says what follows, and asks."""
     given = given_options(
         url=url,
         direction=direction,
@@ -232,6 +234,8 @@ def set_endpoint(
     )
     if failover_url == "":
         given["failover_url"] = None
+    if enabled is False and not yes:
+        _confirm_disabling(endpoint_id, as_json=as_json)
     _, changed = ask(
         EndpointSettings,
         lambda ledger: ledger.changes.change(BY_CLI, read_id(endpoint_id, "endpoint"), read_fields(given)),
@@ -242,9 +246,20 @@ def set_endpoint(
         console.print(f"changed endpoint {changed['id']}: {', '.join(given) or 'nothing'}")
 
 
+def _confirm_disabling(endpoint_id: str, *, as_json: bool) -> None:
+    async def preview(ledger: Ledger[EndpointSettings]) -> str | None:
+        endpoint = await ledger.changes.existing(ledger.pool, read_id(endpoint_id, "endpoint"))
+        health = (await EndpointHealthReader(ledger.pool).of([endpoint.id]))[endpoint.id]
+        return sentence_of_disabling(endpoint, health.owed) if endpoint.enabled else None
+
+    if (sentence := ask(EndpointSettings, preview)) is not None:
+        confirm(sentence, f"Disable {endpoint_id}?", as_json=as_json)
+
+
 @app.command(name="remove")
 def remove_endpoint(
     endpoint_id: Id,
+    yes: Yes = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say which endpoints would get its faxes then.")
     ] = False,
@@ -252,41 +267,28 @@ def remove_endpoint(
 ) -> None:
     """Remove an endpoint. Its history stays; what it was still owed becomes dead letters when due.
 
-    Only then do more general endpoints get its faxes: while it is disabled, they do not.
+    Only then do more general endpoints get its faxes: while it is disabled, they do not. Says what follows, and asks.
     """
+    if dry_run and yes:
+        contradiction("--dry-run", "--yes", "--dry-run changes nothing")
 
-    async def remove(ledger: Ledger[EndpointSettings]) -> tuple[RemovalPreview, dict[str, Any] | None]:
+    async def look(ledger: Ledger[EndpointSettings]) -> tuple[RemovalPreview, str]:
         endpoint = await ledger.changes.existing(ledger.pool, read_id(endpoint_id, "endpoint"))
+        health = (await EndpointHealthReader(ledger.pool).of([endpoint.id]))[endpoint.id]
         preview = await preview_removal(ledger.pool, ledger.store, endpoint)
-        return preview, None if dry_run else (await ledger.changes.remove(BY_CLI, endpoint.id))[1]
+        return preview, sentence_of_removal(preview.sentence, health.owed)
 
-    preview, removed = ask(EndpointSettings, remove)
-    if as_json:
-        print_json(preview if removed is None else removed)
+    preview, sentence = ask(EndpointSettings, look)
+    if dry_run:
+        if as_json:
+            print_json(preview)
+        else:
+            console.print(f"would remove endpoint {preview.id}\n{sentence}", soft_wrap=True)
         return
-    console.print(f"would remove endpoint {preview.id}" if removed is None else f"removed endpoint {preview.id}")
-    console.print(preview.sentence, soft_wrap=True)
-
-
-def describe(endpoint: Endpoint) -> str:
-    """Return in a line which events an endpoint gets, and in which form."""
-    is_mail = endpoint.url.startswith("mailto:")
-    facts = [_applies_to(endpoint), "e-mail" if is_mail else endpoint.format]
-    facts += [] if endpoint.direction == "any" else [f"{endpoint.direction} only"]
-    if endpoint.types:
-        facts += [f"only {', '.join(endpoint.types)}"]
-    elif endpoint.inflight:
-        facts += ["inflight too"]
-    facts += [f"headers {', '.join(name for name, _ in endpoint.headers)}"] if endpoint.headers else []
-    facts += [printable(endpoint.description)] if endpoint.description else []
-    facts += [] if endpoint.tokens or is_mail else ["unsigned"]
-    facts += [] if endpoint.enabled else ["DISABLED"]
-    facts += ["PAUSED"] if endpoint.paused else []
-    facts += [] if endpoint.removed_at is None else ["REMOVED"]
-    return ", ".join(facts)
-
-
-def _applies_to(endpoint: Endpoint) -> str:
-    if isinstance(endpoint.match, FaxMatch):
-        return " ".join(f"{name} {value}" for name, value in msgspec.to_builtins(endpoint.match).items())
-    return endpoint.match or "everything"
+    if not yes:
+        confirm(sentence, f"Remove {preview.id}?", as_json=as_json)
+    _, removed = ask(EndpointSettings, lambda ledger: ledger.changes.remove(BY_CLI, preview.id))
+    if as_json:
+        print_json(removed)
+    else:
+        console.print(f"removed endpoint {preview.id}\n{preview.sentence}", soft_wrap=True)

@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 from dispatcher.ops.api.lookups import read_id
-from dispatcher.ops.dead.commands import DryRun, Rate, Yes, do_job
+from dispatcher.ops.dead.commands import DryRun, Rate, do_job
 from dispatcher.ops.dead.jobs.bodies import Selection, Skipped
 from dispatcher.ops.dead.jobs.pace import RATE
 from dispatcher.ops.dead.options import TIMES, moment_of
 from dispatcher.ops.endpoints.care_commands import app
 from dispatcher.ops.endpoints.options import Id
-from dispatcher.ops.terminal import Json, fail
+from dispatcher.ops.terminal import Json, Yes, fail
 from shared.errors import FaxhookError
 
 __all__ = ["app"]  # with every command of `faxhook endpoints`: those of this module, too

@@ -9,7 +9,7 @@ async def test_who_switched_it_off_is_one_command(environment: dict[str, str], p
     code, out, err = await faxhook(environment, "endpoints", "add", "https://127.0.0.1/hook", "--json")
     assert code == 0, err
     endpoint_id = msgspec.json.decode(out)["id"]
-    assert (await faxhook(environment, "endpoints", "set", endpoint_id, "--disable"))[0] == 0
+    assert (await faxhook(environment, "endpoints", "set", endpoint_id, "--disable", "--yes"))[0] == 0
     code, out, _ = await faxhook(environment, "audit", "--subject", endpoint_id, "--what", "endpoint.changed")
     assert code == 0
     assert "cli" in out

@@ -199,8 +199,12 @@ async def test_a_pause_is_answered_with_the_endpoint_once_for_a_command_and_is_a
     assert (status, resumed["paused"]) == (200, False)
     await harness.settled(1)
     assert (await api.ask("PATCH", path, {"paused": True}))[1]["paused"] is True
-    whats = [row["what"] for row in await harness.pool.fetch("SELECT what FROM audit ORDER BY id")]
-    assert whats == ["endpoint.paused", "endpoint.resumed", "endpoint.changed"]
+    _, audited = await api.ask("GET", f"/v1/audit?subject={endpoint.id}")
+    assert [(each["what"], each["old"], each["new"]) for each in reversed(audited["items"])] == [
+        ("endpoint.paused", {"paused": False}, {"paused": True}),
+        ("endpoint.resumed", {"paused": True}, {"paused": False}),
+        ("endpoint.changed", {"paused": False}, {"paused": True}),
+    ]
     for bad in (f"/v1/endpoints/{uuid7()}/pause", "/v1/endpoints/nonsense/resume"):
         assert (await api.ask("POST", bad))[0] == 404
     assert (await api.ask("POST", f"{path}/pause", {"hours": 3}))[0] == 422

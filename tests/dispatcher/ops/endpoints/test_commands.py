@@ -1,12 +1,17 @@
 """`faxhook endpoints`: added, listed, changed and removed on the command line, with the checks of the API."""
 
+import asyncio
 from typing import Any
 
 import asyncpg
 import msgspec
 import pytest
 from apis import faxhook
-from dispatchers import SECRETS_KEY
+from dispatchers import SECRETS_KEY, STORE, an_event
+from ledgers import endpoint, take
+from typer.testing import CliRunner
+
+from dispatcher.ops.cli import app
 
 
 async def as_json(environment: dict[str, str], *arguments: str) -> Any:
@@ -19,12 +24,12 @@ async def test_an_endpoint_is_added_listed_changed_and_removed(environment: dict
     added = await as_json(environment, "add", "http://127.0.0.1:1/hook", "--number", "+15551234567", "--inflight")
     assert (added["scope"], added["match"], added["inflight"]) == ("number", "+15551234567", True)
     assert len(added["tokens"]) == 1
-    changed = await as_json(environment, "set", added["id"], "--disable", "--max-concurrent", "2")
+    changed = await as_json(environment, "set", added["id"], "--disable", "--yes", "--max-concurrent", "2")
     assert (changed["enabled"], changed["max_concurrent"]) == (False, 2)
     (listed,) = (await as_json(environment, "list"))["items"]
     assert listed["id"] == added["id"]
     assert "tokens" not in listed
-    await as_json(environment, "remove", added["id"])
+    await as_json(environment, "remove", added["id"], "--yes")
     assert (await as_json(environment, "list"))["items"] == []
     assert (await as_json(environment, "show", added["id"]))["removed_at"] is not None
     assert "REMOVED" in (await faxhook(environment, "endpoints", "show", added["id"]))[1]
@@ -36,7 +41,7 @@ async def test_the_audit_names_the_command_line_and_what_changed_and_no_secret(
     added = await as_json(environment, "add", "http://user:secret@127.0.0.1:1/hook")
     await as_json(environment, "set", added["id"], "--inflight", "--token", "a-secret-token")
     await as_json(environment, "tokens", added["id"], "--add")
-    await as_json(environment, "remove", added["id"])
+    await as_json(environment, "remove", added["id"], "--yes")
     connection = await asyncpg.connect(database_url)
     rows = await connection.fetch("SELECT who, what, subject, details FROM audit ORDER BY id")
     await connection.close()
@@ -84,6 +89,40 @@ async def test_an_endpoint_is_paused_and_resumed_and_the_list_says_so(environmen
     assert (await faxhook(environment, "endpoints", "pause", "nonsense"))[0] == 65
 
 
+async def test_disabling_and_removing_say_what_follows_and_ask_and_without_a_terminal_want_yes(
+    environment: dict[str, str], pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await endpoint(pool)
+    await take(pool, an_event(1))
+    disable, remove = ("endpoints", "set", str(made.id), "--disable"), ("endpoints", "remove", str(made.id))
+    for command in (disable, remove):
+        for arguments in (command, (*command, "--json")):
+            code, said, complained = await faxhook(environment, *arguments)
+            assert (code, said, "say --yes" in complained) == (65, "", True), complained
+            assert "1 delivery that it is still owed becomes a dead letter when due" in complained
+        assert ("pause" in complained, "no other endpoint applies" in complained) == (
+            command is disable,
+            command is remove,
+        )
+    code, _, complained = await faxhook(environment, *remove, "--dry-run", "--yes")
+    assert (code, "--dry-run and --yes contradict each other" in complained) == (65, True)
+    monkeypatch.setattr("dispatcher.ops.terminal.has_terminal", lambda: True)
+
+    async def answered(word: str, *command: str) -> tuple[int, str]:
+        result = await asyncio.to_thread(CliRunner().invoke, app, list(command), input=f"{word}\n", env=environment)
+        return result.exit_code, result.stdout
+
+    for command in (disable, remove):
+        code, said = await answered("n", *command)
+        assert (code, "still owed becomes a dead letter" in said, "? [y/N]" in said) == (1, True, True)
+    assert await STORE.get(pool, made.id) == made, "no was the answer"
+    assert (await answered("y", *disable))[0] == 0
+    code, said = await answered("", *disable, "--description", "Desk")
+    assert (code, "?" in said) == (0, False), "it is disabled already: nothing to ask"
+    assert (await answered("y", *remove))[0] == 0
+    assert await STORE.get(pool, made.id) is None
+
+
 async def test_types_headers_and_a_name_are_options_and_no_value_of_a_header_is_shown(
     environment: dict[str, str],
 ) -> None:
@@ -119,6 +158,7 @@ async def test_a_mail_address_gets_no_token(environment: dict[str, str]) -> None
         (("add", "http://127.0.0.1/", "--number", "+15551234567", "--fax", "phaxio:1"), "--number and --fax"),
         (("add", "http://127.0.0.1/", "--job-id", "1", "--fax", "phaxio:1"), "--job-id and --fax"),
         (("add", "mailto:a@example.com", "--format", "standard-v1"), "format: "),
+        (("set", "nonsense", "--disable", "--yes"), "there is no endpoint `nonsense`"),
         (("set", "nonsense", "--disable"), "there is no endpoint `nonsense`"),
         (("remove", "01a202c2-ec88-7d71-b7ab-9004d99a8e15"), "there is no endpoint `01a202c2-ec88"),
     ],

@@ -102,11 +102,11 @@ async def test_disabled_and_gone_are_two_things_and_enabling_forgets_the_410(
     made = await endpoint(pool)
     await STORE.gone(pool, made.id)
     assert (await health(pool)).verdict == "gone"
-    assert (await faxhook(environment, "endpoints", "set", str(made.id), "--disable"))[0] == 0
+    assert (await faxhook(environment, "endpoints", "set", str(made.id), "--disable", "--yes"))[0] == 0
     assert (await health(pool)).verdict == "gone", "disabling what is gone changes nothing"
     assert (await faxhook(environment, "endpoints", "set", str(made.id), "--enable"))[0] == 0
     assert (await health(pool)).verdict == "idle"
-    assert (await faxhook(environment, "endpoints", "set", str(made.id), "--disable"))[0] == 0
+    assert (await faxhook(environment, "endpoints", "set", str(made.id), "--disable", "--yes"))[0] == 0
     assert (await health(pool)).verdict == "disabled"
 
 

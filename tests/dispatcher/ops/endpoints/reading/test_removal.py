@@ -51,7 +51,7 @@ async def test_a_dry_run_of_the_command_changes_nothing_and_the_removal_says_the
     preview = msgspec.json.decode(body)
     assert (preview["removed"], preview["applies_instead"]) == (False, [str(general.id)])
     assert await STORE.get(pool, made.id) == made
-    _, page, _ = await faxhook(environment, "endpoints", "remove", str(made.id))
+    _, page, _ = await faxhook(environment, "endpoints", "remove", str(made.id), "--yes")
     assert "removed endpoint" in page
     assert "more general endpoints" in page
     assert await STORE.get(pool, made.id) is None
