@@ -34,6 +34,7 @@ from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.pool import POOL_SIZE, Pool, close_pool, open_pool
 from dispatcher.ledger.retry import LedgerRetry
 from dispatcher.lists.reconciler import Reconciler
+from dispatcher.lists.stalled.watch import StallWatch
 from dispatcher.maintenance.catch_up import CatchUp
 from dispatcher.maintenance.retention import Retention, nothing_waits
 from dispatcher.maintenance.sampler import Sampler
@@ -69,9 +70,9 @@ EXCHANGES: Final = (FAX_WORK, FAX_RETRY, FAX_DEAD)
 
 QUEUES: Final = (WORK_EVENTS, WORK_DELIVERIES)
 
-BACKGROUND_POOL_SIZE: Final = 11
-"""One for each of sampler, sweeper, retention, releaser, lanes, catch-up, alerts, the lists of three providers and the
-accounts without a list: one at a time, some all the time."""
+BACKGROUND_POOL_SIZE: Final = 12
+"""One for each of sampler, sweeper, retention, releaser, lanes, catch-up, alerts, stalled faxes, the lists of three
+providers and the accounts without a list: one at a time, some all the time."""
 
 CONFIRM_TIMEOUT_SECONDS: Final = 10.0
 """No client waits for the dispatcher's publishes; they are repeated until they are kept."""
@@ -160,6 +161,7 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             retention,
             CatchUp(background, store, lanes),
             Reconciler(background, client, media, metrics, settings),
+            StallWatch(background, client, media, metrics, settings),
         ):
             await stack.enter_async_context(
                 running(part.run(health.schema_verified), stop, type(part).__name__.lower())

@@ -1,15 +1,19 @@
 """Settings of the providers' lists: keys, addresses, and how often and how far back they are read."""
 
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
 from shared.backoff import parse_backoff
-from shared.domain import Provider
+from shared.domain import Direction, Provider
 from shared.settings import BadSetting, Secret, check_url
 
 MOST_WINDOW_SECONDS: Final = 30 * 86_400.0
 SHORTEST_EVERY_SECONDS: Final = 1.0
+SENT_SECONDS: Final = 6 * 3600.0
+RECEIVED_SECONDS: Final = 3600.0
+_RECEIVED: Final = "received"
 
 TelnyxKey = Annotated[Secret | None, Meta(description="API key of Telnyx: faxes that no callback told are found")]
 PhaxioKey = Annotated[Secret | None, Meta(description="API key of Phaxio, with PHAXIO_API_KEY_SECRET: the same")]
@@ -28,6 +32,13 @@ ReconcileWindow = Annotated[
 ]
 ReconcileGrace = Annotated[
     str, Meta(description="how long after a fax ended its callback is waited for before the list tells it")
+]
+StalledAfter = Annotated[
+    str,
+    Meta(
+        description="after how long without an ending a sent fax counts as stalled, at most 720h; `telnyx=2h` behind a "
+        "comma for one provider, `received=30m` for received faxes, which have 1h otherwise"
+    ),
 ]
 
 TELNYX_URL: Final = "https://api.telnyx.com/v2"
@@ -75,6 +86,7 @@ class Lists:
     reconcile_every: ReconcileEvery
     reconcile_window: ReconcileWindow
     reconcile_grace: ReconcileGrace
+    stalled_after: StalledAfter
 
     def reconciliation(self) -> Reconciliation:
         """Return what the variables say; a provider without its key has no access.
@@ -89,6 +101,43 @@ class Lists:
             grace_seconds=_seconds("RECONCILE_GRACE", self.reconcile_grace, 0.0),
             accesses=tuple(each for each in accesses if each is not None),
         )
+
+    def stalled_limits(self) -> Mapping[tuple[Provider, Direction], float]:
+        """Return after how many seconds without an ending a fax counts as stalled.
+
+        Raises:
+            BadSetting: A duration is wrong, or is for what does not exist.
+        """
+        return parse_stalled_after(self.stalled_after)
+
+
+def parse_stalled_after(text: str) -> Mapping[tuple[Provider, Direction], float]:
+    """Return the limits in seconds that `STALLED_AFTER` names, all others by default.
+
+    Raises:
+        BadSetting: A sentence that says what is wrong.
+
+    >>> limits = parse_stalled_after("4h, telnyx=90m")
+    >>> [limits[provider, Direction.SENT] for provider in (Provider.PHAXIO, Provider.TELNYX)]
+    [14400.0, 5400.0]
+    >>> limits[Provider.TELNYX, Direction.RECEIVED]
+    3600.0
+    """
+    given: dict[str, float] = {}
+    for item in text.split(","):
+        name, _, duration = (part.strip() for part in item.rpartition("="))
+        if name not in {"", _RECEIVED, *Provider} or (not name and "=" in item):
+            known = ", ".join([*Provider, _RECEIVED])
+            raise BadSetting(f"STALLED_AFTER is wrong: `{item.strip()}` is for none of {known}")
+        if name in given:
+            raise BadSetting(f"STALLED_AFTER is wrong: `{item.strip()}` is a second duration for the same faxes")
+        given[name] = _seconds("STALLED_AFTER", duration, SHORTEST_EVERY_SECONDS)
+    sent_seconds, received_seconds = given.get("", SENT_SECONDS), given.get(_RECEIVED, RECEIVED_SECONDS)
+    return {
+        (provider, direction): given.get(provider, sent_seconds) if direction is Direction.SENT else received_seconds
+        for provider in Provider
+        for direction in Direction
+    }
 
 
 def _telnyx(settings: Lists) -> Access | None:

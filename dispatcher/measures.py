@@ -155,6 +155,13 @@ WRONG_ACCOUNTS: Final = Measure(
     },
     alert="any: `faxhook account` says what is missing, or why that is not known",
 )
+STALLED: Final = Measure(
+    name="faxhook_stalled_faxes_total",
+    kind="counter",
+    meaning="faxes that had no ending for longer than `STALLED_AFTER`; one dispatcher at a time looks",
+    labels={"provider": ("phaxio", "telnyx", "sinch", "asterisk")},
+    alert="any: ask the provider what became of them",
+)
 ALERT_KINDS: Final = (
     *("endpoint_failing", "endpoint_gone", "dead_letters", "provider_refused"),
     *("silence", "faxes_stalled", "gap_repaired", "account_mismatch"),
@@ -177,6 +184,6 @@ ALERT_MESSAGES: Final = Measure(
 MEASURES: Final = (
     *(EVENTS, UNOWED, TAKEN_SECONDS, ATTEMPTS, ATTEMPT_SECONDS, TOLD_SECONDS, DEAD, DEFERRED, SWEEPS, SWEPT),
     *(LEASED, UNRECORDED, OPEN_CIRCUITS, CONSUMING, OWED, DUE, OVERDUE_SECONDS, READINGS, MISSED),
-    *(WRONG_ACCOUNTS, OPEN_ALERTS, ALERT_MESSAGES),
+    *(STALLED, WRONG_ACCOUNTS, OPEN_ALERTS, ALERT_MESSAGES),
     *SHARED,
 )

@@ -28,6 +28,7 @@ from dispatcher.measures import (
     OVERDUE_SECONDS,
     OWED,
     READINGS,
+    STALLED,
     SWEEPS,
     SWEPT,
     TAKEN_SECONDS,
@@ -116,6 +117,7 @@ class Metrics:
         for outcome in ALERT_MESSAGES.labels["outcome"]:
             self._alert_messages[outcome,].inc(0)  # there from the start: a rate needs a zero before
         self.open_alerts: Mapping[str, int] | None = None
+        self._stalled = STALLED.counters(self.registry)
         self.sample: LedgerSample | None = None
         self.registry.register(_LedgerCollector(self))
 
@@ -129,7 +131,16 @@ class Metrics:
     def count_reading(self, provider: str, outcome: str, missed: int) -> None:
         """Count a reading of a provider's list, and the events that it found missing."""
         self._readings[provider, outcome].inc()
-        self._missed[provider,].inc(missed)
+        self.count_missed(provider, missed)
+
+    def count_missed(self, provider: str, count: int) -> None:
+        """Count events that no callback told and the provider did; of one that has no list there are none."""
+        if count:
+            self._missed[provider,].inc(count)
+
+    def count_stalled(self, provider: str) -> None:
+        """Count a fax that stalled."""
+        self._stalled[provider,].inc()
 
     def count_wrong_account(self, provider: str, verdict: str) -> None:
         """Count the account of a day that a person must look at."""

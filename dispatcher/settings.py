@@ -212,6 +212,7 @@ class DispatcherSettings(ChannelSettings, Broker, lists.Lists, alerts.Alerts, fr
     reconcile_grace: lists.ReconcileGrace = "10m"
     alert_urls: alerts.AlertUrls = ()
     alert_secret: alerts.AlertSecrets = ()
+    stalled_after: lists.StalledAfter = "6h"
     ops_host: Annotated[str, Meta(description="address of health, metrics and operations")] = "127.0.0.1"
     ops_port: Annotated[int, Meta(ge=0, le=65_535, description="port of health, metrics and operations")] = 8081
     ops_token: Annotated[Secret | None, Meta(description="token of console and HTTP API; unset: both are off")] = None
@@ -251,6 +252,7 @@ class DispatcherSettings(ChannelSettings, Broker, lists.Lists, alerts.Alerts, fr
         _check_spool_dir(self.asterisk_spool_dir)
         self.reconciliation()
         self.alerting()
+        self.stalled_limits()
         check_otlp(*self.otlp())
         if self.identity_provider() is not None and self.ops_token is None:
             raise BadSetting("OPS_TOKEN is not set, but OIDC_ISSUER is: without it the console is off")

@@ -46,6 +46,9 @@ class EventType(StrEnum):
     """What happened to a fax. Phase and rank belong to the type (see `RANKS`)."""
 
     UNKNOWN = "fax.unknown"
+    STALLED = "fax.stalled"
+    """Ours: no ending came for too long. It changes no state, and is told only to endpoints that name it."""
+
     QUEUED = "fax.queued"
     RECEIVING = "fax.receiving"
     MEDIA_PROCESSED = "fax.media_processed"
@@ -70,7 +73,7 @@ class EventType(StrEnum):
 
     @property
     def order(self) -> int:
-        """Position among the types, from 0: settles ties of rank and time. The better ending wins."""
+        """Position among the types, from -1: settles ties of rank and time. The better ending wins."""
         return ORDER[self]
 
 
@@ -78,6 +81,7 @@ FINISHED_RANK: Final = 100
 
 RANKS: Final[dict[EventType, int]] = {
     EventType.UNKNOWN: 0,
+    EventType.STALLED: 0,
     EventType.QUEUED: 10,
     EventType.RECEIVING: 10,
     EventType.MEDIA_PROCESSED: 20,
@@ -91,7 +95,11 @@ RANKS: Final[dict[EventType, int]] = {
     EventType.RECEIVED: FINISHED_RANK,
 }
 
-ORDER: Final[dict[EventType, int]] = {event_type: position for position, event_type in enumerate(EventType)}
+ORDER: Final[dict[EventType, int]] = {
+    EventType.STALLED: -1,  # below all, also below an event of which nothing is known
+    **{each: position for position, each in enumerate(each for each in EventType if each is not EventType.STALLED)},
+}
+"""The ledger keeps endings as bits by these numbers: they do not change."""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):

@@ -83,7 +83,7 @@ KINDS: Final[Mapping[Kind, KindFacts]] = {
         title="Faxes have no ending",
         advice="Look at these faxes in the provider's console. What was sent may have to be sent again; what was "
         "received may have to be asked for again.",
-        page="/faxes",
+        page="/faxes?state=fax.stalled",
         is_happening=True,
     ),
     Kind.GAP_REPAIRED: KindFacts(

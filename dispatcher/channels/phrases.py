@@ -47,6 +47,9 @@ PHRASES: Final[Mapping[str, Phrase]] = {
     EventType.RECEIVING: Phrase(
         "underway", "being received", "Fax is being received", "Fax from {number} is being received"
     ),
+    EventType.STALLED: Phrase(
+        "partly", "stalled: no ending came", "Fax stalled: no ending came", "Fax stalled, no ending came: {number}"
+    ),
     EventType.UNKNOWN: Phrase("underway", "unknown event", "News of a fax", "News of a fax: {number}"),
 }
 

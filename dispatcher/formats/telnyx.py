@@ -7,6 +7,7 @@
 | type and direction | `data.event_type`, `payload.status`, `payload.direction`: see the tables below |
 | type: page_sent, retry_scheduled | no word |
 | type: unknown | no word, but for a Telnyx event: its own |
+| type: stalled | no word |
 | type: queued, sending of a received fax; receiving of a sent one | no word |
 | fax_id | `payload.fax_id` |
 | from_number, to_number | `payload.from`, `payload.to` |
@@ -60,6 +61,8 @@ class TelnyxV2:
 
     def has_word_for(self, event: Event) -> bool:
         """All that Telnyx has an event type for, and every event of its own."""
+        if event.type is EventType.STALLED:  # never Telnyx's own
+            return False
         return event.phase is Phase.POSTFLIGHT or (event.type, event.direction) in _ON_THE_WAY or _is_own(event)
 
     def wants_document(self, event: Event) -> bool:  # noqa: ARG002 - no event does

@@ -20,7 +20,7 @@ from typing import Final
 from dispatcher.delivery.documents import NotFetched, read_document
 from dispatcher.egress.client import Answer, EgressClient
 from dispatcher.egress.errors import FAILURES, ProxyAway, error_code
-from dispatcher.lists.apis.base import ListApi
+from dispatcher.lists.apis.base import ListApi, id_of
 from dispatcher.lists.errors import KeyRefused, ListUnavailable, NotAList, NotFound, NotReachable
 from shared.domain import utc_now
 
@@ -66,6 +66,19 @@ class ListClient:
         """
         content, _ = await self._ask("GET", self.api.page_url(since, until, number), self.api.headers)
         return content
+
+    async def fax(self, fax_id: str) -> bytes:
+        """Return one fax, as the list has it.
+
+        Raises:
+            NotFound: The provider does not know it.
+            ListUnavailable: It does not say.
+        """
+        content, _ = await self._ask("GET", self.api.fax_url(fax_id), self.api.headers)
+        raw = self.api.read_one(content)
+        if id_of(raw) != fax_id:
+            raise NotAList(f"{self.api.provider} answered something that is not the fax which was asked for")
+        return raw
 
     async def ours(self, method: str, url: str) -> tuple[bytes, str]:
         """Ask the provider's API, with our key; return content and its type. Raises like `page`."""

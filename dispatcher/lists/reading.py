@@ -37,6 +37,9 @@ KEEP_SECONDS: Final = 10.0
 DOCUMENT_PATIENCE: Final = timedelta(days=1)
 """After its end a fax is told without its document, if the provider does not give it for so long."""
 
+CLOCK_ERROR: Final = timedelta(minutes=1)
+"""A provider's times and the date of its answers may be apart by so much."""
+
 MOST_NAMED: Final = 1_000
 """Missing faxes that a reading names; it counts all."""
 
@@ -50,6 +53,14 @@ class MissingFax(msgspec.Struct, frozen=True, kw_only=True):
     occurred_at: datetime | None
 
 
+def is_early(finished_at: datetime | None, now: datetime, grace: timedelta) -> bool:
+    """Did a fax end so lately that its callback may still come? All by the provider's clock.
+
+    A time in the future is an error of the provider's: such a fax is told now, and not withheld until then.
+    """
+    return finished_at is not None and now - grace < finished_at <= now + CLOCK_ERROR
+
+
 class Reading:
     """Reads one list once.
 
@@ -60,6 +71,7 @@ class Reading:
         media: Keeps documents.
         grace_seconds: How long an ending is left to its callback.
         note: Is told of the progress after each page.
+        is_list: What is read is a list, and not single faxes: it counts for the daily account.
     """
 
     def __init__(
@@ -70,6 +82,8 @@ class Reading:
         media: MediaStore,
         grace_seconds: float,
         note: Callable[[Tally], Awaitable[None]],
+        *,
+        is_list: bool = True,
     ) -> None:
         self.tally = Tally()
         self.missing: list[MissingFax] = []
@@ -79,6 +93,7 @@ class Reading:
         self._media = media
         self._grace = timedelta(seconds=grace_seconds)
         self._note = note
+        self._is_list = is_list
         self._log = get_logger()
 
     async def run(self, since: datetime, until: datetime) -> None:
@@ -95,7 +110,7 @@ class Reading:
             current: set[str] = set()
             try:
                 async for page in read_pages(self._client, part):
-                    await self._take([fax for fax in page.faxes if fax[0] not in before], part.since.date())
+                    await self.take([fax for fax in page.faxes if fax[0] not in before], part.since.date())
                     current.update(fax_id for fax_id, _ in page.faxes if fax_id)
                     self.tally.page_since, self.tally.page = part.since, page.number
                     await self._note(self.tally)
@@ -107,8 +122,11 @@ class Reading:
         if shifted is not None:
             raise shifted
 
-    async def _take(self, faxes: Sequence[tuple[str, bytes]], day: date) -> None:
-        """Take the faxes of a page, each with its id; *day* is for those that do not say when they were created."""
+    async def take(self, faxes: Sequence[tuple[str, bytes]], day: date) -> None:
+        """Take the faxes of a page, each with its id; *day* is for those that do not say when they were created.
+
+        Raises like `run`, but for the list.
+        """
         # 1. What of it has ended, and long enough ago?
         now = utc_now() + timedelta(seconds=self._client.clock_ahead_seconds)
         ended: list[tuple[Event, ListedFax]] = []
@@ -130,7 +148,7 @@ class Reading:
             elif fax_id:
                 listed.append(Listed(fax_id=fax_id, day=created_on))
         # 2. What of that does the ledger not know?
-        if self._publisher is not None:
+        if self._publisher is not None and self._is_list:
             await note_listed(self._connection, self._client.api.provider, listed)
         fax_ids = [event.fax_id for event, _ in ended]
         known = await known_faxes(self._connection, self._client.api.provider, fax_ids)
@@ -146,7 +164,7 @@ class Reading:
         """Return the event of the fax's ending, if that was long enough before *now*."""
         if fax.event is None:
             self.tally.under_way += 1
-        elif fax.finished_at is not None and fax.finished_at > now - self._grace:
+        elif is_early(fax.finished_at, now, self._grace):
             self.tally.early += 1
         else:
             return fax.event

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from dispatcher.channels.static_headers import Headers
-from shared.domain import Event, Phase, Provider
+from shared.domain import Event, EventType, Phase, Provider
 
 LEASE_MARGIN_SECONDS: Final = 30.0
 """On top of the longest attempt: up to 12 s since the last renewal, a document of the media store (15 s), rendering."""
@@ -62,8 +62,10 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     removed_at: datetime | None = None
 
     def wants(self, event: Event) -> bool:
-        """Is *event* of a type that it gets?"""
-        return event.type in self.types if self.types else self.inflight or event.phase is Phase.POSTFLIGHT
+        """Is *event* of a type that it gets? `fax.stalled` goes to those only that name it."""
+        if self.types:
+            return event.type in self.types
+        return event.type is not EventType.STALLED and (self.inflight or event.phase is Phase.POSTFLIGHT)
 
     @property
     def is_waiting(self) -> bool:

@@ -23,6 +23,7 @@ class FaxState(msgspec.Struct, frozen=True, kw_only=True):
         endings: Bit n is set if an ending whose `EventType.order` is n was reported.
         listed: The same of the endings that a provider's list told.
         pages: The most that any event reported.
+        stalled_at: When it had been without an ending for too long; None if it never was.
     """
 
     provider: Provider
@@ -39,6 +40,7 @@ class FaxState(msgspec.Struct, frozen=True, kw_only=True):
     pages: int | None
     first_received_at: datetime
     last_received_at: datetime
+    stalled_at: datetime | None = None
 
     @property
     def conflicting(self) -> bool:
@@ -85,12 +87,13 @@ def repeated_endings(
 def state_after(event: Event) -> FaxState:
     """Return what *event* alone says of its fax."""
     ending = ending_bit(event.type)
+    is_stalled = event.type is EventType.STALLED
     return FaxState(
         provider=event.provider,
         fax_id=event.fax_id,
         direction=event.direction,
         state=event.type,
-        occurred_at=event.occurred_at,
+        occurred_at=None if is_stalled else event.occurred_at,  # below all that a provider told
         event_id=event.id,
         endings=ending,
         listed=ending if event.origin == FROM_LIST else 0,
@@ -100,6 +103,7 @@ def state_after(event: Event) -> FaxState:
         pages=event.pages,
         first_received_at=event.received_at,
         last_received_at=event.received_at,
+        stalled_at=(event.occurred_at or event.received_at) if is_stalled else None,
     )
 
 
@@ -117,6 +121,7 @@ def merge(one: FaxState, other: FaxState) -> FaxState:
         pages=max((pages for pages in (one.pages, other.pages) if pages is not None), default=None),
         first_received_at=min(one.first_received_at, other.first_received_at),
         last_received_at=max(one.last_received_at, other.last_received_at),
+        stalled_at=min((at for at in (one.stalled_at, other.stalled_at) if at is not None), default=None),
     )
 
 
@@ -130,14 +135,24 @@ def fold(events: Iterable[Event]) -> list[FaxState]:
     return [states[key] for key in sorted(states)]
 
 
-def is_overtaken(event_type: EventType, fax_rank: int) -> bool:
-    """Is an event of this type old news for a fax that has come to *fax_rank*?
+def overtaking_rank(event_type: EventType) -> int | None:
+    """Return the rank from which on an event of this type is old news for a fax; None if it never is.
 
-    Endings never are; nor is `fax.unknown`, of which we cannot say where it belongs.
+    Endings never are; nor is `fax.unknown`, of which we cannot say where it belongs. `fax.stalled` is news until
+    the fax has ended, however far it had come.
+
+    >>> [overtaking_rank(each) for each in (EventType.QUEUED, EventType.STALLED, EventType.FAILED)]
+    [11, 100, None]
     """
     if event_type is EventType.UNKNOWN or event_type.rank == FINISHED_RANK:
-        return False
-    return fax_rank > event_type.rank
+        return None
+    return FINISHED_RANK if event_type is EventType.STALLED else event_type.rank + 1
+
+
+def is_overtaken(event_type: EventType, fax_rank: int) -> bool:
+    """Is an event of this type old news for a fax that has come to *fax_rank*?"""
+    rank = overtaking_rank(event_type)
+    return rank is not None and fax_rank >= rank
 
 
 def _greater(one: str | None, other: str | None) -> str | None:

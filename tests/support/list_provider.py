@@ -272,6 +272,8 @@ class ListProvider:
     def _phaxio(self, request: web.Request, rest: list[str]) -> web.Response:
         if not _is_basic(request, PHAXIO_KEY, PHAXIO_SECRET):
             return web.json_response({"success": False, "message": "Invalid API credentials"}, status=401)
+        if len(rest) == 1 and (one := self._one("phaxio", rest[0])) is not None:
+            return web.json_response({"success": True, "message": "Retrieved fax", "data": one.listed()})
         if rest:
             return self._file("phaxio", rest, "file")
         query = request.query
@@ -284,6 +286,8 @@ class ListProvider:
     def _sinch(self, request: web.Request, rest: list[str]) -> web.Response:
         if not _is_basic(request, SINCH_KEY, SINCH_SECRET):
             return web.json_response({"error": "unauthorized"}, status=401)
+        if len(rest) == 1 and (one := self._one("sinch", rest[0])) is not None:
+            return web.json_response(one.listed())
         if rest:
             return self._file("sinch", rest, "file.pdf")
         query = request.query

@@ -11,7 +11,7 @@ import msgspec
 
 from dispatcher.channels.base import Attempt
 from dispatcher.channels.mail.phrases import advice, number, own_words, plain, reason
-from dispatcher.channels.phrases import Tone, phrase_of
+from dispatcher.channels.phrases import Tone, in_short, phrase_of
 from shared.domain import Direction, Event, EventType, Failure, Phase
 
 MOST_ATTACHED_BYTES: Final = 10 * 1024 * 1024
@@ -143,6 +143,8 @@ def _rows(event: Event, why: str | None) -> list[tuple[str, str]]:
         rows.append(("Page sent", page))
     if event.type is EventType.RETRY_SCHEDULED and (retry := _field(event, "retry_count")):
         rows.append(("Retry", retry))
+    if event.type is EventType.STALLED and (state := _field(event, "state")):
+        rows.append(("Last known", in_short(state)))
     if event.occurred_at is not None:
         rows.append(("Time", moment(event.occurred_at)))
     else:
@@ -151,6 +153,8 @@ def _rows(event: Event, why: str | None) -> list[tuple[str, str]]:
 
 
 def _document_notes(event: Event, attached: Attachment | None) -> list[str]:
+    if event.type is EventType.STALLED:
+        return ["How this fax ended is not known: look at the provider, or ask the other side."]
     if attached is not None:
         return [f"Attached: {attached.filename} ({_size(len(attached.content))})"]
     if event.direction is not Direction.RECEIVED or event.phase is not Phase.POSTFLIGHT:

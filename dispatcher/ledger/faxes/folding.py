@@ -43,6 +43,12 @@ ON CONFLICT ON CONSTRAINT faxes_key DO UPDATE SET
 RETURNING provider, fax_id, rank, listed
 """  # noqa: S608 - the inserted text is the constant above
 
+MARK_STALLED: Final = """
+UPDATE faxes SET stalled_at = least(faxes.stalled_at, batch.at)
+FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS batch (provider, fax_id, at)
+WHERE (faxes.provider, faxes.fax_id) = (batch.provider, batch.fax_id)
+"""
+
 ENDINGS_BEFORE: Final = f"""
 SELECT provider, fax_id, type FROM events
 JOIN unnest($1::text[], $2::text[]) AS faxes_of (provider, fax_id) USING (provider, fax_id), {BY_INDEX}
@@ -73,6 +79,13 @@ async def fold_faxes(connection: Any, states: Sequence[FaxState]) -> dict[tuple[
         [state.first_received_at for state in states],
         [state.last_received_at for state in states],
     )
+    if stalled := [state for state in states if state.stalled_at is not None]:  # rare: not in each fold
+        await connection.execute(
+            MARK_STALLED,
+            [state.provider for state in stalled],
+            [state.fax_id for state in stalled],
+            [state.stalled_at for state in stalled],
+        )
     return {(row["provider"], row["fax_id"]): (row["rank"], row["listed"]) for row in rows}
 
 

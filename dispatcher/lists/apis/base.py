@@ -81,6 +81,12 @@ class ListApi(Protocol):
     def read_fax(self, raw: bytes, now: datetime) -> ListedFax:
         """Read one fax of a page; raise `Unreadable` if it cannot be understood."""
 
+    def fax_url(self, fax_id: str) -> str:
+        """Return where one fax is asked for."""
+
+    def read_one(self, body: bytes) -> bytes:
+        """Read the answer: the fax, as on a page; raise `NotAList` if it is none."""
+
     def document_of(self, fax_id: str) -> DocumentStep:
         """Return how to get at the document of a received fax."""
 

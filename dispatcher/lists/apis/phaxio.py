@@ -43,7 +43,13 @@ class _Answer(msgspec.Struct):
     paging: _Paging = msgspec.field(default_factory=_Paging)
 
 
+class _OneFax(msgspec.Struct):
+    success: bool
+    data: msgspec.Raw
+
+
 _decode = msgspec.json.Decoder(_Answer).decode
+_decode_one = msgspec.json.Decoder(_OneFax).decode
 
 
 class PhaxioList:
@@ -91,6 +97,17 @@ class PhaxioList:
             has_document=event.type is EventType.RECEIVED,
         )
 
+    def fax_url(self, fax_id: str) -> str:
+        """Return the URL of one fax."""
+        return f"{self._faxes}/{quote(fax_id, safe='')}"
+
+    def read_one(self, body: bytes) -> bytes:
+        """Read `{success, message, data}`."""
+        answer: _OneFax = decode_page(self.provider, _decode_one, body)
+        if not answer.success:
+            raise NotAList("phaxio says that it could not give the fax: try again later")
+        return bytes(answer.data)
+
     def document_of(self, fax_id: str) -> DocumentStep:
         """Return the URL of the file."""
-        return DocumentStep(url=f"{self._faxes}/{quote(fax_id, safe='')}/file")
+        return DocumentStep(url=f"{self.fax_url(fax_id)}/file")

@@ -41,6 +41,7 @@ class _Answer(msgspec.Struct, rename="camel"):
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
+_decode_one = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class SinchList:
@@ -93,6 +94,15 @@ class SinchList:
             has_document=event.type is EventType.RECEIVED and read_flag(fax.get("hasFile")) is not False,
         )
 
+    def fax_url(self, fax_id: str) -> str:
+        """Return the URL of one fax."""
+        return f"{self._faxes}/{quote(fax_id, safe='')}"
+
+    def read_one(self, body: bytes) -> bytes:
+        """Read the fax: it is the whole answer."""
+        decode_page(self.provider, _decode_one, body)
+        return body
+
     def document_of(self, fax_id: str) -> DocumentStep:
         """Return the URL of the file."""
-        return DocumentStep(url=f"{self._faxes}/{quote(fax_id, safe='')}/file.pdf")
+        return DocumentStep(url=f"{self.fax_url(fax_id)}/file.pdf")

@@ -40,7 +40,13 @@ class _Answer(msgspec.Struct):
     meta: _Meta = msgspec.field(default_factory=_Meta)
 
 
+class _OneFax(msgspec.Struct):
+    data: msgspec.Raw
+
+
 _decode = msgspec.json.Decoder(_Answer).decode
+_decode_one = msgspec.json.Decoder(_OneFax).decode
+_decode_fields = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class TelnyxList:
@@ -93,21 +99,24 @@ class TelnyxList:
             has_document=event.type is EventType.RECEIVED,
         )
 
+    def fax_url(self, fax_id: str) -> str:
+        """Return the URL of one fax."""
+        return f"{self._faxes}/{quote(fax_id, safe='')}"
+
+    def read_one(self, body: bytes) -> bytes:
+        """Read `{data}`."""
+        answer: _OneFax = decode_page(self.provider, _decode_one, body)
+        return bytes(answer.data)
+
     def document_of(self, fax_id: str) -> DocumentStep:
         """Return how a new URL is made: those on the list live for ten minutes."""
-        fax_url = f"{self._faxes}/{quote(fax_id, safe='')}"
+        fax_url = self.fax_url(fax_id)
         return DocumentStep(refresh_url=f"{fax_url}/actions/refresh", fax_url=fax_url)
-
-
-class _OneFax(msgspec.Struct):
-    data: dict[str, Any]
-
-
-_decode_one = msgspec.json.Decoder(_OneFax).decode
 
 
 def media_url_of(body: bytes) -> str | None:
     """Return where the answer of `GET /v2/faxes/{id}` says that the document is; None if it does not."""
     answer: _OneFax = decode_page(Provider.TELNYX, _decode_one, body)
-    media = named_media(*(answer.data.get(name) for name in _MEDIA_URLS))
+    fax = decode_page(Provider.TELNYX, _decode_fields, bytes(answer.data))
+    media = named_media(*(fax.get(name) for name in _MEDIA_URLS))
     return None if media is None else media.url

@@ -55,6 +55,7 @@ def sample_event(endpoint: Endpoint, event_type: EventType | None = None) -> Eve
     """Return an event that *endpoint* could get, marked as a test; without *event_type*, a fax that succeeded."""
     is_received = endpoint.direction == "received" or endpoint.scope == "number"
     event_type = event_type or _first_wanted(endpoint, is_received=is_received)
+    is_stalled = event_type is EventType.STALLED  # of either direction
     match = endpoint.match if isinstance(endpoint.match, FaxMatch) else FaxMatch()
     now = utc_now()
     fax_id = match.fax_id or f"test-{uuid7()}"
@@ -63,7 +64,7 @@ def sample_event(endpoint: Endpoint, event_type: EventType | None = None) -> Eve
         provider=match.provider or Provider.PHAXIO,
         type=event_type,
         phase=event_type.phase,
-        direction=Direction.RECEIVED if event_type in _RECEIVED else Direction.SENT,
+        direction=Direction.RECEIVED if event_type in _RECEIVED or (is_received and is_stalled) else Direction.SENT,
         fax_id=fax_id,
         occurred_at=now,
         received_at=now,
@@ -80,7 +81,8 @@ def sample_event(endpoint: Endpoint, event_type: EventType | None = None) -> Eve
 def _first_wanted(endpoint: Endpoint, *, is_received: bool) -> EventType:
     """Return the type of a fax that succeeded, else the first that the endpoint gets."""
     succeeded = EventType.RECEIVED if is_received else EventType.DELIVERED
-    known = [each for each in EventType if each in endpoint.types and (each in _RECEIVED) is is_received]
+    of_direction = {EventType.STALLED, *(each for each in EventType if (each in _RECEIVED) is is_received)}
+    known = [each for each in EventType if each in of_direction.intersection(endpoint.types)]
     return succeeded if not known or succeeded in known else known[0]
 
 

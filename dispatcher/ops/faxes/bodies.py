@@ -135,6 +135,7 @@ class Fax(msgspec.Struct, frozen=True, kw_only=True):
         conflicting: Different endings were reported.
         first_received_at: When its first event came.
         last_received_at: When its latest event came.
+        stalled_at: Since when it has been without an ending for too long; None if it is not, or has ended since.
     """
 
     provider: Provider
@@ -148,6 +149,7 @@ class Fax(msgspec.Struct, frozen=True, kw_only=True):
     pages: int | None
     first_received_at: datetime
     last_received_at: datetime
+    stalled_at: datetime | None = None
 
 
 class WebhookCounts(msgspec.Struct, frozen=True, kw_only=True):

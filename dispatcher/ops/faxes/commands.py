@@ -76,7 +76,10 @@ def list_faxes(
     provider: Annotated[str | None, typer.Option(help=f"One of {', '.join(Provider)}.")] = None,
     direction: Annotated[str | None, typer.Option(help="One of sent, received.")] = None,
     state: Annotated[
-        str | None, typer.Option(help="Its state: the type of its decisive event, e.g. fax.failed.")
+        str | None,
+        typer.Option(
+            help="Its state: the type of its decisive event, e.g. fax.failed; fax.stalled: no ending for too long."
+        ),
     ] = None,
     failed: Annotated[
         bool | None, typer.Option("--failed/--not-failed", help="Only those that failed, or only the others.")
@@ -148,7 +151,7 @@ def list_faxes(
         table.add_row(
             Text(printable(f"{fax.provider}:{fax.fax_id}")),
             fax.direction,
-            Text(fax.state + (" (conflicting)" if fax.conflicting else "")),
+            Text(_state(fax)),
             Text(printable(in_words(fax.failure))),
             Text(webhooks_in_words(fax.webhooks), style="red" if fax.webhooks.dead else ""),
             Text(printable(fax.from_number or "")),
@@ -157,6 +160,12 @@ def list_faxes(
             clock(fax.first_received_at),
         )
     console.print(table)
+
+
+def _state(fax: FaxInList) -> str:
+    notes = ["conflicting"] if fax.conflicting else []
+    notes += ["stalled"] if fax.stalled_at is not None else []
+    return f"{fax.state} ({', '.join(notes)})" if notes else fax.state
 
 
 def _query(given: dict[str, Any], limit: int) -> FaxQuery:

@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from dispatcher.ops.dead.causes import UNANSWERED, cause_in_words
-from dispatcher.ops.faxes.bodies import Delivery, DeliveryState, EventWithContent, WebhookCounts
+from dispatcher.ops.faxes.bodies import Delivery, DeliveryState, EventWithContent, Fax, WebhookCounts
 from dispatcher.ops.words import SKIPPED, STATES, SUCCESSOR, clock, counted, moment
 from dispatcher.policy.endpoint import Endpoint
 from dispatcher.policy.routing import route
@@ -171,11 +171,10 @@ def _named(endpoint: Endpoint) -> str:
     return str(endpoint.id) if endpoint.enabled else f"{endpoint.id} (disabled: it replaces others all the same)"
 
 
-def summarize(
-    state: str, is_conflicting: bool, events: Sequence[EventWithContent], deliveries: Sequence[Delivery]
-) -> str:
+def summarize(fax: Fax, events: Sequence[EventWithContent], deliveries: Sequence[Delivery]) -> str:
     """Return how a fax stands and what became of its deliveries."""
-    fax = f"{state} (different endings were reported)" if is_conflicting else state
+    state = f"{fax.state} (different endings were reported)" if fax.conflicting else str(fax.state)
+    state += "" if fax.stalled_at is None else f" (stalled: without an ending at {clock(fax.stalled_at)})"
     counts = Counter(STATES[delivery.state] for delivery in deliveries)
     owed = f"{counted(len(deliveries), 'delivery')}: {', '.join(f'{n} {word}' for word, n in counts.items())}"
-    return f"{fax}, {counted(len(events), 'event')}, {owed if deliveries else 'no endpoint applied'}"
+    return f"{state}, {counted(len(events), 'event')}, {owed if deliveries else 'no endpoint applied'}"

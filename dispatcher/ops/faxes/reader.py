@@ -173,7 +173,7 @@ class FaxReader:
         recorded_at = next((each.recorded_at for each in shown_events if each.id == row["event_id"]), None)
         return FaxStory(
             **msgspec.structs.asdict(fax),
-            summary=summarize(fax.state, fax.conflicting, shown_events, shown_deliveries),
+            summary=summarize(fax, shown_events, shown_deliveries),
             events=shown_events,
             deliveries=shown_deliveries,
             untold=await self._untold(fax, row["event_id"], recorded_at or fax.last_received_at, told_to),

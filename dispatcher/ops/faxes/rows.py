@@ -21,7 +21,7 @@ from dispatcher.ops.faxes.bodies import (
 from dispatcher.ops.faxes.explain import DeliveryStatus, explain, is_leased
 from dispatcher.ops.words import printable
 from dispatcher.policy.lifecycle import is_overtaken
-from shared.domain import EventType, Media, decode_event
+from shared.domain import FINISHED_RANK, EventType, Media, decode_event
 from shared.sql import PARKED_DUE_AT
 
 DELIVERY_COLUMNS: Final = f"""
@@ -37,13 +37,20 @@ d.due_at = {PARKED_DUE_AT} AS is_parked
 
 def fax_of(row: Any) -> Fax:
     """Return the fax of a row."""
-    return msgspec.convert(dict(row), Fax)
+    return msgspec.convert({**row, "stalled_at": _stalled_at(row)}, Fax)
 
 
 def fax_in_list_of(row: Any, webhooks: Mapping[str, int], body: bytes | None) -> FaxInList:
     """Return the fax of a row; *webhooks* are counts by state, *body* is the event that set its state, if it failed."""
     failure = None if body is None else decode_event(body).failure
-    return msgspec.convert({**row, "webhooks": WebhookCounts(**webhooks), "failure": failure}, FaxInList)
+    made = {"webhooks": WebhookCounts(**webhooks), "failure": failure, "stalled_at": _stalled_at(row)}
+    return msgspec.convert({**row, **made}, FaxInList)
+
+
+def _stalled_at(row: Any) -> datetime | None:
+    """Return since when a fax is stalled: what has ended is no longer."""
+    stalled_at: datetime | None = row["stalled_at"] if row["rank"] < FINISHED_RANK else None
+    return stalled_at
 
 
 def event_of(row: Any) -> RecordedEvent:

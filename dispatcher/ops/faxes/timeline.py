@@ -11,7 +11,7 @@ from dispatcher.ops.dead.causes import cause_in_words
 from dispatcher.ops.endpoints.urls import place_of
 from dispatcher.ops.faxes.bodies import Attempt, Decision, DeliveryWithAttempts, EventWithContent, FaxStory
 from dispatcher.ops.words import SUCCESSOR, counted, duration
-from shared.domain import Event
+from shared.domain import Event, EventType
 
 MomentKind = Literal["event", "skipped", "attempt", "decision", "dead", "due"]
 Tone = Literal["plain", "good", "bad", "waiting", "faint"]
@@ -21,6 +21,14 @@ DECIDED: Final = {
     "endpoint.recover": "recovered",
     "delivery.resend": "sent again",
 }
+PROVIDER_SAID: Final = {
+    "under_way": "; its provider says that it is under way",
+    "not_found": "; its provider does not know it",
+    "unreadable": "; what its provider says of it cannot be read",
+    "not_asked": "; its provider could not be asked",
+}
+"""Of a fax that stalled, see `lists.stalled.faxes.ProviderSays`."""
+
 WORTH_SAYING_SECONDS = 1.0
 """A wait between two steps that is shorter than this needs no words."""
 
@@ -78,11 +86,19 @@ def _event(event: EventWithContent) -> Moment:
         at=event.received_at,
         seconds=0.0,
         kind="event",
-        what=f"{event.provider} reported {event.type}",
+        what=f"{event.provider} reported {event.type}" if event.type is not EventType.STALLED else _stalled(event),
         event_id=event.id,
         detail=", ".join(notes),
-        tone="faint" if event.is_overtaken else "plain",
+        tone="faint" if event.is_overtaken else "waiting" if event.type is EventType.STALLED else "plain",
     )
+
+
+def _stalled(event: EventWithContent) -> str:
+    """Return that, and since when, there was no ending; and what the provider's API said of the fax."""
+    fields = {} if event.content is None else event.content.fields
+    after = fields.get("after_seconds")
+    said = PROVIDER_SAID.get(str(fields.get("provider_says")), "")
+    return "no ending came" + (f" within {duration(after)}" if isinstance(after, float | int) else "") + said
 
 
 def _content(event: Event) -> list[str]:

@@ -1,7 +1,7 @@
 """What formats and mails write is the same, byte for byte, as long as `RENDERING` is the same number."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from uuid import UUID
 
 import msgspec
@@ -15,11 +15,14 @@ from dispatcher.channels.webhook import render as render_webhook
 from dispatcher.formats import FORMATS
 from dispatcher.formats.base import RENDERING
 from docs.generate.formats import SampleEvent
-from shared.domain import Failure, Media
+from shared.domain import EventType, Failure, Media
 
 WRITTEN = {1: "08d159711a7cea17d9c9af20d5197b517649d46a8549f47aadffb6659aecfe41"}
 """By version, the digest of every sample in every format. An attempt of an older version is shown by that version's
 code: to change a byte, count `RENDERING` up, keep the old code, and add a line here."""
+
+ADDED = {EventType.STALLED: "0933d0b61e62100922daf294de78426a08a6bc348a9e83ff8e5df7eed54efc54"}
+"""The same of types that came later than their version: no attempt of an older version has them."""
 
 TOKEN = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 DELIVERY = UUID("0199d2a1-4c3e-7b52-9f10-6a3c55e0d1aa")
@@ -63,9 +66,9 @@ def events() -> Iterator[SampleEvent]:
         yield SampleEvent(bare.provider, f"full-{bare.name}", event, document)
 
 
-def test_a_changed_byte_needs_a_new_number() -> None:
+def digest_of(samples: Iterable[SampleEvent]) -> str:
     digest, count = hashlib.sha256(), 0
-    for sample in events():
+    for sample in samples:
         for name, rendering in FORMATS.items():
             if rendering.has_word_for(sample.event):
                 document = sample.document if rendering.wants_document(sample.event) else None
@@ -75,5 +78,11 @@ def test_a_changed_byte_needs_a_new_number() -> None:
         if MailFormat().has_word_for(sample.event):
             mail = an_attempt(sample, "", sample.document, "mailto:desk@example.com")
             digest.update(render_mail(mail, Mailbox("fax@example.net", "Faxe Köln")))
-    assert count > 100
-    assert digest.hexdigest() == WRITTEN[RENDERING]
+    assert count >= 8
+    return digest.hexdigest()
+
+
+def test_a_changed_byte_needs_a_new_number() -> None:
+    assert digest_of(each for each in events() if each.event.type not in ADDED) == WRITTEN[RENDERING]
+    for event_type, written in ADDED.items():
+        assert digest_of(each for each in events() if each.event.type is event_type) == written

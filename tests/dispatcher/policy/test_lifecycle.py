@@ -101,6 +101,23 @@ def test_of_two_different_endings_the_later_wins_then_the_better_and_the_fax_is_
     assert state.conflicting
 
 
+@given(life=lives, stalled=st.lists(st.none() | moments, min_size=1, max_size=3))
+def test_stalling_changes_nothing_of_a_state_but_that_it_stalled(
+    life: list[Event], stalled: list[datetime | None]
+) -> None:
+    known = [each for each in life if each.type is not EventType.STALLED]
+    said = [event(f"s{n}", EventType.STALLED, fax_id="1", occurred_at=at) for n, at in enumerate(stalled)]
+    before = {state.fax_id: state for state in fold(known)}
+    after = {state.fax_id: state for state in fold([*said, *known])}
+    assert after["1"].stalled_at == min(at or START for at in stalled)
+    if "1" in before:
+        same = ("state", "occurred_at", "event_id", "endings", "conflicting", "pages", "to_number", "direction")
+        assert [getattr(after["1"], name) for name in same] == [getattr(before["1"], name) for name in same]
+    else:
+        assert after["1"].state is EventType.STALLED
+    assert before.get("2") == after.get("2")
+
+
 def test_a_repeated_ending_is_no_conflict() -> None:
     (state,) = fold([event("a", EventType.FAILED), event("b", EventType.FAILED)])
     assert not state.conflicting

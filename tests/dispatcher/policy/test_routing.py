@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from dispatcher.formats import FORMATS
 from dispatcher.policy.endpoint import Endpoint
 from dispatcher.policy.routing import Owed, route, skip_overtaken
-from shared.domain import EventType, Phase
+from shared.domain import Event, EventType, Phase, Provider
 from shared.ids import uuid7
 
 URL = "https://example.com/hook"
@@ -27,6 +27,11 @@ endpoints = st.builds(
 )
 
 
+def wanted_unnamed(event: Event, each: Endpoint) -> bool:
+    """Does it get *event* though it names no types? `fax.stalled` is told only where it is named."""
+    return event.type is not EventType.STALLED and (each.inflight or event.phase is Phase.POSTFLIGHT)
+
+
 @given(event_type=types, known=st.lists(endpoints, max_size=6))
 def test_every_endpoint_that_applies_is_owed_once_and_no_other_and_one_that_is_off_only_recorded(
     event_type: EventType, known: list[Endpoint]
@@ -37,7 +42,7 @@ def test_every_endpoint_that_applies_is_owed_once_and_no_other_and_one_that_is_o
         each.id
         for each in known
         if each.direction in ("any", event.direction)
-        and (event_type in each.types if each.types else each.inflight or event.phase is Phase.POSTFLIGHT)
+        and (event_type in each.types if each.types else wanted_unnamed(event, each))
     ]
     assert [each.endpoint.id for each in owed] == expected
     for each in owed:
@@ -53,7 +58,8 @@ def test_only_inflight_events_of_lower_rank_are_skipped_and_only_where_asked_for
     event = an_event(1, event_type)
     owed = Owed(event=event, endpoint=endpoint(overtaken=overtaken))
     (after,) = skip_overtaken([owed], {(event.provider, event.fax_id): rank})
-    is_old_news = event.phase is Phase.INFLIGHT and event_type is not EventType.UNKNOWN and event_type.rank < rank
+    news_until = 99 if event_type is EventType.STALLED else event_type.rank  # it is no stage of a fax
+    is_old_news = event.phase is Phase.INFLIGHT and event_type is not EventType.UNKNOWN and news_until < rank
     assert after.skipped == ("overtaken" if is_old_news and overtaken == "skip" else None)
 
 
@@ -62,9 +68,17 @@ def test_a_mail_has_a_word_for_every_event_but_unknown_whatever_the_format(
     event_type: EventType, format_name: str
 ) -> None:
     event = an_event(1, event_type)
-    mails = endpoint(url="mailto:a@example.com", format=format_name, inflight=True)
+    mails = endpoint(url="mailto:a@example.com", format=format_name, types=(event_type,))
     (owed,) = route(event, [mails])
     assert owed.skipped == ("no_equivalent" if event_type is EventType.UNKNOWN else None)
+
+
+@given(format_name=st.sampled_from(sorted(FORMATS)), provider=st.sampled_from(Provider))
+def test_a_stalled_fax_has_a_word_in_standard_v1_alone(format_name: str, provider: Provider) -> None:
+    own = {"event_type": "fax.sending.started", "payload": {}}  # telnyx-v2 says all that Telnyx said
+    event = an_event(1, EventType.STALLED, provider=provider, fields=own)
+    (owed,) = route(event, [endpoint(format=format_name, types=(EventType.STALLED,))])
+    assert owed.skipped == (None if format_name == "standard-v1" else "no_equivalent")
 
 
 def test_what_has_no_word_stays_so_when_it_is_overtaken_too() -> None:

@@ -11,7 +11,7 @@ from dispatcher.ops.api.moments import read_span
 from dispatcher.ops.faxes.lists.numbers import numbers_meant, reversed_digits
 from dispatcher.ops.faxes.lists.queries import FAILED, DeliveryQuery, EventQuery, FaxQuery
 from dispatcher.ops.faxes.lists.walk import Walk
-from shared.domain import Provider, utc_now
+from shared.domain import EventType, Provider, utc_now
 from shared.errors import FaxhookError
 
 Span = tuple[datetime | None, datetime | None]
@@ -26,6 +26,7 @@ CLOCKS_APART: Final = timedelta(minutes=5)
 ALL_PROVIDERS: Final = [str(provider) for provider in Provider]
 TO, FROM = reversed_digits("to_number"), reversed_digits("from_number")
 _FAILED_STATES: Final = ", ".join(f"'{state}'" for state in sorted(FAILED))  # as the index has them
+_IS_STALLED: Final = "rank < 100 AND stalled_at IS NOT NULL"  # as the index has it
 
 _FAILING: Final = """
 (SELECT faxes.*, d.id AS delivery_id FROM deliveries d
@@ -86,8 +87,9 @@ async def list_faxes(pool: Pool, query: FaxQuery) -> Page:
             numbers = await numbers_meant(pool, query.number)
             walk.within_any(TO, numbers)
             walk.within_any(FROM, numbers, unless=TO)
-    for column in ("provider", "direction", "state", "conflicting"):
+    for column in ("provider", "direction", "conflicting"):
         walk.matching(f"{column} = {{0}}", getattr(query, column))
+    _narrow_state(walk, query)
     if query.failed is False:
         walk.matching(f"state NOT IN ({_FAILED_STATES})")
     walk.matching(
@@ -172,6 +174,13 @@ def _narrow_deliveries(walk: Walk, query: DeliveryQuery) -> bool:
     else:
         walk.matching("state = {0}", query.state)
     return query.event_id is not None or query.job_id is not None or query.state in {"pending", "retrying", "dead"}
+
+
+def _narrow_state(walk: Walk, query: FaxQuery) -> None:
+    if query.state is EventType.STALLED:
+        (walk.within if query.webhooks is None else walk.matching)(_IS_STALLED)
+    else:
+        walk.matching("state = {0}", query.state)
 
 
 def _check(query: FaxQuery) -> None:

@@ -35,7 +35,10 @@ class FaxQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     provider: Provider | None = None
     direction: Direction | None = None
-    state: EventType | None = None
+    state: Annotated[
+        EventType | None,
+        msgspec.Meta(description="the type that won; `fax.stalled`: without an ending for too long, whatever else won"),
+    ] = None
     failed: Annotated[
         bool | None, msgspec.Meta(description="failed, not received, or delivered in part only; or none of these")
     ] = None

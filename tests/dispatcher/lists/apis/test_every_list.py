@@ -162,3 +162,20 @@ def test_whatever_a_listed_fax_holds_it_is_read_or_unreadable(provider: str, end
     except Unreadable:
         return
     assert fax.event is None or decode_event(encode_event(fax.event)) == fax.event
+
+
+@pytest.mark.parametrize("provider", WORDS)
+def test_one_fax_is_asked_for_by_its_id_and_read_as_on_a_page(provider: str) -> None:
+    fax = a_fax(provider, "fax.delivered").listed()
+    answer = {"phaxio": {"success": True, "data": fax}, "telnyx": {"data": fax}, "sinch": fax}[provider]
+    raw = APIS[provider].read_one(json.dumps(answer).encode())
+    assert json.loads(raw) == fax
+    assert id_of(raw) == "77"
+    assert APIS[provider].fax_url("a/b?c").endswith("/faxes/a%2Fb%3Fc")
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"null", b"[]", b'"text"', b'{"data": ', b"\xff"])
+@pytest.mark.parametrize("provider", WORDS)
+def test_what_is_not_a_fax_is_refused(provider: str, body: bytes) -> None:
+    with pytest.raises(NotAList, match=provider):
+        APIS[provider].read_one(body)

@@ -146,3 +146,22 @@ async def test_lists_go_on_over_pages_until_there_are_enough(environment: dict[s
     assert (code, "--state" in complained) == (65, True)
     _, said, _ = await faxhook(environment, "list", "--number", "+1999")
     assert said == "no fax matches\n"
+
+
+async def test_a_stalled_fax_says_so_in_its_story_and_in_the_list_until_it_ends(
+    environment: dict[str, str], pool: asyncpg.Pool
+) -> None:
+    fields = {"state": "fax.sending", "after_seconds": 21_600.0, "provider_says": "under_way"}
+    await take(pool, an_event(1, EventType.SENDING), an_event(1, EventType.STALLED, fields=fields), an_event(2))
+    _, page, _ = await faxhook(environment, "show", "phaxio:1")
+    assert "fax.sending (stalled: without an ending at 2026-10-03 08:00:00" in page
+    assert "no ending came within 6 h; its provider says that it is under way" in page
+    _, page, _ = await faxhook(environment, "list", "--state", "fax.stalled")
+    assert "fax.sending (stalled)" in page
+    assert "phaxio:2" not in page
+    await take(pool, an_event(1))
+    _, page, _ = await faxhook(environment, "show", "phaxio:1")
+    assert "(stalled" not in page
+    assert "no ending came within 6 h" in page  # it happened all the same
+    _, page, _ = await faxhook(environment, "list", "--state", "fax.stalled")
+    assert "no fax matches" in page

@@ -18,14 +18,14 @@ from typing import Final
 
 from dispatcher.ops.dead.jobs.bodies import Selection, What
 from dispatcher.ops.dead.store import IS_READY
-from dispatcher.policy.lifecycle import is_overtaken
+from dispatcher.policy.lifecycle import overtaking_rank
 from dispatcher.policy.routing import ENDPOINT_DISABLED
-from shared.domain import FINISHED_RANK, EventType
+from shared.domain import EventType
 
 NOT_OWED: Final = f"d.state = 'skipped' AND d.reason = '{ENDPOINT_DISABLED}'"
 
-IS_OVERTAKEN: Final = "coalesce(faxes.rank > CASE events.type {} END, false)".format(
-    " ".join(f"WHEN '{each}' THEN {each.rank}" for each in EventType if is_overtaken(each, FINISHED_RANK))
+IS_OVERTAKEN: Final = "coalesce(faxes.rank >= CASE events.type {} END, false)".format(
+    " ".join(f"WHEN '{each}' THEN {rank}" for each in EventType if (rank := overtaking_rank(each)) is not None)
 )
 """Of an event and its fax, as `lifecycle.is_overtaken` decides it."""
 

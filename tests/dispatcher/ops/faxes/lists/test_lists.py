@@ -176,3 +176,27 @@ def test_the_states_that_failed_are_endings_and_the_successful_endings_are_not_a
 
     endings = {each for each in EventType if each.phase is Phase.POSTFLIGHT}
     assert endings - FAILED == {EventType.DELIVERED, EventType.RECEIVED}
+
+
+@pytest.mark.parametrize("walked_at_most", [2, 20_000])
+async def test_stalled_faxes_are_found_whatever_their_state_until_they_end(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch, walked_at_most: int
+) -> None:
+    monkeypatch.setattr(walk, "WALKED_AT_MOST", walked_at_most)
+    await endpoint(pool)
+    await take(pool, *(an_event(n, EventType.SENDING, received_at=DAY + timedelta(hours=n)) for n in range(9)))
+    stalled = [an_event(n, EventType.STALLED, received_at=DAY + timedelta(hours=12)) for n in (1, 4, 6, 7)]
+    await take(pool, *stalled)
+    await take(pool, an_event(4))
+    faxes = FaxReader(pool)
+    for limit in (1, 3, 200):
+        query = FaxQuery(state=EventType.STALLED, limit=limit)
+        items = await everything(faxes.faxes, query)
+        assert [(each.fax_id, each.state) for each in items] == [(n, EventType.SENDING) for n in "761"]
+        assert {each.stalled_at for each in items} == {DAY + timedelta(hours=12)}
+        early = msgspec.structs.replace(query, until="2026-10-03T06:30:00Z", failed=False)
+        assert "".join(each.fax_id for each in await everything(faxes.faxes, early)) == "61"
+        failing = msgspec.structs.replace(query, webhooks="failing")
+        assert await everything(faxes.faxes, failing) == []
+    with pytest.raises(Contradiction, match="failed"):
+        await faxes.faxes(FaxQuery(state=EventType.STALLED, failed=True))

@@ -1,0 +1,1 @@
+"""Faxes that have been without an ending for too long."""
