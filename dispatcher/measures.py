@@ -169,7 +169,7 @@ ALERT_KINDS: Final = (
 OPEN_ALERTS: Final = Measure(
     name="faxhook_open_alerts",
     kind="gauge",
-    meaning="matters that the operator is told of and that are not resolved; told by the dispatcher that looks",
+    meaning="alerts that are not resolved; reported by the dispatcher that looks",
     labels={"kind": ALERT_KINDS},
     alert="`silence`, `provider_refused`: no faxes come",
 )

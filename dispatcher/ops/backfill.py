@@ -67,7 +67,7 @@ def backfill_command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is missing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Tell the faxes that a provider finished and no callback told. Once too often does no harm.
+    """Take in the faxes that a provider finished and no callback reported. Once too often does no harm.
 
     Wants the dispatcher's settings, and the provider's API key. Ends with 1 if a part is left to be done.
     """

@@ -20,7 +20,7 @@ class AccountApi:
     def operations(self) -> Sequence[Operation]:
         """Return the operations."""
         summary = (
-            "Each provider's account of a day: theirs, ours, repaired, missing, told, owed, dead; the latest first"
+            "Each provider's account of a day: theirs, ours, repaired, missing, delivered, owed, dead; the latest first"
         )
         return (
             Operation("GET", "/v1/accounts", self.list, summary, query=AccountQuery, answer=AccountPage),

@@ -27,7 +27,7 @@ def account_command(
     provider: Annotated[str | None, typer.Option(help="Only this provider.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show for each provider and day: faxes of theirs, of ours, repaired, missing, told, owed, dead.
+    """Show for each provider and day: faxes of theirs, of ours, repaired, missing, delivered, owed, dead.
 
     Ends with 1 if an account that is shown does not add up, or if a list was not read. Days are days of UTC.
     """
@@ -57,7 +57,7 @@ def show(accounts: Sequence[Account]) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("day (UTC)", no_wrap=True)
     table.add_column("provider")
-    for name in ("theirs", "ours", "repaired", "missing", "told", "owed", "dead"):
+    for name in ("theirs", "ours", "repaired", "missing", "delivered", "owed", "dead"):
         table.add_column(name, justify="right")
     table.add_column("account", overflow="fold")
     for each in accounts:

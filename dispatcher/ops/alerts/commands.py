@@ -27,7 +27,7 @@ from shared.ids import uuid7
 
 PARTLY = 1
 
-app = typer.Typer(no_args_is_help=True, help="What the operator was told: list it, and try the ways to tell it.")
+app = typer.Typer(no_args_is_help=True, help="Show what was raised, and send a test to each place that alerts go to.")
 
 
 class AlertSettings(ChannelSettings, Alerts, frozen=True, kw_only=True):
@@ -60,7 +60,7 @@ def list_alerts(
     after: Annotated[str | None, typer.Option(help="`next` of the page before, as --json shows it.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what is wrong or was, and who was told; the latest first. Times are UTC."""
+    """Show what is wrong or was, and where that was sent; the latest first. Times are UTC."""
     given = {"state": state, "kind": kind, "since": since, "until": until, "after": after}
     query = read_options({**given, "limit": limit}, AlertQuery)
     settings = settings_of(LedgerSettings)
@@ -78,7 +78,7 @@ def list_alerts(
         console.print("no alert matches" if any(given.values()) else "there are no alerts")
         return
     table = Table(box=None, pad_edge=False)
-    for name in ("raised (UTC)", "state", "what", "told"):
+    for name in ("raised (UTC)", "state", "what", "sent"):
         table.add_column(name, overflow="fold")
     for each in found:
         state_text = Text(each.state, style="red" if each.state == "open" else "dim")

@@ -95,9 +95,9 @@ GROUPS: Final = (
     Group(
         key="gone",
         title="gone (410)",
-        hint="The application asked to be told no more, so its endpoint was switched off. If that was a mistake, "
+        hint="The application asked for no more deliveries, so its endpoint was disabled. If that was a mistake, "
         "enable the endpoint, then replay; else discard.",
-        sentences={"gone": "it answered 410: it wants to be told no more, and is switched off"},
+        sentences={"gone": "it answered 410: it wants no more deliveries, and is disabled"},
         pattern="http_410",
     ),
     Group(
@@ -157,7 +157,7 @@ GROUPS: Final = (
     Group(
         key="endpoint_disabled",
         title="endpoint disabled",
-        hint="It fell due while its endpoint was off. Enable the endpoint, then replay; or discard.",
+        hint="It fell due while its endpoint was disabled. Enable the endpoint, then replay; or discard.",
         sentences={"endpoint_disabled": "the endpoint is disabled"},
     ),
     Group(
@@ -178,7 +178,7 @@ GROUPS: Final = (
     ),
     Group(
         key="parser",
-        title="could not be parsed",
+        title="callback could not be parsed",
         hint="A genuine callback that our parser does not understand. Replay it with a version whose parser is fixed.",
         pattern="unreadable|parser_crashed",
         kinds=("callback",),

@@ -116,7 +116,7 @@ def discard(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Give up for good, for a reason: no application will be told.
+    """Give up for good, for a reason: it is never delivered.
 
     Shows first what it would do, and asks.
     """

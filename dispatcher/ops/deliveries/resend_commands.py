@@ -27,11 +27,11 @@ def resend_deliveries(
     endpoint: Annotated[str | None, typer.Option(help="Those to an endpoint, by its id.")] = None,
     event_type: Annotated[str | None, typer.Option("--type", help="Of the event, e.g. fax.delivered.")] = None,
     state: Annotated[
-        str | None, typer.Option(help="One of told, dead, skipped; else what was told and what is dead.")
+        str | None, typer.Option(help="One of told (delivered), dead, skipped; else what is delivered or dead.")
     ] = None,
     since: Annotated[str | None, typer.Option(help=f"Of events since: {TIMES}.")] = None,
     until: Annotated[str | None, typer.Option(help="And before, in the same notation.")] = None,
-    overtaken: Annotated[bool, typer.Option("--overtaken", help="Also what is old news by now.")] = False,
+    overtaken: Annotated[bool, typer.Option("--overtaken", help="Also what a later event has overtaken.")] = False,
     yes: Yes = False,
     dry_run: DryRun = False,
     rate: Rate = RATE,
@@ -39,8 +39,8 @@ def resend_deliveries(
 ) -> None:
     """Send deliveries again, under the same ids, with their next attempt numbers and a new budget.
 
-    What is still owed is left out: it is told anyway. Shows first what it would do, and asks. If it is killed in the
-    middle, a dispatcher goes on with it. Ends with 1 if some are left out.
+    What is still owed is left out: it is delivered anyway. Shows first what it would do, and asks. If it is killed
+    in the middle, a dispatcher goes on with it. Ends with 1 if some are left out.
     """
     provider, _, fax_id = (fax or "").partition(":")
     now = datetime.now(UTC)

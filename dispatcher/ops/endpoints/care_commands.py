@@ -33,7 +33,7 @@ EXIT_NOT_TOLD: Final = 1
 """The sample was sent, and the application did not take it."""
 
 ROTATED: Final[dict[RotationAction, str]] = {
-    "add": "tell the application, then --promote it: until then the first one signs (standard-v1 signs with all)",
+    "add": "give it to the application, then --promote it: until then the first one signs (standard-v1 signs with all)",
     "promote": "the newest token signs first now",
     "drop": "only the token that signs is left",
 }
@@ -41,7 +41,7 @@ ROTATED: Final[dict[RotationAction, str]] = {
 
 @app.command(name="rates")
 def show_rates(endpoint_id: Id, as_json: Json = False) -> None:
-    """Show how many attempts were told, and how long they took: over an hour, a day, a week."""
+    """Show how many attempts were delivered, and how long they took: over an hour, a day, a week."""
 
     async def read(ledger: Ledger[EndpointSettings]) -> EndpointRates:
         endpoint = await ledger.changes.known(ledger.pool, read_id(endpoint_id, "endpoint"))
@@ -57,7 +57,7 @@ def show_rates(endpoint_id: Id, as_json: Json = False) -> None:
 
 @app.command(name="show")
 def show_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
-    """Show an endpoint and how it is doing: told and failed lately, failing since when, owed, dead."""
+    """Show an endpoint and how it is doing: delivered and failed lately, failing since when, owed, dead."""
 
     async def read(ledger: Ledger[EndpointSettings]) -> tuple[Endpoint, EndpointWithHealth]:
         endpoint = await ledger.changes.known(ledger.pool, read_id(endpoint_id, "endpoint"))
@@ -76,7 +76,7 @@ def show_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
         *([("name", body.description)] if body.description else []),
         ("url", body.url),
         ("failover", body.failover_url or "none"),
-        ("told of", describe(endpoint)),
+        ("gets", describe(endpoint)),
         ("limits", f"{body.timeout_seconds:g} s for one request, {body.max_concurrent} at once for each dispatcher"),
         (
             "tokens",
@@ -87,7 +87,7 @@ def show_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
         *([("public key", body.public_key)] if body.public_key else []),
         ("created", f"{body.created_at:%Y-%m-%d %H:%M} UTC by {body.created_by or 'an unknown person'}"),
         ("health", f"{health.verdict}: {health.sentence}"),
-        ("lately", f"{health.told} attempts told, {health.failed} failed"),
+        ("lately", f"{health.told} attempts delivered, {health.failed} failed"),
     ]
     for name, value in lines:
         console.print(Text(f"{name:<11}", style="dim").append(value, style="not dim"), soft_wrap=True)
@@ -137,7 +137,7 @@ def send_test(
 ) -> None:
     """Send a sample event to an endpoint, marked as a test and outside the ledger, and say what came back.
 
-    Ends with 1 if it was not told.
+    Ends with 1 if it was not delivered.
     """
 
     async def send(ledger: Ledger[ChannelSettings]) -> SampleOutcome:
@@ -174,7 +174,7 @@ def rotate_tokens(
     token: Annotated[str | None, typer.Option("--token", help="The token to add.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Rotate an endpoint's tokens: --add, tell the application, --promote, --drop.
+    """Rotate an endpoint's tokens: --add, give it to the application, --promote, --drop.
 
     One step at a time; a token is shown when it is added, and never again.
     """

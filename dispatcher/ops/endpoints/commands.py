@@ -67,7 +67,7 @@ Value = TypeVar("Value")
 Kind = TypeVar("Kind", bound=EndpointSettings)
 
 
-app = typer.Typer(no_args_is_help=True, help="Show, change and test where applications want to be told.")
+app = typer.Typer(no_args_is_help=True, help="Show, change and test endpoints: where an application gets its events.")
 
 
 class Ledger(msgspec.Struct, Generic[Kind], frozen=True):
@@ -102,7 +102,7 @@ def list_endpoints(
     job_id: Job = None,
     fax_id: Annotated[str | None, typer.Option(help="Only those of this sent fax.")] = None,
     enabled: Annotated[
-        bool | None, typer.Option("--enabled/--disabled", help="Only those that are on, or only those that are off.")
+        bool | None, typer.Option("--enabled/--disabled", help="Only those that are enabled, or only the others.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=MOST_PER_PAGE, help="How many at most.")] = MOST_PER_PAGE,
     after: Annotated[str | None, typer.Option(help="Go on behind a page: its `next`.")] = None,

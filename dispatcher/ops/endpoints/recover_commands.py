@@ -23,8 +23,10 @@ def recover_endpoint(
     endpoint_id: Id,
     since: Annotated[str, typer.Option(help=f"From when on: {TIMES}.")],
     until: Annotated[str | None, typer.Option(help="Before when, in the same notation; else until now.")] = None,
-    told: Annotated[bool, typer.Option("--told", help="What it was told, too: it is told again.")] = False,
-    overtaken: Annotated[bool, typer.Option("--overtaken", help="With --told: also what is old news by now.")] = False,
+    told: Annotated[bool, typer.Option("--told", help="What was delivered, too: it is sent again.")] = False,
+    overtaken: Annotated[
+        bool, typer.Option("--overtaken", help="With --told: also what a later event has overtaken.")
+    ] = False,
     yes: Yes = False,
     dry_run: DryRun = False,
     rate: Rate = RATE,

@@ -144,10 +144,10 @@ def _verdict(outcome: Outcome, seconds: float) -> str:
     match outcome:
         case Told():
             status = "accepted" if outcome.http_status is None else f"it answered {outcome.http_status}"
-            return f"told: {status} {after}"
+            return f"delivered: {status} {after}"
         case NotTried():
             return f"not tried: {cause_in_words(outcome.error)}"
         case _ if outcome.is_gone:
-            return f"not told: it answered 410 {after}; a delivery would disable the endpoint"
+            return f"not delivered: it answered 410 {after}; a delivery would disable the endpoint"
         case _:
-            return f"not told: {cause_in_words(outcome.error)}, {after}; a delivery would be tried again"
+            return f"not delivered: {cause_in_words(outcome.error)}, {after}; a delivery would be tried again"

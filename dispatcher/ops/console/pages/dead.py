@@ -30,8 +30,8 @@ DIED: Final[Mapping[str, tuple[str, dict[str, float]]]] = {
     "1h": ("in the last hour", {"younger_than_seconds": 3_600.0}),
     "1d": ("in the last day", {"younger_than_seconds": 86_400.0}),
     "7d": ("in the last week", {"younger_than_seconds": 7 * 86_400.0}),
-    "before-1d": ("more than a day ago", {"older_than_seconds": 86_400.0}),
-    "before-7d": ("more than a week ago", {"older_than_seconds": 7 * 86_400.0}),
+    "before-1d": ("older than a day", {"older_than_seconds": 86_400.0}),
+    "before-7d": ("older than a week", {"older_than_seconds": 7 * 86_400.0}),
 }
 """Choices of the field *Died*: a label, and fields of the filter."""
 

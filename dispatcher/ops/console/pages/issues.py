@@ -37,7 +37,7 @@ class Harm(IntEnum):
     """What was given up on stays untold until a person decides."""
 
     UNTOLD = 2
-    """New events are not told, or late."""
+    """New events are delivered late, or not at all."""
 
     STOPPED = 3
     """Events wait for a store, a queue or a dispatcher that is not there."""

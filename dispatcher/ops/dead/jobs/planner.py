@@ -206,7 +206,10 @@ def skipped_of(counts: Job | ReplayPreview) -> list[tuple[int, str]]:
     """Return what a job leaves out, and why: how many, and the rest of a sentence. Pure."""
     to = counts.to if isinstance(counts, ReplayPreview) else counts.selection.to
     said = (
-        (counts.skipped_told, "told meanwhile" if to is None else "settled: the successor has their event already"),
+        (
+            counts.skipped_told,
+            "delivered meanwhile" if to is None else "settled: the successor has their event already",
+        ),
         (counts.skipped_gone, "not as they were any more: replayed, discarded or recovered meanwhile"),
         (counts.skipped_taken, "another job has them"),
         (
@@ -214,7 +217,7 @@ def skipped_of(counts: Job | ReplayPreview) -> list[tuple[int, str]]:
             "their endpoint is disabled or removed: enable it first, or replay those of a removed one `to` a successor",
         ),
         (counts.skipped_pruned, "pruned: the content of their events is not kept any more"),
-        (counts.skipped_owed, "still owed, or being attempted at this moment: told anyway, so not twice"),
+        (counts.skipped_owed, "still owed, or being attempted at this moment: delivered anyway, so not twice"),
         (counts.skipped_overtaken, "overtaken by a later event of their fax: sent only if you say `overtaken`"),
         (counts.skipped_unsaid, "the endpoint's format has no word for their event"),
         (

@@ -1,4 +1,4 @@
-"""Whether two endpoints are told of the same faxes at the same place: an application then gets everything twice."""
+"""Whether two endpoints get the same faxes at the same place: an application then gets everything twice."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -39,7 +39,7 @@ async def check_duplicate(connection: Any, store: EndpointStore, endpoint: Endpo
 
 
 def find_duplicate(endpoint: Endpoint, peers: Iterable[Endpoint]) -> Endpoint | None:
-    """Return the first of *peers*, those of the same scope and match, that is told of the same at the same place.
+    """Return the first of *peers*, those of the same scope and match, that gets the same at the same place.
 
     Pure.
     """
