@@ -120,8 +120,8 @@ def test_every_option_of_a_faxhook_command_line_exists(page):
             command = subcommands(command).get(word, command)
         if subcommands(command):
             continue
-        options = {each for parameter in command.params for each in parameter.opts} | {"--help"}
-        assert set(OPTION.findall(line.partition(" # ")[0])) <= options, line
+        options = {each for parameter in command.params for each in (*parameter.opts, *parameter.secondary_opts)}
+        assert set(OPTION.findall(line.partition(" # ")[0])) <= options | {"--help"}, line
 
 
 def test_the_readme_names_every_faxhook_command():
