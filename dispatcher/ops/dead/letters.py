@@ -17,6 +17,8 @@ from uuid import UUID
 import msgspec
 
 from dispatcher.ops.api.cursor import MOST_PER_PAGE, AwareTime, Cursor, Limit
+from dispatcher.ops.api.moments import MomentText
+from dispatcher.ops.faxes.lists.numbers import Number
 from shared.domain import Provider
 
 Kind = Literal["callback", "event", "delivery"]
@@ -46,6 +48,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
         group: The key of the cause's group, see `causes`.
         reason: A sentence.
         type: Of the event, e.g. `fax.delivered`; None where it could not be read.
+        from_number: Of the fax, as the provider gave it, like `to_number`.
         attempts: Made so far; 0 for callbacks and events.
         died_at: Aware UTC; None where the broker did not say.
         is_message: A message in `dead.deliveries` that the ledger does not call dead.
@@ -61,6 +64,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     provider: str | None = None
     fax_id: str | None = None
     type: str | None = None
+    from_number: str | None = None
+    to_number: str | None = None
     attempts: int = 0
     died_at: datetime | None = None
     is_message: bool = False
@@ -139,6 +144,8 @@ class DeadFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         type: Of the event, e.g. `fax.delivered`.
         older_than_seconds: They died at least so long ago.
         younger_than_seconds: They died at most so long ago.
+        since: They died then or later; `until`: before.
+        number: Of their fax.
     """
 
     kind: Kind | None = None
@@ -149,6 +156,9 @@ class DeadFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     event_id: Annotated[str, msgspec.Meta(min_length=1, max_length=300, pattern=NO_NULL)] | None = None
     older_than_seconds: Age | None = None
     younger_than_seconds: Age | None = None
+    since: MomentText | None = None
+    until: MomentText | None = None
+    number: Number | None = None
 
 
 class DeadQuery(DeadFilter, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 from dispatcher.ops.api.cursor import AwareTime
+from dispatcher.ops.api.moments import HOW
 from dispatcher.ops.contradictions import contradiction
 from dispatcher.ops.dead.jobs.bodies import Selection
 from dispatcher.ops.dead.letters import KINDS, DeadFilter
@@ -45,6 +46,11 @@ def _filter_of(
         str | None, typer.Option("--older-than", help="Died at least so long ago: 90s, 30m, 6h, 2d.")
     ] = None,
     younger_than: Annotated[str | None, typer.Option("--younger-than", help="Died at most so long ago.")] = None,
+    since: Annotated[str | None, typer.Option(help=f"Died since: {HOW}.")] = None,
+    until: Annotated[str | None, typer.Option(help="Died before, in the same notation.")] = None,
+    number: Annotated[
+        str | None, typer.Option(help="Of either side of the fax, in any notation or by its last digits.")
+    ] = None,
 ) -> DeadFilter:
     """Return the filter that the options are; end with a sentence if they are not one."""
     given = {
@@ -56,12 +62,15 @@ def _filter_of(
         "event_id": event,
         "older_than_seconds": seconds_of("--older-than", older_than),
         "younger_than_seconds": seconds_of("--younger-than", younger_than),
+        "since": since,
+        "until": until,
+        "number": number,
     }
     named = {name: value for name, value in given.items() if value is not None}
     older, younger = given["older_than_seconds"], given["younger_than_seconds"]
     if isinstance(older, float) and isinstance(younger, float) and older > younger:
         contradiction(f"--older-than {older_than}", f"--younger-than {younger_than}", "nothing is both")
-    for option, value in (("--endpoint", endpoint), ("--type", event_type), ("--event", event)):
+    for option, value in (("--endpoint", endpoint), ("--type", event_type), ("--event", event), ("--number", number)):
         if kind == "callback" and value is not None:
             contradiction("--kind callback", option, "a callback that could not be parsed has no event yet")
     return read_options(named, DeadFilter, _OPTION_NAMES)

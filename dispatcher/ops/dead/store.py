@@ -8,22 +8,38 @@ from uuid import UUID
 import msgspec
 
 from dispatcher.egress.target import public_url
+from dispatcher.ops.api.moments import read_span
 from dispatcher.ops.dead.causes import UNANSWERED, delivery_codes, group_of
 from dispatcher.ops.dead.letters import DeadAttempt, DeadFilter, DeadLetter
+from dispatcher.ops.faxes.lists.numbers import numbers_meant, reversed_digits
+from shared.domain import utc_now
 
 IS_READY: Final = "coalesce(endpoints.enabled AND endpoints.removed_at IS NULL, false)"
 
 _LETTERS: Final = """
 SELECT d.id, d.reason, d.event_id, d.endpoint_id, d.attempts, d.budget_from, d.settled_at, d.state,
-       events.provider, events.fax_id, events.type, last.http_status, last.error
+       events.provider, events.fax_id, events.type, faxes.from_number, faxes.to_number, last.http_status, last.error
 FROM deliveries d
 JOIN events ON events.id = d.event_id
+LEFT JOIN faxes ON faxes.provider = events.provider AND faxes.fax_id = events.fax_id
 LEFT JOIN attempts last ON last.delivery_id = d.id AND last.number = d.attempts
 """
 
 
-def where(wanted: DeadFilter, *, first: int = 1) -> tuple[str, list[Any]]:
-    """Return *wanted* as a condition on dead deliveries `d` and their `events`, and its arguments from `$first` on."""
+_OF_NUMBERS: Final = " UNION ALL ".join(
+    f"SELECT provider, fax_id FROM faxes WHERE {reversed_digits(column)} = ANY({{0}}::text[])"  # noqa: S608 - columns of ours
+    for column in ("to_number", "from_number")
+)
+
+
+async def where(connection: Any, wanted: DeadFilter, *, first: int = 1) -> tuple[str, list[Any]]:
+    """Return *wanted* as a condition on dead deliveries `d` and their `events`, and its arguments from `$first` on.
+
+    Raises:
+        BadMoment: A time is none.
+        BadNumber: The number is none.
+    """
+    since, until = read_span(wanted.since, wanted.until, utc_now())
     if wanted.kind not in {None, "delivery"}:
         return "false", []
     conditions, arguments = ["d.state = 'dead'"], list[Any]()
@@ -42,12 +58,17 @@ def where(wanted: DeadFilter, *, first: int = 1) -> tuple[str, list[Any]]:
         add(f"d.reason {'!~' if is_negated else '~'} {{}}::text", codes)
     add("d.settled_at <= now() - make_interval(secs => {}::float8)", wanted.older_than_seconds)
     add("d.settled_at >= now() - make_interval(secs => {}::float8)", wanted.younger_than_seconds)
+    add("d.settled_at >= {}::timestamptz", since)
+    add("d.settled_at < {}::timestamptz", until)
+    if wanted.number is not None:
+        numbers = list(await numbers_meant(connection, wanted.number))
+        add(f"(events.provider, events.fax_id) IN ({_OF_NUMBERS})", numbers)
     return " AND ".join(conditions), arguments
 
 
 async def page(connection: Any, wanted: DeadFilter, after: tuple[datetime, str] | None, most: int) -> list[DeadLetter]:
     """Return the latest deaths before the cursor (time, id)."""
-    condition, arguments = where(wanted)
+    condition, arguments = await where(connection, wanted)
     cursor = ""
     if after is not None:
         time, letter_id = (f"${len(arguments) + 1}::timestamptz", f"${len(arguments) + 2}::text")
@@ -96,7 +117,7 @@ class CodeCount(msgspec.Struct, frozen=True, kw_only=True):
 
 async def counts(connection: Any, wanted: DeadFilter) -> list[CodeCount]:
     """Return the matching deliveries counted by code and endpoint."""
-    condition, arguments = where(wanted)
+    condition, arguments = await where(connection, wanted)
     rows = await connection.fetch(
         f"""
         SELECT coalesce(d.reason, '') AS code, d.endpoint_id, count(*) AS count, min(d.settled_at) AS oldest,
@@ -140,6 +161,8 @@ class DeliveryStatus(msgspec.Struct, frozen=True, kw_only=True):
     provider: str
     fax_id: str
     type: str
+    from_number: str | None
+    to_number: str | None
     replayed_at: datetime | None
 
 
@@ -148,8 +171,9 @@ async def statuses(connection: Any, delivery_ids: Sequence[UUID]) -> dict[UUID, 
     rows = await connection.fetch(
         """
         SELECT d.id, d.state, d.attempts, d.event_id, d.endpoint_id, d.replayed_at,
-               events.provider, events.fax_id, events.type
+               events.provider, events.fax_id, events.type, faxes.from_number, faxes.to_number
         FROM deliveries d JOIN events ON events.id = d.event_id
+        LEFT JOIN faxes ON faxes.provider = events.provider AND faxes.fax_id = events.fax_id
         WHERE d.id = ANY($1::uuid[])
         """,
         list(delivery_ids),
@@ -182,6 +206,8 @@ def _letter(row: Any) -> DeadLetter:
         provider=row["provider"],
         fax_id=row["fax_id"],
         type=row["type"],
+        from_number=row["from_number"],
+        to_number=row["to_number"],
         attempts=row["attempts"],
         died_at=row["settled_at"],
     )

@@ -12,7 +12,7 @@ from multidict import MultiMapping
 from dispatcher.ops.api.lookups import read_id
 from dispatcher.ops.console.access.guard import Visit
 from dispatcher.ops.console.errors import UNCHANGED, PageError, no_such_page
-from dispatcher.ops.console.pages.filters import chosen_of, filter_of
+from dispatcher.ops.console.pages.filters import chosen_of, filter_of, refusing_filters
 from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.dead.errors import BadSuccessor, EndpointOff, NothingToSend, UnknownJob
 from dispatcher.ops.dead.jobs.bodies import Job, Selection, What
@@ -25,7 +25,9 @@ MOST_PER_PAGE: Final = 50
 MOST_REASON_CHARACTERS: Final = 500
 DONE_JOBS_SHOWN: Final = 5
 
-FILTER_FIELDS: Final = ("kind", "endpoint_id", "provider", "cause", "type", "event_id")
+FILTER_FIELDS: Final = (
+    "kind", "endpoint_id", "provider", "cause", "type", "event_id", "number", "since", "until",
+)  # fmt: skip
 DIED: Final[Mapping[str, tuple[str, dict[str, float]]]] = {
     "1h": ("in the last hour", {"younger_than_seconds": 3_600.0}),
     "1d": ("in the last day", {"younger_than_seconds": 86_400.0}),
@@ -50,7 +52,8 @@ class DeadPages:
     async def groups(self, visit: Visit) -> web.Response:
         """Show dead letters grouped by cause, and what is being replayed."""
         wanted, chosen = read_filter(visit.request.query)
-        groups = (await self._dead.groups(wanted)).items
+        with refusing_filters():
+            groups = (await self._dead.groups(wanted)).items
         return visit.page(
             "dead.html",
             groups=groups,
@@ -63,7 +66,8 @@ class DeadPages:
     async def list(self, visit: Visit) -> web.Response:
         """Show dead letters one by one, the latest first."""
         wanted, chosen = read_filter(visit.request.query)
-        page = await self._dead.page(wanted, visit.request.query.get("after"), MOST_PER_PAGE)
+        with refusing_filters():
+            page = await self._dead.page(wanted, visit.request.query.get("after"), MOST_PER_PAGE)
         return visit.page(
             "dead_list.html",
             page=page,

@@ -60,6 +60,8 @@ def completed(found: Found, status: DeliveryStatus | None) -> DeadLetter:
         provider=status.provider,
         fax_id=status.fax_id,
         type=status.type,
+        from_number=status.from_number,
+        to_number=status.to_number,
     )
 
 

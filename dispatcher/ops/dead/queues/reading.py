@@ -13,8 +13,10 @@ from uuid import UUID
 import msgspec
 
 from dispatcher.messages import DeadDelivery, DeliveryMessage
+from dispatcher.ops.api.moments import read_span
 from dispatcher.ops.dead.causes import group_of
 from dispatcher.ops.dead.letters import DeadFilter, DeadLetter, Kind
+from dispatcher.ops.faxes.lists.numbers import has_number
 from shared.amqp.frames import Message
 from shared.broker import DEAD_CALLBACK, DEAD_EVENT
 from shared.domain import Event, decode_event
@@ -89,17 +91,34 @@ def copied_id(message: Message) -> UUID | None:
 
 
 def fits(letter: DeadLetter, wanted: DeadFilter, now: datetime) -> bool:
-    """Return True if *letter* matches *wanted*; a field that the letter lacks matches no filter on it."""
+    """Return True if *letter* matches *wanted*; a field that the letter lacks matches no filter on it.
+
+    Raises:
+        BadMoment: A time is none.
+        BadNumber: The number is none.
+    """
     for name in ("kind", "endpoint_id", "provider", "type", "event_id"):
         if getattr(wanted, name) not in {None, getattr(letter, name)}:
             return False
     if wanted.cause is not None and wanted.cause not in {letter.cause, letter.group}:
         return False
-    if letter.died_at is None:
-        return wanted.older_than_seconds is None and wanted.younger_than_seconds is None
-    age_seconds = (now - letter.died_at).total_seconds()
+    if wanted.number is not None and not has_number((letter.from_number, letter.to_number), wanted.number):
+        return False
+    return _died_then(letter.died_at, wanted, now)
+
+
+def _died_then(died_at: datetime | None, wanted: DeadFilter, now: datetime) -> bool:
     youngest, oldest = wanted.older_than_seconds, wanted.younger_than_seconds
-    return (youngest is None or age_seconds >= youngest) and (oldest is None or age_seconds <= oldest)
+    since, until = read_span(wanted.since, wanted.until, now)
+    if died_at is None:
+        return {youngest, oldest, since, until} == {None}
+    age_seconds = (now - died_at).total_seconds()
+    return (
+        (youngest is None or age_seconds >= youngest)
+        and (oldest is None or age_seconds <= oldest)
+        and (since is None or died_at >= since)
+        and (until is None or died_at < until)
+    )
 
 
 def shown_message(kind: Kind, body: bytes) -> Any:
@@ -159,6 +178,8 @@ def _of_event(event: Event) -> dict[str, Any]:
         "provider": str(event.provider),
         "fax_id": event.fax_id,
         "type": str(event.type),
+        "from_number": event.from_number,
+        "to_number": event.to_number,
     }
 
 

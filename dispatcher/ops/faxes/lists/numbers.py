@@ -5,13 +5,23 @@ last to the first: so a number and its last digits are found alike.
 """
 
 import re
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from dispatcher.ledger.pool import Pool
 from shared.errors import FaxhookError
+
+Number = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=60,
+        pattern="^[^\\u0000]*$",
+        description="of either side, in any notation or by its last digits",
+    ),
+]
 
 LEAST_DIGITS: Final = 3
 MOST_DIGITS: Final = 20
@@ -76,6 +86,25 @@ def read_number(text: str) -> NumberSearch:
             f"number: `{text[:40]}` is not a number like +1 555 010 0102, or its last {LEAST_DIGITS} or more digits"
         )
     return NumberSearch(digits[::-1], is_whole)
+
+
+def has_number(numbers: Iterable[str | None], text: str) -> bool:
+    """Is one of *numbers*, as the provider gave them, what a person means by *text*?
+
+    For what the ledger does not hold. A leading 0 may be the one that is dialled before a national number.
+
+    Raises:
+        BadNumber: It is no number.
+
+    >>> [has_number(["+1 555 010-0102", None], text) for text in ("+15550100102", "0102", "0103", "01 02")]
+    [True, True, False, True]
+    """
+    search = read_number(text)
+    digits = ["".join(_DIGITS.findall(number))[::-1] for number in numbers if number is not None]
+    if search.is_whole:
+        return search.digits in digits
+    ends = (search.digits, search.digits.removesuffix("0"))
+    return any(each.startswith(ends) for each in digits)
 
 
 def looks_like_number(text: str) -> bool:

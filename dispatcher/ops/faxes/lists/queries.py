@@ -9,19 +9,10 @@ from dispatcher.ops.api.cursor import MOST_PER_PAGE, Cursor, Limit
 from dispatcher.ops.api.moments import MomentText
 from dispatcher.ops.dead.letters import NO_NULL
 from dispatcher.ops.faxes.bodies import DeliveryState
+from dispatcher.ops.faxes.lists.numbers import Number
 from shared.domain import Direction, EventType, Provider
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=400, pattern=NO_NULL)]
-Number = Annotated[
-    str,
-    msgspec.Meta(
-        min_length=1,
-        max_length=60,
-        pattern="^[^\\u0000]*$",
-        description="of either side, in any notation or by its last digits",
-    ),
-]
-
 FAILED: Final = frozenset({EventType.FAILED, EventType.PARTIALLY_DELIVERED, EventType.RECEIVE_FAILED})
 """The states of a fax that failed, as the index `faxes_failed` has them."""
 

@@ -51,7 +51,7 @@ async def items_of_ids(connection: Any, what: What, selection: Selection, delive
 
 async def count_fates(connection: Any, what: What, selection: Selection) -> list[tuple[UUID, str, int]]:
     """Return (endpoint, fate, how many) of the deliveries that match the filter or were skipped; not those of ids."""
-    condition, arguments = _condition(selection, first=1)
+    condition, arguments = await _condition(connection, selection, first=1)
     matched = await _matched(connection, what, selection, condition)
     rows = await connection.fetch(
         f"SELECT endpoint_id, fate, count(*) FROM ({matched}) AS matched GROUP BY 1, 2",  # noqa: S608 - what is inserted is ours
@@ -62,7 +62,7 @@ async def count_fates(connection: Any, what: What, selection: Selection) -> list
 
 async def insert_items(connection: Any, job_id: UUID, what: What, selection: Selection) -> None:
     """Write the deliveries that match the filter or were skipped as items of a job."""
-    condition, arguments = _condition(selection, first=2)
+    condition, arguments = await _condition(connection, selection, first=2)
     beginnings = ", ".join(f"('{fate}', '{state}', '{reason or ''}')" for fate, (state, reason) in BEGINNINGS.items())
     await connection.execute(
         f"""
@@ -77,7 +77,7 @@ async def insert_items(connection: Any, job_id: UUID, what: What, selection: Sel
     await missed.insert_items(connection, job_id, selection)
 
 
-def _condition(selection: Selection, *, first: int) -> tuple[str, list[Any]]:
+async def _condition(connection: Any, selection: Selection, *, first: int) -> tuple[str, list[Any]]:
     """Return as a condition on deliveries `d` and their `events` what is not selected by id, and its arguments."""
     if selection.skipped is not None:
         wanted = selection.skipped
@@ -90,7 +90,7 @@ def _condition(selection: Selection, *, first: int) -> tuple[str, list[Any]]:
         return condition, [wanted.endpoint_id, *missed.between(wanted.since, wanted.until)]
     if selection.deliveries is not None:
         return _resend_condition(selection.deliveries, first)
-    return ("false", []) if selection.filter is None else where(selection.filter, first=first)
+    return ("false", []) if selection.filter is None else await where(connection, selection.filter, first=first)
 
 
 def _resend_condition(wanted: ResendFilter, first: int) -> tuple[str, list[Any]]:

@@ -40,3 +40,22 @@ async def test_the_letters_of_a_removed_endpoint_are_sent_to_the_successor_that_
     await add_dead_deliveries(harness, [successor], 1, first=10)
     answer = await session.post("/dead/begin", {"do": "replay", "all": "true", "to": str(successor.id)})
     assert (answer.status, "without `to`" in answer.text or "without <code>to</code>" in answer.text) == (422, True)
+
+
+async def test_letters_are_found_by_time_and_number_and_a_wrong_one_is_a_sentence(
+    session: BrowserSession, harness: DispatcherHarness
+) -> None:
+    await add_dead_deliveries(harness, [await harness.endpoint()], 2)
+    await harness.pool.execute("UPDATE faxes SET from_number = '+15550100001', to_number = '+4930' WHERE fax_id = '1'")
+    await session.log_in()
+    page = await session.get("/dead/list?number=0001&since=1h")
+    assert (page.status, "fax 1<" in page.text, "fax 0<" in page.text) == (200, True, False)
+    assert "+15550100001 → +4930" in page.text
+    assert 'name="number" value="0001"' in page.text
+    assert "number=0001" in page.text.partition("/dead/preview?")[2].partition('"')[0], "a replay takes what is shown"
+    assert "1 dead letter match" in (await session.get("/dead?number=0001")).text
+    assert (await session.get("/dead?until=2h")).text.count("No dead letter matches") == 1
+    for wrong in ("since=soon", "number=seven", "since=1h&until=2h"):
+        for path in ("/dead", "/dead/list"):
+            page = await session.get(f"{path}?{wrong}")
+            assert (page.status, "Invalid filter" in page.text) == (422, True), wrong

@@ -1,0 +1,102 @@
+"""Dead letters are found by time and by number in ledger and queues alike, and a replay takes what the list shows."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from apis import Api, faxhook
+from dead_letters import add_dead_deliveries, park_event, quarantine_callback
+from dispatchers import DispatcherHarness, an_event
+
+from dispatcher.ops.api.moments import BadMoment
+from dispatcher.ops.dead.jobs.bodies import Selection
+from dispatcher.ops.dead.letters import DeadFilter
+from dispatcher.ops.dead.service import DeadLetterService
+from dispatcher.ops.faxes.lists.numbers import BadNumber
+from shared.domain import encode_event
+
+OURS, THEIRS = "+15550100001", "+4930120002"
+
+
+async def some_letters(harness: DispatcherHarness, media: Path) -> list[str]:
+    """Add four dead deliveries that died an hour and so many days ago, and an event and a callback that died now."""
+    found = []
+    endpoint = await harness.endpoint()
+    for number, (sender, receiver) in enumerate(((OURS, THEIRS), (THEIRS, OURS), (THEIRS, None), (None, None))):
+        (letter,) = await add_dead_deliveries(harness, [endpoint], 1, first=number)
+        died_at = datetime.now(UTC) - timedelta(days=number, hours=1)
+        await harness.pool.execute("UPDATE deliveries SET settled_at = $2 WHERE id = $1", letter, died_at)
+        await harness.pool.execute(
+            "UPDATE faxes SET from_number = $2, to_number = $3 WHERE fax_id = $1", str(number), sender, receiver
+        )
+        found.append(str(letter))
+    await park_event(harness, encode_event(an_event(9, from_number=OURS, to_number="+14440003")), cause="crashed")
+    await quarantine_callback(harness, media, b"{")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"number": "+1 (555) 010-0001"}, {0, 1, "event"}),
+        ({"number": "0001"}, {0, 1, "event"}),
+        ({"number": "0002"}, {0, 1, 2}),
+        ({"number": "0030 120002"}, set()),
+        ({"number": "030 120002"}, {0, 1, 2}),
+        ({"number": "4440003"}, {"event"}),
+        ({"since": "30h"}, {0, 1, "event", "callback"}),
+        ({"until": "30h"}, {2, 3}),
+        ({"since": "60h", "until": "2h"}, {1, 2}),
+        ({"since": "60h", "number": "0002", "until": "2h"}, {1, 2}),
+        ({"number": "0001", "kind": "callback"}, set()),
+        ({"until": "2000-01-01"}, set()),
+    ],
+)
+async def test_letters_are_found_by_time_and_number(
+    harness: DispatcherHarness, dead: DeadLetterService, tmp_path: Path, asked: dict[str, str], expected: set[object]
+) -> None:
+    ids = await some_letters(harness, tmp_path)
+    wanted = DeadFilter(**asked)  # type: ignore[arg-type]  # strings, as a query has them
+    page = await dead.page(wanted, None, 100)
+    found = {ids.index(each.id) if each.id in ids else each.kind for each in page.items}
+    assert found == expected
+    assert sum(group.count for group in (await dead.groups(wanted)).items) == len(expected)
+    preview = await dead.planner.preview("dead.discard", Selection(filter=wanted))
+    assert (preview.matched, preview.count) == (len(expected), len(expected))
+
+
+async def test_a_time_or_number_that_is_none_is_refused_by_its_name(
+    harness: DispatcherHarness, dead: DeadLetterService
+) -> None:
+    for wanted, error in (
+        (DeadFilter(since="soon"), BadMoment),
+        (DeadFilter(since="1h", until="2h"), BadMoment),
+        (DeadFilter(number="seven"), BadNumber),
+    ):
+        with pytest.raises(error):
+            await dead.page(wanted, None, 10)
+        with pytest.raises(error):
+            await dead.jobs.begin("dead.discard", Selection(filter=wanted), who="eve", reason="none")
+    assert await dead.jobs.latest() == []
+
+
+async def test_api_and_command_line_take_both_and_say_the_numbers(
+    api: Api, harness: DispatcherHarness, tmp_path: Path
+) -> None:
+    ids = await some_letters(harness, tmp_path)
+    status, page = await api.ask("GET", "/v1/dead-letters?number=0001&since=3h")
+    assert (status, {each["from_number"] for each in page["items"]}) == (200, {OURS})
+    status, problem = await api.ask("GET", "/v1/dead-letters?since=soon")
+    assert (status, problem["field"]) == (422, "since")
+    status, problem = await api.ask("POST", "/v1/dead-letters/replay", {"filter": {"number": "x"}, "dry_run": True})
+    assert (status, problem["field"]) == (422, "number")
+    status, text, _ = await api.read("/v1/exports/dead-letters?number=0002&since=3h")
+    assert (status, json.loads(text)["id"]) == (200, ids[0])
+    code, said, _ = await faxhook(harness.environment, "dead", "list", "--each", "--json", "--number", "0002")
+    assert (code, {each["id"] for each in json.loads(said)["items"]}) == (0, set(ids[:3]))
+    code, said, _ = await faxhook(harness.environment, "dead", "list", "--since", "2h", "--json")
+    assert (code, sum(each["count"] for each in json.loads(said)["items"])) == (0, 3)
+    for options in (("--since", "soon"), ("--number", "seven"), ("--kind", "callback", "--number", "0001")):
+        code, _, complained = await faxhook(harness.environment, "dead", "list", *options)
+        assert (code, options[-2].removeprefix("--") in complained) == (65, True), complained
