@@ -8,6 +8,7 @@ import msgspec
 from dispatcher.channels.outcome import NotTold, NotTried, Outcome, Told
 from dispatcher.policy.delivery import LeasedDelivery
 from dispatcher.policy.lifecycle import is_overtaken
+from dispatcher.policy.routing import has_word
 from shared.backoff import DEFER_WAITS_SECONDS, wait_seconds
 
 GONE: Final = "gone"
@@ -62,7 +63,7 @@ def refuse(delivery: LeasedDelivery) -> GiveUp | Skip | Park | None:
     """Return why no attempt is made at a delivery; None if one is.
 
     A removed or disabled endpoint wants nothing more, a paused one nothing now, and an event that was overtaken
-    meanwhile is old news.
+    meanwhile is old news. The endpoint's format may have been changed to one that has no word for the event.
     """
     if delivery.is_removed:
         return GiveUp("endpoint_removed", "the endpoint was removed")
@@ -72,10 +73,15 @@ def refuse(delivery: LeasedDelivery) -> GiveUp | Skip | Park | None:
         return GiveUp("endpoint_disabled", "the endpoint is disabled")
     if delivery.endpoint.paused:
         return Park()
-    is_wanted = delivery.tells_overtaken or delivery.endpoint.overtaken == "deliver"
-    if not is_wanted and is_overtaken(delivery.event.type, delivery.fax_rank):
+    return _why_skipped(delivery)
+
+
+def _why_skipped(delivery: LeasedDelivery) -> Skip | None:
+    endpoint, event = delivery.endpoint, delivery.event
+    is_wanted = delivery.tells_overtaken or endpoint.overtaken == "deliver"
+    if not is_wanted and is_overtaken(event.type, delivery.fax_rank):
         return Skip("overtaken")
-    return None
+    return None if has_word(endpoint.url, endpoint.format, event) else Skip("no_equivalent")
 
 
 def judge(outcome: Outcome, attempt: int, backoff: Sequence[float], *, spent: int = 0) -> Verdict:

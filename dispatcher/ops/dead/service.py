@@ -94,13 +94,13 @@ class DeadLetterService:
             attempts, message = [], await self._message(letter)
         group = group_of(letter.kind, letter.cause)
         endpoints = await ledger.endpoints(self._pool, [] if letter.endpoint_id is None else [letter.endpoint_id])
-        url, is_ready = next(iter(endpoints.values()), (None, None))
+        endpoint = next(iter(endpoints.values()), None)
         return DeadLetterDetail(
             letter=letter,
             title=group.title,
             hint=group.hint,
-            endpoint_url=url,
-            is_endpoint_ready=is_ready,
+            endpoint_url=None if endpoint is None else endpoint.url,
+            is_endpoint_ready=None if endpoint is None else endpoint.is_ready,
             attempts=attempts,
             message=message,
         )

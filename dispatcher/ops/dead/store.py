@@ -134,13 +134,26 @@ async def count_dead(connection: Any) -> int:
     return int(await connection.fetchval("SELECT count(*) FROM deliveries WHERE state = 'dead'"))
 
 
-async def endpoints(connection: Any, endpoint_ids: Sequence[UUID]) -> dict[UUID, tuple[str, bool]]:
-    """Return URL (without user, password and query) and readiness of endpoints, removed ones included."""
+class ShownEndpoint(msgspec.Struct, frozen=True):
+    """An endpoint as dead letters show it: *url* without user, password and query; *is_paused* only if it is ready."""
+
+    url: str
+    is_ready: bool
+    is_paused: bool
+
+
+async def endpoints(connection: Any, endpoint_ids: Sequence[UUID]) -> dict[UUID, ShownEndpoint]:
+    """Return endpoints by their ids, removed ones included."""
     rows = await connection.fetch(
-        f"SELECT id, url, {IS_READY} AS is_ready FROM endpoints WHERE id = ANY($1::uuid[])",  # noqa: S608 - what is inserted is ours
+        f"SELECT id, url, {IS_READY} AS is_ready, paused FROM endpoints WHERE id = ANY($1::uuid[])",  # noqa: S608 - what is inserted is ours
         list(endpoint_ids),
     )
-    return {row["id"]: (public_url(row["url"]).partition("?")[0], row["is_ready"]) for row in rows}
+    return {
+        row["id"]: ShownEndpoint(
+            public_url(row["url"]).partition("?")[0], row["is_ready"], row["is_ready"] and row["paused"]
+        )
+        for row in rows
+    }
 
 
 async def is_enabled(connection: Any, endpoint_id: UUID) -> bool | None:

@@ -102,10 +102,13 @@ def print_preview(preview: ReplayPreview) -> None:
     """Show what a replay or discard would do."""
     console.print(f"{preview.matched} match; to {verb(preview.what)}: {preview.count}", highlight=False)
     for each in preview.endpoints[:SHOWN_ENDPOINTS]:
-        console.print(f"{each.count:>8}  {each.url}  {each.endpoint_id}", highlight=False, markup=False)
+        waits = "  (paused)" if each.is_paused else ""
+        console.print(f"{each.count:>8}  {each.url}  {each.endpoint_id}{waits}", highlight=False, markup=False)
     if len(preview.endpoints) > SHOWN_ENDPOINTS:
         rest = preview.endpoints[SHOWN_ENDPOINTS:]
         console.print(f"{sum(each.count for each in rest):>8}  to {len(rest)} more endpoints", highlight=False)
+    if preview.count_paused and preview.what != "dead.discard":
+        console.print(f"{preview.count_paused:>8}  wait until their endpoint is resumed: it is paused", highlight=False)
     for kind, count in preview.kinds.items():
         if kind != "delivery":
             console.print(f"{count:>8}  {kind}{'s' if count > 1 else ''}", highlight=False)

@@ -5,12 +5,14 @@ import time
 from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
 from typing import Any
+from uuid import UUID
 
 import aiohttp
 import pytest
 from aiohttp import web
 from apis import TOKENS, Api
 from dispatchers import DispatcherHarness, an_event
+from processes import running
 from waiting import until
 
 from dispatcher.delivery.circuit_breaker import TIMEOUTS_TO_OPEN
@@ -90,6 +92,44 @@ async def test_paused_at_one_of_two_dispatchers_under_load_neither_attempts_anyt
     places = {row["event_id"]: place for place, row in enumerate(rows)}
     strayed = max(abs(place - places[each]) for place, each in enumerate(waited))
     assert strayed < 40, "in order, but for what both dispatchers lease at a time"
+
+
+async def test_a_dispatcher_killed_while_it_catches_up_leaves_everything_to_the_next_in_order(
+    harness: DispatcherHarness,
+) -> None:
+    endpoint = await harness.endpoint(max_concurrent=1, paused=True)
+    await harness.take(*[an_event(number) for number in range(80)])
+
+    async def slowly(_: Any) -> int:
+        await asyncio.sleep(0.01)
+        return 200
+
+    harness.receiver.answer = slowly
+    environment = {**harness.environment, **TOKENS, "OPS_PORT": "0"}
+    async with running("dispatcher", environment) as killed, aiohttp.ClientSession() as http:
+        await switch(Api(http, killed.url), endpoint.id, "resume")
+        await harness.receiver.got(10)
+        killed.kill()
+        await killed.ended()
+    leased = {
+        row["id"]
+        for row in await harness.pool.fetch(
+            "UPDATE deliveries SET lease_until = now() WHERE lease_until > now() RETURNING id"  # they have run out
+        )
+    }
+    before = {UUID(each.delivery_id) for each in harness.receiver.received}
+    assert len(leased - before) < 80 - len(before), "it was killed in the middle"
+    async with running("dispatcher", environment):
+        await harness.settled(80)
+    got = [UUID(each.delivery_id) for each in harness.receiver.received]
+    in_order = [row["id"] for row in await harness.pool.fetch("SELECT id FROM deliveries ORDER BY id")]
+    assert set(got) == set(in_order), "none is lost"
+    repeated = {each for each in got if got.count(each) > 1}
+    assert repeated <= before & leased, "each once, but for what was told and not recorded yet"
+    assert len(got) - len(repeated) == 80
+    assert [each for each in got if each not in leased] == [each for each in in_order if each not in leased]
+    late = [each for each in dict.fromkeys(got) if each in leased]
+    assert late == sorted(late), "what the killed one held comes as its leases end, in order, too"
 
 
 @pytest.mark.parametrize("backoff", ["0.4s*2"], indirect=True)

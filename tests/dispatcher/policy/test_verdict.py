@@ -45,6 +45,22 @@ def test_what_was_overtaken_is_skipped_unless_its_endpoint_asks_for_it(overtaken
     assert refuse(delivery) is None, "nothing later is known"
 
 
+@pytest.mark.parametrize(
+    ("fields", "event_type", "expected"),
+    [
+        ({"format": "phaxio-v2"}, EventType.SENDING, Skip("no_equivalent")),
+        ({"format": "telnyx-v2"}, EventType.PAGE_SENT, Skip("no_equivalent")),
+        ({"format": "standard-v1"}, EventType.SENDING, None),
+        ({"format": "phaxio-v2"}, EventType.DELIVERED, None),
+        ({"format": "of-a-newer-version"}, EventType.SENDING, None),
+    ],
+)
+def test_what_the_format_has_no_word_for_any_more_is_skipped(
+    fields: dict, event_type: EventType, expected: Skip | None
+) -> None:
+    assert refuse(a_delivery(1, an_endpoint(**fields), an_event(1, event_type))) == expected
+
+
 def test_told_is_settled_whatever_the_attempt() -> None:
     assert {judge(Told(), attempt, TABLE) for attempt in (1, 17, 100)} == {Settle()}
 

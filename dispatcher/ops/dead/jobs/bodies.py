@@ -70,11 +70,15 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class EndpointCount(msgspec.Struct, frozen=True, kw_only=True):
-    """How many letters of a preview are for one endpoint, and whether it takes any. `url`: see `DeadLetterDetail`."""
+    """How many letters of a preview are for one endpoint, and whether it takes any, now or once it is resumed.
+
+    `url`: see `DeadLetterDetail`.
+    """
 
     endpoint_id: UUID
     url: str
     is_ready: bool
+    is_paused: bool = False
     count: int
 
 
@@ -84,6 +88,7 @@ class ReplayPreview(msgspec.Struct, frozen=True, kw_only=True, tag_field="object
     Attributes:
         matched: The sum of the counts that follow.
         count: Would be replayed (or discarded, or recovered).
+        count_paused: Those of `count` that wait until their endpoint is resumed: it is paused. Not of a discard.
         skipped_told: Were told meanwhile; or the successor has a delivery of their event already.
         skipped_gone: Are dead no longer: replayed or discarded meanwhile. Of a recovery: owed meanwhile.
         skipped_taken: Another job has them.
@@ -104,6 +109,7 @@ class ReplayPreview(msgspec.Struct, frozen=True, kw_only=True, tag_field="object
     to: UUID | None = None
     matched: int
     count: int
+    count_paused: int = 0
     skipped_told: int
     skipped_gone: int
     skipped_taken: int

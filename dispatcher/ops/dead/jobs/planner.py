@@ -28,6 +28,7 @@ from dispatcher.ops.dead.jobs.items import Fate, Item
 from dispatcher.ops.dead.jobs.moves import deliveries, successors
 from dispatcher.ops.dead.letters import DeadLetter, Kind
 from dispatcher.ops.dead.queues.index import DeadQueueIndex
+from dispatcher.ops.dead.store import ShownEndpoint
 from shared.ids import parse_uuid
 
 UNKNOWN_SHOWN: Final = 5
@@ -163,8 +164,8 @@ class JobPlanner:
         return [*items, *(Item(letter_id=letter_id, kind=kind, state="gone") for letter_id, kind in gone.items())]
 
 
-def preview_of(what: What, counts: Iterable[Count], endpoints: dict[UUID, tuple[str, bool]]) -> ReplayPreview:
-    """Return the sums of *counts*; *endpoints* are URL and readiness of each endpoint. Pure."""
+def preview_of(what: What, counts: Iterable[Count], endpoints: dict[UUID, ShownEndpoint]) -> ReplayPreview:
+    """Return the sums of *counts*; *endpoints* are all that they name. Pure."""
     fates, kinds, waiting = Counter[str](), Counter[str](), Counter[UUID]()
     for kind, endpoint_id, fate, count in counts:
         fates[fate] += count
@@ -186,10 +187,17 @@ def preview_of(what: What, counts: Iterable[Count], endpoints: dict[UUID, tuple[
         skipped_unsaid=fates["unsaid"],
         skipped_unremoved=fates["unremoved"],
         skipped_unfit=fates["unfit"],
+        count_paused=sum(count for each, count in waiting.items() if each in endpoints and endpoints[each].is_paused),
         endpoints=[
-            EndpointCount(endpoint_id=endpoint_id, url=url, is_ready=is_ready, count=count)
+            EndpointCount(
+                endpoint_id=endpoint_id,
+                url=shown.url,
+                is_ready=shown.is_ready,
+                is_paused=shown.is_paused,
+                count=count,
+            )
             for endpoint_id, count in sorted(waiting.items(), key=lambda pair: (-pair[1], str(pair[0])))
-            for url, is_ready in [endpoints.get(endpoint_id, ("", False))]
+            for shown in [endpoints.get(endpoint_id, ShownEndpoint("", is_ready=False, is_paused=False))]
         ],
         kinds=dict(kinds),
     )

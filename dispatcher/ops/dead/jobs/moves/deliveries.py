@@ -81,13 +81,14 @@ async def _condition(connection: Any, selection: Selection, *, first: int) -> tu
     """Return as a condition on deliveries `d` and their `events` what is not selected by id, and its arguments."""
     if selection.skipped is not None:
         wanted = selection.skipped
-        # What is told again is found by its event's time, which has an index; what was not owed has one of its own.
+        since, until = missed.between(wanted.since, wanted.until)
+        # What is told again is found by its event's time; what was not owed has an index of its own.
         state, time = ("true", "events.recorded_at") if wanted.told else (NOT_OWED, "d.created_at")
         condition = (
-            f"d.endpoint_id = ${first}::uuid AND {state} "
-            f"AND {time} >= ${first + 1}::timestamptz AND {time} < ${first + 2}::timestamptz"
+            f"d.endpoint_id = ${first}::uuid AND {state} AND {time} >= ${first + 1}::timestamptz "
+            f"AND {time} < ${first + 2}::timestamptz AND d.id >= ${first + 3}::uuid"
         )
-        return condition, [wanted.endpoint_id, *missed.between(wanted.since, wanted.until)]
+        return condition, [wanted.endpoint_id, since, until, missed.first_delivery(since)]
     if selection.deliveries is not None:
         return _resend_condition(selection.deliveries, first)
     return ("false", []) if selection.filter is None else await where(connection, selection.filter, first=first)

@@ -7,7 +7,7 @@
 | recovery of what was told, too; resend | is told, dead or skipped | waiting |
 | resend | is owed, or is being attempted | `owed`: it is told anyway |
 | resend | its fax is further by now, and that was not asked for | `overtaken` |
-| resend | the endpoint's format has no word for its event | `unsaid` |
+| all but a discard | the endpoint's format, as it is now, has no word for its event | `unsaid` |
 | all but a discard | its endpoint takes nothing | `endpoint` |
 | recovery, resend | the event's content was pruned | `pruned` |
 
@@ -17,6 +17,7 @@ Everything else was decided meanwhile: `told`, or `gone`.
 from typing import Final
 
 from dispatcher.ops.dead.jobs.bodies import Selection, What
+from dispatcher.ops.dead.jobs.moves.kinds import IS_UNSAID
 from dispatcher.ops.dead.store import IS_READY
 from dispatcher.policy.lifecycle import overtaking_rank
 from dispatcher.policy.routing import ENDPOINT_DISABLED
@@ -48,7 +49,7 @@ def fate_of(what: What, selection: Selection) -> str:
         return f"""
         CASE WHEN d.state IN ('pending', 'retrying') THEN 'owed'
              WHEN events.body IS NULL THEN 'pruned'
-             WHEN d.state = 'skipped' AND d.reason = 'no_equivalent' THEN 'unsaid'
+             WHEN {IS_UNSAID} THEN 'unsaid'
              WHEN d.state = 'skipped' AND d.reason = 'superseded' THEN 'gone'
              WHEN {overtaken} THEN 'overtaken'
              WHEN NOT {IS_READY} THEN 'endpoint'
@@ -59,13 +60,15 @@ def fate_of(what: What, selection: Selection) -> str:
         CASE WHEN d.state = 'told' THEN 'told'
              WHEN NOT ({NOT_OWED}) THEN 'gone'
              WHEN events.body IS NULL THEN 'pruned'
+             WHEN {IS_UNSAID} THEN 'unsaid'
              WHEN NOT {IS_READY} THEN 'endpoint'
              ELSE 'waiting' END
         """
-    ready = "true" if what == "dead.discard" else IS_READY
+    ready, unsaid = ("true", "false") if what == "dead.discard" else (IS_READY, IS_UNSAID)
     return f"""
     CASE WHEN d.state = 'told' THEN 'told'
          WHEN d.state <> 'dead' THEN 'gone'
          WHEN NOT {ready} THEN 'endpoint'
+         WHEN {unsaid} THEN 'unsaid'
          ELSE 'waiting' END
     """

@@ -5,21 +5,21 @@ each, with its content, when its turn comes.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
-
-import msgspec
 
 from dispatcher.ledger.endpoint_rows import COLUMNS, endpoint_of
 from dispatcher.ledger.endpoints import sealed_of_events
 from dispatcher.ops.dead.jobs.bodies import Selection, Skipped
 from dispatcher.ops.dead.jobs.items import IS_TAKEN
 from dispatcher.ops.dead.jobs.moves.fates import IS_OVERTAKEN
+from dispatcher.ops.dead.jobs.moves.kinds import kinds_of
 from dispatcher.policy.candidates import Candidates
 from dispatcher.policy.endpoint import Endpoint
 from dispatcher.policy.routing import ENDPOINT_DISABLED, route
-from shared.domain import Direction, Event, EventType, Provider, decode_event
+from shared.domain import decode_event
+from shared.ids import first_uuid7
 
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
@@ -34,26 +34,58 @@ CASE own.scope
 """
 """Is a fax one of the endpoint `own`, as far as its scope says? Its direction is in `kinds_of`."""
 
-MISSED: Final = f"""
-SELECT events.id AS event_id, CASE
-    WHEN EXISTS (SELECT FROM job_items JOIN jobs ON jobs.id = job_items.job_id WHERE job_items.event_id = events.id
-                 AND jobs.selection -> 'skipped' ->> 'endpoint_id' = own.id::text AND {IS_TAKEN}) THEN 'taken'
-    WHEN own.overtaken = 'skip' AND {IS_OVERTAKEN} THEN 'overtaken'
-    WHEN NOT own.enabled THEN 'endpoint'
-    ELSE 'waiting' END AS fate
-FROM endpoints own, events JOIN faxes USING (provider, fax_id)
-WHERE own.id = $1::uuid AND own.removed_at IS NULL
-AND events.recorded_at >= $2::timestamptz AND events.recorded_at < $3::timestamptz AND events.body IS NOT NULL
-AND events.provider || ' ' || faxes.direction || ' ' || events.type = ANY($4::text[])
-AND {APPLIES}
-AND (own.scope <> 'global' OR NOT EXISTS (
-    SELECT FROM endpoints other WHERE other.removed_at IS NULL AND other.direction IN ('any', faxes.direction)
-    AND (faxes.direction = 'received' AND other.match_number = faxes.to_number
-         OR faxes.direction = 'sent' AND other.match_provider = faxes.provider AND other.match_fax_id = faxes.fax_id
-         OR faxes.direction = 'sent' AND other.match_job_id = faxes.job_id)))
-AND NOT EXISTS (SELECT FROM deliveries d WHERE d.event_id = events.id AND d.endpoint_id = own.id)
-"""  # noqa: S608 - what is inserted is ours
-"""By the same rules as `routing`, from what the ledger has in columns; `routing` has the last word."""
+_SUPERSEDING: Final = (
+    "faxes.direction = 'received' AND other.match_number = faxes.to_number",
+    "faxes.direction = 'sent' AND other.match_provider = faxes.provider AND other.match_fax_id = faxes.fax_id",
+    "faxes.direction = 'sent' AND other.match_job_id = faxes.job_id",
+)
+"""A more specific endpoint `other` of a fax. One condition each, so that each is one join, however many there are."""
+
+CLOCKS_APART: Final = timedelta(minutes=5)
+"""Between the ledger, which times events, and the dispatcher that makes the ids of their deliveries."""
+
+
+def _missed(endpoint: Endpoint) -> str:
+    """Return as SQL what *endpoint* was never owed: by the rules of `routing`, which has the last word.
+
+    What it was owed has ids of its time, so only those are compared with the events.
+    """
+    overtaken = (
+        f"WHEN {IS_OVERTAKEN.replace('events.type', 'faxes.type')} THEN 'overtaken'"
+        if endpoint.overtaken == "skip"
+        else ""
+    )
+    superseded = "".join(
+        f"""
+        AND NOT EXISTS (SELECT FROM endpoints other WHERE other.removed_at IS NULL
+                        AND other.direction IN ('any', faxes.direction) AND {condition})
+        """
+        for condition in _SUPERSEDING
+        if endpoint.scope == "global"
+    )
+    applies = "" if endpoint.scope == "global" else f"AND {APPLIES}"
+    return f"""
+    WITH happened AS MATERIALIZED (
+        SELECT events.id, events.type, events.provider, faxes.* FROM events
+        CROSS JOIN LATERAL (  -- by its key: the faxes of a day are few of a million, and lie together
+            SELECT fax_id, direction, to_number, job_id, rank FROM faxes
+            WHERE (provider, fax_id) = (events.provider, events.fax_id) OFFSET 0
+        ) AS faxes
+        WHERE events.recorded_at >= $2::timestamptz AND events.recorded_at < $3::timestamptz
+        AND events.body IS NOT NULL
+    )
+    SELECT faxes.id AS event_id, CASE
+        WHEN EXISTS (SELECT FROM job_items JOIN jobs ON jobs.id = job_items.job_id WHERE job_items.event_id = faxes.id
+                     AND jobs.selection -> 'skipped' ->> 'endpoint_id' = own.id::text AND {IS_TAKEN}) THEN 'taken'
+        {overtaken}
+        WHEN NOT own.enabled THEN 'endpoint'
+        ELSE 'waiting' END AS fate
+    FROM endpoints own, happened AS faxes
+    WHERE own.id = $1::uuid AND own.removed_at IS NULL
+    AND faxes.provider || ' ' || faxes.direction || ' ' || faxes.type = ANY($4::text[]) {applies} {superseded}
+    AND NOT EXISTS (SELECT FROM deliveries d WHERE d.event_id = faxes.id AND d.endpoint_id = $1 AND d.id >= $5::uuid)
+    """  # noqa: S608 - what is inserted is ours
+
 
 _NEW_ID: Final = """
 encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) PLACING
@@ -61,12 +93,6 @@ encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) PLACING
     'hex')::uuid
 """
 """A UUID of version 7, as `shared.ids.uuid7` makes it."""
-
-INSERT_ITEMS: Final = f"""
-INSERT INTO job_items (job_id, letter_id, kind, delivery_id, event_id, state)
-SELECT $5::uuid, id::text, 'delivery', id, event_id, fate
-FROM (SELECT {_NEW_ID} AS id, event_id, fate FROM ({MISSED}) AS missed OFFSET 0) AS new
-"""  # noqa: S608 - what is inserted is ours
 
 LOCK_EVENTS: Final = """
 SELECT id, body FROM events WHERE id = ANY($1::text[]) AND body IS NOT NULL ORDER BY id FOR KEY SHARE
@@ -83,16 +109,27 @@ ON CONFLICT ON CONSTRAINT deliveries_once_per_endpoint DO NOTHING
 
 async def count(connection: Any, selection: Selection) -> list[tuple[UUID, str, int]]:
     """Return (endpoint, fate, how many) of what the endpoint of a recovery missed."""
-    if selection.skipped is None or (arguments := await _arguments(connection, selection.skipped)) is None:
+    if selection.skipped is None or (found := await _found(connection, selection.skipped)) is None:
         return []
-    rows = await connection.fetch(f"SELECT fate, count(*) FROM ({MISSED}) AS missed GROUP BY 1", *arguments)  # noqa: S608 - a constant
+    sql, *arguments = found
+    rows = await connection.fetch(f"SELECT fate, count(*) FROM ({sql}) AS missed GROUP BY 1", *arguments)  # noqa: S608 - ours
     return [(selection.skipped.endpoint_id, row["fate"], row["count"]) for row in rows]
 
 
 async def insert_items(connection: Any, job_id: UUID, selection: Selection) -> None:
     """Write what the endpoint missed as items of a job; each has the id of the delivery that it will be."""
-    if selection.skipped is not None and (arguments := await _arguments(connection, selection.skipped)) is not None:
-        await connection.execute(INSERT_ITEMS, *arguments, job_id)
+    if selection.skipped is None or (found := await _found(connection, selection.skipped)) is None:
+        return
+    sql, *arguments = found
+    await connection.execute(
+        f"""
+        INSERT INTO job_items (job_id, letter_id, kind, delivery_id, event_id, state)
+        SELECT $6::uuid, id::text, 'delivery', id, event_id, fate
+        FROM (SELECT {_NEW_ID} AS id, event_id, fate FROM ({sql}) AS missed OFFSET 0) AS new
+        """,  # noqa: S608 - what is inserted is ours
+        *arguments,
+        job_id,
+    )
 
 
 async def write(connection: Any, endpoint_id: UUID, events: Mapping[UUID, str]) -> None:
@@ -110,41 +147,21 @@ async def write(connection: Any, endpoint_id: UUID, events: Mapping[UUID, str]) 
     await connection.execute(INSERT, [each for each, _ in wanted], [each for _, each in wanted], endpoint_id)
 
 
-async def _arguments(connection: Any, skipped: Skipped) -> tuple[Any, ...] | None:
-    """Return the arguments of `MISSED`; None if there is no such endpoint."""
+async def _found(connection: Any, skipped: Skipped) -> tuple[Any, ...] | None:
+    """Return `_missed` of a recovery's endpoint, and its arguments; None if there is no such endpoint."""
     row = await connection.fetchrow(f"SELECT {COLUMNS} FROM endpoints WHERE id = $1", skipped.endpoint_id)  # noqa: S608 - a constant
     if row is None:
         return None
-    return (skipped.endpoint_id, *between(skipped.since, skipped.until), kinds_of(endpoint_of(row)))
+    endpoint = endpoint_of(row)
+    since, until = between(skipped.since, skipped.until)
+    return _missed(endpoint), endpoint.id, since, until, kinds_of(endpoint), first_delivery(since)
+
+
+def first_delivery(since: datetime) -> UUID:
+    """Return what the id of no delivery is less than whose event was recorded at *since* or later."""
+    return first_uuid7(max(since - CLOCKS_APART, EARLIEST))
 
 
 def between(since: datetime, until: datetime | None) -> tuple[datetime, datetime]:
     """Return both within what the ledger can be asked for."""
     return max(since, EARLIEST), min(until or LATEST, LATEST)
-
-
-def kinds_of(endpoint: Endpoint, *, skipped: str | None = None) -> list[str]:
-    """Return which `provider direction type` *endpoint* is told of by `routing`, or gets as *skipped*. Pure."""
-    anywhere = msgspec.structs.replace(endpoint, scope="global", match=None, enabled=True)
-    return [
-        f"{provider} {direction} {event_type}"
-        for provider in Provider
-        for direction in Direction
-        for event_type in EventType
-        if any(each.skipped == skipped for each in route(_an_event(provider, direction, event_type), [anywhere]))
-    ]
-
-
-def _an_event(provider: Provider, direction: Direction, event_type: EventType) -> Event:
-    # With fields as Telnyx has them: of its own events telnyx-v2 can say everything.
-    own = {"event_type": str(event_type), "payload": {}} if provider is Provider.TELNYX else {}
-    return Event(
-        id="",
-        provider=provider,
-        type=event_type,
-        phase=event_type.phase,
-        direction=direction,
-        fax_id="",
-        received_at=EARLIEST,
-        fields=own,
-    )

@@ -27,7 +27,8 @@ from dispatcher.ops.dead.jobs import items as job_items
 from dispatcher.ops.dead.jobs.bodies import Selection
 from dispatcher.ops.dead.jobs.items import PRUNED, Fate, ItemState, Moved
 from dispatcher.ops.dead.jobs.moves.fates import JOINS
-from dispatcher.ops.dead.jobs.moves.missed import APPLIES, kinds_of
+from dispatcher.ops.dead.jobs.moves.kinds import KIND, array, kinds_of
+from dispatcher.ops.dead.jobs.moves.missed import APPLIES
 from dispatcher.ops.words import SUCCESSOR
 from dispatcher.policy.endpoint import Endpoint
 from dispatcher.policy.routing import ENDPOINT_DISABLED, route
@@ -104,8 +105,7 @@ def joins_of(successor: Endpoint) -> str:
 
 def fate_of(successor: Endpoint) -> str:
     """Return the fate of a delivery `d` as SQL, see `joins_of`."""
-    kind = "events.provider || ' ' || faxes.direction || ' ' || events.type"
-    said, unsaid = (_texts(kinds_of(successor, skipped=skipped)) for skipped in (None, "no_equivalent"))
+    said, unsaid = (array(kinds_of(successor, skipped=skipped)) for skipped in (None, "no_equivalent"))
     return f"""
     CASE WHEN d.state = 'told' THEN 'told'
          WHEN d.state <> 'dead' THEN 'gone'
@@ -117,8 +117,8 @@ def fate_of(successor: Endpoint) -> str:
          WHEN known.id IS NOT NULL
               AND (known.state, known.reason) IS DISTINCT FROM ('skipped', '{ENDPOINT_DISABLED}') THEN 'known'
          WHEN ({APPLIES}) IS NOT TRUE THEN 'unfit'
-         WHEN {kind} = ANY({unsaid}) THEN 'unsaid'
-         WHEN ({kind} = ANY({said})) IS NOT TRUE THEN 'unfit'
+         WHEN {KIND} = ANY({unsaid}) THEN 'unsaid'
+         WHEN ({KIND} = ANY({said})) IS NOT TRUE THEN 'unfit'
          ELSE 'waiting' END
     """
 
@@ -134,10 +134,6 @@ def once_each(successor: Endpoint, matched: str) -> str:
                 ELSE fate END AS fate
     FROM ({matched}) AS letters
     """  # noqa: S608 - what is inserted is ours
-
-
-def _texts(values: list[str]) -> str:
-    return f"ARRAY[{', '.join(repr(each) for each in values)}]::text[]"
 
 
 async def move(connection: Any, successor: Endpoint, job_id: UUID, letters: Mapping[UUID, str]) -> list[Moved]:

@@ -8,16 +8,20 @@ from typing import Any
 from uuid import UUID
 
 import aiohttp
+import msgspec
 import pytest
 from apis import TOKENS, Api, faxhook
 from dispatchers import STORE, DispatcherHarness, an_event
 from receiver import Received
+from waiting import until
 
 from dispatcher.ledger.deliveries import Record, record
+from dispatcher.messages import PersistentPublisher, publish_delivery
 from dispatcher.ops.dead.errors import BadSelection, NothingMatches, NothingToSend, TakenByAnother, UnknownDelivery
 from dispatcher.ops.dead.jobs.bodies import Job, ResendFilter, Selection, Skipped
 from dispatcher.ops.dead.service import DeadLetterService
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
+from shared.broker import FAX_WORK, WORK_KEY
 from shared.domain import EventType, Provider
 from shared.ids import uuid7
 from shared.runtime.service import Stop
@@ -165,6 +169,83 @@ async def test_what_was_pruned_is_refused_with_a_sentence_by_its_id_too(
         await dead.jobs.begin("delivery.resend", ids(pruned), who="eve")
     job = await done(dead, ids(pruned, kept))
     assert (job.total, job.done, job.skipped_pruned) == (2, 1, 1)
+
+
+async def test_an_event_that_the_present_format_has_no_word_for_is_counted_and_neither_crashes_nor_dies(
+    harness: DispatcherHarness, dead: DeadLetterService, dispatching: Dispatching
+) -> None:
+    endpoint = await harness.endpoint(inflight=True, format="standard-v1", tokens=(), overtaken="deliver")
+    await harness.take(an_event(1, EventType.SENDING), an_event(1))
+    await harness.pool.execute("UPDATE deliveries SET state = 'told', attempts = 1, settled_at = now()")
+    by_event = {row["event_id"]: row["id"] for row in await harness.deliveries()}
+    sending, delivered = (by_event[an_event(1, each).id] for each in (EventType.SENDING, EventType.DELIVERED))
+    both = ids(sending, delivered, overtaken=True)
+    assert (await dead.planner.preview("delivery.resend", both)).count == 2
+    await STORE.update(harness.pool, msgspec.structs.replace(endpoint, format="phaxio-v2"))
+    preview = await dead.planner.preview("delivery.resend", both)
+    assert (preview.count, preview.skipped_unsaid) == (1, 1)
+    again = await dead.planner.preview(
+        "endpoint.recover", msgspec.structs.replace(since(endpoint, told=True), overtaken=True)
+    )
+    assert (again.count, again.skipped_unsaid) == (1, 1)
+    with pytest.raises(NothingToSend, match="format has no word for their event"):
+        await dead.jobs.begin("delivery.resend", ids(sending, overtaken=True), who="eve")
+    job = await done(dead, both)
+    assert (job.done, job.skipped_unsaid) == (1, 1)
+    # A dead one is not replayed into the same wall, and what was owed before the change is skipped, not a crash.
+    await harness.pool.execute("UPDATE deliveries SET state = 'dead', reason = 'tls' WHERE id = $1", sending)
+    replay = Selection(ids=(str(sending),))
+    assert (await dead.planner.preview("dead.replay", replay)).skipped_unsaid == 1
+    await harness.pool.execute(
+        "UPDATE deliveries SET state = 'pending', attempts = 0, lease_until = NULL, due_at = now() WHERE id = $1",
+        sending,
+    )
+    await publish_delivery(PersistentPublisher(harness.publisher), FAX_WORK, WORK_KEY, sending, 1)
+    async with dispatching():
+        await harness.receiver.got(1)
+        rows = {row["id"]: row for row in await harness.settled(2)}
+    assert (rows[sending]["state"], rows[sending]["reason"]) == ("skipped", "no_equivalent")
+    assert (rows[delivered]["state"], len(harness.receiver.received)) == ("told", 1)
+    # Skipped once, it is sent as soon as the format has a word for it.
+    await STORE.update(harness.pool, endpoint)
+    assert (await dead.planner.preview("delivery.resend", ids(sending, overtaken=True))).count == 1
+
+
+async def test_sent_again_to_a_paused_endpoint_it_is_counted_waits_and_is_told_in_order(
+    harness: DispatcherHarness, dead: DeadLetterService, dispatching: Dispatching, unused_tcp_port: int
+) -> None:
+    endpoint, off = await harness.endpoint(max_concurrent=1), await harness.endpoint(max_concurrent=1)
+    await harness.take(*(an_event(number) for number in range(6)))
+    await harness.pool.execute(
+        "UPDATE deliveries SET state = 'told', attempts = 1, lease_until = NULL, settled_at = now()"
+    )
+    await STORE.update(harness.pool, msgspec.structs.replace(endpoint, paused=True))
+    await STORE.update(harness.pool, msgspec.structs.replace(off, enabled=False))
+    everything = Selection(deliveries=ResendFilter(since=LONG_AGO))
+    preview = await dead.planner.preview("delivery.resend", everything)
+    assert (preview.matched, preview.count, preview.count_paused, preview.skipped_endpoint) == (12, 6, 6, 6)
+    assert [(each.endpoint_id, each.is_paused) for each in preview.endpoints] == [(endpoint.id, True)]
+    again = await dead.planner.preview("endpoint.recover", since(endpoint, told=True))
+    assert (again.count, again.count_paused) == (6, 6)
+    code, said, _ = await faxhook(
+        {**harness.environment, "COLUMNS": "200"}, "endpoints", "recover", str(endpoint.id), "--since", "1d", "--told",
+        "--dry-run",
+    )  # fmt: skip
+    assert (code, "6  wait until their endpoint is resumed: it is paused" in said) == (0, True)
+    async with dispatching(**TOKENS), aiohttp.ClientSession() as http:
+        assert (await done(dead, everything)).done == 6
+
+        async def all_wait() -> bool:
+            rows = [row for row in await harness.deliveries() if row["state"] == "retrying"]
+            return [row["due_at"].year for row in rows] == [9999] * 6
+
+        await until(all_wait, "parked")
+        assert harness.receiver.received == []
+        await Api(http, f"http://127.0.0.1:{unused_tcp_port}").ask("POST", f"/v1/endpoints/{endpoint.id}/resume", {})
+        await harness.settled(12)
+    rows = await harness.pool.fetch("SELECT id FROM deliveries WHERE endpoint_id = $1 ORDER BY id", endpoint.id)
+    assert [UUID(each.delivery_id) for each in harness.receiver.received] == [row["id"] for row in rows]
+    assert {each.attempt for each in harness.receiver.received} == {2}
 
 
 async def test_a_late_record_of_the_first_time_does_not_end_a_resend(
