@@ -100,6 +100,8 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
         is_overtaken: A later stage of the fax is known.
         is_pruned: Its content was removed after RETENTION_DAYS; what stands here is what is kept longer.
         owed: To how many endpoints, those included that it was skipped for.
+        repeated_by_list: It tells an ending under a second id: one of the provider's callback and its list told it
+            before. So it is owed to no endpoint.
     """
 
     id: str
@@ -113,6 +115,7 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
     is_overtaken: bool
     is_pruned: bool
     owed: int
+    repeated_by_list: bool = False
 
 
 class EventWithContent(RecordedEvent, frozen=True, kw_only=True):

@@ -55,7 +55,7 @@ WHERE provider = $1 AND fax_id = $2 ORDER BY e.received_at, e.recorded_at, e.id 
 """  # noqa: S608 - a constant
 EVENTS: Final = f"""
 SELECT e.id, e.provider, e.fax_id, e.type, e.occurred_at, e.received_at, e.recorded_at, faxes.rank,
-       e.body IS NULL AS is_pruned, {OWED}
+       e.body IS NULL AS is_pruned, e.repeated_by_list, {OWED}
 FROM events e JOIN faxes USING (provider, fax_id) WHERE e.id = ANY($1::text[])
 """  # noqa: S608 - a constant
 ONE_EVENT: Final = f"""

@@ -11,7 +11,7 @@ from dispatcher.ops.dead.causes import cause_in_words
 from dispatcher.ops.endpoints.urls import place_of
 from dispatcher.ops.faxes.bodies import Attempt, Decision, DeliveryWithAttempts, EventWithContent, FaxStory
 from dispatcher.ops.words import SUCCESSOR, counted, duration
-from shared.domain import Event, EventType
+from shared.domain import FROM_LIST, Event, EventType
 
 MomentKind = Literal["event", "skipped", "attempt", "decision", "dead", "due"]
 Tone = Literal["plain", "good", "bad", "waiting", "faint"]
@@ -75,6 +75,12 @@ def _event(event: EventWithContent) -> Moment:
         notes.append("overtaken: a later stage of the fax is known")
     if event.is_pruned:
         notes.append("its content is pruned")
+    is_listed = event.content is not None and event.content.origin == FROM_LIST
+    if is_listed:
+        notes.append("found on the provider's list")
+    if event.repeated_by_list:
+        first = "its callback" if is_listed else "the provider's list"
+        notes.append(f"a repetition: {first} told this ending before")
     if event.content is not None:
         notes += _content(event.content)
     if event.occurred_at is not None and (late := (event.received_at - event.occurred_at).total_seconds()):
@@ -89,7 +95,11 @@ def _event(event: EventWithContent) -> Moment:
         what=f"{event.provider} reported {event.type}" if event.type is not EventType.STALLED else _stalled(event),
         event_id=event.id,
         detail=", ".join(notes),
-        tone="faint" if event.is_overtaken else "waiting" if event.type is EventType.STALLED else "plain",
+        tone="faint"
+        if event.is_overtaken or event.repeated_by_list
+        else "waiting"
+        if event.type is EventType.STALLED
+        else "plain",
     )
 
 

@@ -1,6 +1,7 @@
 """`faxhook faxes`: the page says why an endpoint did not get its events; what cannot be found is a sentence, exit 65."""
 
 import asyncio
+import json
 import re
 from datetime import timedelta
 
@@ -13,6 +14,8 @@ from typer.testing import CliRunner
 
 from dispatcher.ledger.deliveries import Record, record
 from dispatcher.ops.cli import app
+from dispatcher.ops.faxes.lists.queries import EventQuery
+from dispatcher.ops.faxes.reader import FaxReader
 from shared.domain import EventType, Failure, Provider, utc_now
 
 IN_FIVE_MINUTES = r"(5 min|4 min \d+ s)"
@@ -165,3 +168,23 @@ async def test_a_stalled_fax_says_so_in_its_story_and_in_the_list_until_it_ends(
     assert "no ending came within 6 h" in page  # it happened all the same
     _, page, _ = await faxhook(environment, "list", "--state", "fax.stalled")
     assert "no fax matches" in page
+
+
+@pytest.mark.parametrize("is_list_first", [True, False])
+async def test_an_ending_that_list_and_callback_tell_is_shown_with_which_was_first(
+    environment: dict[str, str], pool: asyncpg.Pool, *, is_list_first: bool
+) -> None:
+    await endpoint(pool)
+    callback = an_event(1, id="telnyx:a", provider=Provider.TELNYX)
+    listed = msgspec.structs.replace(callback, id="telnyx:b", origin="list")
+    for event in (listed, callback) if is_list_first else (callback, listed):
+        await take(pool, event)
+    _, page, _ = await faxhook(environment | {"COLUMNS": "400"}, "show", "telnyx:1")
+    assert page.count("found on the provider's list") == 1
+    first = "the provider's list" if is_list_first else "its callback"
+    assert page.count(f"a repetition: {first} told this ending before, owed to no endpoint") == 1
+    _, body, _ = await faxhook(environment, "show", "telnyx:1", "--json")
+    marks = {each["id"]: each["repeated_by_list"] for each in json.loads(body)["events"]}
+    assert marks == {"telnyx:a": is_list_first, "telnyx:b": not is_list_first}
+    listed_marks = {each.id: each.repeated_by_list for each in (await FaxReader(pool).events(EventQuery())).items}
+    assert listed_marks == marks
