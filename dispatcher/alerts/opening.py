@@ -7,6 +7,7 @@ from functools import partial
 from dispatcher.alerts.alerter import Alerter
 from dispatcher.alerts.checks.dead import DeadLetterCheck, queue_depths
 from dispatcher.alerts.checks.endpoints import EndpointCheck, HealthReader
+from dispatcher.alerts.silence.check import SilenceCheck
 from dispatcher.alerts.transport import Transport
 from dispatcher.egress.client import EgressClient
 from dispatcher.ledger.endpoints import EndpointStore
@@ -25,6 +26,7 @@ async def open_alerter(
     checks = (
         EndpointCheck(reader, store),
         DeadLetterCheck(partial(queue_depths, settings.for_operations())),
+        SilenceCheck(),
     )
     try:
         yield Alerter(

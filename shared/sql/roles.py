@@ -23,6 +23,7 @@ TABLES: Final = (
     "alerts",
     "alert_history",
     "alert_messages",
+    "line_hours",
     "listed_faxes",
     "accounts",
 )

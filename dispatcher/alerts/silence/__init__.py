@@ -1,0 +1,1 @@
+"""Silence: no faxes come where they usually do."""
