@@ -153,7 +153,7 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         retention = Retention(
             background, media, partial(nothing_waits, settings.for_operations()), settings.retention_days
         )
-        alerter = open_alerter(background, EndpointHealthReader(background), store, metrics, settings)
+        alerter = open_alerter(background, EndpointHealthReader(background), store, media, metrics, settings)
         for part in (
             await stack.enter_async_context(alerter),
             Sampler(background, metrics),

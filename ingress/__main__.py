@@ -14,6 +14,7 @@ from ingress.admission import Admission
 from ingress.app import IngressApp, listening
 from ingress.metrics import Metrics
 from ingress.receive import Receiver
+from ingress.refusal_notes import RefusalNotes
 from ingress.settings import IngressSettings
 from ingress.tracing import TracedPublisher, traced
 from shared.amqp.publisher import Publisher
@@ -65,6 +66,9 @@ async def serve(settings: IngressSettings, stop: Stop) -> None:
             body_limit_bytes=settings.max_body_bytes,
             media_is_ready=lambda: media.is_ready,
         )
+
+        notes = RefusalNotes(metrics, media, {adapter.provider for adapter in adapters.values()})
+        await stack.enter_async_context(running(notes.run(), stop, "refusal notes"))
 
         # The port is opened last and closed first.
         handle = app.handle if tracing is None else traced(app.handle, tracing, adapters)

@@ -16,6 +16,7 @@ NO_PROVIDER: Final = "none"
 """Of a request that is not a callback of a configured provider."""
 
 OK: Final = 200
+UNAUTHENTICATED: Final = 401
 STATUS_OF: Final[dict[str, int]] = {
     ACCEPTED: OK,
     QUARANTINED: OK,
@@ -118,6 +119,11 @@ class Metrics:
         self._seconds[provider].observe(seconds)
         if size:
             self._bytes[provider].inc(size)
+
+    def unauthenticated(self, provider: Provider) -> int:
+        """Return how many callbacks of *provider* were answered 401 since the start."""
+        codes = (code for code, status in STATUS_OF.items() if status == UNAUTHENTICATED)
+        return int(sum(self._answers[provider, code, str(UNAUTHENTICATED)].value for code in codes))
 
     def not_found(self) -> None:
         """Count a request to a path that does not exist."""

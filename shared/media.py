@@ -141,6 +141,28 @@ class MediaStore:
             except FileNotFoundError:
                 return None
 
+    async def read_note(self, key: str) -> bytes | None:
+        """Return what `write_note` wrote last under *key*; None if there is nothing.
+
+        Raises:
+            MediaUnavailable: The store is away.
+        """
+        async with _answering(f"give {key}"):
+            try:
+                result = await obstore.get_async(self._store, key)
+                return bytes(await result.bytes_async())
+            except FileNotFoundError:
+                return None
+
+    async def write_note(self, key: str, content: bytes) -> None:
+        """Write a few bytes under a *key* that no document has, over what was there; a power cut may lose them.
+
+        Raises:
+            MediaUnavailable: The store is away.
+        """
+        async with _answering(f"take {key}"):
+            await obstore.put_async(self._store, key, content)
+
     async def delete(self, key: str) -> None:
         """Delete the document; one that is not there is deleted.
 

@@ -7,6 +7,7 @@ from functools import partial
 from dispatcher.alerts.alerter import Alerter
 from dispatcher.alerts.checks.dead import DeadLetterCheck, queue_depths
 from dispatcher.alerts.checks.endpoints import EndpointCheck, HealthReader
+from dispatcher.alerts.checks.refusals import RefusalCheck
 from dispatcher.alerts.silence.check import SilenceCheck
 from dispatcher.alerts.transport import Transport
 from dispatcher.egress.client import EgressClient
@@ -14,11 +15,17 @@ from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.pool import Pool
 from dispatcher.metrics import Metrics
 from dispatcher.settings import DispatcherSettings
+from shared.media import MediaStore
 
 
 @asynccontextmanager
 async def open_alerter(
-    pool: Pool, reader: HealthReader, store: EndpointStore, metrics: Metrics, settings: DispatcherSettings
+    pool: Pool,
+    reader: HealthReader,
+    store: EndpointStore,
+    media: MediaStore,
+    metrics: Metrics,
+    settings: DispatcherSettings,
 ) -> AsyncIterator[Alerter]:
     """Yield the alerter, and close its connections at the end."""
     client = EgressClient(settings.allowed_networks(), settings.proxy())
@@ -26,6 +33,7 @@ async def open_alerter(
     checks = (
         EndpointCheck(reader, store),
         DeadLetterCheck(partial(queue_depths, settings.for_operations())),
+        RefusalCheck(media),
         SilenceCheck(),
     )
     try:
