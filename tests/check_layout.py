@@ -10,7 +10,7 @@ MOST_LINES = 300
 MOST_MODULES = 10
 """In a package, beside its subpackages and its `__init__`."""
 
-LONGER = {"deploy/asterisk/faxhook_report.py": 350}
+LONGER = {"deploy/asterisk/faxhook_report.py": 400}
 """Copied onto a PBX as one file."""
 
 WIDER = {"dispatcher/ops/dead": 12, "dispatcher/ops/console": 12, "shared": 18}

@@ -5,6 +5,7 @@ Asterisk does not repeat a report, so this does: a report is first a file, and g
 
   faxhook-report spool REPORT   what the dialplan calls by AGI: keep REPORT (a urlencoded form), then try it once
   faxhook-report sweep          what a timer calls: try every report that is due, and the TIFFs that have no report
+  faxhook-report sweep --since 2026-11-28T08:00:00Z   the same, and every report since then once more, from the journal
   faxhook-report adopt          once, on a PBX that has old faxes: the TIFFs that lie there now are not to be reported
 
 At least once: whatever is repeated, faxhook removes. Needs Python 3.9 and nothing else. Settings are read from
@@ -33,6 +34,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -40,6 +42,9 @@ ROUTE = "/_internal/asterisk/inbound"
 TIMEOUT_SECONDS = 10.0
 SHORTEST_WAIT_SECONDS = 30.0
 LONGEST_WAIT_SECONDS = 900.0
+JOURNAL_SECONDS = 30 * 86_400.0
+MOST_JOURNALED = 100_000
+"""Reports are kept so long, and so many, for `--since`; the oldest go first."""
 
 EXIT_WAITING = 75  # EX_TEMPFAIL: a later sweep will do
 EXIT_REFUSED = 77  # EX_NOPERM: the secret or the route must be fixed
@@ -125,6 +130,47 @@ def spool(report_dir: Path, report: str) -> Path:
     return path
 
 
+def keep_in_journal(path: Path) -> None:
+    """Keep a report for `--since`, before it is tried: a second name of the same file, which no crash leaves half.
+
+    A journal that cannot be written delays no report.
+    """
+    journal = path.parent / "journal"
+    try:
+        with suppress(FileExistsError):
+            journal.mkdir(mode=0o750)
+        os.link(path, journal / path.name)
+        _sync_folder(journal)
+    except (FileExistsError, FileNotFoundError):
+        pass  # it is there already, or the call that made it has just delivered it
+    except OSError as error:
+        print(f"{journal}: {error.strerror}: {path.name} is reported, and not kept for --since", file=sys.stderr)
+
+
+def spool_again(report_dir: Path, since: float) -> None:
+    """Make the reports that the journal has since then (seconds of the epoch) due now. What faxhook has, it removes."""
+    for kept in sorted((report_dir / "journal").glob("*.form")):
+        if spooled_at(kept) >= since:
+            with suppress(FileExistsError):  # it still waits
+                os.link(kept, report_dir / kept.name)
+            os.utime(kept, (0, 0))
+
+
+def spooled_at(path: Path) -> float:
+    """Return when a report was made, by its name; 0 if that is none of ours."""
+    number = path.name.partition("-")[0]
+    return int(number) / 1e9 if number.isdigit() else 0.0
+
+
+def since_of(text: str) -> float:
+    """Return the moment that `--since` names, in seconds of the epoch; without an offset it is UTC."""
+    try:
+        at = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))  # noqa: FURB162 - Python 3.9 knows no Z
+    except ValueError:
+        raise BadSetting(f"--since {text!r} is no time: write it like 2026-11-28T08:00:00Z or 2026-11-28") from None
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+
+
 def _read(path: Path) -> str:
     """Return a report; empty if it is gone."""
     try:
@@ -140,7 +186,11 @@ def _write(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(path)
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:
@@ -192,6 +242,7 @@ def deliver(settings: Settings, path: Path) -> bool:
     report = _read(path)
     if not report:
         return True
+    keep_in_journal(path)
     status = 0
     try:
         status = post(settings, report)
@@ -214,17 +265,19 @@ def deliver(settings: Settings, path: Path) -> bool:
 def _wait_longer(path: Path) -> None:
     """Make a report due after as long a wait as it has waited so far: doubling, without a counter to keep."""
     now = time.time()
-    age = now - int(path.name.partition("-")[0]) / 1e9
+    age = now - spooled_at(path)
     due = now + min(max(age, SHORTEST_WAIT_SECONDS), LONGEST_WAIT_SECONDS)
     with suppress(FileNotFoundError):
         os.utime(path, (due, due))
 
 
-def sweep(settings: Settings) -> int:
+def sweep(settings: Settings, since: float | None = None) -> int:
     """Try what is due, oldest first, and report the TIFFs that have no report; return the exit code."""
     with only_sweep(settings.report_dir) as is_only:
         if not is_only:
             return 0
+        if since is not None:
+            spool_again(settings.report_dir, since)
         waiting = sorted(settings.report_dir.glob("*.form"))
         named = {tiff_of(_read(path)) for path in waiting}
         waiting += [spool(settings.report_dir, report) for report in unreported(settings, named)]
@@ -269,7 +322,11 @@ def finished_tiffs(settings: Settings) -> Iterator[Path]:
 
 
 def forget_gone(report_dir: Path) -> None:
-    """Drop the markers of TIFFs that are gone, and what a writer that died left unfinished."""
+    """Drop the markers of TIFFs that are gone, what a writer that died left unfinished, and old journal entries."""
+    oldest_first = sorted((report_dir / "journal").glob("*.form"))
+    for number, kept in enumerate(oldest_first):
+        if number < len(oldest_first) - MOST_JOURNALED or spooled_at(kept) < time.time() - JOURNAL_SECONDS:
+            kept.unlink()
     for unfinished in report_dir.glob(".*.form.*"):
         if unfinished.stat().st_mtime < time.time() - LONGEST_WAIT_SECONDS:
             unfinished.unlink()
@@ -315,9 +372,10 @@ def run(arguments: list[str], environ: Mapping[str, str]) -> int:
     settings = Settings(environ)
     if arguments[:1] == ["spool"] and len(arguments) == 2:  # noqa: PLR2004 - the command and its report
         return spool_for_asterisk(settings, arguments[1])
-    if arguments == ["sweep"]:
+    if arguments[:1] == ["sweep"] and (len(arguments) == 1 or (arguments[1] == "--since" and len(arguments) == 3)):  # noqa: PLR2004 - command, option, value
+        since = since_of(arguments[2]) if len(arguments) > 1 else None
         settings.check_target()
-        return sweep(settings)
+        return sweep(settings, since)
     if arguments == ["adopt"]:
         return adopt(settings)
     raise BadSetting(__doc__)

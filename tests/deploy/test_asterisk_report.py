@@ -128,6 +128,47 @@ async def test_what_was_spooled_while_faxhook_was_away_is_reported_by_a_later_sw
     assert pbx.waiting() == []
 
 
+async def test_since_posts_what_the_journal_has_once_more_and_faxhook_takes_it_for_the_same(
+    ingress: RunningIngress, amqp_url: str, pbx: Pbx
+) -> None:
+    tiff = pbx.tiff()
+    assert (await pbx.run("spool", report_of(tiff)))[0] == 0
+    (first,) = await events(amqp_url)
+    (kept,) = (pbx.reports / "journal").glob("*.form")
+    assert kept.read_text() == report_of(tiff)
+    # 1. What came before it is left alone, what came since is posted again: the same event.
+    assert await pbx.run("sweep", "--since", "2999-01-01") == (0, "")
+    assert await events(amqp_url) == []
+    assert await pbx.run("sweep", "--since", "2026-01-01T00:00:00Z") == (0, "")
+    assert [event["id"] for event in await events(amqp_url)] == [first["id"]]
+    assert pbx.waiting() == []
+    assert list((pbx.reports / "journal").glob("*.form")) == [kept]
+    # 2. It is bounded: what is older than 30 days goes.
+    old = kept.with_name(f"{time.time_ns() - 31 * 86_400 * 10**9:020d}-aa.form")
+    old.write_text("x=1")
+    assert await pbx.run("sweep") == (0, "")
+    assert list((pbx.reports / "journal").glob("*.form")) == [kept]
+    code, said = await pbx.run("sweep", "--since", "soon")
+    assert code == 78
+    assert "--since 'soon' is no time: write it like 2026-11-28T08:00:00Z" in said
+
+
+async def test_a_report_is_in_the_journal_before_its_first_attempt(pbx: Pbx) -> None:
+    assert (await pbx.run("spool", report_of(pbx.tiff())))[0] == 75  # no ingress answers
+    assert [path.name for path in (pbx.reports / "journal").glob("*.form")] == [path.name for path in pbx.waiting()]
+
+
+async def test_a_journal_that_cannot_be_written_delays_no_report(
+    ingress: RunningIngress, amqp_url: str, pbx: Pbx
+) -> None:
+    pbx.reports.mkdir()
+    (pbx.reports / "journal").write_text("in the way")
+    code, said = await pbx.run("spool", report_of(pbx.tiff()))
+    assert code == 0
+    assert "not kept for --since" in said
+    assert len(await events(amqp_url)) == 1
+
+
 async def test_a_tiff_that_nobody_reported_is_found_when_it_has_been_idle_and_its_late_report_is_a_repetition(
     ingress: RunningIngress, amqp_url: str, pbx: Pbx
 ) -> None:
