@@ -12,6 +12,8 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
+from dispatcher.alerts.kinds import Kind
+from dispatcher.alerts.matters import raise_matter
 from dispatcher.egress.client import EgressClient
 from dispatcher.ledger.locks import Lock, leader
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
@@ -139,6 +141,9 @@ class Reconciler:
             self._report(access.provider, reading.tally, outcome, code, reason)
             await readings.progress(connection, reading_id, reading.tally)
             await readings.finish(connection, reading_id, outcome, reason or None, wait_seconds)
+            if missing := reading.tally.missing:
+                what = f"{access.provider}: faxes that no callback told were found on its list"
+                await raise_matter(connection, Kind.GAP_REPAIRED, access.provider, what, count=missing)
         await readings.prune_readings(connection, access.provider, self._retention_days)
 
     def _report(self, provider: Provider, tally: Tally, outcome: Outcome, code: str, reason: str) -> None:

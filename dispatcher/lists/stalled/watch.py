@@ -13,9 +13,12 @@ often. It goes to the end of `work.events`: an ending that waits there comes fir
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from dispatcher.alerts.kinds import Kind
+from dispatcher.alerts.matters import raise_matter
 from dispatcher.egress.client import EgressClient
 from dispatcher.ledger.locks import Lock, leader
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
@@ -67,6 +70,7 @@ class StallWatch:
         self._limits = settings.stalled_limits()
         self._look_seconds = max(SHORTEST_LOOK_SECONDS, min(LONGEST_LOOK_SECONDS, *self._limits.values()) / 4)
         self._not_before: dict[tuple[Provider, str], float] = {}
+        self._untold: Counter[Provider] = Counter()  # stalled faxes of which the operator is to be told
         self._log = get_logger()
 
     async def run(self, schema_verified: Callable[[], Awaitable[None]]) -> None:
@@ -108,6 +112,9 @@ class StallWatch:
                     break
         finally:
             self._metrics.count_missed(provider, asker.told)
+        if count := self._untold.pop(provider, 0):
+            what = f"{provider}: faxes have had no ending for longer than STALLED_AFTER"
+            await raise_matter(connection, Kind.FAXES_STALLED, provider, what, count=count)
 
     async def _take(self, fax: UnendedFax, asker: Asker, publisher: Publishing) -> bool:
         """Do what is to be done about a fax; return False if it is left to the next look."""
@@ -130,6 +137,7 @@ class StallWatch:
         body, headers = event_message(event)
         await publisher.publish(FAX_IN, event.routing_key, body, headers)
         self._metrics.count_stalled(fax.provider)
+        self._untold[fax.provider] += 1
         self._log.warning(
             "fax.stalled",
             event_id=event.id,

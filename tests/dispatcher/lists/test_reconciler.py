@@ -82,6 +82,9 @@ async def test_each_type_of_each_provider_is_told_once_whichever_comes_first_the
         fax.fax_id: fax.ending for fax in [*list_first, *callback_first]
     }
     assert not any(row["conflicting"] for row in states)
+    # 4. The operator is to be told of what was missing.
+    missing = await harness.pool.fetch("SELECT subject, count FROM alerts WHERE kind = 'gap_repaired'")
+    assert dict(tuple(row) for row in missing) == Counter(fax.provider for fax in list_first)
 
 
 async def test_a_received_fax_has_its_document_and_a_fax_in_its_grace_or_under_way_waits(

@@ -67,6 +67,8 @@ async def test_it_is_told_once_by_two_dispatchers_to_the_endpoints_that_name_it_
             await harness.settled(len(faxes) + 6 * len(faxes))
             found = await stalled(harness.pool)
             assert set(found) == {fax.fax_id for fax in faxes} == await stalled_faxes(harness.pool)
+            alerts = "SELECT count(*) = 4 AND sum(count) = 8 FROM alerts WHERE kind = 'faxes_stalled'"
+            await until(lambda: harness.pool.fetchval(alerts), "the operator is to be told")
         # 1. Those that name it and have a word are told once; no state has changed.
         told = Counter(
             (row["endpoint_id"], row["reason"])
