@@ -1,7 +1,7 @@
 """Advisory locks of the ledger: every number in one place, and being the one process that holds one."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from enum import IntEnum, unique
 from typing import Any
 
@@ -45,6 +45,7 @@ async def leader(pool: Pool, lock: Lock) -> AsyncIterator[Any]:
                 if not connection.is_closed():
                     await connection.execute("SELECT pg_advisory_unlock($1)", lock)
             except BaseException as error:
-                connection.terminate()  # the lock goes with it, whatever failed
+                with suppress(*LEDGER_UNAVAILABLE):  # one that is gone has no lock; what ended the body is to be raised
+                    connection.terminate()  # the lock goes with it, whatever failed
                 if not isinstance(error, LEDGER_UNAVAILABLE):
                     raise

@@ -1,5 +1,6 @@
 """Each advisory lock of the ledger has its own number, and is given back by the process that held it."""
 
+import asyncio
 import re
 from collections import Counter
 from pathlib import Path
@@ -57,3 +58,19 @@ async def test_a_lock_that_cannot_be_given_back_goes_with_its_connection(
 async def is_free(pool: asyncpg.Pool, lock: Lock) -> bool:
     async with pool.acquire() as connection, connection.transaction():
         return bool(await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", lock))
+
+
+async def test_a_leader_that_is_cancelled_on_a_connection_that_is_gone_is_cancelled(pool):
+    leads = asyncio.Event()
+
+    async def lead() -> None:
+        async with leader(pool, Lock.KEEP_ACCOUNTS) as connection:
+            connection.terminate()
+            leads.set()
+            await asyncio.Event().wait()
+
+    leading = asyncio.create_task(lead())
+    await leads.wait()
+    leading.cancel()
+    await asyncio.wait({leading})
+    assert leading.cancelled(), "else a loop that tries again after trouble with the ledger would never end"

@@ -165,3 +165,14 @@ async def test_nothing_is_sent_behind_a_statement(pool, database_url):
     last = await pool.fetchval("SELECT query FROM pg_stat_activity WHERE pid = $1", server_process)
     assert last == "SELECT pg_backend_pid()"
     await close_pool(few)
+
+
+async def test_the_next_user_of_a_connection_whose_statement_was_cancelled_gets_a_sound_one(database_url, pool):
+    single = await open_pool(database_url, size=1)
+    cancelled = asyncio.create_task(single.fetchval(SLOW))
+    await under_way(pool)
+    following = asyncio.create_task(single.fetchval("SELECT 1"))
+    await asyncio.sleep(0)  # it waits for the only connection
+    cancelled.cancel()
+    assert await following == 1
+    await close_pool(single)
