@@ -28,6 +28,7 @@ measure: $(READY) ## The tests that measure time or memory, one at a time: let n
 
 faults: $(READY) ## Every fault under traffic, SEEDS runs in all (default: one of each); prints the table
 	@$(BIN)/python tests/faults/run_faults.py --seeds $(or $(SEEDS),0)
+	@$(BIN)/python tests/faults/run_missed_faxes.py --seeds $(or $(SEEDS),20)
 	@$(BIN)/python tests/faults/run_faults.py --precautions
 
 cluster-faults: $(READY) ## The same with RabbitMQ as a cluster of three, 4.x and this machine's own; as root with partitions

@@ -7,7 +7,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,11 +134,15 @@ class StackUnderFault:
 
 @asynccontextmanager
 async def open_stack(
-    data: Path, cluster: Cluster | None = None, *, has_balancer: bool = True
+    data: Path,
+    cluster: Cluster | None = None,
+    *,
+    has_balancer: bool = True,
+    settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[StackUnderFault]:
     """Start everything but *cluster*, with data in *data*; at the end every process must stop by itself.
 
-    *has_balancer*: the services reach the cluster by one address that leads to any node; else by the nodes' addresses.
+    *settings*: further variables of the services. *has_balancer*: the services reach the cluster by one address that leads to any node; else by the nodes' addresses.
     """
     given = {} if cluster is None else {"AMQP_URL": cluster.nodes[0].amqp_url}
     stores = OwnStores(data / "stores", {**NOTHING_GIVEN, **given})
@@ -168,6 +172,7 @@ async def open_stack(
             "OPS_PORT": "0",
             "BACKOFF": BACKOFF,
             "EGRESS_ALLOW_NETWORKS": "127.0.0.0/8",
+            **(settings or {}),
         }
         stack = StackUnderFault(
             stores, services, amqp_proxy, database_proxy, pool, applications, media, environment, user_urls
