@@ -22,6 +22,7 @@ from dispatcher.ops.listener.commands import listen_command
 from dispatcher.ops.queues.commands import queues_command
 from dispatcher.ops.reconcile import reconcile_command
 from dispatcher.ops.simulator.commands import simulate_command
+from dispatcher.ops.simulator.lists.commands import simulate_provider_command
 from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
 from dispatcher.settings import MigrateSettings
 from shared.broker import declare, topology
@@ -44,7 +45,7 @@ COMMANDS: Final = {
         "export",
     ),
     "Set up": ("migrate", "topology", "tokens"),
-    "Try out": ("simulate", "listen"),
+    "Try out": ("simulate", "simulate-provider", "listen"),
 }
 """Headings of `--help` with their commands, in its order."""
 
@@ -99,6 +100,7 @@ app.command(name="audit", rich_help_panel=_INSPECT)(audit_command)
 app.command(name="export", rich_help_panel=_INSPECT)(export_command)
 app.add_typer(token_commands.app, name="tokens", rich_help_panel=_SET_UP)
 app.command(name="simulate", rich_help_panel=_TRY_OUT)(simulate_command)
+app.command(name="simulate-provider", rich_help_panel=_TRY_OUT)(simulate_provider_command)
 app.command(name="listen", rich_help_panel=_TRY_OUT)(listen_command)
 
 

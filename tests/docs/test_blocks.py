@@ -30,6 +30,8 @@ NOT_RUN = {
     "make check\nmake test\nmake services-down\n": "it runs this suite",
     "docker run ": "it needs the images and an engine; tests/end_to_end/test_images.py runs them with these options",
     "faxhook backfill ": "it asks a provider, with an API key",
+    "env $(.venv/bin/faxhook simulate-provider ": "it starts what all others run beside",
+    "faxhook simulate-provider ": "it serves until Ctrl-C; tests/dispatcher/ops/simulator/lists runs it",
     "make up ": "it needs an engine with Compose; tests/deploy/compose/test_compose.py checks what it starts",
 }
 """Beginnings of the blocks that cannot run here, and why."""
