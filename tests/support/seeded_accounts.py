@@ -13,11 +13,11 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $7, 0, 0, 0, $11, now())
 """
 
 
-async def seed_accounts(pool: asyncpg.Pool) -> date:
+async def seed_accounts(pool: asyncpg.Pool, days_ago: int = 1) -> date:
     """Write three days: on the last one a fax of Telnyx is missing and Sinch was not read; return that day."""
-    yesterday = (utc_now() - timedelta(days=1)).date()
+    latest = (utc_now() - timedelta(days=days_ago)).date()
     for days in range(3):
-        day = yesterday - timedelta(days=days)
+        day = latest - timedelta(days=days)
         start = datetime.combine(day, datetime.min.time(), UTC)
         read = (start, start + timedelta(days=1))
         for provider in ("phaxio", "sinch", "telnyx"):
@@ -29,6 +29,6 @@ async def seed_accounts(pool: asyncpg.Pool) -> date:
             await pool.execute(INSERT, day, provider, *values)
     await pool.execute(
         "INSERT INTO listed_faxes (provider, fax_id, day, type) VALUES ('telnyx', 'lost-\x07-<b>', $1, 'fax.received')",
-        yesterday,
+        latest,
     )
-    return yesterday
+    return latest

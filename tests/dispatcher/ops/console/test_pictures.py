@@ -14,6 +14,7 @@ import pytest
 from browser_sessions import OPS_TOKEN, TOKENS
 from chromium import PHONE_WIDTH, browsing, resize
 from dispatchers import DispatcherHarness
+from seeded_accounts import seed_accounts
 from seeded_ledger import HistoryOfAnHour, seed_ledger
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -41,12 +42,13 @@ async def test_the_pictures_of_the_documentation_can_be_taken(
     folder = Path(os.environ.get("PICTURES") or tmp_path)
     monkeypatch.setattr("dispatcher.ops.server.QueueHistory", HistoryOfAnHour)
     fax_id = await seed_ledger(harness, tmp_path / "media")
+    await seed_accounts(harness.pool, days_ago=2)  # a dispatcher without a list counts the last two days anew
     url = f"http://127.0.0.1:{unused_tcp_port}"
     async with dispatching(**TOKENS):
         await asyncio.to_thread(take_pictures, url, fax_id, folder)
     pictures = sorted(folder.glob("console-*.png"))
     assert [picture.stem for picture in pictures] == [
-        "console-dead", "console-endpoint", "console-fax", "console-overview", "console-phone",
+        "console-accounts", "console-dead", "console-endpoint", "console-fax", "console-overview", "console-phone",
     ]  # fmt: skip
     for picture in pictures:
         assert 10_000 < picture.stat().st_size < MOST_BYTES, picture.name
@@ -59,11 +61,12 @@ def take_pictures(url: str, fax_id: str, folder: Path) -> None:
         with browsing(dark=dark, width=width) as browser:
             _log_in(browser, url)
             for name, path in (
-                ("overview", "/"), ("fax", f"/faxes/phaxio/{fax_id}"), ("dead", "/dead"), ("endpoint", "/endpoints"),
+                ("overview", "/"), ("fax", f"/faxes/phaxio/{fax_id}"), ("dead", "/dead"), ("endpoint", "/endpoints"), ("accounts", "/accounts"),
             ):  # fmt: skip
                 browser.get(url + path)
                 shots[f"{name}-{mode}"] = _shot(browser, width, PHONE_HEIGHT if mode == "phone" else None)
     with browsing(width=WIDTH) as browser:
+        (folder / "console-accounts.png").write_bytes(shots["accounts-light"])
         (folder / "console-fax.png").write_bytes(shots["fax-light"])
         (folder / "console-dead.png").write_bytes(shots["dead-dark"])
         (folder / "console-endpoint.png").write_bytes(shots["endpoint-light"])
