@@ -103,6 +103,9 @@ class Reconciler:
                 self._log.warning("list.failed", provider=provider, code="ledger", reason=type(error).__name__)
             except Exception:  # noqa: BLE001 - it must not end what the dispatcher does beside it
                 self._log.exception("list.crashed", provider=provider)
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                return  # the driver raised its own error instead of the cancellation, and a group cancels but once
             await asyncio.sleep(self._look_seconds)
 
     async def _look(self, access: Access, bookkeeper: Bookkeeper, connection: Any) -> None:

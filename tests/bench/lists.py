@@ -23,11 +23,11 @@ sys.path.extend(str((Path(__file__).parent / folder).resolve()) for folder in ("
 import asyncpg
 import uvloop
 from aiohttp import web
-from bench import QUIET, Stores, private_stores
 from dispatchers import SECRETS_KEY, STORE, an_event
 from list_provider import ProviderFax
 from processes import ServiceProcess, running
 from receiver import receiving
+from stack import Stores, private_stores
 from stores import fresh_topology
 from waiting import until
 
@@ -131,7 +131,7 @@ async def measure(stores: Stores, faxes: int, rounds: int) -> bool:
             say(f"{faxes:,} faxes in ledger and list")
             with tempfile.TemporaryDirectory(prefix="faxhook-lists-") as media:
                 environment = {
-                    **QUIET,
+                    "LOG_LEVEL": "INFO",
                     "AMQP_URL": stores.amqp_url,
                     "DATABASE_URL": stores.database_url,
                     "MEDIA_URL": Path(media).as_uri(),

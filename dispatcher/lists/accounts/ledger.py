@@ -78,7 +78,7 @@ WITH counted AS (
     ) AS fax
     WHERE faxes.provider = $1 AND faxes.endings <> 0
     AND faxes.first_received_at >= $2 AND faxes.first_received_at < $3
-    AND NOT EXISTS (SELECT FROM listed_faxes WHERE listed_faxes.provider = $1 AND listed_faxes.fax_id = faxes.fax_id)
+    AND (SELECT true FROM listed_faxes WHERE listed_faxes.provider = $1 AND listed_faxes.fax_id = faxes.fax_id) IS NULL
 )
 SELECT {_FATES.format("events > 0")} FROM counted
 """  # noqa: S608 - what is inserted is ours

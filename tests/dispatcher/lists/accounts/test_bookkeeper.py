@@ -1,5 +1,6 @@
 """The account of a day says what is missing, whoever lost it, and never says so of a day whose list was not read."""
 
+import asyncio
 import itertools
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -184,6 +185,24 @@ async def test_the_account_of_a_day_stays_after_its_faxes_are_forgotten(harness:
     assert kept is not None
     assert (kept.theirs, kept.ours, kept.verdict, kept.is_wrong) == (7, 7, "complete", False)
     assert await harness.pool.fetchval("SELECT count(*) FROM listed_faxes") == 0
+
+
+async def test_a_dispatcher_ends_while_it_counts_though_the_driver_hides_the_cancellation(
+    harness: DispatcherHarness, dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting = asyncio.Event()
+
+    async def count(_self: Bookkeeper, _connection: Any) -> None:
+        counting.set()
+        try:
+            await asyncio.sleep(600)  # until it is cancelled
+        except asyncio.CancelledError:
+            raise asyncpg.InterfaceError("connection is closed") from None
+
+    monkeypatch.setattr(Bookkeeper, "draw_up_if_due", count)
+    async with asyncio.timeout(20):
+        async with dispatching():
+            await counting.wait()
 
 
 async def test_a_provider_without_a_list_has_an_account_of_what_was_received(
