@@ -30,6 +30,10 @@ import burst
 import endpoints
 import fan_out
 import ingress_cost
+import ledger_size
+import memory
+import neighbour
+import retries
 import uvloop
 import whole_way
 from cores import choose_cores, pin_self
@@ -54,7 +58,12 @@ PARTS: dict[str, Measure] = {
 }
 """What `make bench` runs."""
 
-LONG_PARTS: dict[str, Measure] = {}
+LONG_PARTS: dict[str, Measure] = {
+    "retries": retries.measure,
+    "neighbour": neighbour.measure,
+    "memory": memory.measure,
+    "ledger": ledger_size.measure,
+}
 """What `make bench-full` runs, too: each takes minutes."""
 
 TINY = Sizes(

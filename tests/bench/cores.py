@@ -12,10 +12,13 @@ from pathlib import Path
 
 from cpu import tree_of
 
+_USABLE = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+"""Before anything was pinned."""
+
 
 @dataclass(frozen=True)
 class Cores:
-    """The numbers of the two cores; None: nothing is pinned."""
+    """The numbers of the two cores; None: whichever is free."""
 
     load: int | None
     measured: int | None
@@ -28,23 +31,26 @@ class Cores:
 
 def choose_cores() -> Cores:
     """Return the first two cores that this process may use."""
-    usable = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    usable = sorted(_USABLE)
     return Cores(usable[0], usable[1]) if len(usable) > 1 else Cores(None, None)
 
 
 def pin(root: int, core: int | None) -> None:
-    """Keep *root*, what is below it, and all of their threads on *core*; what they start later inherits it."""
-    if core is None:
+    """Keep *root*, what is below it, and all of their threads on *core*; what they start later inherits it.
+
+    None: they may use every core again.
+    """
+    if not _USABLE:
         return
     for pid in tree_of(root):
         for thread in Path(f"/proc/{pid}/task").glob("*"):
             try:
-                os.sched_setaffinity(int(thread.name), {core})
+                os.sched_setaffinity(int(thread.name), _USABLE if core is None else {core})
             except OSError:  # it ended meanwhile
                 continue
 
 
 def pin_self(core: int | None) -> None:
     """Keep the calling process on *core*; for `preexec_fn`, too."""
-    if core is not None:
-        os.sched_setaffinity(0, {core})
+    if _USABLE:
+        os.sched_setaffinity(0, _USABLE if core is None else {core})

@@ -17,7 +17,7 @@ import aio_pika
 import aiohttp
 import asyncpg
 from cores import Cores, pin, pin_self
-from cpu import cpu_seconds
+from cpu import cpu_seconds, tree_of
 from dispatchers import SECRETS_KEY
 from processes import SECRETS
 from stores import with_database
@@ -87,8 +87,7 @@ class Service:
 
     @property
     def resident_bytes(self) -> int:
-        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) * KB for line in lines if line.startswith("VmRSS:"))
+        return resident_bytes(self.pid)
 
     async def ready(self) -> None:
         """Wait until it is ready."""
@@ -122,6 +121,15 @@ class Service:
     def last_lines(self) -> str:
         """Return the last lines of its log; it has ended."""
         return self._reader.communicate(timeout=10)[0]
+
+
+def resident_bytes(root: int) -> int:
+    """Return what a process and all below it have in memory; pages that they share are counted once for each."""
+    found = 0
+    for pid in tree_of(root):
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        found += sum(int(line.split()[1]) * KB for line in lines if line.startswith("VmRSS:"))
+    return found
 
 
 def free_port() -> int:

@@ -1,0 +1,67 @@
+"""Healthy endpoints' p99 while one of twenty hangs or drips, at a third of the traffic.
+
+Phases in which the third goes to an endpoint that is well and phases in which it goes to a bad one take turns. Each bad
+phase has an endpoint of its own, whose circuit is closed when it begins.
+"""
+
+from contextlib import AsyncExitStack
+
+from callback_load import json_callback, next_number
+from contestants import Contestant, tree_place
+from neighbours import HEALTHY, bad_application, bad_endpoint, number_of
+from rows import Row, ratios
+from run import AT_LEAST, ENOUGH_SECONDS, LANES, Run, percentile
+from waiting import until
+from wire import post_all
+
+KINDS = ("hang", "drip")
+PER_SECOND = 150.0
+TIMEOUT_SECONDS = 1.0
+SECONDS = 2.5
+GOAL = 1.1
+
+
+async def measure(run: Run) -> None:
+    """Add a row for each kind of bad neighbour."""
+    run.stores.pin(run.cores.measured)
+    for kind in KINDS:
+        figures = {}
+        for position, tree in enumerate(run.trees):
+            async with AsyncExitStack() as opened:
+                way = await opened.enter_async_context(tree_place(run, position, kind))
+                bad_url = await opened.enter_async_context(bad_application(kind))
+                assert way.place is not None
+                assert way.dispatcher is not None
+                for number in range(HEALTHY + 1):
+                    fields = {"scope": "number", "match": number_of(number), "url": f"{way.application.url}/{number}"}
+                    await way.place.add_endpoint(way.dispatcher, **fields)
+                for phase in range(run.sizes.rounds):
+                    fields = {"scope": "number", "match": number_of(bad_endpoint(phase)), "url": bad_url(phase)}
+                    await way.place.add_endpoint(way.dispatcher, timeout_seconds=TIMEOUT_SECONDS, **fields)
+                count = max(AT_LEAST, int(PER_SECOND * min(SECONDS, run.sizes.seconds * 2)))
+                await _phase(way, 0, count)  # not counted: connections, caches, statements
+                well, bad = [], []
+                for phase in range(run.sizes.rounds):
+                    well.append(percentile(await _phase(way, 0, count), 0.99))
+                    bad.append(percentile(await _phase(way, bad_endpoint(phase), count), 0.99))
+                figures[tree.name] = ratios(bad, well)
+        what = f"healthy endpoints' p99 beside one that {kind}s at a third of the traffic ÷ beside one that is well"
+        run.report.rows.append(Row(what, f"< {GOAL}", GOAL, "times", figures, note=f"{PER_SECOND:.0f}/s in all"))
+
+
+async def _phase(way: Contestant, third: int, count: int) -> list[float]:
+    """Send *count* callbacks, every third of a fax to *third*; return how long the healthy endpoints' webhooks took."""
+    requests, numbers, before = [], [], way.application.count
+    for at in range(count):
+        number = next_number()
+        endpoint = 1 + at % HEALTHY if at % 3 else third
+        requests.append(json_callback(number, number_of(endpoint)))
+        numbers.append((number, at % 3 != 0))
+    sent = await post_all(way.port, requests, LANES, PER_SECOND)
+    due_at = {number: at for (number, is_healthy), at in zip(numbers, sent.due_at, strict=True) if is_healthy}
+
+    def told() -> dict[int, float]:
+        return {number: at - due_at[number] for number, at in way.application.arrivals[before:] if number in due_at}
+
+    await until(lambda: len(told()) == len(due_at), "the healthy endpoints told", ENOUGH_SECONDS)
+    return list(told().values())

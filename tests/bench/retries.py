@@ -1,0 +1,165 @@
+"""A hundred thousand retries that come due within one minute, with two dispatchers: how late each is attempted.
+
+The deliveries are written into the ledger as such whose first attempt failed; their messages go to the queue of the wait
+at the pace at which they are to come due. So the way of a retry is the real one from there: expiry in the broker, claim,
+attempt, record. Everything may use every core.
+"""
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from dispatchers import STORE, an_event
+from rows import Figure, Row
+from run import ENOUGH_SECONDS, Run, say
+from stack import Stack, resident_bytes, spent, stack
+from trees import NOW
+from wire import applying
+
+from dispatcher.messages import publish_delivery
+from dispatcher.policy.endpoint import Endpoint
+from shared.amqp.publisher import Publisher
+from shared.backoff import wait_name
+from shared.broker import FAX_RETRY, retry_queue
+from shared.domain import encode_event
+from shared.ids import uuid7
+
+WITHIN_SECONDS = 60.0
+WAIT_SECONDS = 90.0
+"""So that the last one is in its queue, and its moment in the ledger, before the first one comes due."""
+
+PAUSE_SECONDS = 0.02
+AT_ONCE = 20_000
+GOAL_SECONDS = 1.0
+CONFIRM_SECONDS = 30.0
+
+FILL = """
+WITH numbers AS (SELECT * FROM unnest($1::uuid[]) AS made (id)),
+made_events AS (
+    INSERT INTO events (id, provider, fax_id, type, received_at, recorded_at, body)
+    SELECT 'retry:' || id, 'phaxio', 'retry-' || id, 'fax.delivered', now(), now(), $2 FROM numbers
+),
+made_faxes AS (
+    INSERT INTO faxes (provider, fax_id, direction, state, rank, occurred_at, type_order, event_id, endings,
+                       first_received_at, last_received_at)
+    SELECT 'phaxio', 'retry-' || id, 'sent', 'fax.delivered', 100, now(), 1, 'retry:' || id, 1, now(), now() FROM numbers
+)
+INSERT INTO deliveries (id, event_id, endpoint_id, state, attempts, due_at, created_at)
+SELECT id, 'retry:' || id, $3, 'retrying', 1, now() + interval '1 day', now() FROM numbers
+"""
+
+DUE = """
+UPDATE deliveries SET due_at = made.due_at FROM unnest($1::uuid[], $2::timestamptz[]) AS made (id, due_at)
+WHERE deliveries.id = made.id
+"""
+
+LATE = """
+SELECT percentile_cont(ARRAY[0.5, 0.99, 1.0]) WITHIN GROUP (ORDER BY extract(epoch FROM started_at - $1::timestamptz)
+       - due_offset) FROM (
+    SELECT started_at, offsets.due_offset FROM attempts JOIN unnest($2::uuid[], $3::float8[]) AS offsets (id, due_offset)
+    ON offsets.id = attempts.delivery_id WHERE attempts.number = 2
+) each
+"""
+
+
+async def measure(run: Run) -> None:
+    """Add how late retries are attempted, what they cost, and what a waiting one takes in the broker."""
+    anywhere = replace(run.cores, measured=None)
+    run.stores.pin(None)
+    count = run.sizes.retries
+    is_tiny = count < 1_000
+    within, wait = (1.0, 3.0) if is_tiny else (WITHIN_SECONDS, WAIT_SECONDS)
+    backoff = f"{wait_name(wait)}*16"
+    async with AsyncExitStack() as opened:
+        application = await opened.enter_async_context(applying())
+        place = await opened.enter_async_context(stack(NOW, run.stores, anywhere, "retries", backoff))
+        endpoint = Endpoint(id=uuid7(), url=application.url, tokens=("bench-token",), max_concurrent=32)
+        await STORE.insert(place.pool, endpoint)
+        ids = await _fill(place, endpoint.id, count)
+        began = datetime.now(UTC)
+        broker = run.stores.pids.get("RabbitMQ")
+        before_bytes = resident_bytes(broker) if broker else 0
+        offsets = await _publish(place, ids, wait, within, began)
+        waiting_bytes = (resident_bytes(broker) - before_bytes) / count if broker else 0.0
+        late_by = max(offset + wait for offset in offsets)
+        say(f"retries: {count:,} wait after {late_by - wait:.0f} s")
+        due_at = [began + timedelta(seconds=offset + wait) for offset in offsets]
+        for first in range(0, count, AT_ONCE):
+            await place.pool.execute(
+                DUE, ids[first : first + AT_ONCE], due_at[first : first + AT_ONCE], timeout=ENOUGH_SECONDS
+            )
+        first_due = time.monotonic() + min(due_at).timestamp() - time.time()
+        dispatchers = [await opened.enter_async_context(place.dispatcher(BACKOFF=backoff)) for _ in range(2)]
+        pids = {f"dispatcher {number}": each.pid for number, each in enumerate(dispatchers, 1)} | run.stores.pids
+        if not is_tiny and first_due < time.monotonic():
+            raise AssertionError(
+                "the first retry came due before all of them waited and both dispatchers ran: this machine is too slow for it"
+            )
+        await asyncio.sleep(max(0.0, first_due - time.monotonic()))  # until the first is due
+        used, started = spent(pids), time.perf_counter()
+        await application.got(count, ENOUGH_SECONDS)
+        elapsed = time.perf_counter() - started
+        used = {name: seconds - used[name] for name, seconds in spent(pids).items()}
+        await place.recorded()
+        late = await place.pool.fetchval(
+            LATE, began, ids, [offset + wait for offset in offsets], timeout=ENOUGH_SECONDS
+        )
+    _add_rows(run, count, within, late, used, elapsed, waiting_bytes)
+
+
+def _add_rows(
+    run: Run,
+    count: int,
+    within: float,
+    late: list[float],
+    used: dict[str, float],
+    elapsed: float,
+    waiting_bytes: float,
+) -> None:
+    what = f"{count:,} retries due within {within:.0f} s, two dispatchers: due → attempted"
+    for name, goal, value in (("p99", GOAL_SECONDS, late[1]), ("median", None, late[0]), ("most", None, late[2])):
+        words = "" if goal is None else "< 1 s"
+        run.report.rows.append(Row(f"{what}, {name}", words, goal, "s", {"now": Figure.of([value])}))
+    for name, seconds in used.items():
+        run.report.rows += [
+            Row(f"· CPU of {name} for each retry", "", None, "µs", {"now": Figure.of([seconds / count])}),
+            Row(f"· share of a core meanwhile, {name}", "", None, "%", {"now": Figure.of([seconds / elapsed])}),
+        ]
+    if waiting_bytes:
+        figures = {"now": Figure.of([waiting_bytes])}
+        run.report.rows.append(Row("memory of the broker for each waiting message", "", None, "B", figures))
+
+
+async def _fill(place: Stack, endpoint_id: UUID, count: int) -> list[UUID]:
+    ids = [uuid7() for _ in range(count)]
+    body = encode_event(an_event(1))
+    for first in range(0, count, AT_ONCE):
+        await place.pool.execute(FILL, ids[first : first + AT_ONCE], body, endpoint_id, timeout=ENOUGH_SECONDS)
+    await place.pool.execute("ANALYZE", timeout=ENOUGH_SECONDS)
+    return ids
+
+
+async def _publish(place: Stack, ids: list[UUID], wait: float, within: float, began: datetime) -> list[float]:
+    """Publish a message for each at an even pace; return how long after *began* each was published, in seconds."""
+    publisher = Publisher(place.amqp_url, "bench", confirm_timeout_seconds=CONFIRM_SECONDS)
+    running = asyncio.create_task(publisher.run())
+    key, offsets = retry_queue(wait), [0.0] * len(ids)
+    try:
+        while not publisher.is_ready:
+            await asyncio.sleep(PAUSE_SECONDS)  # what it waits for is in another task of this loop
+        started, sent = time.perf_counter(), 0
+        while sent < len(ids):
+            due = min(len(ids), int((time.perf_counter() - started) / within * len(ids)) + 1)
+            offset = datetime.now(UTC).timestamp() - began.timestamp()
+            offsets[sent:due] = [offset] * (due - sent)
+            batch = ids[sent:due]
+            await asyncio.gather(*(publish_delivery(publisher, FAX_RETRY, key, each, 2) for each in batch))
+            sent = due
+            await asyncio.sleep(PAUSE_SECONDS)  # the pace
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    return offsets
