@@ -28,10 +28,13 @@ from shared.domain import encode_event
 from shared.ids import uuid7
 
 WITHIN_SECONDS = 60.0
-WAIT_SECONDS = 90.0
+WAIT_SECONDS = 150.0
 """So that the last one is in its queue, and its moment in the ledger, before the first one comes due."""
 
 PAUSE_SECONDS = 0.02
+MOST_AT_ONCE = 500
+"""Messages without a confirm; a broker that is slower than the pace makes the minute longer, and the row says so."""
+
 AT_ONCE = 20_000
 GOAL_SECONDS = 1.0
 CONFIRM_SECONDS = 30.0
@@ -84,8 +87,8 @@ async def measure(run: Run) -> None:
         before_bytes = resident_bytes(broker) if broker else 0
         offsets = await _publish(place, ids, wait, within, began)
         waiting_bytes = (resident_bytes(broker) - before_bytes) / count if broker else 0.0
-        late_by = max(offset + wait for offset in offsets)
-        say(f"retries: {count:,} wait after {late_by - wait:.0f} s")
+        within = max(offsets) - min(offsets)
+        say(f"retries: {count:,} wait after {max(offsets):.0f} s")
         due_at = [began + timedelta(seconds=offset + wait) for offset in offsets]
         for first in range(0, count, AT_ONCE):
             await place.pool.execute(
@@ -152,7 +155,7 @@ async def _publish(place: Stack, ids: list[UUID], wait: float, within: float, be
             await asyncio.sleep(PAUSE_SECONDS)  # what it waits for is in another task of this loop
         started, sent = time.perf_counter(), 0
         while sent < len(ids):
-            due = min(len(ids), int((time.perf_counter() - started) / within * len(ids)) + 1)
+            due = min(len(ids), int((time.perf_counter() - started) / within * len(ids)) + 1, sent + MOST_AT_ONCE)
             offset = datetime.now(UTC).timestamp() - began.timestamp()
             offsets[sent:due] = [offset] * (due - sent)
             batch = ids[sent:due]
