@@ -135,6 +135,7 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--peers", action="store_true", help="and two peers: FastAPI + FastStream, aiohttp + aio-pika")
     parser.add_argument("--rounds", type=int, default=Sizes.rounds)
     parser.add_argument("--faxes", type=int, default=Sizes.faxes, help="in the large ledger")
+    parser.add_argument("--retries", type=int, default=Sizes.retries, help="due at the pace of 100,000 in a minute")
     parser.add_argument("--tiny", action="store_true", help="as little as possible; no figure means anything")
     parser.add_argument("--out", type=Path, default=REPOSITORY / ".local/bench", help="for bench.json and bench.svg")
     parser.add_argument("--amqp-url", help="a vhost to use instead of a private broker; its queues are EMPTIED")
@@ -144,8 +145,8 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
         parser.error("--amqp-url and --database-url belong together")
     if asked.amqp_url and (asked.before or asked.peers):
         parser.error("--before and --peers need vhosts of their own: leave out --amqp-url")
-    if min(asked.rounds, asked.faxes) < 1:
-        parser.error("at least one round, and one fax")
+    if min(asked.rounds, asked.faxes, asked.retries) < 1:
+        parser.error("at least one round, one fax and one retry")
     return asked
 
 
@@ -155,7 +156,7 @@ def main() -> int:
     parts = PARTS | (LONG_PARTS if asked.full else {})
     if asked.only:
         parts = {name: measure for name, measure in (PARTS | LONG_PARTS).items() if name in asked.only}
-    sizes = TINY if asked.tiny else replace(Sizes(), rounds=asked.rounds, faxes=asked.faxes)
+    sizes = TINY if asked.tiny else replace(Sizes(), rounds=asked.rounds, faxes=asked.faxes, retries=asked.retries)
     cores = choose_cores()
     with tree_before(asked.before) as before, peer_environment(asked.peers) as peer_python, stores_of(asked) as stores:
         report = Report(machine(str(cores), sizes.rounds))

@@ -27,9 +27,12 @@ from shared.broker import FAX_RETRY, retry_queue
 from shared.domain import encode_event
 from shared.ids import uuid7
 
-WITHIN_SECONDS = 60.0
-WAIT_SECONDS = 150.0
+PER_SECOND = 100_000 / 60
+SLACK_SECONDS = 90.0
 """So that the last one is in its queue, and its moment in the ledger, before the first one comes due."""
+
+MOST_SECONDS = 900.0
+"""Until all are attempted; a machine that is too slow for the pace takes longer, and the rows say so."""
 
 PAUSE_SECONDS = 0.02
 MOST_AT_ONCE = 500
@@ -74,7 +77,7 @@ async def measure(run: Run) -> None:
     run.stores.pin(None)
     count = run.sizes.retries
     is_tiny = count < 1_000
-    within, wait = (1.0, 3.0) if is_tiny else (WITHIN_SECONDS, WAIT_SECONDS)
+    within, wait = (1.0, 3.0) if is_tiny else (count / PER_SECOND, round(count / PER_SECOND + SLACK_SECONDS))
     backoff = f"{wait_name(wait)}*16"
     async with AsyncExitStack() as opened:
         application = await opened.enter_async_context(applying())
@@ -103,7 +106,7 @@ async def measure(run: Run) -> None:
             )
         await asyncio.sleep(max(0.0, first_due - time.monotonic()))  # until the first is due
         used, started = spent(pids), time.perf_counter()
-        await application.got(count, ENOUGH_SECONDS)
+        await application.got(count, MOST_SECONDS)
         elapsed = time.perf_counter() - started
         used = {name: seconds - used[name] for name, seconds in spent(pids).items()}
         await place.recorded()

@@ -7,17 +7,20 @@ from contextlib import asynccontextmanager
 import pytest
 from callback_load import json_callback, next_number
 from raw import port_of, raw_server
-from wire import applying, post_all
+from wire import MOST_REPEATED, applying, post_all
 
 
 @asynccontextmanager
-async def answering(answer: bytes) -> AsyncIterator[int]:
+async def answering(*answers: bytes) -> AsyncIterator[int]:
+    """Answer with one after the other, and with the last from then on."""
+    left = list(answers)
+
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while not reader.at_eof():
             head = await reader.readuntil(b"\r\n\r\n")
             (length,) = (int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
             await reader.readexactly(length)
-            writer.write(answer)
+            writer.write(left.pop(0) if len(left) > 1 else left[0])
 
     async with raw_server(handle) as server:
         yield port_of(server)
@@ -42,12 +45,22 @@ async def test_with_one_lane_a_slow_answer_delays_what_is_due_and_the_wait_count
 
 async def test_a_refusal_and_a_closed_connection_are_errors() -> None:
     requests = [json_callback(next_number())]
-    async with answering(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n") as port:
-        with pytest.raises(AssertionError, match="503"):
+    async with answering(b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n") as port:
+        with pytest.raises(AssertionError, match="401"):
             await post_all(port, requests, 1)
     async with raw_server(_close) as server:
         with pytest.raises(ConnectionError):
             await post_all(port_of(server), requests, 1)
+
+
+async def test_a_503_is_sent_again_as_providers_do_but_not_for_ever() -> None:
+    refused, taken = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    async with answering(refused, refused, taken) as port:
+        sent = await post_all(port, [json_callback(next_number())], 1)
+    assert len(sent.seconds) == 1
+    async with answering(*[refused] * (MOST_REPEATED + 1), taken) as port:
+        with pytest.raises(AssertionError, match="503"):
+            await post_all(port, [json_callback(next_number())], 1)
 
 
 async def _close(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -11,6 +11,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+MOST_REPEATED = 200
+"""Of one load; more are an error, as every other refusal is."""
+
 _END = b"\r\n\r\n"
 _LENGTH = b"content-length:"
 _FAX_ID = re.compile(rb'"id": ?"?(\d+)')
@@ -55,14 +58,18 @@ class _Lane(_Messages):
     def __init__(self, provider: "_Provider") -> None:
         super().__init__()
         self._provider = provider
+        self._request = b""
         self._due_at = 0.0
 
     def send(self, request: bytes, due_at: float) -> None:
-        self._due_at = due_at
+        self._request, self._due_at = request, due_at
         self.transport.write(request)
 
     def message(self, head: bytes, _body: bytes) -> None:
-        self._provider.answered(self, head[9:12], time.perf_counter() - self._due_at)
+        if head[9:12] == b"503" and self._provider.may_repeat():
+            self.transport.write(self._request)
+        else:
+            self._provider.answered(self, head[9:12], time.perf_counter() - self._due_at)
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._provider.lost()
@@ -79,6 +86,12 @@ class _Provider:
         self._requests = requests
         self._due: deque[float] = deque()
         self._refused: set[bytes] = set()
+        self._repeated = 0
+
+    def may_repeat(self) -> bool:
+        """Return whether what was answered 503 is sent again, as providers do: on a busy machine a confirm may be late."""
+        self._repeated += 1
+        return self._repeated <= MOST_REPEATED
 
     def come_due(self, count: int, due_at: float) -> None:
         """Let *count* requests be due."""
@@ -118,7 +131,7 @@ class Sent:
 
 
 async def post_all(port: int, requests: Sequence[bytes], lanes: int, per_second: float | None = None) -> Sent:
-    """Send every request; all must be answered 200.
+    """Send every request; all must be answered 200, after some repetitions of a 503 at most.
 
     Args:
         port: On loopback.
