@@ -147,7 +147,7 @@ def none_probability(seen: float, usual: float, quiet: float) -> float:
     >>> [round(none_probability(0, 0, each), 3) for each in (0.0, 1.0, 10.0, 50.0)]
     [1.0, 0.435, 0.035, 0.018]
     >>> [f"{none_probability(30, 30, each):.0e}" for each in (1, 5, 10, 20)]
-    ['4e-01', '1e-02', '2e-04', '1e-07']
+    ['4e-01', '9e-03', '2e-04', '1e-07']
     """
     # How probable is what was seen, on an ordinary day and on each kind of closed one? Up to the same factor.
     shape = DAY_SHAPE

@@ -292,7 +292,8 @@ async def test_an_endpoint_gets_what_came_before_it_existed_and_only_what_is_its
             return_exceptions=True,
         )
         (job,) = [each for each in begun if isinstance(each, Job)]
-        assert [type(each) for each in begun if not isinstance(each, Job)] == [TakenByAnother]
+        (refused,) = [type(each) for each in begun if not isinstance(each, Job)]
+        assert refused in {TakenByAnother, NothingMatches}, "the second one comes during the first, or after it"
         await (dead if job.who == "one" else other).jobs.wait(job.id, 30.0)
     rows = [row for row in await harness.deliveries() if row["endpoint_id"] == late.id]
     assert (len(rows), len(await harness.deliveries())) == (5, before + 5)
