@@ -61,7 +61,7 @@ async def _hang(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> 
 async def _drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await _read_request(reader)
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n")
-    while not reader.at_eof():
+    while not (reader.at_eof() or writer.is_closing()):  # a reset is no end of the input
         writer.write(b".")
         await asyncio.sleep(DRIP_SECONDS)  # what a drip is
 
