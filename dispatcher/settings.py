@@ -5,12 +5,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from dispatcher import list_settings as lists
-from dispatcher.broker_settings import AmqpUrl, Backoff, Broker, OpsAmqpUrl, RabbitmqApiUrl
 from dispatcher.channels.mail.address import Mailbox, Relay, parse_mailbox, parse_relay
-from dispatcher.configuration import alerts
+from dispatcher.configuration import alerts, lists
+from dispatcher.configuration.broker import AmqpUrl, Backoff, Broker, OpsAmqpUrl, RabbitmqApiUrl
+from dispatcher.configuration.identity_provider import RIGHTS, IdentityProvider, read_provider
 from dispatcher.egress.guard import Network, parse_networks
-from dispatcher.identity_provider import RIGHTS, IdentityProvider, read_provider
 from shared.backoff import DEFAULT_BACKOFF
 from shared.seal import Seal
 from shared.settings import BadSetting, Secret, Settings, check_url

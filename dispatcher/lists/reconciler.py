@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from dispatcher.alerts.kinds import Kind
 from dispatcher.alerts.matters import raise_matter
+from dispatcher.configuration.lists import Access
 from dispatcher.egress.client import EgressClient
 from dispatcher.ledger.locks import Lock, leader
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
-from dispatcher.list_settings import Access
 from dispatcher.lists import readings
 from dispatcher.lists.accounts.bookkeeper import Bookkeeper
 from dispatcher.lists.apis.by_provider import list_api

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
+from dispatcher.configuration.lists import Access
 from dispatcher.egress.client import EgressClient
-from dispatcher.list_settings import Access
 from dispatcher.lists import readings
 from dispatcher.lists.apis.by_provider import list_api
 from dispatcher.lists.client import ListClient

@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 from typer.core import TyperGroup
 
-from dispatcher.broker_settings import TopologySettings
+from dispatcher.configuration.broker import TopologySettings
 from dispatcher.ops.access import commands as token_commands
 from dispatcher.ops.accounts.commands import account_command
 from dispatcher.ops.alerts import commands as alert_commands

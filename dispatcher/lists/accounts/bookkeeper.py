@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from dispatcher.alerts.kinds import Kind
 from dispatcher.alerts.matters import raise_matter, resolve_matter
-from dispatcher.list_settings import Reconciliation
+from dispatcher.configuration.lists import Reconciliation
 from dispatcher.lists.accounts import ledger
 from dispatcher.lists.accounts.account import Account, account_of, is_alarming
 from dispatcher.lists.accounts.listed import prune_listed

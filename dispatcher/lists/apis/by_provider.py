@@ -1,6 +1,6 @@
 """The list API of each provider that has one."""
 
-from dispatcher.list_settings import Access
+from dispatcher.configuration.lists import Access
 from dispatcher.lists.apis.base import ListApi
 from dispatcher.lists.apis.phaxio import PhaxioList
 from dispatcher.lists.apis.sinch import SinchList

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from aiohttp import web
 
 from dispatcher.channels import Channel
-from dispatcher.identity_provider import IdentityProvider
+from dispatcher.configuration.identity_provider import IdentityProvider
 from dispatcher.ops.access.authenticator import Authenticator
 from dispatcher.ops.access.pages import TokenPages
 from dispatcher.ops.alerts.pages import FILTER_FIELDS as ALERT_FIELDS

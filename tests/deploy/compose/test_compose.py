@@ -13,7 +13,7 @@ import yaml
 
 from deploy.compose import up
 from deploy.compose.prepared import prepare
-from dispatcher.broker_settings import TopologySettings
+from dispatcher.configuration.broker import TopologySettings
 from dispatcher.settings import DispatcherSettings, MigrateSettings
 from ingress.settings import IngressSettings
 from shared.settings import describe

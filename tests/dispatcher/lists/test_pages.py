@@ -8,9 +8,9 @@ import pytest
 from aiohttp import web
 from list_provider import SECRETS, WORDS, ListProvider, html
 
+from dispatcher.configuration.lists import Lists
 from dispatcher.egress.client import EgressClient
 from dispatcher.egress.guard import parse_networks
-from dispatcher.list_settings import Lists
 from dispatcher.lists.apis import base
 from dispatcher.lists.apis.by_provider import list_api
 from dispatcher.lists.client import TRIES, ListClient

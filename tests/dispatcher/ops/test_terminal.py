@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 import typer
 
-from dispatcher.broker_settings import TopologySettings
+from dispatcher.configuration.broker import TopologySettings
 from dispatcher.ledger.health import SchemaMissing
 from dispatcher.ledger.pool import LedgerAway
 from dispatcher.ops.api.idempotency import CommandReused

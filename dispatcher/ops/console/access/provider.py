@@ -13,7 +13,7 @@ from authlib.integrations.base_client.async_openid import AsyncOpenIDMixin
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 from joserfc.errors import ClaimError, ExpiredTokenError, JoseError
 
-from dispatcher.identity_provider import IdentityProvider
+from dispatcher.configuration.identity_provider import IdentityProvider
 from dispatcher.ops.console.access.claims import roles_of
 from dispatcher.ops.console.errors import PageError
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from list_provider import WORDS, ProviderFax, as_json
 
-from dispatcher.list_settings import Access
+from dispatcher.configuration.lists import Access
 from dispatcher.lists.apis.base import id_of
 from dispatcher.lists.apis.by_provider import list_api
 from dispatcher.lists.errors import NotAList

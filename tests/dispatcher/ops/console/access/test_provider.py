@@ -11,7 +11,7 @@ from aiohttp import web
 from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
 
-from dispatcher.identity_provider import IdentityProvider
+from dispatcher.configuration.identity_provider import IdentityProvider
 from dispatcher.ops.console.access.provider import Begun, Provider
 from dispatcher.ops.console.errors import PageError
 

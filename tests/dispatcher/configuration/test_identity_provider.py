@@ -2,7 +2,7 @@
 
 import pytest
 
-from dispatcher.identity_provider import read_provider
+from dispatcher.configuration.identity_provider import read_provider
 from shared.settings import BadSetting
 
 GOOD = {
