@@ -1,6 +1,7 @@
 """`faxhook tokens`: access tokens created, listed and revoked."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from dispatcher.ops.access.changes import create_token, revoke_token
 from dispatcher.ops.access.rights import Right
 from dispatcher.ops.access.tokens import AccessToken, NewToken, Revoked, TokenQuery, minute, state_of
 from dispatcher.ops.api.audit import CLI
+from dispatcher.ops.api.cursor import read_pages
 from dispatcher.ops.api.lookups import NoSuch
 from dispatcher.ops.api.moments import BadMoment, read_duration, read_moment
 from dispatcher.ops.terminal import Json, console, fail, print_json, read_options, run, settings_of
@@ -69,11 +71,7 @@ def list_tokens(
 
     async def work() -> list[AccessToken]:
         async with await open_command_pool(_database_url()) as pool:
-            page = await store.read_page(pool, TokenQuery(revoked=revoked))
-            found = list(page.items)
-            while page.next is not None:
-                page = await store.read_page(pool, TokenQuery(revoked=revoked, after=page.next))
-                found += page.items
+            found, _ = await read_pages(partial(store.read_page, pool), TokenQuery(revoked=revoked))
             return found
 
     found = run(work())

@@ -2,13 +2,12 @@
 
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from dispatcher.ledger.pool import open_command_pool
-from dispatcher.ops.api.cursor import MOST_PER_PAGE
+from dispatcher.ops.api.cursor import read_pages
 from dispatcher.ops.api.moments import HOW
 from dispatcher.ops.audit.details import details_of
 from dispatcher.ops.audit.entries import AuditEntry, AuditQuery, AuditReader
@@ -29,19 +28,12 @@ def audit_command(
 ) -> None:
     """Show who changed or looked at what, from where, and who was refused; the latest first. Times are UTC."""
     given = {"who": who, "what": what, "subject": subject, "since": since, "until": until, "after": after}
-    query = read_options({**given, "limit": min(limit, MOST_PER_PAGE)}, AuditQuery)
+    query = read_options(given, AuditQuery)
     settings = settings_of(LedgerSettings)
 
     async def work() -> tuple[list[AuditEntry], str | None]:
         async with await open_command_pool(settings.database_url.reveal()) as pool:
-            reader = AuditReader(pool)
-            page = await reader.page(query)
-            found = list(page.items)
-            while page.next is not None and len(found) < limit:
-                most = min(MOST_PER_PAGE, limit - len(found))
-                page = await reader.page(msgspec.structs.replace(query, after=page.next, limit=most))
-                found += page.items
-            return found, page.next
+            return await read_pages(AuditReader(pool).page, query, limit)
 
     found, cursor = run(work())
     if as_json:

@@ -2,13 +2,12 @@
 
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from dispatcher.ledger.pool import open_command_pool
-from dispatcher.ops.api.cursor import MOST_PER_PAGE
+from dispatcher.ops.api.cursor import read_pages
 from dispatcher.ops.api.moments import HOW
 from dispatcher.ops.contradictions import contradiction
 from dispatcher.ops.deliveries.attempts import AttemptReader
@@ -80,9 +79,7 @@ def list_attempts(
         "until": until,
     }
     named = {name: value for name, value in given.items() if value is not None}
-    found, cursor = run(
-        _found(read_options({**named, "limit": min(limit, MOST_PER_PAGE)}, AttemptQuery, OPTIONS), limit)
-    )
+    found, cursor = run(_found(read_options(named, AttemptQuery, OPTIONS), limit))
     if as_json:
         print_json({"items": found, "next": cursor})
     elif found:
@@ -94,16 +91,9 @@ def list_attempts(
 async def _found(query: AttemptQuery, limit: int) -> tuple[list[AttemptInList], str | None]:
     pool = await open_command_pool(settings_of(LedgerSettings).database_url.reveal(), size=1)
     try:
-        reader = AttemptReader(pool)
-        page = await reader.page(query)
-        found = list(page.items)
-        while page.next is not None and len(found) < limit:
-            most = min(MOST_PER_PAGE, limit - len(found))
-            page = await reader.page(msgspec.structs.replace(query, after=page.next, limit=most))
-            found += page.items
+        return await read_pages(AttemptReader(pool).page, query, limit)
     finally:
         await pool.close()
-    return found, page.next
 
 
 def _table(found: list[AttemptInList]) -> Table:

@@ -4,14 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Final
 
-import msgspec
 import typer
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from dispatcher.ledger.pool import open_command_pool
-from dispatcher.ops.api.cursor import MOST_PER_PAGE
+from dispatcher.ops.api.cursor import read_pages
 from dispatcher.ops.api.moments import HOW
 from dispatcher.ops.contradictions import contradiction
 from dispatcher.ops.faxes.bodies import FaxInList, FaxStory
@@ -121,7 +120,7 @@ def list_faxes(
         "until": until,
         "conflicting": conflicting,
     }
-    query = _query(given, limit)
+    query = _query(given)
     if query.direction is not None and query.state in ENDINGS and ENDINGS[query.state] != query.direction:
         contradiction(
             f"--direction {direction}", f"--state {state}", f"that is the state of a {ENDINGS[query.state]} fax"
@@ -129,13 +128,7 @@ def list_faxes(
 
     async def work() -> tuple[list[FaxInList], str | None]:
         async with _opened() as reader:
-            page = await reader.faxes(query)
-            found = list(page.items)
-            while page.next is not None and len(found) < limit:
-                most = min(MOST_PER_PAGE, limit - len(found))
-                page = await reader.faxes(msgspec.structs.replace(query, after=page.next, limit=most))
-                found += page.items
-            return found, page.next
+            return await read_pages(reader.faxes, query, limit)
 
     found, cursor = run(work())
     if as_json:
@@ -168,9 +161,9 @@ def _state(fax: FaxInList) -> str:
     return f"{fax.state} ({', '.join(notes)})" if notes else fax.state
 
 
-def _query(given: dict[str, Any], limit: int) -> FaxQuery:
+def _query(given: dict[str, Any]) -> FaxQuery:
     named = {name: value for name, value in given.items() if value is not None}
-    return read_options({**named, "limit": min(limit, MOST_PER_PAGE)}, FaxQuery)
+    return read_options(named, FaxQuery)
 
 
 @asynccontextmanager
