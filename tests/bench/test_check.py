@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from check import BOUNDS, SIZES, exceeded, is_too_busy, measure
+from check import BOUNDS, LOWER_PER_SECOND, SIZES, WIDER, check, exceeded, measure
 from cores import choose_cores
 from rows import Figure, Report, Row
 from run import HERE, Run, Sizes
@@ -52,7 +52,45 @@ def test_a_bounded_row_that_was_not_measured_is_an_error() -> None:
         exceeded(Report({}, report_of(1.0).rows[1:]))
 
 
-def test_a_bare_handler_that_does_not_keep_its_pace_means_that_nothing_is_judged() -> None:
-    sizes = Sizes(per_second=500.0)
-    assert is_too_busy(report_of(1.0, pace=450.0), sizes)
-    assert not is_too_busy(report_of(9.0, pace=499.0), sizes)
+class Measured:
+    """Measurements that come one after the other: (cost as a share of each bound, pace that the bare handler kept)."""
+
+    def __init__(self, *reports: tuple[float, float]) -> None:
+        self.reports = list(reports)
+        self.paces: list[float] = []
+
+    def __call__(self, sizes: Sizes) -> Report:
+        self.paces.append(sizes.per_second)
+        return report_of(*self.reports.pop(0))
+
+
+@pytest.mark.parametrize(
+    ("reports", "is_above", "factor"),
+    [
+        ([(0.9, 499.0)], False, 1.0),
+        ([(1.1, 499.0), (0.9, 499.0)], False, 1.0),
+        ([(1.1, 499.0), (1.1, 499.0)], True, 1.0),
+        ([(9.0, 450.0), (0.9, 199.0)], False, 1.0),
+        ([(0.9, 450.0), (1.1, 199.0), (1.1, 150.0)], True, 1.0),
+        ([(9.0, 450.0), (WIDER, 150.0)], False, WIDER),
+        ([(0.9, 450.0), (WIDER * 1.01, 150.0), (WIDER * 1.01, 150.0)], True, WIDER),
+        ([(0.9, 450.0), (WIDER * 1.01, 150.0), (0.9, 150.0)], False, WIDER),
+    ],
+)
+def test_every_machine_is_judged_a_busy_one_at_a_lower_pace_or_by_wider_bounds(
+    reports: list[tuple[float, float]], is_above: bool, factor: float
+) -> None:
+    measured = Measured(*reports)
+    assert check(measured) == (list(BOUNDS) if is_above else [], factor)
+    assert not measured.reports
+    assert measured.paces[0] == SIZES.per_second
+    assert set(measured.paces[1:]) <= {SIZES.per_second if reports[0][1] > 475 else LOWER_PER_SECOND}
+
+
+def test_a_bound_that_is_exceeded_once_and_another_the_next_time_is_disturbance() -> None:
+    """Each of the two measurements exceeds another bound."""
+    reports = [report_of(0.9), report_of(0.9)]
+    for report, at in zip(reports, (0, 1), strict=True):
+        row = report.rows[at]
+        row.figures["now"] = Figure.of([2 * BOUNDS[row.what]])
+    assert check(lambda _sizes: reports.pop(0)) == ([], 1.0)
