@@ -1,6 +1,7 @@
 """Computes how much of everything a rate of callbacks takes, and writes the tables of `docs/capacity.md`: `make docs`.
 
-The costs are those that tests/bench/capacity.py measured; what is computed from them is a plan, not a measurement.
+The costs are those that tests/bench/capacity.py measured; what is computed from them is a plan, not a measurement. What
+large ledgers do is as `make bench-full` measured it.
 """
 
 import hashlib
@@ -14,6 +15,7 @@ import msgspec
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "capacity.md"
 PLAN: Final = ("<!-- plan: written by `make docs` -->", "<!-- /plan -->")
+LEDGERS: Final = ("<!-- ledgers: written by `make docs` -->", "<!-- /ledgers -->")
 SPLIT: Final = ("<!-- split: written by `make docs` -->", "<!-- /split -->")
 
 RATES: Final = (10, 1_000, 100_000)
@@ -57,6 +59,67 @@ MEASURED: Final = Costs(
     kept_bytes=607,
 )
 """`python tests/bench/capacity.py` on 2026-11-29, two cores, PostgreSQL 18.6, RabbitMQ 3.10.8, CPython 3.11."""
+
+
+class LargeLedger(msgspec.Struct, frozen=True, kw_only=True):
+    """What `make bench-full ONLY=ledger FAXES=…` measured: median, least and most of five rounds.
+
+    Attributes:
+        cost_ratio: CPU of an event, everything counted, as a multiple of that with 5,000 faxes in turns.
+        event_seconds, postgres_seconds: Of that CPU, with this ledger.
+        small_event_seconds, small_postgres_seconds: With 5,000 faxes.
+        failed_page_seconds: "What failed yesterday, and why", over HTTP.
+        number_page_seconds: "All of a number, this month".
+        endpoint_page_seconds: "The deliveries of an endpoint".
+        sweep_seconds: One look of the sweeper.
+        prune_seconds: Retention, for each event.
+    """
+
+    faxes: int
+    size_bytes: float
+    cost_ratio: tuple[float, float, float]
+    event_seconds: float
+    postgres_seconds: float
+    small_event_seconds: float
+    small_postgres_seconds: float
+    failed_page_seconds: float
+    number_page_seconds: float
+    endpoint_page_seconds: float
+    sweep_seconds: float
+    prune_seconds: float
+
+
+MEASURED_LEDGERS: Final = (
+    LargeLedger(
+        faxes=2_000_000,
+        size_bytes=3_318e6,
+        cost_ratio=(0.95, 0.89, 1.14),
+        event_seconds=924e-6,
+        postgres_seconds=199e-6,
+        small_event_seconds=913e-6,
+        small_postgres_seconds=207e-6,
+        failed_page_seconds=8.6e-3,
+        number_page_seconds=15.0e-3,
+        endpoint_page_seconds=10.5e-3,
+        sweep_seconds=0.27e-3,
+        prune_seconds=88e-6,
+    ),
+    LargeLedger(
+        faxes=5_000_000,
+        size_bytes=8_261e6,
+        cost_ratio=(1.07, 1.04, 1.33),
+        event_seconds=1_075e-6,
+        postgres_seconds=276e-6,
+        small_event_seconds=948e-6,
+        small_postgres_seconds=237e-6,
+        failed_page_seconds=14.4e-3,
+        number_page_seconds=13.8e-3,
+        endpoint_page_seconds=10.6e-3,
+        sweep_seconds=0.22e-3,
+        prune_seconds=141e-6,
+    ),
+)
+"""On 2026-11-29, the same machine with other work on it; the store's cache 128 MB, the system's own not limited."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,6 +214,33 @@ def _row(name: str, plans: Sequence[Plan]) -> tuple[str, ...]:
     return (name, *(ROWS[name](each) for each in plans))
 
 
+def ledger_table() -> str:
+    """Return what was measured with large ledgers."""
+    rows: list[tuple[str, ...]] = [
+        ("faxes in the ledger", *(f"{each.faxes:,}" for each in MEASURED_LEDGERS)),
+        ("---", *("---" for _ in MEASURED_LEDGERS)),
+        *((name, *(shown(each) for each in MEASURED_LEDGERS)) for name, shown in LEDGER_ROWS.items()),
+    ]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+LEDGER_ROWS: Final[Mapping[str, Callable[[LargeLedger], str]]] = {
+    "size, GB": lambda each: f"{each.size_bytes / 1e9:.1f}",
+    "CPU of an event ÷ with 5,000 faxes": lambda each: "{:.2f} ({:.2f} to {:.2f})".format(*each.cost_ratio),
+    "CPU of an event, µs (with 5,000 faxes)": lambda each: _both(each.event_seconds, each.small_event_seconds),
+    "of it PostgreSQL, µs": lambda each: _both(each.postgres_seconds, each.small_postgres_seconds),
+    "what failed yesterday, and why, ms": lambda each: f"{each.failed_page_seconds * 1e3:.0f}",
+    "all of a number, this month, ms": lambda each: f"{each.number_page_seconds * 1e3:.0f}",
+    "the deliveries of an endpoint, ms": lambda each: f"{each.endpoint_page_seconds * 1e3:.0f}",
+    "a look of the sweeper, ms": lambda each: f"{each.sweep_seconds * 1e3:.1f}",
+    "retention, µs for each event": lambda each: f"{each.prune_seconds * 1e6:.0f}",
+}
+
+
+def _both(large_seconds: float, small_seconds: float) -> str:
+    return f"{large_seconds * 1e6:,.0f} ({small_seconds * 1e6:,.0f})"
+
+
 def split_table() -> str:
     """Return how evenly a million events of 200,000 faxes, and of 1,000 very busy ones, go to several queues."""
     many = [(f"fax-{number}", 5) for number in range(200_000)]
@@ -162,7 +252,7 @@ def split_table() -> str:
 
 def page_with_tables(text: str) -> str:
     """Return the page's *text* with its tables written again."""
-    for (begin, end), table in ((PLAN, plan_table()), (SPLIT, split_table())):
+    for (begin, end), table in ((PLAN, plan_table()), (LEDGERS, ledger_table()), (SPLIT, split_table())):
         before, _, rest = text.partition(begin)
         text = f"{before}{begin}\n{table}{end}{rest.partition(end)[2]}"
     return text
