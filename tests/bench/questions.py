@@ -22,7 +22,8 @@ sys.path.extend(str((Path(__file__).parent / folder).resolve()) for folder in ("
 import aiohttp
 import asyncpg
 import uvloop
-from dispatchers import SECRETS_KEY, STORE, an_event
+from dispatchers import SECRETS_KEY, STORE
+from large_ledgers import add_faxes
 from processes import running
 from stack import Stores, private_stores
 from stores import fresh_topology
@@ -30,45 +31,11 @@ from stores import fresh_topology
 from dispatcher.policy.endpoint import Endpoint
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.broker import topology
-from shared.domain import EventType, Failure, encode_event
 from shared.ids import uuid7
 from shared.sql.migrate import migrate
 
-FAXES_AT_ONCE = 50_000
 TOKEN = "ops-token"
 GOAL_SECONDS = 0.3
-
-# The latest fax came a minute ago, the first one thirty days before.
-FILL = """
-WITH numbers AS (
-    SELECT n, now() - interval '1 minute' - ($3::bigint - n) * (interval '30 days' / $3) AS at, n % 20 = 0 AS failed,
-           CASE WHEN n % 20 = 0 THEN 'fax.failed' ELSE 'fax.delivered' END AS type
-    FROM generate_series($1::bigint, $2::bigint) n
-),
-made_faxes AS (
-    INSERT INTO faxes (provider, fax_id, direction, state, rank, occurred_at, type_order, event_id, endings, from_number,
-                       to_number, job_id, pages, first_received_at, last_received_at)
-    SELECT 'phaxio', n::text, 'sent', type, 100, at, 1, 'phaxio:' || n, 1, '+1555010' || lpad((n % 2000)::text, 4, '0'),
-           '+1666' || lpad((n % 500000)::text, 7, '0'), 'job-' || n, 3, at, at FROM numbers
-),
-made_events AS (
-    INSERT INTO events (id, provider, fax_id, type, occurred_at, received_at, recorded_at, body)
-    SELECT 'phaxio:' || n, 'phaxio', n::text, type, at, at, at, CASE WHEN failed THEN $4::bytea ELSE $5::bytea END
-    FROM numbers
-),
-made_deliveries AS (
-    INSERT INTO deliveries (id, event_id, endpoint_id, state, reason, attempts, due_at, created_at, settled_at)
-    SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || substr(md5(n::text), 1, 3) || '8'
-            || substr(md5(n::text), 4, 15))::uuid,
-           'phaxio:' || n, ($6::uuid[])[1 + n % 10], CASE WHEN n % 1000 = 0 THEN 'dead' ELSE 'told' END,
-           CASE WHEN n % 1000 = 0 THEN 'timeout' END, 1, at, at, at + interval '1 second' FROM numbers
-    RETURNING id, endpoint_id, created_at, state
-)
-INSERT INTO attempts (delivery_id, number, started_at, seconds, outcome, url, http_status, error, answer)
-SELECT id, 1, created_at, 0.05, CASE state WHEN 'told' THEN 'told' ELSE 'not_told' END, 'http://127.0.0.1:9/',
-       CASE state WHEN 'told' THEN 200 END, CASE state WHEN 'dead' THEN 'timeout' END, ''
-FROM made_deliveries
-"""
 
 
 def say(line: str) -> None:
@@ -90,13 +57,7 @@ async def fill(pool: asyncpg.Pool, faxes: int) -> list[UUID]:
         str(ids[9]),
         timeout=60,
     )
-    busy = Failure(type="lineError", code="42", message="Busy")
-    bodies = encode_event(an_event(1, EventType.FAILED, failure=busy)), encode_event(an_event(1))
-    for first in range(1, faxes + 1, FAXES_AT_ONCE):
-        last = min(first + FAXES_AT_ONCE - 1, faxes)
-        await pool.execute(FILL, first, last, faxes, *bodies, ids, timeout=300)
-    async with pool.acquire() as connection:
-        await connection.execute("ANALYZE", timeout=300)
+    await add_faxes(pool, faxes, ids)
     return ids
 
 

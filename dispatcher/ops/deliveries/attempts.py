@@ -13,35 +13,25 @@ from dispatcher.ops.dead.causes import delivery_codes
 from dispatcher.ops.deliveries.bodies import AttemptInList, AttemptPage
 from dispatcher.ops.endpoints.urls import name_of
 from dispatcher.ops.faxes.bodies import Decision
-from dispatcher.ops.faxes.lists.lists import ALL_PROVIDERS, FROM, HAS_NUMBER, TO, Contradiction, narrow_by_time
-from dispatcher.ops.faxes.lists.numbers import numbers_meant
+from dispatcher.ops.faxes.lists.found import ATTEMPTS, narrow_to_faxes
+from dispatcher.ops.faxes.lists.lists import ALL_PROVIDERS, Contradiction, narrow_by_time
 from dispatcher.ops.faxes.lists.queries import AttemptQuery
 from dispatcher.ops.faxes.lists.walk import Walk
 from dispatcher.ops.faxes.reader import DECISIONS, MOST_DECISIONS
 from dispatcher.ops.faxes.rows import attempt_of, decision_of, resent_by
 from shared.domain import utc_now
 
-MOST_FAXES: Final = 5_000
-"""Of a number, whose attempts are looked up; of a number with more, the newest attempts are searched."""
-
 _Number = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 _KEY: Final = ("started_at", "delivery_id", "number")
 
 _OF_EVENT: Final = """
-EXISTS (SELECT 1 FROM deliveries d JOIN events o ON o.id = d.event_id {0} WHERE d.id = attempts.delivery_id AND {1})
+(SELECT {0} FROM deliveries d JOIN events o ON o.id = d.event_id WHERE d.id = attempts.delivery_id)
 """
-_DELIVERIES_OF: Final = "delivery_id = ANY(ARRAY(SELECT d.id FROM events o JOIN deliveries d ON d.event_id = o.id {0}))"
+_OF_ONE_FAX: Final = """
+SELECT d.id FROM events o JOIN deliveries d ON d.event_id = o.id WHERE o.provider = ANY($1::text[]) AND o.fax_id = $2
+"""
 
-OF_NUMBERS: Final = f"""
-WITH found AS (
-    (SELECT provider, fax_id FROM faxes WHERE {TO} = ANY($1::text[]) LIMIT $2)
-    UNION (SELECT provider, fax_id FROM faxes WHERE {FROM} = ANY($1::text[]) LIMIT $2)
-)
-SELECT (SELECT count(*) FROM found) AS faxes, array_agg(d.id) AS ids
-FROM found JOIN events o USING (provider, fax_id) JOIN deliveries d ON d.event_id = o.id
-"""  # noqa: S608 - columns of ours
-
-ATTEMPTS: Final = """
+ATTEMPTS_SHOWN: Final = """
 SELECT attempts.*, d.state AS delivery_state, d.event_id, d.endpoint_id, o.type, o.provider, o.fax_id,
        endpoints.url AS endpoint_url, endpoints.description
 FROM unnest($1::uuid[], $2::integer[]) WITH ORDINALITY AS wanted (delivery_id, number, place)
@@ -71,25 +61,28 @@ class AttemptReader:
         walk = Walk("attempts", _KEY, tuple[AwareTime, UUID, _Number])
         narrow_by_time(walk.within, read_span(query.since, query.until, utc_now()), "started_at")
         _narrow(walk, query)
-        if query.number is not None:
-            await self._narrow_to_number(walk, query.number)
+        await narrow_to_faxes(self._pool, walk, ATTEMPTS, query, await self._deliveries(query))
         rows, cursor = await walk.page(self._pool, query.limit, query.after)
         return AttemptPage(items=await self._shown(rows), next=cursor)
 
-    async def _narrow_to_number(self, walk: Walk, text: str) -> None:
-        numbers = list(await numbers_meant(self._pool, text))
-        (found,) = await self._pool.fetch(OF_NUMBERS, numbers, MOST_FAXES + 1)
-        if found["faxes"] <= MOST_FAXES:
-            walk.within("delivery_id = ANY({0}::uuid[])", found["ids"] or [])
-        else:
-            walk.matching(_OF_EVENT.format("JOIN faxes USING (provider, fax_id)", HAS_NUMBER), numbers)
+    async def _deliveries(self, query: AttemptQuery) -> list[set[UUID]]:
+        """Return the ids of the deliveries of the delivery, event and fax that are named."""
+        found = [] if query.delivery_id is None else [{query.delivery_id}]
+        if query.event_id is not None:
+            rows = await self._pool.fetch("SELECT id FROM deliveries WHERE event_id = $1", query.event_id)
+            found.append({row["id"] for row in rows})
+        if query.fax_id is not None:
+            providers = ALL_PROVIDERS if query.provider is None else [query.provider]
+            rows = await self._pool.fetch(_OF_ONE_FAX, providers, query.fax_id)
+            found.append({row["id"] for row in rows})
+        return found
 
     async def _shown(self, keys: list[Any]) -> tuple[AttemptInList, ...]:
         ids = [row["delivery_id"] for row in keys]
         decisions: dict[UUID, list[Decision]] = defaultdict(list)
         for row in await self._pool.fetch(DECISIONS, list(set(ids)), MOST_DECISIONS):
             decisions[row["delivery_id"]].append(decision_of(row))
-        rows = await self._pool.fetch(ATTEMPTS, ids, [row["number"] for row in keys])
+        rows = await self._pool.fetch(ATTEMPTS_SHOWN, ids, [row["number"] for row in keys])
         return tuple(_shown(row, decisions[row["delivery_id"]]) for row in rows)
 
 
@@ -101,19 +94,9 @@ def _narrow(walk: Walk, query: AttemptQuery) -> None:
     if query.error is not None:
         codes, is_negated = delivery_codes(query.error)
         walk.matching(f"error {'!~' if is_negated else '~'} {{0}}", codes)
-    if query.delivery_id is not None:
-        walk.within("delivery_id = {0}", query.delivery_id)
-    if query.event_id is not None:
-        walk.within(_DELIVERIES_OF.format("WHERE o.id = {0}"), query.event_id)
-    if query.job_id is not None:
-        walk.within(_DELIVERIES_OF.format("JOIN faxes USING (provider, fax_id) WHERE job_id = {0}"), query.job_id)
-    if query.fax_id is not None:
-        providers = ALL_PROVIDERS if query.provider is None else [query.provider]
-        condition = "WHERE o.provider = ANY({0}::text[]) AND o.fax_id = {1}"
-        walk.within(_DELIVERIES_OF.format(condition), providers, query.fax_id)
-    else:
-        walk.matching(_OF_EVENT.format("", "o.provider = {0}"), query.provider)
-    walk.matching(_OF_EVENT.format("", "o.type = {0}"), query.type)
+    if query.fax_id is None:
+        walk.matching(_OF_EVENT.format("o.provider = {0}"), query.provider)
+    walk.matching(_OF_EVENT.format("o.type = {0}"), query.type)
     walk.matching("(SELECT d.endpoint_id FROM deliveries d WHERE d.id = attempts.delivery_id) = {0}", query.endpoint_id)
 
 

@@ -8,7 +8,8 @@ from uuid import UUID
 from dispatcher.ledger.pool import Pool
 from dispatcher.ops.api.cursor import AwareTime
 from dispatcher.ops.api.moments import read_span
-from dispatcher.ops.faxes.lists.numbers import numbers_meant, reversed_digits
+from dispatcher.ops.faxes.lists.found import DELIVERIES, EVENTS, FROM, HAS_NUMBER, TO, narrow_to_faxes
+from dispatcher.ops.faxes.lists.numbers import numbers_meant
 from dispatcher.ops.faxes.lists.queries import FAILED, DeliveryQuery, EventQuery, FaxQuery
 from dispatcher.ops.faxes.lists.walk import Walk
 from shared.domain import EventType, Provider, utc_now
@@ -24,7 +25,6 @@ CLOCKS_APART: Final = timedelta(minutes=5)
 """Between the ledger, which names times, and the dispatcher that made an id."""
 
 ALL_PROVIDERS: Final = [str(provider) for provider in Provider]
-TO, FROM = reversed_digits("to_number"), reversed_digits("from_number")
 _FAILED_STATES: Final = ", ".join(f"'{state}'" for state in sorted(FAILED))  # as the index has them
 _IS_STALLED: Final = "rank < 100 AND stalled_at IS NOT NULL"  # as the index has it
 
@@ -38,11 +38,6 @@ _FAILING: Final = """
  )) AS faxes
 """
 """From the latest failing delivery to the fax, which stands there once; row by row, as an index gives them."""
-
-_OF_FAX: Final = """
-EXISTS (SELECT 1 FROM events o JOIN faxes USING (provider, fax_id) WHERE o.id = {event} AND {condition})
-"""
-HAS_NUMBER: Final = f"(coalesce({TO} = ANY({{0}}::text[]), false) OR coalesce({FROM} = ANY({{0}}::text[]), false))"
 
 
 class Contradiction(FaxhookError):
@@ -73,14 +68,16 @@ async def list_faxes(pool: Pool, query: FaxQuery) -> Page:
             walk.within("delivery_id >= {0}", _first_id(span[0] - CLOCKS_APART))
         narrow_by_time(walk.matching, span, "first_received_at")
         walk.matching("job_id = {0}", query.job_id)
-        walk.matching(HAS_NUMBER, await _numbers(pool, query.number))
+        if query.number is not None:
+            walk.matching(HAS_NUMBER, list(await numbers_meant(pool, query.number)))
         if query.failed:
             walk.matching(f"state IN ({_FAILED_STATES})")
     else:
         walk = Walk("faxes", ("first_received_at", "provider", "fax_id"), tuple[AwareTime, str, str])
         narrow_by_time(walk.within, span, "first_received_at")
-        if query.failed or query.state in FAILED:
-            walk.within(f"state IN ({_FAILED_STATES})")
+        if query.failed or query.state in FAILED or query.failure is not None:
+            # The index of those that failed serves it; not beside that of a number, whose faxes are fewer.
+            (walk.within if query.number is None else walk.matching)(f"state IN ({_FAILED_STATES})")
         if query.job_id is not None:
             walk.within("job_id = {0}", query.job_id)
         if query.number is not None:
@@ -92,15 +89,16 @@ async def list_faxes(pool: Pool, query: FaxQuery) -> Page:
     _narrow_state(walk, query)
     if query.failed is False:
         walk.matching(f"state NOT IN ({_FAILED_STATES})")
-    walk.matching(
+    walk.looking_into(
         "{0} IN (SELECT convert_from(events.body, 'UTF8')::json #>> path FROM events, "
         "(VALUES ('{{failure,type}}'::text[]), ('{{failure,code}}')) AS paths (path) "
         "WHERE events.id = event_id AND events.body IS NOT NULL)",
         query.failure,
     )
     walk.matching(
-        "EXISTS (SELECT 1 FROM events o JOIN deliveries ON deliveries.event_id = o.id "
-        "WHERE (o.provider, o.fax_id) = (faxes.provider, faxes.fax_id) AND deliveries.endpoint_id = {0})",
+        # Not EXISTS: the planner may answer that for all faxes at once, by reading all deliveries.
+        "(SELECT 1 FROM events o JOIN deliveries ON deliveries.event_id = o.id "
+        "WHERE (o.provider, o.fax_id) = (faxes.provider, faxes.fax_id) AND deliveries.endpoint_id = {0} LIMIT 1) = 1",
         query.endpoint_id,
     )
     return await walk.page(pool, query.limit, query.after)
@@ -120,11 +118,8 @@ async def list_events(pool: Pool, query: EventQuery) -> Page:
         walk.within("provider = ANY({0}::text[]) AND fax_id = {1}", providers, query.fax_id)
     else:
         walk.matching("provider = {0}", query.provider)
-    if query.job_id is not None:
-        walk.within("(provider, fax_id) IN (SELECT provider, fax_id FROM faxes WHERE job_id = {0})", query.job_id)
     walk.matching("type = {0}", query.type)
-    has_number = _OF_FAX.format(event="events.id", condition=HAS_NUMBER)
-    walk.matching(has_number, await _numbers(pool, query.number))
+    await narrow_to_faxes(pool, walk, EVENTS, query)
     return await walk.page(pool, query.limit, query.after)
 
 
@@ -147,13 +142,12 @@ async def list_deliveries(pool: Pool, query: DeliveryQuery) -> Page:
     if until is not None:
         walk.within("id < {0}", _first_id(until + CLOCKS_APART))
     narrow_by_time(walk.matching, span, "created_at")
-    has_index = _narrow_deliveries(walk, query)
+    is_narrow = await narrow_to_faxes(pool, walk, DELIVERIES, query)
+    is_narrow = _narrow_deliveries(walk, query) or is_narrow
     if query.endpoint_id is not None:
-        (walk.within if has_index else walk.matching)("endpoint_id = {0}", query.endpoint_id)
+        (walk.within if is_narrow else walk.matching)("endpoint_id = {0}", query.endpoint_id)
     walk.matching("reason = {0}", query.reason)
     walk.matching("(SELECT o.type FROM events o WHERE o.id = deliveries.event_id) = {0}", query.type)
-    has_number = _OF_FAX.format(event="deliveries.event_id", condition=HAS_NUMBER)
-    walk.matching(has_number, await _numbers(pool, query.number))
     return await walk.page(pool, query.limit, query.after)
 
 
@@ -161,11 +155,6 @@ def _narrow_deliveries(walk: Walk, query: DeliveryQuery) -> bool:
     """Narrow *walk* to what an index holds; return whether it is narrow then."""
     if query.event_id is not None:
         walk.within("event_id = {0}", query.event_id)
-    if query.job_id is not None:
-        walk.within(
-            "event_id = ANY(ARRAY(SELECT o.id FROM faxes JOIN events o USING (provider, fax_id) WHERE job_id = {0}))",
-            query.job_id,
-        )
     if query.state in {"pending", "retrying"}:
         # The index of what is owed serves it; it is as small as what is owed.
         walk.within("state IN ('pending', 'retrying') AND state = {0}", query.state)
@@ -173,7 +162,7 @@ def _narrow_deliveries(walk: Walk, query: DeliveryQuery) -> bool:
         walk.within("state = 'dead'")  # as the index of the dead has it
     else:
         walk.matching("state = {0}", query.state)
-    return query.event_id is not None or query.job_id is not None or query.state in {"pending", "retrying", "dead"}
+    return query.event_id is not None or query.state in {"pending", "retrying", "dead"}
 
 
 def _narrow_state(walk: Walk, query: FaxQuery) -> None:
@@ -188,10 +177,8 @@ def _check(query: FaxQuery) -> None:
         raise Contradiction("failed", f"contradicts state={query.state}: leave one of them out")
     if query.failure is not None and query.failed is False:
         raise Contradiction("failure", "only faxes that failed have one, and failed=false leaves them out")
-
-
-async def _numbers(pool: Pool, text: str | None) -> list[str] | None:
-    return None if text is None else list(await numbers_meant(pool, text))
+    if query.failure is not None and query.state is not None and query.state not in FAILED:
+        raise Contradiction("failure", f"only faxes that failed have one, and state={query.state} leaves them out")
 
 
 def narrow_by_time(add: Callable[..., None], span: Span, column: str) -> None:

@@ -4,7 +4,7 @@ A condition that no index serves is tested on the rows walked over; the last of 
 goes on behind it. So a page costs the same however rarely its filter matches, and however large the ledger is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from dispatcher.ledger.pool import Pool
@@ -12,6 +12,9 @@ from dispatcher.ops.api.cursor import read_cursor, write_cursor
 
 WALKED_AT_MOST: Final = 20_000
 """Rows that one page looks at."""
+
+LOOKED_INTO_AT_MOST: Final = 5_000
+"""Rows that one page looks at where each costs much: an event's body is read, or numbers are compared."""
 
 
 class Walk:
@@ -28,18 +31,20 @@ class Walk:
         self._branches: list[tuple[str, str]] = []
         self._matching: list[str] = []
         self._values: list[Any] = []
+        self._most = WALKED_AT_MOST
 
     def within(self, condition: str, *values: Any) -> None:
         """Add a condition that an index serves."""
         self._within.append(self._filled(condition, values))
 
-    def within_any(self, column: str, values: Sequence[str], *, unless: str | None = None) -> None:
+    def within_any(self, column: str, values: Iterable[Any], *, kind: str = "text", unless: str | None = None) -> None:
         """Walk over the rows of each of *values* in *column*, by its index, instead of once over all.
 
         Called again, the rows of another column come along; *unless*: but for those that have a value in this one.
+        *kind* is the SQL type of the column.
         """
         self._values.append(list(values))
-        place = f"${len(self._values)}::text[]"
+        place = f"${len(self._values)}::{kind}[]"
         other = "" if unless is None else f" AND ({unless} = ANY({place})) IS NOT TRUE"
         self._branches.append((place, f"{column} = value{other}"))
 
@@ -47,6 +52,12 @@ class Walk:
         """Add a condition that is tested on each row walked over; none where a value is None."""
         if None not in values:
             self._matching.append(f"({self._filled(condition, values)})")
+
+    def looking_into(self, condition: str, *values: Any) -> None:
+        """Add a condition as `matching` does, whose test costs much."""
+        self.matching(condition, *values)
+        if None not in values:
+            self._most = min(self._most, LOOKED_INTO_AT_MOST)
 
     def _filled(self, condition: str, values: Sequence[Any]) -> str:
         start = len(self._values) + 1
@@ -66,7 +77,7 @@ class Walk:
         matching = [row for row in rows if row["matches"]]
         if len(matching) > limit:
             return matching[:limit], self._cursor(matching[limit - 1])
-        if rows and rows[-1]["walked"] == WALKED_AT_MOST:
+        if rows and rows[-1]["walked"] == self._most:
             return matching, self._cursor(rows[-1])
         return matching, None
 
@@ -76,16 +87,16 @@ class Walk:
             SELECT * FROM (
                 SELECT *, row_number() OVER (ORDER BY {order}) AS walked,
                        ({" AND ".join(self._matching) or "true"}) AS matches
-                FROM {self._source(order, limit)} ORDER BY {order} LIMIT {WALKED_AT_MOST}
+                FROM {self._source(order, limit)} ORDER BY {order} LIMIT {self._most}
             ) AS newest
-            WHERE matches OR walked = {WALKED_AT_MOST} ORDER BY {order} LIMIT {limit + 1}
+            WHERE matches OR walked = {self._most} ORDER BY {order} LIMIT {limit + 1}
         """  # noqa: S608 - columns and conditions of ours
 
     def _source(self, order: str, limit: int) -> str:
         if not self._branches:
             return f"{self._table} WHERE {' AND '.join(self._within) or 'true'}"
         # Of each value no more than can be shown: where every row matches, that is a page.
-        most = WALKED_AT_MOST if self._matching else limit + 1
+        most = self._most if self._matching else limit + 1
         walks = [
             f"SELECT found.* FROM unnest({values}) AS value CROSS JOIN LATERAL (SELECT * FROM {self._table} "  # noqa: S608 - as above
             f"WHERE {' AND '.join([condition, *self._within])} ORDER BY {order} LIMIT {most}) AS found"

@@ -12,8 +12,8 @@ from ledgers import endpoint, take
 
 from dispatcher.ops.api.cursor import BadCursor, write_cursor
 from dispatcher.ops.api.moments import BadMoment
-from dispatcher.ops.deliveries import attempts
 from dispatcher.ops.deliveries.attempts import AttemptReader
+from dispatcher.ops.faxes.lists import found as found_faxes
 from dispatcher.ops.faxes.lists import walk
 from dispatcher.ops.faxes.lists.lists import Contradiction
 from dispatcher.ops.faxes.lists.queries import AttemptQuery
@@ -87,7 +87,7 @@ async def test_attempts_are_found_a_page_at_a_time(
 ) -> None:
     if few:  # a ledger that is larger than one page walks, and numbers that have more faxes than are looked up
         monkeypatch.setattr(walk, "WALKED_AT_MOST", 2)
-        monkeypatch.setattr(attempts, "MOST_FAXES", 1)
+        monkeypatch.setattr(found_faxes, "MOST_FAXES", 1)
     for limit in (1, 3, 200):
         assert await found(filled, limit, wanted) == attempts_found, limit
 

@@ -157,6 +157,7 @@ async def test_deliveries_are_found_by_their_reason(filled: FaxReader, pool: asy
         ({"state": EventType.DELIVERED, "failed": True}, "failed"),
         ({"state": EventType.FAILED, "failed": False}, "failed"),
         ({"failure": "42", "failed": False}, "failure"),
+        ({"failure": "42", "state": EventType.DELIVERED}, "failure"),
     ],
 )
 async def test_filters_that_contradict_each_other_are_refused(
