@@ -36,6 +36,9 @@ from shared.seal import Unsealable
 
 RENEW_EVERY_SECONDS: Final = 5.0
 
+MOST_PER_RENEWAL: Final = 500
+"""A statement for all that a process may hold could take longer than one may, on a slow disk: no lease would last."""
+
 LOOK_EVERY_SECONDS: Final = 1.0
 """For changes of endpoints: so long after its pause, at most, an endpoint may get an attempt that waited here."""
 
@@ -75,7 +78,8 @@ class LeaseKeeper:
                 renewed_at = time.monotonic()
                 leases = [(each, each.endpoint.lease_seconds) for each in self._held.leased() if not each.is_lost]
                 with suppress(*LEDGER_UNAVAILABLE):
-                    await self._renew(leases)
+                    for first in range(0, len(leases), MOST_PER_RENEWAL):
+                        await self._renew(leases[first : first + MOST_PER_RENEWAL])
             with suppress(*LEDGER_UNAVAILABLE, Unsealable):
                 await self._note_changes()
 
@@ -169,14 +173,14 @@ class Releaser:
             size = per_release(len(self._queued), is_hurried=self._is_hurried)
             batch = [self._queued.pop(each) for each in list(islice(self._queued, size))]
             self._in_hand = len(batch)
-            await self._release(batch)
+            await self._retry.in_parts(self._release, batch)
             self._in_hand = 0
             if not self._is_hurried:
                 await asyncio.sleep(RELEASE_EVERY_SECONDS)
 
     async def _release(self, batch: Sequence[tuple[Lease, float | None]]) -> None:
         # 1. In the ledger. The lease goes first: a message that finds a live lease is dropped.
-        released, until = await self._retry(lambda: self._try_release(batch), len(batch))
+        released, until = await self._try_release(batch)
         for lease, wait_seconds in batch:
             if lease.delivery_id not in released and lease.lease_until != until[lease.delivery_id]:
                 self._queued[lease.delivery_id] = (lease, wait_seconds)  # it was renewed in the same moment

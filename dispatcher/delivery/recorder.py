@@ -70,4 +70,4 @@ class Recorder:
                 self._held.free(record.delivery_id)
 
     async def _write(self, batch: list[Record]) -> None:
-        await self._retry(lambda: deliveries.record(self._pool, batch), len(batch))
+        await self._retry.in_parts(lambda part: deliveries.record(self._pool, part), batch)

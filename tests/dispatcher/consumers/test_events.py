@@ -205,3 +205,25 @@ async def test_an_endpoint_whose_tokens_no_key_opens_ends_the_dispatcher_and_its
 
     await until(is_kept, "the event is in the queue")
     assert await harness.pool.fetchval("SELECT count(*) FROM events") == 1
+
+
+async def test_a_ledger_too_slow_for_batches_gets_smaller_ones_and_everything_is_told_once(
+    harness: DispatcherHarness, dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk takes 10 ms for a row: a batch of 100 events, of their records or claims is never written in 0.4 s."""
+    await harness.endpoint()
+    await harness.publish(*(an_event(number) for number in range(100)))
+    await harness.pool.execute(
+        """
+        CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_sleep(0.01); RETURN NEW; END $$;
+        CREATE TRIGGER slow BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION slow();
+        CREATE TRIGGER slow BEFORE UPDATE ON deliveries FOR EACH ROW EXECUTE FUNCTION slow();
+        """
+    )
+    monkeypatch.setattr("dispatcher.ledger.pool.COMMAND_TIMEOUT_SECONDS", 0.4)
+    async with dispatching():
+        deliveries = await harness.settled(100)
+    assert {each["state"] for each in deliveries} == {"told"}
+    assert len(harness.receiver.received) == 100
+    assert await count(harness.amqp_url, "dead.events") == 0

@@ -1,6 +1,7 @@
 """Work that the ledger cannot do now is repeated; any other error is raised at once."""
 
 import ssl
+from collections.abc import Sequence
 
 import asyncpg
 import pytest
@@ -30,7 +31,7 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_ledger_that_is_away_or_busy_is_asked_again() -> None:
     retry = LedgerRetry("batch.delayed")
-    work = Failing(LedgerAway(), ConnectionResetError(), asyncpg.DeadlockDetectedError("deadlock"), TimeoutError())
+    work = Failing(LedgerAway(), ConnectionResetError(), asyncpg.DeadlockDetectedError("deadlock"), OSError())
     assert await retry(work, 3) == "done"
     assert retry.tries == 5
 
@@ -55,3 +56,29 @@ async def test_a_process_that_is_cut_off_stops_trying() -> None:
 
     with pytest.raises(CutOff):
         await LedgerRetry("batch.delayed", Health())(Failing(LedgerAway()), 1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), asyncpg.QueryCanceledError("statement timeout")])
+async def test_a_statement_that_runs_out_of_its_time_is_repeated_for_halves_of_its_items(error: Exception) -> None:
+    done: list[list[int]] = []
+
+    async def work(items: Sequence[int]) -> None:
+        if len(items) > 3:
+            raise error
+        done.append(list(items))
+
+    await LedgerRetry("record.delayed").in_parts(work, range(10))
+    assert done == [[0, 1], [2, 3, 4], [5, 6], [7, 8, 9]]
+
+
+async def test_one_item_is_tried_again_however_slow_it_is() -> None:
+    assert await LedgerRetry("batch.delayed")(Failing(TimeoutError(), TimeoutError()), 1) == "done"
+
+
+async def test_a_ledger_that_is_away_is_not_asked_for_less() -> None:
+    class Health:
+        is_cut_off = False
+        is_answering = False
+
+    retry = LedgerRetry("batch.delayed", Health())  # type: ignore[arg-type]
+    assert await retry(Failing(TimeoutError(), TimeoutError()), 200) == "done"
