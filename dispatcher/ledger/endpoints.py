@@ -16,9 +16,9 @@ from dispatcher.channels.static_headers import Headers
 from dispatcher.ledger.endpoint_rows import COLUMNS, endpoint_of, values_of
 from dispatcher.ledger.pool import Pool
 from dispatcher.policy.delivery import EndpointStatus
-from dispatcher.policy.endpoint import Endpoint, FaxMatch, Scope
+from dispatcher.policy.endpoint import DamagedEndpoint, Endpoint, FaxMatch, Scope
 from shared.domain import Direction, Event, Provider
-from shared.seal import Seal
+from shared.seal import Damaged, Seal
 
 _SELECT: Final = f"SELECT {COLUMNS} FROM endpoints WHERE removed_at IS NULL"  # noqa: S608 - a constant
 
@@ -139,7 +139,9 @@ class EndpointStore:
         """Return those of the endpoints that were changed or removed in the last *seconds*."""
         return [
             EndpointStatus(
-                endpoint=self.from_row(row), is_removed=row["removed_at"] is not None, is_gone=row["is_gone"]
+                endpoint=self._from_row_or_damaged(row),
+                is_removed=row["removed_at"] is not None,
+                is_gone=row["is_gone"],
             )
             for row in await connection.fetch(CHANGED, list(endpoint_ids), seconds)
         ]
@@ -152,10 +154,12 @@ class EndpointStore:
     async def of_events(self, connection: Any, events: Iterable[Event]) -> list[Endpoint]:
         """Return the endpoints that could apply to *events*, as they are committed now, by their ids.
 
+        One whose row is damaged is marked so: the others get their events.
+
         Raises:
             Unsealable: SECRETS_KEY does not fit the tokens of one of them.
         """
-        return [self.from_row(row) for row in await _rows_of_events(connection, events)]
+        return [self._from_row_or_damaged(row) for row in await _rows_of_events(connection, events)]
 
     async def check_tokens(self, connection: Any) -> int:
         """Open the tokens of the oldest and the newest standing endpoints; return of how many.
@@ -210,6 +214,12 @@ class EndpointStore:
         sealed = row["sealed_headers"]
         headers = () if sealed is None else msgspec.json.decode(self._seal.open(sealed), type=Headers)
         return endpoint_of(row, tuple(self._seal.open(token) for token in row["sealed_tokens"]), headers)
+
+    def _from_row_or_damaged(self, row: Any) -> Endpoint:
+        try:
+            return self.from_row(row)
+        except Damaged:
+            return DamagedEndpoint(**msgspec.structs.asdict(endpoint_of(row)))
 
     def _sealed_headers(self, endpoint: Endpoint) -> bytes | None:
         return self._seal.seal(msgspec.json.encode(endpoint.headers).decode()) if endpoint.headers else None

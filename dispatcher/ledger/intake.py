@@ -103,7 +103,8 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         fresh: Ids of the events that were not known before.
         deliveries: What is owed for them, leased to this process.
-        parked: The event's id for each delivery that waits for its endpoint to be resumed.
+        parked: The event's id for each delivery that waits in the ledger: for its endpoint to be resumed; or for the
+            sweeper, if that is damaged, and a dead letter will say so.
         recorded_only: Ids of the events of which at least one delivery was recorded as skipped, though its endpoint
             is on.
         repeated: Ids of those fresh ones whose ending was told under another id, see `lifecycle.repeated_endings`: they
@@ -216,7 +217,9 @@ async def _insert_deliveries(
     waiting = await lock_waiting(connection, could_wait)
 
     def lease_seconds(endpoint: Endpoint) -> float | None:
-        return None if endpoint.id in waiting else endpoint.lease_seconds if leased else 0.0
+        if endpoint.id in waiting:
+            return None
+        return endpoint.lease_seconds if leased and not endpoint.is_damaged else 0.0
 
     rows = await connection.fetch(
         INSERT_DELIVERIES,
@@ -231,7 +234,7 @@ async def _insert_deliveries(
     parked = [
         each.event.id
         for delivery_id, each in identified
-        if delivery_id in written and each.skipped is None and each.endpoint.id in waiting
+        if delivery_id in written and each.skipped is None and (each.endpoint.id in waiting or each.endpoint.is_damaged)
     ]
     now = datetime.now(UTC)
     held = [
@@ -247,6 +250,6 @@ async def _insert_deliveries(
             trace=traces.get(each.event.id),
         )
         for delivery_id, each in identified
-        if delivery_id in leases
+        if delivery_id in leases and not each.endpoint.is_damaged
     ]
     return Taken(deliveries=held, parked=tuple(parked))

@@ -1,7 +1,7 @@
 """Endpoints: where an application wants to be told, and what it wants to be told of. Pure data."""
 
 from datetime import datetime
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -60,6 +60,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool = False
     catching_up: bool = False
     removed_at: datetime | None = None
+    is_damaged: ClassVar[bool] = False
 
     def wants(self, event: Event) -> bool:
         """Is *event* of a type that it gets? `fax.stalled` goes to those only that name it."""
@@ -76,3 +77,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     def lease_seconds(self) -> float:
         """How long a claim must hold: URL and failover both time out, and then some."""
         return 2 * self.timeout_seconds + LEASE_MARGIN_SECONDS
+
+
+class DamagedEndpoint(Endpoint, frozen=True, kw_only=True):
+    """An endpoint whose tokens or headers in the ledger were not sealed by any key: nothing is sent to it."""
+
+    is_damaged: ClassVar[bool] = True

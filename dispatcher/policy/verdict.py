@@ -59,7 +59,7 @@ class Park(msgspec.Struct, frozen=True):
 Verdict = Settle | RetryAfter | GiveUp | Skip | Requeue | Park
 
 
-def refuse(delivery: LeasedDelivery) -> GiveUp | Skip | Park | None:
+def refuse(delivery: LeasedDelivery) -> GiveUp | Skip | Park | Requeue | None:
     """Return why no attempt is made at a delivery; None if one is.
 
     A removed or disabled endpoint wants nothing more, a paused one nothing now, and an event that was overtaken
@@ -73,6 +73,8 @@ def refuse(delivery: LeasedDelivery) -> GiveUp | Skip | Park | None:
         return GiveUp("endpoint_disabled", "the endpoint is disabled")
     if delivery.endpoint.paused:
         return Park()
+    if delivery.endpoint.is_damaged:
+        return Requeue()  # the claim that reads it again says what is wrong
     return _why_skipped(delivery)
 
 

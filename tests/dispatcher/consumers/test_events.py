@@ -14,7 +14,7 @@ from waiting import until
 
 from dispatcher.__main__ import serve
 from dispatcher.ledger.endpoints import EndpointStore
-from dispatcher.policy.endpoint import Endpoint
+from dispatcher.policy.endpoint import Endpoint, FaxMatch
 from dispatcher.settings import DispatcherSettings
 from shared.broker import FAX_IN, WORK_EVENTS
 from shared.domain import EventType
@@ -176,6 +176,25 @@ async def test_endpoints_that_cannot_be_read_hold_up_the_events_and_lose_none(
             assert await harness.pool.fetchval("SELECT count(*) FROM events") == 0
         (delivery,) = await harness.settled(1)
     assert delivery["state"] == "told"
+
+
+async def test_one_damaged_endpoint_of_a_fax_stops_no_other_fax(
+    harness: DispatcherHarness, dispatching: Dispatching, quick_sweeps: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tokens are opened with its fax's first event: what it is owed dies, and everything else goes on."""
+    monkeypatch.setattr("dispatcher.delivery.settler.MOST_CRASHES", 1)
+    await harness.endpoint()
+    damaged = await harness.endpoint(scope="fax", match=FaxMatch(job_id="j2"))
+    await harness.pool.execute("UPDATE endpoints SET sealed_tokens = '{\\x00}' WHERE id = $1", damaged.id)
+    await harness.publish(an_event(1), an_event(2, job_id="j2"), an_event(3))
+    async with dispatching():
+        deliveries = await harness.settled(3)
+    assert {each["event_id"]: (each["endpoint_id"] == damaged.id, each["state"]) for each in deliveries} == {
+        an_event(1).id: (False, "told"),
+        an_event(2).id: (True, "dead"),
+        an_event(3).id: (False, "told"),
+    }
+    assert {each.event_id for each in harness.receiver.received} == {an_event(1).id, an_event(3).id}
 
 
 async def is_waited_for(harness: DispatcherHarness) -> bool:
