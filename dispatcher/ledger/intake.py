@@ -6,7 +6,8 @@ them before it began is in force for the whole batch.
 
 An endpoint of a fax may be registered while the fax's first events are being taken in. Neither transaction need see
 the other, so both sides look again after their own commit for events that were owed to no endpoint (`owe_unowed`): one
-of them sees both.
+of them sees both. What was taken in before is owed by the transaction that writes the endpoint: a process that dies
+after it has forgotten nothing.
 
 If the ledger goes away during a commit, it is unknown whether the batch was committed. The batch comes again; what it
 had owed the first time waits until its leases run out, for the sweeper.
@@ -176,33 +177,43 @@ class Intake:
         if not event_ids:
             return Taken()
         async with transaction(self._pool) as connection:
-            rows = await connection.fetch(UNOWED, list(event_ids))
-            if not rows:
-                return Taken()
-            events = [decode_event(row["body"]) for row in rows]
-            candidates = Candidates(await self._store.of_events(connection, events))
-            ranks: dict[tuple[str, str], int] = {
-                (event.provider, event.fax_id): row["rank"] for event, row in zip(events, rows, strict=True)
-            }
-            owed = [each for event in events for each in route(event, candidates.of_fax(event))]
-            owed = skip_overtaken(owed, ranks)
-            if owed:
-                # What is recovered for a more general endpoint at this moment is owed. Wait for that; look once more.
-                await connection.execute(LOCK_NOT_OWED, [each.event.id for each in owed])
-                unowed = {row["id"] for row in await connection.fetch(UNOWED, [each.event.id for each in owed])}
-                owed = [each for each in owed if each.event.id in unowed]
-                await connection.execute(SUPERSEDE, [each.event.id for each in owed])
-            traces = {row["id"]: row["trace"] for row in rows}
-            return await _insert_deliveries(connection, owed, traces, leased=leased)
+            return await self._owe_unowed(connection, event_ids, leased=leased)
 
     async def owe_registered(self, endpoint: Endpoint) -> int:
         """Owe an endpoint, just committed, the events of its own fax that were owed to no endpoint; return how many."""
         if not isinstance(endpoint.match, FaxMatch):
             return 0
+        async with transaction(self._pool) as connection:
+            return await self.owe_written(connection, endpoint)
+
+    async def owe_written(self, connection: Any, endpoint: Endpoint) -> int:
+        """Do the same for an endpoint that was just written in the caller's transaction."""
+        if not isinstance(endpoint.match, FaxMatch):
+            return 0
         fax = endpoint.match
-        rows = await self._pool.fetch(UNOWED_OF_FAX, fax.provider, fax.fax_id, fax.job_id)
-        owed = await self.owe_unowed([row["id"] for row in rows], leased=False)
+        rows = await connection.fetch(UNOWED_OF_FAX, fax.provider, fax.fax_id, fax.job_id)
+        owed = await self._owe_unowed(connection, [row["id"] for row in rows], leased=False)
         return len(owed.deliveries) + len(owed.parked)
+
+    async def _owe_unowed(self, connection: Any, event_ids: Sequence[str], *, leased: bool) -> Taken:
+        rows = await connection.fetch(UNOWED, list(event_ids)) if event_ids else []
+        if not rows:
+            return Taken()
+        events = [decode_event(row["body"]) for row in rows]
+        candidates = Candidates(await self._store.of_events(connection, events))
+        ranks: dict[tuple[str, str], int] = {
+            (event.provider, event.fax_id): row["rank"] for event, row in zip(events, rows, strict=True)
+        }
+        owed = [each for event in events for each in route(event, candidates.of_fax(event))]
+        owed = skip_overtaken(owed, ranks)
+        if owed:
+            # What is recovered for a more general endpoint at this moment is owed. Wait for that; look once more.
+            await connection.execute(LOCK_NOT_OWED, [each.event.id for each in owed])
+            unowed = {row["id"] for row in await connection.fetch(UNOWED, [each.event.id for each in owed])}
+            owed = [each for each in owed if each.event.id in unowed]
+            await connection.execute(SUPERSEDE, [each.event.id for each in owed])
+        traces = {row["id"]: row["trace"] for row in rows}
+        return await _insert_deliveries(connection, owed, traces, leased=leased)
 
 
 async def _insert_deliveries(

@@ -74,6 +74,7 @@ class EndpointChanges:
             if not fields.allow_duplicate:
                 await check_duplicate(connection, self._store, endpoint)
             await self._store.insert(connection, endpoint)
+            await self._intake.owe_written(connection, endpoint)
             await write_audit(connection, command.who, "endpoint.added", endpoint.id, _audited(None, endpoint))
             added.append(endpoint)
             return 201, shown(endpoint, tokens=True)
@@ -97,6 +98,7 @@ class EndpointChanges:
             if not fields.allow_duplicate and any(getattr(endpoint, each) != getattr(before, each) for each in TARGET):
                 await check_duplicate(connection, self._store, endpoint)
             await self._store.update(connection, endpoint)
+            await self._intake.owe_written(connection, endpoint)
             await write_audit(
                 connection, command.who, "endpoint.changed", endpoint_id, _audited(before, endpoint, given)
             )
