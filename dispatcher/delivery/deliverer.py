@@ -16,7 +16,7 @@ from dispatcher.delivery.leases import LeaseKeeper
 from dispatcher.delivery.settler import MadeAttempt, Settler
 from dispatcher.metrics import Metrics
 from dispatcher.policy.delivery import LeasedDelivery
-from dispatcher.policy.verdict import GiveUp, Park, Requeue, RetryAfter, Verdict, judge, refuse
+from dispatcher.policy.verdict import GiveUp, Park, Requeue, RetryAfter, Verdict, judge, may_be_overtaken, refuse
 from shared.log import get_logger
 
 
@@ -89,12 +89,14 @@ class Deliverer:
             # 2. Memory for the document.
             size = self._attempts.document_bytes(delivery)
             async with self._documents.reserve(delivery.endpoint_id, size) as reservation:
-                # 3. The lease: the reservation may have taken its time. Is it still ours, and long enough?
+                # 3. The lease: the reservation may have taken its time. Is it still ours, and long enough? Neither a
+                # pause nor a later event of its fax, taken in by whichever process, may have come meanwhile.
+                await self._leases.note_rank(delivery)
                 if not await self._leases.ensure(delivery, self._attempts.lease_seconds(delivery)):
                     self._settler.drop(delivery)
                     return
-                if delivery.changed is not None and delivery.changed.endpoint.paused:
-                    await self._settler.settle(delivery, Park())
+                if (refusal := self._refuse_late(delivery)) is not None:
+                    await self._settler.settle(delivery, refusal)
                     return
                 made = await self._attempt(delivery, reservation)
                 outcome, seconds = made.outcome, made.seconds
@@ -106,6 +108,11 @@ class Deliverer:
             verdict = Requeue(0.0)  # another process may do it at once
         self._report(delivery, made, verdict)
         await self._settler.settle(delivery, verdict, made)
+
+    def _refuse_late(self, delivery: LeasedDelivery) -> Verdict | None:
+        if delivery.changed is not None and delivery.changed.endpoint.paused:
+            return Park()
+        return refuse(delivery) if may_be_overtaken(delivery) else None
 
     async def _attempt(self, delivery: LeasedDelivery, reservation: Reservation) -> MadeAttempt:
         started_at, started = datetime.now(UTC), time.perf_counter()

@@ -42,7 +42,8 @@ class LeasedDelivery(Lease, kw_only=True):
         has_waited: It was replayed, recovered or resumed: how long its event waited says nothing about us.
         tells_overtaken: It is told even if a later event of its fax is known: a person asked for it.
         spent: Attempts before the last replay, which spend none of the budget.
-        fax_rank: How far its fax had come when the lease was taken.
+        fax_rank: How far its fax had come when that was looked up last: with the lease, and after a wait for its turn.
+        held_since: When this process leased it, on our monotonic clock, in seconds.
         is_removed: The endpoint was removed after the delivery was owed.
         is_gone: The endpoint is disabled because it answered 410.
         overdue_seconds: How long after its due time it was leased; below 0 for what was put back early.
@@ -63,11 +64,13 @@ class LeasedDelivery(Lease, kw_only=True):
     is_gone: bool = False
     overdue_seconds: float = 0.0
     lease_ends: float = 0.0
+    held_since: float = 0.0
     is_lost: bool = False
     changed: EndpointStatus | None = None
     trace: str | None = None
 
     def __post_init__(self) -> None:
+        self.held_since = time.monotonic()
         self.lease_for(self.endpoint.lease_seconds)
 
     def lease_for(self, seconds: float, until: datetime | None = None) -> None:

@@ -7,7 +7,7 @@ import msgspec
 
 from dispatcher.channels.outcome import NotTold, NotTried, Outcome, Told
 from dispatcher.policy.delivery import LeasedDelivery
-from dispatcher.policy.lifecycle import is_overtaken
+from dispatcher.policy.lifecycle import is_overtaken, overtaking_rank
 from dispatcher.policy.routing import has_word
 from shared.backoff import DEFER_WAITS_SECONDS, wait_seconds
 
@@ -78,10 +78,15 @@ def refuse(delivery: LeasedDelivery) -> GiveUp | Skip | Park | Requeue | None:
     return _why_skipped(delivery)
 
 
+def may_be_overtaken(delivery: LeasedDelivery) -> bool:
+    """Is a delivery old news once a later event of its fax is known?"""
+    is_wanted = delivery.tells_overtaken or delivery.endpoint.overtaken == "deliver"
+    return not is_wanted and overtaking_rank(delivery.event.type) is not None
+
+
 def _why_skipped(delivery: LeasedDelivery) -> Skip | None:
     endpoint, event = delivery.endpoint, delivery.event
-    is_wanted = delivery.tells_overtaken or endpoint.overtaken == "deliver"
-    if not is_wanted and is_overtaken(event.type, delivery.fax_rank):
+    if may_be_overtaken(delivery) and is_overtaken(event.type, delivery.fax_rank):
         return Skip("overtaken")
     return None if has_word(endpoint.url, endpoint.format, event) else Skip("no_equivalent")
 

@@ -30,6 +30,7 @@ class Steps:
         self.attempted: list[LeasedDelivery] = []
         self.outcome: Outcome | Callable[[], Outcome] = Told()
         self.is_ours = True
+        self.rank = 0
         self.settler = NotedSettler(new_held())
         self.metrics = Metrics()
         self.deliverer = Deliverer(self, self.settler, self, self.metrics, TABLE)  # type: ignore[arg-type]
@@ -40,6 +41,9 @@ class Steps:
 
     def lease_seconds(self, _delivery: LeasedDelivery) -> float:
         return 60.0
+
+    async def note_rank(self, delivery: LeasedDelivery) -> None:
+        delivery.fax_rank = max(delivery.fax_rank, self.rank)
 
     async def ensure(self, _delivery: LeasedDelivery, _seconds: float) -> bool:
         return self.is_ours
@@ -224,3 +228,14 @@ async def test_a_circuit_without_timeouts_leaves_nothing_behind() -> None:
     steps.outcome = Told()
     await steps.deliver(lately(9, endpoint))
     assert steps.deliverer._circuits == {}
+
+
+async def test_a_circuit_loses_no_probe_to_a_delivery_that_turns_out_to_be_overtaken() -> None:
+    steps, endpoint = Steps(), an_endpoint(inflight=True, format="standard-v1")
+    event = an_event(1, EventType.SENDING)
+    steps.rank = EventType.DELIVERED.rank
+    for _ in range(2):
+        assert await steps.deliver(lately(1, endpoint, event=event)) == Skip("overtaken")
+    assert steps.attempted == []
+    steps.rank = 0
+    assert await steps.deliver(lately(1, endpoint, event=event)) == Settle()

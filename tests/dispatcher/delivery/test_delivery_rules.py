@@ -14,6 +14,7 @@ from waiting import until
 
 from dispatcher.delivery.circuit_breaker import TIMEOUTS_TO_OPEN
 from shared.broker import FAX_WORK
+from shared.domain import EventType
 from shared.runtime.service import Stop
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
@@ -213,3 +214,32 @@ async def test_what_waits_in_a_lane_hears_of_a_change_of_its_endpoint(
         expected
     ] * (3 if expected[1] else 4)
     assert len(moved_to.received) == (3 if change == "another URL" else 0)
+
+
+async def test_what_is_overtaken_while_it_waits_in_a_lane_is_not_told_after_what_overtook_it(
+    harness: DispatcherHarness, dispatching: Dispatching
+) -> None:
+    """Another process took in the fax's ending meanwhile; its lane was empty, and it told the ending at once."""
+    skipping = await harness.endpoint(inflight=True, format="standard-v1", tokens=(), max_concurrent=1)
+    wanting = await harness.endpoint(
+        inflight=True, format="standard-v1", tokens=(), max_concurrent=1, overtaken="deliver"
+    )
+    may_answer = asyncio.Event()
+
+    async def answer() -> int:
+        await may_answer.wait()
+        return 200
+
+    harness.receiver.answer = lambda _: answer()
+    async with dispatching():
+        await harness.publish(an_event(1), an_event(2, EventType.SENDING), an_event(3, EventType.SENDING))
+        await harness.events(3)
+        await harness.receiver.got(2)
+        await harness.take(an_event(2))  # by another process
+        may_answer.set()
+        await harness.settled(6)
+    rows = {(each["event_id"], each["endpoint_id"]): each for each in await harness.deliveries()}
+    old, news = an_event(2, EventType.SENDING).id, an_event(3, EventType.SENDING).id
+    assert (rows[old, skipping.id]["state"], rows[old, skipping.id]["reason"]) == ("skipped", "overtaken")
+    assert [rows[key]["state"] for key in [(old, wanting.id), (news, skipping.id), (news, wanting.id)]] == ["told"] * 3
+    assert [each.event_id for each in harness.receiver.received].count(old) == 1
