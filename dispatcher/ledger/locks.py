@@ -35,7 +35,13 @@ async def leader(pool: Pool, lock: Lock) -> AsyncIterator[Any]:
     The lock goes with its connection: a leader that dies or is cut off makes room for the next one.
     """
     async with pool.acquire() as connection:
-        if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock):
+        try:
+            is_ours = await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock)
+        except BaseException:
+            with suppress(*LEDGER_UNAVAILABLE):
+                connection.terminate()  # the server may have given us the lock, and the pool would keep the session
+            raise
+        if not is_ours:
             yield None
             return
         try:

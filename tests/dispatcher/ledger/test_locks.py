@@ -55,6 +55,29 @@ async def test_a_lock_that_cannot_be_given_back_goes_with_its_connection(
     await close_pool(few)
 
 
+async def test_a_lock_whose_grant_never_reaches_its_leader_goes_with_its_connection(
+    pool: asyncpg.Pool, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cancellation may come when the answer is there already: the library keeps such a connection for its next use."""
+    few, ask = await open_pool(database_url, size=1), asyncpg.Connection.fetchval
+
+    async def granted_and_cancelled(*arguments: Any) -> None:
+        assert await ask(*arguments)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr("asyncpg.Connection.fetchval", granted_and_cancelled)
+    with pytest.raises(asyncio.CancelledError):
+        async with leader(few, Lock.SWEEP):
+            pass
+    monkeypatch.undo()
+
+    async def free() -> bool:
+        return await is_free(pool, Lock.SWEEP)
+
+    await until(free, "the lock is free", 10.0)  # sooner than an idle connection ends
+    await close_pool(few)
+
+
 async def is_free(pool: asyncpg.Pool, lock: Lock) -> bool:
     async with pool.acquire() as connection, connection.transaction():
         return bool(await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", lock))
