@@ -95,20 +95,21 @@ class Publisher:
             raise NotKept(f"{self._most_unconfirmed} messages wait for the broker's confirm already")
         # The broker counts what it gets on a channel from 1, and confirms by that number; so do we.
         loop = asyncio.get_running_loop()
-        self._last_tag = tag = self._last_tag + 1
+        tag = self._last_tag + 1
+        frames = encode_publish(
+            channel.number,
+            exchange,
+            routing_key,
+            body,
+            headers,
+            str(tag),
+            body_limit_bytes=channel.body_limit_bytes,
+        )
+        # Counted once it can be sent: one number more than the broker's, and each confirm would be another message's.
+        self._last_tag = tag
         confirmed: asyncio.Future[None] = loop.create_future()
         self._unconfirmed[tag] = (confirmed, loop.time())
-        channel.write(
-            encode_publish(
-                channel.number,
-                exchange,
-                routing_key,
-                body,
-                headers,
-                str(tag),
-                body_limit_bytes=channel.body_limit_bytes,
-            )
-        )
+        channel.write(frames)
         # One timer for all: a timer for each would cost as much as the frames.
         if self._timer is None:
             self._timer = loop.call_later(self._timeout_seconds, self._give_up_late)

@@ -46,6 +46,17 @@ async def test_a_body_larger_than_a_frame_arrives_whole(amqp_url: str) -> None:
     assert message.body == body
 
 
+async def test_a_message_that_cannot_be_written_is_raised_and_leaves_the_confirms_of_the_others_theirs(
+    amqp_url: str,
+) -> None:
+    async with publishing(amqp_url) as publisher:
+        with pytest.raises(UnicodeEncodeError):
+            await publisher.publish(FAX_IN, "a.b", b"{}", {"event_id": "\ud800"})
+        assert publisher.unconfirmed == 0
+        await publisher.publish(FAX_IN, "a.b", b"{}", {})  # confirmed by its own number, or not at all
+        assert publisher.unconfirmed == 0
+
+
 async def test_a_message_that_no_queue_takes_is_not_kept(amqp_url: str) -> None:
     async with publishing(amqp_url) as publisher:
         with pytest.raises(NotKept, match="no queue takes"):
