@@ -62,7 +62,8 @@ async def park(pool: Pool, leases: Sequence[Lease]) -> dict[UUID, bool]:
     return {row["id"]: row["is_parked"] for row in rows}
 
 
-_CATCHING_UP: Final = "SELECT id FROM endpoints WHERE catching_up ORDER BY id LIMIT $1"
+_CATCHING_UP: Final = "SELECT id FROM endpoints WHERE catching_up AND id > $2 ORDER BY id LIMIT $1"
+FIRST: Final = UUID(int=0)
 _IS_CATCHING_UP: Final = "SELECT true FROM endpoints WHERE id = $1 AND catching_up FOR UPDATE"
 _NEXT: Final = f"""
 SELECT id, attempts + 1 AS attempt FROM deliveries WHERE endpoint_id = $1 AND {_IS_PARKED} ORDER BY id LIMIT $2
@@ -70,9 +71,9 @@ SELECT id, attempts + 1 AS attempt FROM deliveries WHERE endpoint_id = $1 AND {_
 _CAUGHT_UP: Final = "UPDATE endpoints SET catching_up = false WHERE id = $1"
 
 
-async def catching_up(pool: Pool) -> list[UUID]:
-    """Return the endpoints that are catching up, at most `MOST_ENDPOINTS`."""
-    return [row["id"] for row in await pool.fetch(_CATCHING_UP, MOST_ENDPOINTS)]
+async def catching_up(pool: Pool, after: UUID = FIRST) -> list[UUID]:
+    """Return the endpoints that are catching up, at most `MOST_ENDPOINTS`, those with ids after *after*."""
+    return [row["id"] for row in await pool.fetch(_CATCHING_UP, MOST_ENDPOINTS, after)]
 
 
 async def lease_next(

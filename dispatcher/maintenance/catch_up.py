@@ -46,6 +46,7 @@ class CatchUp:
         self._store = store
         self._lanes = lanes
         self._sizes: dict[UUID, int] = {}
+        self._after = parking.FIRST
 
     async def run(self, schema_verified: Callable[[], Awaitable[None]]) -> None:
         """Fill for ever, once the schema is verified; a ledger that is away is asked again."""
@@ -58,7 +59,9 @@ class CatchUp:
 
     async def fill(self) -> bool:
         """Give each lane that has room the next of what waits; return whether one may have room soon again."""
-        endpoint_ids = await parking.catching_up(self._pool)
+        # Those of one look in turn: the first hundred may not answer for days, and must not keep the others waiting.
+        endpoint_ids = await parking.catching_up(self._pool, self._after)
+        self._after = endpoint_ids[-1] if len(endpoint_ids) == parking.MOST_ENDPOINTS else parking.FIRST
         self._sizes = {each: self._sizes.get(each, 0) for each in endpoint_ids}
         return any([await self._fill_lane(each) for each in endpoint_ids])
 

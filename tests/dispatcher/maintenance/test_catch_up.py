@@ -11,11 +11,14 @@ import aiohttp
 import pytest
 from aiohttp import web
 from apis import TOKENS, Api
-from dispatchers import DispatcherHarness, an_event
+from dispatchers import STORE, DispatcherHarness, an_event
+from msgspec.structs import replace
 from processes import running
 from waiting import until
 
 from dispatcher.delivery.circuit_breaker import TIMEOUTS_TO_OPEN
+from dispatcher.ledger import parking
+from dispatcher.maintenance.catch_up import CatchUp
 from shared.backoff import DEFAULT_BACKOFF
 from shared.domain import EventType
 
@@ -235,3 +238,35 @@ async def test_pausing_twice_and_at_once_with_resuming_ends_in_what_was_said_las
     whats = [row["what"] for row in await harness.pool.fetch("SELECT what FROM audit ORDER BY id")]
     assert whats[0] == "endpoint.paused"
     assert all(one != two for one, two in pairwise(whats)), "a change each, no repetition"
+
+
+async def test_endpoints_that_take_nothing_keep_no_other_from_catching_up(
+    harness: DispatcherHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than one look finds: those that do not answer may catch up for days."""
+    monkeypatch.setattr(parking, "MOST_ENDPOINTS", 2)
+    endpoints = [await harness.endpoint(paused=True) for _ in range(5)]
+    await harness.take(an_event(1))
+    for each in endpoints:
+        await STORE.update(harness.pool, replace(each, paused=False))
+    *hanging, last = sorted(each.id for each in endpoints)
+
+    class Lanes:
+        def __init__(self) -> None:
+            self.entered: list[UUID] = []
+
+        def waiting_in(self, _endpoint_id: UUID) -> int:
+            return 0
+
+        def room_in(self, endpoint_id: UUID) -> int:
+            return 0 if endpoint_id in hanging else 100
+
+        def enter(self, deliveries: Any) -> None:
+            self.entered.extend(each.endpoint_id for each in deliveries)
+
+    lanes = Lanes()
+    catch_up = CatchUp(harness.pool, STORE, lanes)
+    for _ in range(3):
+        await catch_up.fill()
+    assert lanes.entered == [last]
+    assert await parking.catching_up(harness.pool) == hanging[:2], "these are still to come"
