@@ -31,7 +31,7 @@ class Recorder:
         self._has_work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._retry = LedgerRetry("record.delayed")
+        self._retry = LedgerRetry("record.delayed", always=True)
 
     @property
     def waiting(self) -> int:

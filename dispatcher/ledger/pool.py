@@ -45,12 +45,16 @@ LEDGER_BUSY: Final = (
     asyncpg.OperatorInterventionError,
     asyncpg.ObjectNotInPrerequisiteStateError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.TransactionTimeoutError,
+    asyncpg.PostgresSystemError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.InvalidCachedStatementError,
     asyncpg.InternalClientError,
 )
-"""The server is there but cannot now: restarting, failing over, out of connections, a deadlock that chose us."""
+"""The server is there but cannot now: restarting, failing over, out of connections, a deadlock that chose us,
+an error of its disk. We may have been the one that stood still in a transaction."""
 
 LEDGER_UNAVAILABLE: Final = (*LEDGER_AWAY, *LEDGER_BUSY)
 """Away or busy: no fault of what was to be read or written, which is tried again later."""

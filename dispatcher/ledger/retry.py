@@ -14,7 +14,7 @@ from shared.sql.connection import ledger_reason
 
 RETRY_SECONDS: Final = 0.5
 
-TOO_SLOW: Final = (TimeoutError, asyncpg.QueryCanceledError)
+TOO_SLOW: Final = (TimeoutError, asyncpg.QueryCanceledError, asyncpg.TransactionTimeoutError)
 """A statement ran out of its time: ours, or the server's."""
 
 Value = TypeVar("Value")
@@ -31,11 +31,13 @@ class LedgerRetry:
     """Runs work until the ledger has done it; one for each part that must not go on without it.
 
     The first failure is logged as *log_event*. With *health*, it stops once this process is cut off from the ledger.
+    *always*: no error of the server's ends it but a refused value, not a lost right nor a broken index.
     """
 
-    def __init__(self, log_event: str, health: LedgerHealth | None = None) -> None:
+    def __init__(self, log_event: str, health: LedgerHealth | None = None, *, always: bool = False) -> None:
         self._log_event = log_event
         self._health = health
+        self._repeated = (*LEDGER_UNAVAILABLE, asyncpg.PostgresError) if always else LEDGER_UNAVAILABLE
         self.tries = 0
 
     async def in_parts(self, work: Callable[[Sequence[Item]], Awaitable[None]], items: Sequence[Item]) -> None:
@@ -69,7 +71,7 @@ class LedgerRetry:
                 if not isinstance(error, OSError | asyncpg.ClientConfigurationError):
                     raise
                 reason, is_too_slow = ledger_reason(error), False
-            except LEDGER_UNAVAILABLE as error:
+            except self._repeated as error:
                 reason, is_too_slow = ledger_reason(error), isinstance(error, TOO_SLOW)
             if not was_logged:
                 get_logger().warning(self._log_event, count=count, reason=reason)

@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
+import asyncpg
 import pytest
 from delivering import a_delivery, new_held
 from dispatchers import DispatcherHarness, an_event
@@ -50,8 +51,18 @@ async def test_what_waits_is_written_in_batches_and_freed(
     assert held.progress() == (0, 25)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        LedgerAway("no connection"),
+        asyncpg.PostgresIOError("could not read block 7"),
+        asyncpg.IndexCorruptedError("unexpected zero page"),
+        asyncpg.InsufficientPrivilegeError("permission denied for table attempts"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
 async def test_a_record_that_the_ledger_cannot_take_is_held_and_tried_again_until_it_does(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     monkeypatch.setattr("dispatcher.ledger.retry.RETRY_SECONDS", 0.01)
     written: list[Any] = []
@@ -59,7 +70,7 @@ async def test_a_record_that_the_ledger_cannot_take_is_held_and_tried_again_unti
 
     async def write(_pool: Any, records: Any) -> None:
         if is_away:
-            raise LedgerAway("no connection")
+            raise error
         written.extend(records)
 
     monkeypatch.setattr(deliveries, "record", write)

@@ -38,6 +38,19 @@ async def test_a_ledger_that_is_away_or_busy_is_asked_again() -> None:
 
 @pytest.mark.parametrize(
     "error",
+    [
+        asyncpg.PostgresIOError("could not read block 7 in file: Input/output error"),
+        asyncpg.UndefinedFileError("could not open file"),
+        asyncpg.IdleInTransactionSessionTimeoutError("terminating connection due to idle-in-transaction timeout"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_no_event_is_to_blame_for_the_ledgers_disk_nor_for_a_process_that_stood_still(error: Exception) -> None:
+    assert await LedgerRetry("batch.delayed")(Failing(error, error, error, error), 1) == "done"
+
+
+@pytest.mark.parametrize(
+    "error",
     [ssl.SSLCertVerificationError(), asyncpg.exceptions.ClientConfigurationError("root certificate file is missing")],
 )
 async def test_certificate_trouble_is_the_ledgers_though_it_is_a_value_error(error: Exception) -> None:
