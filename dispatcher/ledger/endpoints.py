@@ -6,6 +6,7 @@ nothing, however many there are.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -164,7 +165,8 @@ class EndpointStore:
     async def check_tokens(self, connection: Any) -> int:
         """Open the tokens of the oldest and the newest standing endpoints; return of how many.
 
-        Those of single faxes are left out: one that cannot be read stops no other fax.
+        Those of single faxes are left out: one that cannot be read stops no other fax. Nor does one that is damaged,
+        whatever it applies to: what it is owed becomes dead letters.
 
         A key that does not fit is found at the start, not by the first event for an endpoint.
 
@@ -174,7 +176,8 @@ class EndpointStore:
         sealed = {row["id"]: row["sealed_tokens"] for row in await connection.fetch(OLDEST_AND_NEWEST, CHECKED)}
         for tokens in sealed.values():
             for token in tokens:
-                self._seal.open(token)
+                with suppress(Damaged):
+                    self._seal.open(token)
         return len(sealed)
 
     async def peers(self, connection: Any, endpoint: Endpoint) -> list[Endpoint]:

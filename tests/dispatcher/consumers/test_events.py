@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import pytest
 from dispatchers import DispatcherHarness, an_event
@@ -178,23 +179,29 @@ async def test_endpoints_that_cannot_be_read_hold_up_the_events_and_lose_none(
     assert delivery["state"] == "told"
 
 
-async def test_one_damaged_endpoint_of_a_fax_stops_no_other_fax(
-    harness: DispatcherHarness, dispatching: Dispatching, quick_sweeps: None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("scope", [{"scope": "fax", "match": FaxMatch(job_id="j2")}, {}], ids=["of a fax", "global"])
+async def test_one_damaged_endpoint_stops_no_other(
+    harness: DispatcherHarness,
+    dispatching: Dispatching,
+    quick_sweeps: None,
+    monkeypatch: pytest.MonkeyPatch,
+    scope: dict[str, Any],
 ) -> None:
-    """Its tokens are opened with its fax's first event: what it is owed dies, and everything else goes on."""
+    """Its tokens are opened at the start or with an event for it: what it is owed dies, and everything else goes on."""
     monkeypatch.setattr("dispatcher.delivery.settler.MOST_CRASHES", 1)
     await harness.endpoint()
-    damaged = await harness.endpoint(scope="fax", match=FaxMatch(job_id="j2"))
+    damaged = await harness.endpoint(**scope)
     await harness.pool.execute("UPDATE endpoints SET sealed_tokens = '{\\x00}' WHERE id = $1", damaged.id)
-    await harness.publish(an_event(1), an_event(2, job_id="j2"), an_event(3))
+    events = [an_event(1), an_event(2, job_id="j2"), an_event(3)]
+    await harness.publish(*events)
     async with dispatching():
-        deliveries = await harness.settled(3)
-    assert {each["event_id"]: (each["endpoint_id"] == damaged.id, each["state"]) for each in deliveries} == {
-        an_event(1).id: (False, "told"),
-        an_event(2).id: (True, "dead"),
-        an_event(3).id: (False, "told"),
-    }
-    assert {each.event_id for each in harness.receiver.received} == {an_event(1).id, an_event(3).id}
+        deliveries = await harness.settled(3 if scope else 6)
+    died = {each["event_id"] for each in deliveries if each["state"] == "dead"}
+    assert died == {each["event_id"] for each in deliveries if each["endpoint_id"] == damaged.id}
+    assert died == ({events[1].id} if scope else {each.id for each in events})
+    told = {each["event_id"] for each in deliveries if each["state"] == "told"}
+    assert told == {each.id for each in events} - (died if scope else set())
+    assert sorted(each.event_id for each in harness.receiver.received) == sorted(told)
 
 
 async def is_waited_for(harness: DispatcherHarness) -> bool:
