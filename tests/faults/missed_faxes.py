@@ -191,6 +191,7 @@ async def _kill(stack: StackUnderFault, dice: random.Random) -> None:
     dice.shuffle(victims)
     for victim in victims:
         await asyncio.sleep(dice.uniform(0.2, 1.6))  # any moment is part of the fault
+        await until(lambda v=victim: v.is_running, f"{victim.kind} runs again")  # it may be the same one as before
         ends = len(victim.ends)
         victim.send(signal.SIGKILL)
         await until(lambda v=victim, n=ends: len(v.ends) > n, f"{victim.kind} is killed")

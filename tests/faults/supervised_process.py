@@ -76,8 +76,13 @@ class SupervisedProcess:
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the process that runs now."""
         assert self.process is not None
-        if self.process.process.returncode is None:
+        if self.is_running:
             self.process.process.send_signal(number)
+
+    @property
+    def is_running(self) -> bool:
+        """Does a process run now? Between the end of one and the start of the next none does."""
+        return self.process is not None and self.process.process.returncode is None
 
     @property
     def url(self) -> str | None:
