@@ -118,7 +118,7 @@ class Metrics:
             self._alert_messages[outcome,].inc(0)  # there from the start: a rate needs a zero before
         self.open_alerts: Mapping[str, int] | None = None
         self._stalled = STALLED.counters(self.registry)
-        for cells, measure in ((self._missed, MISSED), (self._stalled, STALLED)):
+        for cells, measure in ((self._readings, READINGS), (self._missed, MISSED), (self._stalled, STALLED)):
             for labels in product(*measure.labels.values()):
                 cells[labels].inc(0)  # there from the start, as above
         self.sample: LedgerSample | None = None

@@ -20,6 +20,7 @@ from dispatcher.ops.accounts.api import AccountApi
 from dispatcher.ops.accounts.reader import AccountReader
 from dispatcher.ops.alerts.api import AlertApi
 from dispatcher.ops.alerts.reader import AlertReader
+from dispatcher.ops.alerts.trying import WaysToOperator
 from dispatcher.ops.api.description.openapi import openapi
 from dispatcher.ops.api.http import guard
 from dispatcher.ops.api.operation import ApiPart, add_operations
@@ -100,7 +101,7 @@ async def serving_ops(
         )
         app = ops_app(parts, authenticator)
         ways_in = WaysIn(authenticator, settings.ops_tokens(), settings.identity_provider())
-        Console(sources, changes, channels, problems, ways_in, documents).add_to(app)
+        Console(sources, changes, channels, problems, ways_in, documents, WaysToOperator.of(settings)).add_to(app)
         async with _serving(app, settings.ops_host, settings.ops_port) as port:
             yield port
 

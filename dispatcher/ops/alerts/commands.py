@@ -1,29 +1,22 @@
 """`faxhook alerts list|test`: what the operator was told, and whether they can be told."""
 
-import asyncio
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from dispatcher.alerts.transport import Transport
-from dispatcher.alerts.words import Notice
-from dispatcher.channels.outcome import Told
 from dispatcher.configuration.alerts import Alerts, AlertSecrets, AlertUrls
-from dispatcher.egress.client import EgressClient
 from dispatcher.ledger.pool import open_command_pool
 from dispatcher.ops.alerts.reader import Alert, AlertQuery, AlertReader
+from dispatcher.ops.alerts.trying import WaysToOperator
 from dispatcher.ops.api.cursor import MOST_PER_PAGE
 from dispatcher.ops.api.moments import HOW
 from dispatcher.ops.dead.causes import cause_in_words
 from dispatcher.ops.terminal import Json, console, fail, print_json, read_options, run, settings_of
 from dispatcher.ops.words import clock, printable
 from dispatcher.settings import ChannelSettings, LedgerSettings
-from shared.domain import utc_now
 from shared.errors import EXIT_BAD_SETTING
-from shared.ids import uuid7
 
 PARTLY = 1
 
@@ -40,14 +33,6 @@ class AlertSettings(ChannelSettings, Alerts, frozen=True, kw_only=True):
         """Check where the operator is told, too."""
         super().check()
         self.alerting()
-
-
-class Tried(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a test message; *error* is null if it was sent."""
-
-    channel: str
-    is_sent: bool
-    error: str | None
 
 
 @app.command(name="list")
@@ -95,7 +80,7 @@ def try_channels(as_json: Json = False) -> None:
     settings = settings_of(AlertSettings)
     if not settings.alert_urls:
         fail("ALERT_URLS is not set: the operator is told nothing", EXIT_BAD_SETTING)
-    tried = run(_try_all(settings))
+    tried = run(WaysToOperator.of(settings).try_all("`faxhook alerts test`"))
     if as_json:
         print_json({"items": tried})
     else:
@@ -104,38 +89,6 @@ def try_channels(as_json: Json = False) -> None:
             console.print(Text(f"{each.channel}: {said}"), soft_wrap=True)
     if not all(each.is_sent for each in tried):
         raise typer.Exit(PARTLY)
-
-
-async def _try_all(settings: AlertSettings) -> list[Tried]:
-    client = EgressClient(settings.allowed_networks(), settings.proxy())
-    transport = Transport(settings.alerting(), client, settings.mail())
-    now = utc_now()
-    notice = Notice(
-        alert_id=uuid7(),
-        told_as="test",
-        kind="test",
-        subject="test",
-        title="an alert",
-        what="This is what faxhook sends when something is wrong",
-        advice="Nothing: it was sent by `faxhook alerts test`.",
-        count=1,
-        opened_at=now,
-        last_at=now,
-    )
-    channels = list(transport.channels.values())
-    try:
-        outcomes = await asyncio.gather(*(transport.send(channel, notice, uuid7()) for channel in channels))
-    finally:
-        await transport.close()
-        await client.close()
-    return [
-        Tried(
-            channel=channel.shown,
-            is_sent=isinstance(outcome, Told),
-            error=None if isinstance(outcome, Told) else outcome.error,
-        )
-        for channel, outcome in zip(channels, outcomes, strict=True)
-    ]
 
 
 def told_of(alert: Alert) -> str:

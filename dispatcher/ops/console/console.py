@@ -13,6 +13,7 @@ from dispatcher.ops.access.pages import TokenPages
 from dispatcher.ops.alerts.pages import FILTER_FIELDS as ALERT_FIELDS
 from dispatcher.ops.alerts.pages import AlertPages
 from dispatcher.ops.alerts.reader import AlertReader
+from dispatcher.ops.alerts.trying import WaysToOperator
 from dispatcher.ops.audit.entries import AuditReader
 from dispatcher.ops.console.access.guard import Guard, Handler
 from dispatcher.ops.console.access.login import Login
@@ -84,6 +85,7 @@ class Console:
         problems: Problems,
         ways_in: WaysIn,
         documents: DocumentService,
+        ways_to_operator: WaysToOperator,
     ) -> None:
         authenticator, provider = ways_in.authenticator, ways_in.provider
         token, read_token = ways_in.tokens
@@ -93,7 +95,7 @@ class Console:
         self._guard = Guard(sessions, self._renderer, sources.badges, authenticator.is_valid)
         self._login = Login(self._guard, sources.pool, authenticator, time.monotonic, has_provider=provider is not None)
         self._sign_on = None if provider is None else _sign_on(self._guard, self._login, provider, authenticator)
-        self._alerts = AlertPages(AlertReader(sources.pool))
+        self._alerts = AlertPages(AlertReader(sources.pool), sources.pool, ways_to_operator)
         self._audit = Audit(AuditReader(sources.pool))
         self._overview = Overview(sources, problems, utc_now)
         self._dead = DeadPages(sources)
@@ -139,6 +141,7 @@ class Console:
             "/documents/{key:.+}": self._documents.save,
         }
         changes: Mapping[str, Handler] = {
+            "/alerts/test": self._alerts.test,
             "/dead/begin": self._dead.begin,
             "/tokens": self._tokens.create,
             "/tokens/{id}/revoke": self._tokens.revoke,

@@ -42,6 +42,7 @@ AUDITED: Final[Mapping[str, str]] = {
     "endpoint.added": "added an endpoint",
     "endpoint.changed": "changed an endpoint",
     "endpoint.removed": "removed an endpoint",
+    "alerts.tested": "sent a test message to the operator",
     "endpoint.tested": "sent a test event to an endpoint",
     "endpoint.token_add": "added a token to an endpoint",
     "endpoint.token_promote": "made the newest token the first",
