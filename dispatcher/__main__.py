@@ -33,7 +33,7 @@ from dispatcher.ledger.health import LedgerHealth, check_sessions_often
 from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.pool import POOL_SIZE, Pool, close_pool, open_pool
 from dispatcher.ledger.retry import LedgerRetry
-from dispatcher.lists.reconciler import Reconciler
+from dispatcher.lists.reconciler import open_reconciler
 from dispatcher.lists.stalled.watch import StallWatch
 from dispatcher.maintenance.catch_up import CatchUp
 from dispatcher.maintenance.retention import Retention, nothing_waits
@@ -160,7 +160,7 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             sweeper,
             retention,
             CatchUp(background, store, lanes),
-            Reconciler(background, client, media, metrics, settings),
+            await stack.enter_async_context(open_reconciler(background, client, media, metrics, settings)),
             StallWatch(background, client, media, metrics, settings),
         ):
             await stack.enter_async_context(

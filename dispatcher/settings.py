@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from dispatcher.channels.mail.address import Mailbox, Relay, parse_mailbox, parse_relay
-from dispatcher.configuration import alerts, lists
+from dispatcher.configuration import accounts, alerts, lists
 from dispatcher.configuration.broker import AmqpUrl, Backoff, Broker, OpsAmqpUrl, RabbitmqApiUrl
 from dispatcher.configuration.identity_provider import RIGHTS, IdentityProvider, read_provider
 from dispatcher.egress.guard import Network, parse_networks
@@ -174,7 +174,9 @@ class ChannelSettings(EndpointSettings, frozen=True, kw_only=True):
             raise BadSetting(f"MAIL_FROM is wrong: {error}") from None
 
 
-class DispatcherSettings(ChannelSettings, Broker, lists.Lists, alerts.Alerts, frozen=True, kw_only=True):
+class DispatcherSettings(
+    ChannelSettings, Broker, lists.Lists, alerts.Alerts, accounts.AccountMails, frozen=True, kw_only=True
+):
     """Variables of `python -m dispatcher`."""
 
     amqp_url: AmqpUrl
@@ -211,6 +213,8 @@ class DispatcherSettings(ChannelSettings, Broker, lists.Lists, alerts.Alerts, fr
     reconcile_grace: lists.ReconcileGrace = "10m"
     alert_urls: alerts.AlertUrls = ()
     alert_secret: alerts.AlertSecrets = ()
+    account_mail: accounts.AccountMailUrls = ()
+    account_mail_at: accounts.AccountMailAt = accounts.DEFAULT_AT
     stalled_after: lists.StalledAfter = "6h"
     ops_host: Annotated[str, Meta(description="address of health, metrics and operations")] = "127.0.0.1"
     ops_port: Annotated[int, Meta(ge=0, le=65_535, description="port of health, metrics and operations")] = 8081
@@ -251,6 +255,7 @@ class DispatcherSettings(ChannelSettings, Broker, lists.Lists, alerts.Alerts, fr
         _check_spool_dir(self.asterisk_spool_dir)
         self.reconciliation()
         self.alerting()
+        self.account_mailing()
         self.stalled_limits()
         check_otlp(*self.otlp())
         if self.identity_provider() is not None and self.ops_token is None:

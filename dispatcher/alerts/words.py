@@ -25,6 +25,7 @@ SEVERAL: Final = "several"
 _PREFIX: Final = {"raised": "", "again": "", "reminder": "Still: ", "resolved": "Resolved: ", "test": "Test: "}
 _TYPES: Final = {"again": "repeated"}
 _MOST_CHARACTERS: Final = 600
+_NONE: Final[Mapping[str, str]] = {}
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,8 +101,22 @@ def webhook_of(
 
 
 def mail_of(notice: Notice, message_id: UUID, recipient: str, mail_from: Mailbox, now: datetime) -> bytes:
-    """Return the mail, 7-bit clean, with CRLF. Its Message-ID is the same on every attempt."""
-    story = story_of(notice)
+    """Return the mail about a matter. Mails of one matter are one conversation in a mail reader."""
+    more = {"X-Faxhook-Alert-Id": str(notice.alert_id)}
+    if notice.told_as != "test":
+        more["References"] = f"<{notice.alert_id}@{mail_from.domain}>"
+    return story_mail(story_of(notice), message_id, recipient, mail_from, now, more)
+
+
+def story_mail(
+    story: Story,
+    message_id: UUID,
+    recipient: str,
+    mail_from: Mailbox,
+    now: datetime,
+    more: Mapping[str, str] = _NONE,
+) -> bytes:
+    """Return a mail to an operator, 7-bit clean, with CRLF. Its Message-ID is the same on every attempt."""
     message = EmailMessage(policy=SMTP)
     message.set_content(text_of(story), cte="quoted-printable")
     message.add_alternative(html_of(story), subtype="html", cte="quoted-printable")
@@ -109,11 +124,8 @@ def mail_of(notice: Notice, message_id: UUID, recipient: str, mail_from: Mailbox
         "Date": format_datetime(now),
         "Message-ID": f"<{message_id}@{mail_from.domain}>",
         "Auto-Submitted": "auto-generated",
-        "X-Faxhook-Alert-Id": str(notice.alert_id),
+        **more,
     }
-    # Mails of one matter are one conversation in a mail reader.
-    if notice.told_as != "test":
-        texts["References"] = f"<{notice.alert_id}@{mail_from.domain}>"
     head = [
         text_header("Subject", story.subject),
         mailbox_header("From", mail_from),

@@ -82,7 +82,7 @@ def read_alerting(urls: Sequence[Secret], secrets: Sequence[Secret], *, has_rela
     Raises:
         BadSetting: One of them is wrong, or what it needs is not set. The sentence shows no URL.
     """
-    channels = [_channel(number, url.reveal()) for number, url in enumerate(urls, start=1)]
+    channels = [read_channel("ALERT_URLS", number, url.reveal()) for number, url in enumerate(urls, start=1)]
     if len({each.key for each in channels}) < len(channels):
         raise BadSetting("ALERT_URLS is wrong: it holds a URL twice")
     if len(channels) > MOST_CHANNELS:
@@ -98,21 +98,26 @@ def read_alerting(urls: Sequence[Secret], secrets: Sequence[Secret], *, has_rela
     return Alerting(channels=tuple(channels), secrets=tuple(secret.reveal() for secret in secrets))
 
 
-def _channel(number: int, url: str) -> AlertChannel:
+def read_channel(variable: str, number: int, url: str) -> AlertChannel:
+    """Return number *number* of the URLs in *variable*, from 1.
+
+    Raises:
+        BadSetting: It is none. The sentence does not show it.
+    """
     key = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:32]
     if url.startswith("mailto:"):
         try:
             return AlertChannel(url=url, shown=f"mailto:{address_of(url)}", key=key)
         except ValueError as error:
-            raise BadSetting(f"ALERT_URLS is wrong: number {number} {error}") from None
+            raise BadSetting(f"{variable} is wrong: number {number} {error}") from None
     if not url.startswith(("https://", "http://")):
-        raise BadSetting(f"ALERT_URLS is wrong: number {number} must begin with mailto: or https://")
+        raise BadSetting(f"{variable} is wrong: number {number} must begin with mailto: or https://")
     if not (url.isascii() and url.isprintable()) or any(each in url for each in ' "<>\\^`{|}#'):
         raise BadSetting(
-            f"ALERT_URLS is wrong: number {number} has characters that a URL cannot hold, or a fragment; percent-encode"
+            f"{variable} is wrong: number {number} has characters that a URL cannot hold, or a fragment; percent-encode"
         )
     try:
         target = parse_target(url)
     except ValueError as error:
-        raise BadSetting(f"ALERT_URLS is wrong: number {number}: {error}") from None
+        raise BadSetting(f"{variable} is wrong: number {number}: {error}") from None
     return AlertChannel(url=url, shown=f"{url.partition(':')[0]}://{target.authority}/…", key=key)

@@ -55,3 +55,8 @@ async def leader(pool: Pool, lock: Lock) -> AsyncIterator[Any]:
                     connection.terminate()  # the lock goes with it, whatever failed
                 if not isinstance(error, LEDGER_UNAVAILABLE):
                     raise
+
+
+async def stay_awake(connection: Any) -> None:
+    """Have the ledger hear of a connection that is not used for a while: it ends a session that is idle for long."""
+    await connection.execute("SELECT")

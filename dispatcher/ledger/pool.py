@@ -66,6 +66,22 @@ else:
 
 
 @asynccontextmanager
+async def planned_by_index(connection: Any) -> AsyncIterator[None]:
+    """Have what the body runs on *connection* planned with indexes.
+
+    A plan is kept, and one that was made while a table was small reads the whole of it.
+    """
+    await connection.execute("SET enable_seqscan = off")
+    try:
+        yield
+    finally:
+        try:
+            await connection.execute("RESET enable_seqscan")
+        except LEDGER_UNAVAILABLE:  # what ended the body is to be raised
+            connection.terminate()
+
+
+@asynccontextmanager
 async def transaction(pool: Pool) -> AsyncIterator[Any]:
     """Yield a connection in a transaction.
 

@@ -35,6 +35,9 @@ FIRST_WAIT_SECONDS: Final = 1.0
 LONGEST_WAIT_SECONDS: Final = 60.0
 """A provider that asks for longer is left alone: this reading ends, the next one begins no earlier."""
 
+WAKE_SECONDS: Final = 20.0
+"""The ledger ends a session of which it hears nothing for a minute, and with it the lock of the one that reads."""
+
 _OK: Final = 200
 _DONE: Final = range(200, 300)
 _REFUSED: Final = frozenset({401, 403})
@@ -45,18 +48,35 @@ _SERVER_ERROR: Final = 500
 Pause = Callable[[float], Awaitable[None]]
 
 
+async def nothing() -> None:
+    """Wait with no one."""
+
+
 class ListClient:
     """Requests to one provider's API, one at a time.
+
+    Args:
+        client: The way out.
+        api: The provider's.
+        pause: Between two tries.
+        stay_awake: Is awaited every `WAKE_SECONDS` while the provider is waited for.
 
     Attributes:
         clock_ahead_seconds: By how much the provider's clock is ahead of ours, by its last answer; 0 before one came.
     """
 
-    def __init__(self, client: EgressClient, api: ListApi, pause: Pause = asyncio.sleep) -> None:
+    def __init__(
+        self,
+        client: EgressClient,
+        api: ListApi,
+        pause: Pause = asyncio.sleep,
+        stay_awake: Callable[[], Awaitable[None]] = nothing,
+    ) -> None:
         self.api = api
         self.clock_ahead_seconds = 0.0
         self._client = client
         self._pause = pause
+        self._stay_awake = stay_awake
 
     async def page(self, since: datetime, until: datetime, number: int) -> bytes:
         """Return the body of a page.
@@ -89,6 +109,18 @@ class ListClient:
         return await self._ask("GET", url, {})
 
     async def _ask(self, method: str, url: str, headers: Mapping[str, str]) -> tuple[bytes, str]:
+        """Ask, and meanwhile keep awake what waits with us."""
+        asking = asyncio.create_task(self._patiently(method, url, headers))
+        try:
+            while not (await asyncio.wait({asking}, timeout=WAKE_SECONDS))[0]:
+                await self._stay_awake()
+            return asking.result()
+        finally:
+            if not asking.done():
+                asking.cancel()
+                await asyncio.wait({asking})
+
+    async def _patiently(self, method: str, url: str, headers: Mapping[str, str]) -> tuple[bytes, str]:
         wait_seconds = FIRST_WAIT_SECONDS
         for number in range(1, TRIES + 1):
             try:

@@ -7,20 +7,22 @@ published twice, or is told by its callback meanwhile, is taken in once (`ledger
 What was on the list is noted for the daily account, fax by fax; and each part of a day, once all of it was seen.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 
+from dispatcher.ledger.pool import planned_by_index
 from dispatcher.lists.accounts.listed import Listed, cover, id_of_unreadable, note_listed
 from dispatcher.lists.apis.base import ListedFax
 from dispatcher.lists.client import ListClient
 from dispatcher.lists.documents import fetch_document
 from dispatcher.lists.errors import ListShifted, ListUnavailable
+from dispatcher.lists.pace import Pace
 from dispatcher.lists.pages import read_pages, slices
 from dispatcher.lists.readings import KnownFax, Tally, known_faxes
+from dispatcher.lists.restoring import fold_again, is_lost, record
 from dispatcher.messages import Publishing
 from dispatcher.policy.lifecycle import ending_bit
 from shared.broker import FAX_IN
@@ -29,9 +31,6 @@ from shared.errors import Unreadable
 from shared.log import get_logger
 from shared.media import MediaStore
 from shared.quarantine import event_message
-
-AT_ONCE: Final = 20
-"""Faxes that are read before live traffic gets its turn: a millisecond."""
 
 KEEP_SECONDS: Final = 10.0
 DOCUMENT_PATIENCE: Final = timedelta(days=1)
@@ -72,6 +71,12 @@ class Reading:
         grace_seconds: How long an ending is left to its callback.
         note: Is told of the progress after each page.
         is_list: What is read is a list, and not single faxes: it counts for the daily account.
+        restores: What was deleted from the ledger is recorded again, see `restoring`.
+
+    Attributes:
+        tally: What was found.
+        missing: The faxes by name.
+        restored: How many events that had been deleted were recorded again, or would be.
     """
 
     def __init__(
@@ -84,8 +89,10 @@ class Reading:
         note: Callable[[Tally], Awaitable[None]],
         *,
         is_list: bool = True,
+        restores: bool = False,
     ) -> None:
         self.tally = Tally()
+        self.restored = 0
         self.missing: list[MissingFax] = []
         self._client = client
         self._connection = connection
@@ -94,6 +101,8 @@ class Reading:
         self._grace = timedelta(seconds=grace_seconds)
         self._note = note
         self._is_list = is_list
+        self._restores = restores
+        self._pace = Pace()
         self._log = get_logger()
 
     async def run(self, since: datetime, until: datetime) -> None:
@@ -104,6 +113,10 @@ class Reading:
             NotKept: The broker did not take an event.
             MediaUnavailable: The media store did not take a document.
         """
+        async with planned_by_index(self._connection):
+            await self._run(since, until)
+
+    async def _run(self, since: datetime, until: datetime) -> None:
         before: set[str] = set()
         shifted: ListShifted | None = None
         for part in slices(since, until):
@@ -131,9 +144,7 @@ class Reading:
         now = utc_now() + timedelta(seconds=self._client.clock_ahead_seconds)
         ended: list[tuple[Event, ListedFax]] = []
         listed: list[Listed] = []
-        for number, (fax_id, raw) in enumerate(faxes):
-            if number % AT_ONCE == AT_ONCE - 1:
-                await asyncio.sleep(0)
+        async for fax_id, raw in self._pace.faxes(faxes):
             self.tally.seen += 1
             fax = self._read(raw)
             if fax is None:
@@ -153,12 +164,20 @@ class Reading:
         fax_ids = [event.fax_id for event, _ in ended]
         known = await known_faxes(self._connection, self._client.api.provider, fax_ids)
         for event, fax in ended:
-            there = known.get(event.fax_id, KnownFax(0, None))
-            if there.endings & ending_bit(event.type):
+            there = known[event.fax_id]
+            if there.recorded & ending_bit(event.type):
                 self.tally.known += 1
+                continue
+            with_job = msgspec.structs.replace(event, job_id=event.job_id or there.job_id)
+            if is_lost(there, event):
+                await self._record_again(with_job, fax, there, now)
             else:
-                job_id = event.job_id or there.job_id
-                await self._tell(msgspec.structs.replace(event, job_id=job_id), fax, now)
+                await self._tell(with_job, fax, now)
+        # 3. What does the ledger know by its events only?
+        gone = [fax_id for fax_id, there in known.items() if there.recorded and there.endings is None]
+        if gone and self._publisher is not None:
+            count = await fold_again(self._connection, self._client.api.provider, gone)
+            self._log.warning("fax.restored", provider=self._client.api.provider, count=count)
 
     def _ended(self, fax: ListedFax, now: datetime) -> Event | None:
         """Return the event of the fax's ending, if that was long enough before *now*."""
@@ -186,24 +205,44 @@ class Reading:
             self._count(event)
             return
         # 1. The document first, so that the event can name it.
-        try:
-            event = await self._with_document(event, fax)
-        except ListUnavailable:
-            if fax.finished_at is not None and fax.finished_at > now - DOCUMENT_PATIENCE:
-                self.tally.postponed += 1
-                return
-            self.tally.without_document += 1
+        whole = await self._with_document_now(event, fax, now)
+        if whole is None:
+            return
         # 2. The event. From its confirm on it is as good as a callback's.
         try:
-            message, headers = event_message(event)
+            message, headers = event_message(whole)
         except Unreadable:
             self.tally.unreadable += 1
             return
-        await self._publisher.publish(FAX_IN, event.routing_key, message, headers)
-        self._count(event)
+        await self._publisher.publish(FAX_IN, whole.routing_key, message, headers)
+        self._count(whole)
         self._log.info(
-            "event.synthesised", event_id=event.id, provider=event.provider, fax_id=event.fax_id, type=event.type
+            "event.synthesised", event_id=whole.id, provider=whole.provider, fax_id=whole.fax_id, type=whole.type
         )
+
+    async def _record_again(self, event: Event, fax: ListedFax, there: KnownFax, now: datetime) -> None:
+        """Record what was deleted from the ledger, if that was asked for."""
+        self.tally.known += 1
+        if not self._restores:
+            return
+        if self._publisher is not None:
+            whole = await self._with_document_now(event, fax, now)
+            if whole is None:
+                return
+            own_id = await record(self._connection, whole, there)
+            self._log.warning("event.restored", event_id=own_id, provider=whole.provider, fax_id=whole.fax_id)
+        self.restored += 1
+
+    async def _with_document_now(self, event: Event, fax: ListedFax, now: datetime) -> Event | None:
+        """Return the event with its document, or without it; None if it is left to the next reading."""
+        try:
+            return await self._with_document(event, fax)
+        except ListUnavailable:
+            if fax.finished_at is not None and fax.finished_at > now - DOCUMENT_PATIENCE:
+                self.tally.postponed += 1
+                return None
+            self.tally.without_document += 1
+            return event
 
     async def _with_document(self, event: Event, fax: ListedFax) -> Event:
         if not fax.has_document:

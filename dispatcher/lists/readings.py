@@ -1,5 +1,6 @@
 """Readings of the providers' lists in the ledger: their progress and outcome, and which endings are known already."""
 
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -7,10 +8,13 @@ from uuid import UUID
 
 import msgspec
 
-from shared.domain import Provider
+from dispatcher.policy.lifecycle import ending_bit
+from shared.domain import EventType, Provider
 from shared.ids import uuid7
 
 Outcome = Literal["done", "partly", "failed"]
+
+NOTE_EVERY_SECONDS: Final = 1.0
 
 
 class Tally(msgspec.Struct, kw_only=True):
@@ -41,11 +45,21 @@ class Tally(msgspec.Struct, kw_only=True):
     unreadable: int = 0
 
 
-class KnownFax(msgspec.Struct, frozen=True):
-    """What the ledger knows of a listed fax: its endings as `FaxState.endings`, the application's job."""
+class KnownFax(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ledger knows of a listed fax.
 
-    endings: int
-    job_id: str | None
+    Attributes:
+        endings: As `FaxState.endings`, by the fax itself; None if the ledger has no such fax.
+        recorded: The same, by the events that the ledger has.
+        state, event_id: Of the event that the fax's state is from.
+        job_id: The application's.
+    """
+
+    endings: int | None = None
+    recorded: int = 0
+    state: str | None = None
+    event_id: str | None = None
+    job_id: str | None = None
 
 
 BEGIN: Final = """
@@ -69,7 +83,14 @@ SELECT NOT EXISTS (
     WHERE provider = $1 AND is_standing AND greatest(started_at + make_interval(secs => $2), not_before) > now()
 )
 """
-KNOWN: Final = "SELECT fax_id, endings, job_id FROM faxes WHERE provider = $1 AND fax_id = ANY($2::text[])"
+_BITS: Final = ", ".join(f"('{each}', {ending_bit(each)})" for each in EventType if ending_bit(each))
+KNOWN: Final = f"""
+SELECT wanted.fax_id, faxes.endings, faxes.state, faxes.event_id, faxes.job_id,
+       coalesce((SELECT bit_or(bits.bit) FROM events JOIN (VALUES {_BITS}) AS bits (type, bit) USING (type)
+                 WHERE events.provider = $1 AND events.fax_id = wanted.fax_id), 0) AS recorded
+FROM unnest($2::text[]) AS wanted (fax_id)
+LEFT JOIN faxes ON faxes.provider = $1 AND faxes.fax_id = wanted.fax_id
+"""  # noqa: S608 - what is inserted is ours
 PRUNE: Final = """
 DELETE FROM list_readings WHERE provider = $1 AND started_at < now() - make_interval(days => $2)
 """
@@ -85,6 +106,21 @@ async def begin(connection: Any, provider: Provider, since: datetime, until: dat
 async def progress(connection: Any, reading_id: UUID, tally: Tally) -> None:
     """Note how far it has come."""
     await connection.execute(PROGRESS, reading_id, *(getattr(tally, name) for name in _COLUMNS))
+
+
+class Progress:
+    """Notes how far a reading has come, once a second: each note is a write that live traffic's writes wait for."""
+
+    def __init__(self, connection: Any, reading_id: UUID) -> None:
+        self._connection = connection
+        self._reading_id = reading_id
+        self._next_at = 0.0
+
+    async def note(self, tally: Tally) -> None:
+        """Note it, unless that was done just now."""
+        if time.monotonic() >= self._next_at:
+            await progress(self._connection, self._reading_id, tally)
+            self._next_at = time.monotonic() + NOTE_EVERY_SECONDS
 
 
 async def finish(
@@ -107,7 +143,7 @@ async def is_due(connection: Any, provider: Provider, every_seconds: float) -> b
 async def known_faxes(connection: Any, provider: Provider, fax_ids: Sequence[str]) -> dict[str, KnownFax]:
     """Return what the ledger knows of these faxes, by id."""
     rows = await connection.fetch(KNOWN, provider, list(fax_ids))
-    return {row["fax_id"]: KnownFax(row["endings"], row["job_id"]) for row in rows}
+    return {row["fax_id"]: KnownFax(**{name: row[name] for name in KnownFax.__struct_fields__}) for row in rows}
 
 
 async def prune_readings(connection: Any, provider: Provider, days: int) -> None:

@@ -7,7 +7,8 @@ more often. A provider that does not answer delays no other one, and nothing of 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
@@ -16,10 +17,11 @@ from dispatcher.alerts.kinds import Kind
 from dispatcher.alerts.matters import raise_matter
 from dispatcher.configuration.lists import Access
 from dispatcher.egress.client import EgressClient
-from dispatcher.ledger.locks import Lock, leader
+from dispatcher.ledger.locks import Lock, leader, stay_awake
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from dispatcher.lists import readings
 from dispatcher.lists.accounts.bookkeeper import Bookkeeper
+from dispatcher.lists.accounts.mails import AccountMailer, open_account_mailer
 from dispatcher.lists.apis.by_provider import list_api
 from dispatcher.lists.client import ListClient
 from dispatcher.lists.errors import ListUnavailable
@@ -51,6 +53,15 @@ LOCKS: Final = {
 STORES_AWAY: Final = (NotKept, ConnectionLost, MediaUnavailable)
 
 
+@asynccontextmanager
+async def open_reconciler(
+    pool: Pool, client: EgressClient, media: MediaStore, metrics: Metrics, settings: DispatcherSettings
+) -> AsyncIterator["Reconciler"]:
+    """Yield the reconciler, and close the mailer of its accounts at the end."""
+    async with open_account_mailer(settings, metrics) as mailer:
+        yield Reconciler(pool, client, media, metrics, settings, mailer)
+
+
 class Reconciler:
     """Reads the lists while this process is the one that does. One connection of *pool* is used for each reading."""
 
@@ -61,11 +72,13 @@ class Reconciler:
         media: MediaStore,
         metrics: Metrics,
         settings: DispatcherSettings,
+        mailer: AccountMailer | None,
     ) -> None:
         self._pool = pool
         self._client = client
         self._media = media
         self._metrics = metrics
+        self._mailer = mailer
         self._amqp_url = settings.for_operations()
         self._settings = settings.reconciliation()
         self._retention_days = settings.retention_days
@@ -81,6 +94,8 @@ class Reconciler:
         async def keep_accounts(connection: Any) -> None:
             for bookkeeper in without:
                 await bookkeeper.draw_up_if_due(connection)
+            if self._mailer is not None:
+                await self._mailer.look(connection)
 
         async with asyncio.TaskGroup() as group:
             for access in self._settings.accesses:
@@ -117,14 +132,11 @@ class Reconciler:
             await bookkeeper.draw_up_if_due(connection)
 
     async def _read(self, connection: Any, access: Access) -> None:
-        client = ListClient(self._client, list_api(access))
+        client = ListClient(self._client, list_api(access), stay_awake=partial(stay_awake, connection))
         until = utc_now() - timedelta(seconds=self._settings.grace_seconds)
         since = until - timedelta(seconds=self._settings.window_seconds)
         reading_id = await readings.begin(connection, access.provider, since, until, is_standing=True)
-
-        async def note(tally: Tally) -> None:
-            await readings.progress(connection, reading_id, tally)
-
+        note = readings.Progress(connection, reading_id).note
         async with late_publisher(self._amqp_url) as publisher:
             reading = Reading(client, connection, publisher, self._media, self._settings.grace_seconds, note)
             outcome: Outcome = "failed"

@@ -41,7 +41,11 @@ KEYS: Final = {
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found, and told or only shown. `faxes` names at most a thousand of the missing."""
+    """What was found, and told or only shown. `faxes` names at most a thousand of the missing.
+
+    Attributes:
+        restored: Of those known: their event had been deleted from the ledger, and is recorded again.
+    """
 
     provider: Provider
     since: datetime
@@ -57,6 +61,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     postponed: int
     without_document: int
     unreadable: int
+    restored: int
     faxes: list[MissingFax]
 
 
@@ -112,17 +117,19 @@ async def _backfill(
         lists = ListClient(client, list_api(access))
         with _progress(provider) as show:
             async with late_publisher(settings.for_operations()) as publisher:
-                reading_id = None
+                reading_id = progress = None
                 if not dry_run:
                     reading_id = await readings.begin(connection, provider, start, end, is_standing=False)
+                    progress = readings.Progress(connection, reading_id)
 
                 async def note(tally: Tally) -> None:
                     show(tally)
-                    if reading_id is not None:
-                        await readings.progress(connection, reading_id, tally)
+                    if progress is not None:
+                        await progress.note(tally)
 
                 media = MediaStore(settings.media_url)
-                reading = Reading(lists, connection, None if dry_run else publisher, media, wanted.grace_seconds, note)
+                stores = (connection, None if dry_run else publisher, media)
+                reading = Reading(lists, *stores, wanted.grace_seconds, note, restores=True)
                 outcome, reason, exit_code = await _outcome(reading, lists, start, end)
                 if reading_id is not None:
                     await readings.progress(connection, reading_id, reading.tally)
@@ -173,6 +180,7 @@ def _report(
         outcome=outcome,
         reason=reason,
         faxes=reading.missing,
+        restored=reading.restored,
         **counts,
     )
 
@@ -209,6 +217,11 @@ def sentences(report: Report) -> list[str]:
         f"{report.missing} of {report.seen} faxes were missing, and {told}",
         f"{report.known} are known, {report.under_way} under way, {report.early} ended too lately to be missing",
     ]
+    if report.restored:
+        are = "would be" if report.dry_run else "are"
+        said.append(
+            f"{report.restored} events had been deleted from the ledger, and {are} recorded again; no one is told again"
+        )
     if report.without_document:
         said.append(f"{report.without_document} go without their document: {report.provider} does not give it")
     if report.reason and report.outcome != "failed":

@@ -26,6 +26,7 @@ TABLES: Final = (
     "line_hours",
     "listed_faxes",
     "accounts",
+    "account_mails",
 )
 """Looked at when a service starts; what later migrations add is granted with them."""
 

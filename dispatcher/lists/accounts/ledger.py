@@ -1,6 +1,7 @@
 """Accounts in the ledger: counted, written, read.
 
-A day is counted some thousand faxes at a time, so that a day of a hundred thousand holds up no live statement.
+A day is counted some hundred faxes at a time, with rests between, so that a day of a hundred thousand holds up no live
+statement.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from dispatcher.ledger.pool import planned_by_index
 from dispatcher.lists.accounts.account import (
     Account,
     Coverage,
@@ -19,11 +21,16 @@ from dispatcher.lists.accounts.account import (
     is_alarming,
 )
 from dispatcher.lists.accounts.words import sentence_of
+from dispatcher.lists.pace import Pace
 from dispatcher.policy.lifecycle import ending_bit
 from shared.domain import EventType, Provider
 
-FAXES_AT_ONCE: Final = 2_000
-HOURS_AT_ONCE: Final = timedelta(hours=1)
+FAXES_AT_ONCE: Final = 250
+SPAN_AT_ONCE: Final = timedelta(hours=1)
+"""Of faxes that no list named, at first: it is doubled where counting is fast, and halved where it is slow."""
+
+SHORTEST_SPAN: Final = timedelta(minutes=1)
+FAST_SECONDS, SLOW_SECONDS = 0.005, 0.02
 
 ENDINGS: Final = tuple(each for each in EventType if ending_bit(each))
 _BIT: Final = " ".join(["CASE events.type", *(f"WHEN '{each}' THEN {ending_bit(each)}" for each in ENDINGS), "END"])
@@ -106,6 +113,7 @@ ON CONFLICT ON CONSTRAINT accounts_key DO UPDATE SET {", ".join(f"{name} = exclu
 """  # noqa: S608 - our own names
 SELECTED: Final = f"provider, day, read_since, read_until, {', '.join(_COLUMNS)}"
 READ: Final = f"SELECT {SELECTED} FROM accounts WHERE provider = $1 AND day = $2 AND drawn_up_at IS NOT NULL"  # noqa: S608 - our own names
+READ_DAY: Final = f"SELECT {SELECTED} FROM accounts WHERE day = $1 AND drawn_up_at IS NOT NULL ORDER BY provider"  # noqa: S608 - our own names
 UNSETTLED: Final = """
 SELECT day FROM accounts
 WHERE provider = $1 AND day >= $2 AND day < $3
@@ -149,30 +157,41 @@ async def count(connection: Any, provider: Provider, standing: Standing, on_the_
 
     *on_the_way_seconds*: what a list told so lately may not have been taken in yet, and is not missing.
     """
-    figures = Figures()
+    async with planned_by_index(connection):
+        return await _count(connection, provider, standing, on_the_way_seconds)
+
+
+async def _count(connection: Any, provider: Provider, standing: Standing, on_the_way_seconds: float) -> Figures:
+    figures, pace = Figures(), Pace()
     after = ""
-    while (row := await _counted(connection, LISTED, provider, standing.day, after, FAXES_AT_ONCE, on_the_way_seconds))[
-        "last"
-    ] is not None:
+    while True:
+        values = (provider, standing.day, after, FAXES_AT_ONCE, on_the_way_seconds)
+        row = await pace.statement(connection.fetchrow(LISTED, *values))
         after = row["last"]
+        if after is None:
+            break
         figures.theirs += row["theirs"]
         figures.repaired += row["repaired"]
         figures.under_way += row["under_way"]
         figures.on_the_way += row["on_the_way"]
         figures.listed += _fates(row)
-    since = bounds(standing.day).since
+    since, span = bounds(standing.day).since, SPAN_AT_ONCE
     while since < standing.unlisted_until:
-        until = min(since + HOURS_AT_ONCE, standing.unlisted_until)
-        figures.unlisted += _fates(await _counted(connection, UNLISTED, provider, since, until))
-        since = until
+        until = min(since + span, standing.unlisted_until)
+        figures.unlisted += _fates(await pace.statement(connection.fetchrow(UNLISTED, provider, since, until)))
+        since, span = until, next_span(span, pace.statement_seconds)
     return figures
 
 
-async def _counted(connection: Any, statement: str, *values: Any) -> Any:
-    # Planned with indexes: a plan that was made while a table was small reads the whole of it.
-    async with connection.transaction(readonly=True):
-        await connection.execute("SET LOCAL enable_seqscan = off")
-        return await connection.fetchrow(statement, *values)
+def next_span(span: timedelta, taken_seconds: float) -> timedelta:
+    """Return how much to count at once after *span* took so long.
+
+    >>> [next_span(SPAN_AT_ONCE, seconds).total_seconds() / 60 for seconds in (0.001, 0.01, 0.3)]
+    [120.0, 60.0, 30.0]
+    """
+    if taken_seconds < FAST_SECONDS:
+        return span * 2
+    return max(SHORTEST_SPAN, span / 2) if taken_seconds > SLOW_SECONDS else span
 
 
 def _fates(row: Any) -> Fates:
@@ -188,6 +207,11 @@ async def read(connection: Any, provider: Provider, day: date, now: datetime) ->
     """Return the account of a day as it was drawn up last; None if it never was."""
     row = await connection.fetchrow(READ, provider, day)
     return None if row is None else account_in(row, now)
+
+
+async def read_day(connection: Any, day: date, now: datetime) -> Sequence[Account]:
+    """Return the accounts of all providers of a day, as they were drawn up last."""
+    return [account_in(row, now) for row in await connection.fetch(READ_DAY, day)]
 
 
 async def unsettled_days(

@@ -15,12 +15,13 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 from dispatcher.alerts.kinds import Kind
 from dispatcher.alerts.matters import raise_matter
 from dispatcher.egress.client import EgressClient
-from dispatcher.ledger.locks import Lock, leader
+from dispatcher.ledger.locks import Lock, leader, stay_awake
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from dispatcher.lists.apis.by_provider import list_api
 from dispatcher.lists.client import ListClient
@@ -64,9 +65,8 @@ class StallWatch:
         self._metrics = metrics
         self._amqp_url = settings.for_operations()
         self._grace_seconds = settings.reconciliation().grace_seconds
-        self._clients = {
-            access.provider: ListClient(client, list_api(access)) for access in settings.reconciliation().accesses
-        }
+        self._client = client
+        self._apis = {access.provider: list_api(access) for access in settings.reconciliation().accesses}
         self._limits = settings.stalled_limits()
         self._look_seconds = max(SHORTEST_LOOK_SECONDS, min(LONGEST_LOOK_SECONDS, *self._limits.values()) / 4)
         self._not_before: dict[tuple[Provider, str], float] = {}
@@ -99,7 +99,9 @@ class StallWatch:
             self._log.warning("stalled.failed", code=error.code, reason=str(error))
 
     async def _look_at(self, provider: Provider, connection: Any, publisher: Publishing) -> None:
-        asker = Asker(self._clients.get(provider), connection, publisher, self._media, self._grace_seconds)
+        api, awake = self._apis.get(provider), partial(stay_awake, connection)
+        client = None if api is None else ListClient(self._client, api, stay_awake=awake)
+        asker = Asker(client, connection, publisher, self._media, self._grace_seconds)
         done = 0
         try:
             async for fax in unended_faxes(connection, provider, self._limits):

@@ -1,6 +1,8 @@
-"""A part of a service that dies ends the service, and all parts end with it."""
+"""A part of a service that dies ends the service, and all parts end with it; its modules are spared by the collector."""
 
 import asyncio
+import subprocess
+import sys
 
 import pytest
 
@@ -35,3 +37,16 @@ async def test_a_part_that_dies_ends_the_service_with_its_error() -> None:
     async with running(dying(), stop, "dying"):
         await stop.wait()
     assert isinstance(stop.failure, LookupError)
+
+
+def test_what_is_loaded_at_the_start_is_not_looked_at_by_the_garbage_collector_again() -> None:
+    program = """
+import gc, msgspec
+from shared.runtime.service import run
+from shared.settings import Settings
+class None_(Settings): pass
+async def serve(_settings, _stop): print("frozen", gc.get_freeze_count() > 10_000, len(gc.get_objects()) < 10_000)
+run("ingress", None_, serve)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert "frozen True True" in done.stdout, done.stdout + done.stderr

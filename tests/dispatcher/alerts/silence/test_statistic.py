@@ -46,6 +46,10 @@ def test_what_is_usual_adds_up_over_hours_days_and_weeks() -> None:
 def test_a_line_with_little_traffic_or_history_has_no_usual_week() -> None:
     assert learn([1.0] * HOURS, [1.0] * HOURS, 2.9) is None
     assert learn([8.0, *[0.0] * 167], [8.0, *[0.0] * 167], 8) is None
+    # docs/missed-faxes.md: from five stretches a week, and from the third week on.
+    assert learn([39.0, *[0.0] * 167], [200.0, *[0.0] * 167], 8) is None
+    assert learn([40.0, *[0.0] * 167], [200.0, *[0.0] * 167], 8) is not None
+    assert learn([1.0] * HOURS, [1.0] * HOURS, 3) is not None
 
 
 def test_a_day_begins_in_the_quietest_hour() -> None:

@@ -1,0 +1,58 @@
+"""A pace that leaves room to live traffic, in the event loop and in the ledger.
+
+| work | pace |
+|---|---|
+| faxes that are read | a fraction of a millisecond at a time, and at most `FAXES_PER_SECOND` |
+| statements over many rows | after each a rest that is as long again, at most `MOST_REST_SECONDS` |
+
+Where the machine is busy, work takes longer and the rests are shorter: a list of 100,000 faxes has a minute.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Final, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+STEP_SECONDS: Final = 0.0003
+"""One live delivery waits for the event loop some dozen times on its way."""
+
+FAXES_PER_SECOND: Final = 4_000.0
+MOST_REST_SECONDS: Final = 0.05
+
+
+class Pace:
+    """The pace of one reading or one account.
+
+    Attributes:
+        statement_seconds: What the last statement took.
+    """
+
+    def __init__(
+        self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self.statement_seconds = 0.0
+        self._sleep = sleep
+        self._clock = clock
+
+    async def faxes(self, items: Iterable[Item]) -> AsyncIterator[Item]:
+        """Yield *items*; what the caller does with them between two rests takes the event loop for a step."""
+        began = due = self._clock()
+        for item in items:
+            yield item
+            due += 1 / FAXES_PER_SECOND
+            now = self._clock()
+            if now - began >= STEP_SECONDS:
+                await self._sleep(max(0.0, due - now))
+                began = self._clock()
+        await self._sleep(max(0.0, due - self._clock()))
+
+    async def statement(self, statement: Awaitable[Result]) -> Result:
+        """Return what the *statement* gives, after a rest."""
+        began = self._clock()
+        result = await statement
+        self.statement_seconds = self._clock() - began
+        await self._sleep(min(self.statement_seconds, MOST_REST_SECONDS))
+        return result
