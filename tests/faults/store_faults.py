@@ -144,14 +144,22 @@ async def repeat_messages(stack: StackUnderFault, _dice: random.Random) -> None:
 
 
 async def database_hangs(stack: StackUnderFault, _dice: random.Random) -> None:
-    pids = await stack.pool.fetch("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'")
+    rows = await stack.pool.fetch("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'")
     own = {row["pid"] for row in await stack.pool.fetch("SELECT pg_backend_pid() AS pid")}
-    for row in pids:
-        if row["pid"] not in own:
-            _signal(row["pid"], signal.SIGSTOP)
-    await it_lasts(3.0)
-    for row in pids:
-        _signal(row["pid"], signal.SIGCONT)
+    backends = [row["pid"] for row in rows if row["pid"] not in own]
+    try:
+        for pid in backends:
+            _signal_backend(pid, signal.SIGSTOP)
+        await it_lasts(3.0)
+    finally:
+        for pid in backends:
+            _signal_backend(pid, signal.SIGCONT)
+
+
+def _signal_backend(pid: int, number: signal.Signals) -> None:
+    # A session may end between the look at all of them and this signal; those that were stopped must go on all the same.
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 async def database_full(stack: StackUnderFault, _dice: random.Random) -> None:
