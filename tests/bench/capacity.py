@@ -15,6 +15,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -146,18 +147,24 @@ async def measure(stores: Stores, count: int, rows: int) -> Measured:
         return Measured(count, phase.per_second, phase.cpu, *sizes, per_second, dropped, rows)
 
 
-def main() -> int:
+def arguments(given: Sequence[str]) -> argparse.Namespace:
+    """Return what is asked for; end with 2 and a sentence where it measures nothing."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--callbacks", type=int, default=10_000)
     parser.add_argument("--rows", type=int, default=100_000, help="events in the ledger that retention prunes")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--amqp-url", help="a vhost to use instead of a private broker; its queues are EMPTIED")
     parser.add_argument("--database-url", help="a server to use instead of a private one")
-    asked = parser.parse_args()
+    asked = parser.parse_args(given)
     if bool(asked.amqp_url) != bool(asked.database_url):
         parser.error("--amqp-url and --database-url belong together")
     if min(asked.callbacks, asked.rows) < LANES:
         parser.error(f"too few to measure anything: at least {LANES} callbacks and rows")
+    return asked
+
+
+def main() -> int:
+    asked = arguments(sys.argv[1:])
     given = nullcontext(Stores(asked.amqp_url, asked.database_url)) if asked.amqp_url else private_stores()
     with given as stores:
         measured = asdict(uvloop.run(measure(stores, asked.callbacks, asked.rows)))

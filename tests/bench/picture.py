@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from rows import Figure, Point
 
 WIDTH, HEIGHT = 420, 300
-LEFT, RIGHT, TOP, BOTTOM = 64, 16, 40, 44
+LEFT, RIGHT, TOP, BOTTOM = 72, 16, 40, 44
 GAP = 24
 LEGEND = 26
 COLOURS = ("#1f6feb", "#bc4c00", "#1a7f37", "#8250df")
 STEPS = 5
+APART = 3
+"""Pixels between the strokes of two columns at the same load."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,9 @@ def picture(points: Sequence[Point], caption: str) -> str:
         x, y = LEFT + position * 180, HEIGHT + LEGEND - 10
         parts.append(f'<rect x="{x}" y="{y - 9}" width="18" height="4" fill="{COLOURS[position % len(COLOURS)]}"/>')
         parts.append(f'<text x="{x + 24}" y="{y - 3}">{html.escape(column)}</text>')
-    parts.append(f'<text x="{LEFT}" y="{height - 6}" class="small">{html.escape(caption)}</text>')
+    parts.append(
+        f'<text x="{LEFT}" y="{height - 6}" class="small">{html.escape(caption)}; strokes: least to most</text>'
+    )
     return "\n".join([*parts, "</svg>\n"])
 
 
@@ -78,7 +82,7 @@ def _panel(panel: Panel, points: Sequence[Point], columns: Sequence[str], offset
         parts.append(
             f'<line x1="{offset + LEFT}" x2="{offset + WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#d0d7de"/>'
         )
-        parts.append(f'<text x="{offset + LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{tick:g} {panel.unit}</text>')
+        parts.append(f'<text x="{offset + LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{tick:,g} {panel.unit}</text>')
     parts += [
         f'<text x="{at_x(rate):.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle" class="small">{rate:,.0f}</text>'
         for rate in sorted({point.rate for point in points})
@@ -88,10 +92,13 @@ def _panel(panel: Panel, points: Sequence[Point], columns: Sequence[str], offset
     for position, column in enumerate(columns):
         colour = COLOURS[position % len(COLOURS)]
         own = sorted((point for point in points if point.column == column), key=lambda point: point.rate)
-        line = " ".join(f"{at_x(each.rate):.1f},{at_y(panel.figure(each).median * panel.scale):.1f}" for each in own)
+        line = " ".join(
+            f"{at_x(each.rate) + position * APART:.1f},{at_y(panel.figure(each).median * panel.scale):.1f}"
+            for each in own
+        )
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
         for each in own:
-            figure, x = panel.figure(each), at_x(each.rate)
+            figure, x = panel.figure(each), at_x(each.rate) + position * APART
             low, high = at_y(figure.low * panel.scale), at_y(figure.high * panel.scale)
             parts.append(
                 f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}" stroke="{colour}" stroke-opacity="0.5"/>'

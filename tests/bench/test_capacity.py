@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from capacity import arguments
 
 from dispatcher.maintenance.retention import EVENTS_PER_STEP
 
@@ -34,8 +35,13 @@ async def test_every_figure_is_measured_and_everything_old_is_pruned(amqp_url: s
     assert measured["kept_bytes"] < measured["ledger_bytes"] + measured["message_bytes"]
 
 
-async def test_counts_that_measure_nothing_and_half_a_pair_of_stores_are_refused() -> None:
-    for arguments in (("--callbacks", "1"), ("--rows", "1"), ("--amqp-url", "amqp://localhost/")):
-        code, out, errors = await run(*arguments)
-        assert (code, out) == (2, "")
-        assert "error" in errors
+@pytest.mark.parametrize("given", [("--callbacks", "1"), ("--rows", "1"), ("--amqp-url", "amqp://localhost/")])
+def test_counts_that_measure_nothing_and_half_a_pair_of_stores_are_refused(
+    given: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        arguments(given)
+    assert ended.value.code == 2
+    out, errors = capsys.readouterr()
+    assert out == ""
+    assert "error" in errors
