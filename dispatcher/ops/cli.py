@@ -15,6 +15,7 @@ from dispatcher.ops.backfill import backfill_command
 from dispatcher.ops.dead import commands as dead_commands
 from dispatcher.ops.deliveries import attempt_commands
 from dispatcher.ops.deliveries import resend_commands as delivery_commands
+from dispatcher.ops.documents.commands import document_command
 from dispatcher.ops.endpoints import recover_commands as endpoint_commands
 from dispatcher.ops.export.commands import export_command
 from dispatcher.ops.faxes import commands as fax_commands
@@ -34,6 +35,7 @@ COMMANDS: Final = {
         "faxes",
         "deliveries",
         "attempts",
+        "document",
         "dead",
         "endpoints",
         "queues",
@@ -89,6 +91,7 @@ def options(
 app.add_typer(fax_commands.app, name="faxes", rich_help_panel=_INSPECT)
 app.add_typer(delivery_commands.app, name="deliveries", rich_help_panel=_INSPECT)
 app.add_typer(attempt_commands.app, name="attempts", rich_help_panel=_INSPECT)
+app.command(name="document", rich_help_panel=_INSPECT)(document_command)
 app.add_typer(dead_commands.app, name="dead", rich_help_panel=_INSPECT)
 app.add_typer(endpoint_commands.app, name="endpoints", rich_help_panel=_INSPECT)
 app.command(name="queues", rich_help_panel=_INSPECT)(queues_command)

@@ -1,7 +1,7 @@
 """What `faxhook dead` prints for people."""
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from rich.table import Table
@@ -9,6 +9,7 @@ from rich.table import Table
 from dispatcher.ops.dead.jobs.bodies import Job, ReplayPreview, What
 from dispatcher.ops.dead.jobs.planner import skipped_of
 from dispatcher.ops.dead.letters import DeadGroup, DeadLetter, DeadLetterDetail
+from dispatcher.ops.documents.content import is_key
 from dispatcher.ops.terminal import console
 from dispatcher.ops.words import clock
 from shared.domain import utc_now
@@ -89,6 +90,14 @@ def print_detail(detail: DeadLetterDetail) -> None:
         )
     if detail.message is not None:
         console.print(msgspec.json.format(msgspec.json.encode(detail.message), indent=2).decode(), markup=False)
+    if letter.kind == "callback" and (key := _body_key(detail.message)) is not None:
+        console.print(f"`faxhook document {key}` saves the raw callback", markup=False, highlight=False, soft_wrap=True)
+
+
+def _body_key(message: Any) -> str | None:
+    body = message.get("body") if isinstance(message, dict) else None
+    key = body.get("key") if isinstance(body, dict) else None
+    return key if isinstance(key, str) and is_key(key) else None
 
 
 def _endpoint(detail: DeadLetterDetail) -> str:

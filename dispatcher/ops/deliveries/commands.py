@@ -15,7 +15,7 @@ from dispatcher.ops.faxes.bodies import DeliveryWithAttempts
 from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
 from dispatcher.ops.words import clock, printable
-from dispatcher.settings import DeadSettings
+from dispatcher.settings import ContentSettings
 from shared.media import MediaStore
 
 app = typer.Typer(no_args_is_help=True, help="Show what was sent to an endpoint, byte for byte; send it again.")
@@ -47,7 +47,7 @@ def show_delivery(
 
 
 async def _delivery(text: str) -> DeliveryWithAttempts:
-    pool = await open_command_pool(settings_of(DeadSettings).database_url.reveal(), size=1)
+    pool = await open_command_pool(settings_of(ContentSettings).database_url.reveal(), size=1)
     try:
         delivery = await FaxReader(pool).delivery(read_id(text, "delivery"))
     finally:
@@ -58,7 +58,7 @@ async def _delivery(text: str) -> DeliveryWithAttempts:
 
 
 async def _attempt(text: str, number: int) -> AttemptWithRequest:
-    settings = settings_of(DeadSettings)
+    settings = settings_of(ContentSettings)
     media = None if settings.media_url is None else MediaStore(settings.media_url)
     pool = await open_command_pool(settings.database_url.reveal(), size=1)
     try:

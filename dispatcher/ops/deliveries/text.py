@@ -35,7 +35,7 @@ def request_lines(request: SentRequest) -> Iterator[str]:
         yield f"a body of {request.size_bytes} bytes that is no text; --json has it"
     if request.document is not None:
         yield ""
-        yield f"it carried the document {request.document.key}"
+        yield f"it carried the document {request.document.key}: `faxhook document {request.document.key}` saves it"
 
 
 def _value(field: FormField) -> str:

@@ -48,12 +48,16 @@ def type_of(content: bytes) -> str:
     return next((kind for mark, kind, _ in _MARKS if content.startswith(mark)), UNKNOWN_TYPE)
 
 
-def headers_of(key: str, content: bytes) -> dict[str, str]:
-    r"""Return the headers of a document, which a browser saves and never shows itself.
+def name_of(key: str, content: bytes) -> str:
+    r"""Return the name of the file that a document is saved as.
 
-    >>> headers_of("ab/" + 64 * "c", b"II*\0")["Content-Disposition"]
-    'attachment; filename="document-cccccccccccc.tiff"'
+    >>> name_of("ab/" + 64 * "c", b"II*\0")
+    'document-cccccccccccc.tiff'
     """
     ending = next((ending for mark, _, ending in _MARKS if content.startswith(mark)), "bin")
-    name = f"document-{key.rpartition('/')[2][:12]}.{ending}"
-    return {**SAFE_HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
+    return f"document-{key.rpartition('/')[2][:12]}.{ending}"
+
+
+def headers_of(key: str, content: bytes) -> dict[str, str]:
+    """Return the headers of a document, which a browser saves and never shows itself."""
+    return {**SAFE_HEADERS, "Content-Disposition": f'attachment; filename="{name_of(key, content)}"'}

@@ -222,3 +222,12 @@ class DeliveryPage(msgspec.Struct, frozen=True, kw_only=True):
 
     items: tuple[Delivery, ...]
     next: str | None
+
+
+def documents_of(story: FaxStory) -> dict[str, tuple[str, Media]]:
+    """Return the stored documents of a fax by key, each with the id of the first event that came with it."""
+    found: dict[str, tuple[str, Media]] = {}
+    for event in story.events:
+        if event.document is not None and event.document.key is not None:
+            found.setdefault(event.document.key, (event.id, event.document))
+    return found

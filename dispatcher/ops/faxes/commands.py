@@ -57,11 +57,7 @@ def show_fax(
 
     async def work() -> FaxStory:
         async with _opened() as reader:
-            provider, fax_id = await _the_fax(reader, text)
-            story = await reader.story(provider, fax_id)
-            if story is None:  # pruned between the two questions
-                raise NotFound(f"nothing is known of {provider}:{fax_id}")
-            return story
+            return await find_story(reader, text)
 
     story = run(work())
     if as_json:
@@ -173,6 +169,19 @@ async def _opened() -> AsyncIterator[FaxReader]:
         yield FaxReader(pool)
     finally:
         await pool.close()
+
+
+async def find_story(reader: FaxReader, text: str) -> FaxStory:
+    """Return the story of the fax that *text* means: PROVIDER:FAX_ID, or the id of a fax, event, delivery or job.
+
+    Raises:
+        NotFound: It means none, or several.
+    """
+    provider, fax_id = await _the_fax(reader, text)
+    story = await reader.story(provider, fax_id)
+    if story is None:  # pruned between the two questions
+        raise NotFound(f"nothing is known of {provider}:{fax_id}")
+    return story
 
 
 async def _the_fax(reader: FaxReader, text: str) -> tuple[Provider, str]:

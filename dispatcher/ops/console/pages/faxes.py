@@ -13,12 +13,12 @@ from dispatcher.ops.console.access.guard import Visit, redirect
 from dispatcher.ops.console.errors import PageError
 from dispatcher.ops.console.pages.filters import chosen_of, filter_of, refusing_filters
 from dispatcher.ops.console.sources import Sources
-from dispatcher.ops.faxes.bodies import DeliveryWithAttempts, FaxStory
+from dispatcher.ops.faxes.bodies import DeliveryWithAttempts, FaxStory, documents_of
 from dispatcher.ops.faxes.explain import in_words, webhooks_in_words
 from dispatcher.ops.faxes.lists.numbers import looks_like_number
 from dispatcher.ops.faxes.lists.queries import FaxQuery
 from dispatcher.ops.faxes.timeline import timeline
-from shared.domain import Direction, EventType, Media, Provider
+from shared.domain import Direction, EventType, Provider
 
 MOST_PER_PAGE: Final = 50
 FILTER_FIELDS: Final = (
@@ -102,15 +102,6 @@ def fax_path(provider: str, fax_id: str) -> str:
     '/faxes/asterisk/a%2Fb%20c'
     """
     return f"/faxes/{provider}/{quote(fax_id, safe='')}"
-
-
-def documents_of(story: FaxStory) -> dict[str, tuple[str, Media]]:
-    """Return the stored documents of a fax by key, each with the id of the first event that came with it."""
-    found: dict[str, tuple[str, Media]] = {}
-    for event in story.events:
-        if event.document is not None and event.document.key is not None:
-            found.setdefault(event.document.key, (event.id, event.document))
-    return found
 
 
 def by_endpoint(story: FaxStory) -> list[list[DeliveryWithAttempts]]:

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 from apis import OPERATOR, READER, TOKENS, Api, faxhook
+from browser_sessions import BrowserSession
 from dispatchers import DispatcherHarness, an_event
 from documents import PDF, document_url, received
 from mailserver import relaying
@@ -163,14 +164,26 @@ async def test_what_cannot_be_shown_as_it_was_sent_is_not_shown_and_a_sentence_s
     assert ("POST http" in said) == (why is None)
 
 
-async def test_the_command_shows_fields_and_names_the_document(
-    harness: DispatcherHarness, dispatching: Dispatching
+async def test_command_and_page_show_fields_and_lead_to_the_document(
+    harness: DispatcherHarness, dispatching: Dispatching, unused_tcp_port: int
 ) -> None:
     media = await MediaStore(harness.environment["MEDIA_URL"]).put(PDF, "application/pdf")
     await harness.endpoint()
     await harness.publish(an_event(2, EventType.RECEIVED, media=media, pages=1))
-    async with dispatching():
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with dispatching(**TOKENS), aiohttp.ClientSession(cookie_jar=jar) as http:
         (delivery,) = await harness.settled(1)
+        session = BrowserSession(http, f"http://127.0.0.1:{unused_tcp_port}")
+        await session.log_in("ops-token", "Ada")
+        page = (await session.get(f"/deliveries/{delivery['id']}/attempts/1")).text
+        link = f"/documents/{media.key}?event_id=phaxio%3A2-fax.received"
+        assert f'href="{link}"' in page
+        async with http.get(session.url + link) as answer:
+            assert (answer.status, await answer.read()) == (200, PDF)
+        http.cookie_jar.clear()
+        await session.log_in("read-token")
+        page = (await session.get(f"/deliveries/{delivery['id']}/attempts/1")).text
+        assert (media.key in page, "/documents/" in page) == (True, False)
     environment = {**harness.environment, "COLUMNS": "160"}
     code, said, _ = await faxhook(environment, "deliveries", "show", str(delivery["id"]))
     assert (code, "attempt 1 at" in said, "--attempt 1 shows" in said) == (0, True, True)
@@ -178,6 +191,6 @@ async def test_the_command_shows_fields_and_names_the_document(
     assert code == 0
     assert f"file = 2.pdf (application/pdf, {len(PDF)} bytes)" in said
     assert "event_type = fax_completed" in said
-    assert media.key in said
+    assert f"`faxhook document {media.key}` saves it" in said
     code, _, complained = await faxhook(environment, "deliveries", "show", "nonsense")
     assert (code, "there is no delivery `nonsense`" in complained) == (65, True)
