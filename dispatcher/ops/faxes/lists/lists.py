@@ -65,7 +65,7 @@ async def list_faxes(pool: Pool, query: FaxQuery) -> Page:
         states = "'dead'" if query.webhooks == "dead" else "'dead', 'retrying'"
         walk = Walk(_FAILING.format(states=states), ("delivery_id",), tuple[UUID])
         if span[0] is not None:
-            walk.within("delivery_id >= {0}", _first_id(span[0] - CLOCKS_APART))
+            walk.within("delivery_id >= {0}", _first_id(_shifted(span[0], -CLOCKS_APART)))
         narrow_by_time(walk.matching, span, "first_received_at")
         walk.matching("job_id = {0}", query.job_id)
         if query.number is not None:
@@ -138,9 +138,9 @@ async def list_deliveries(pool: Pool, query: DeliveryQuery) -> Page:
     walk = Walk("deliveries", ("id",), tuple[UUID])
     since, until = span
     if since is not None:
-        walk.within("id >= {0}", _first_id(since - CLOCKS_APART))
+        walk.within("id >= {0}", _first_id(_shifted(since, -CLOCKS_APART)))
     if until is not None:
-        walk.within("id < {0}", _first_id(until + CLOCKS_APART))
+        walk.within("id < {0}", _first_id(_shifted(until, CLOCKS_APART)))
     narrow_by_time(walk.matching, span, "created_at")
     is_narrow = await narrow_to_faxes(pool, walk, DELIVERIES, query)
     is_narrow = _narrow_deliveries(walk, query) or is_narrow
@@ -188,6 +188,14 @@ def narrow_by_time(add: Callable[..., None], span: Span, column: str) -> None:
         add(f"{column} >= {{0}}", since)
     if until is not None:
         add(f"{column} < {{0}}", until)
+
+
+def _shifted(at: datetime, by: timedelta) -> datetime:
+    """Return *at* shifted, or *at* itself at the ends of the calendar."""
+    try:
+        return at + by
+    except OverflowError:
+        return at
 
 
 def _first_id(at: datetime) -> UUID:

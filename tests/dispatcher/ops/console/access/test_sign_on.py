@@ -99,6 +99,8 @@ async def test_a_log_in_that_is_not_this_ones_is_refused_with_a_sentence_and_aud
 
     eve = await begun(console, "eve")
     await refused(eve, 403, "the claim faxhook.roles names cooks; known are nurses, faxhook-admins")
+    mallory = await begun(console, "mallory")
+    await refused(mallory, 403, "the claim faxhook.roles names none; known are nurses, faxhook-admins")
     callback = await begun(console, "grace")
     other = re.sub(r"&iss=[^&]*", "", callback) + "&iss=https%3A%2F%2Fother.example"
     await refused(other, 403, "comes from another identity provider")
@@ -111,9 +113,7 @@ async def test_a_log_in_that_is_not_this_ones_is_refused_with_a_sentence_and_aud
     monkeypatch.undo()
     console.http.cookie_jar.update_cookies({"faxhook_sign_on": "nonsense"}, URL(console.url))
     await refused(callback, 400, "began in another browser")
-    whos = (
-        "SELECT array_agg(DISTINCT who ORDER BY who) = '{eve (sso),unknown}' FROM audit WHERE what = 'console.refused'"
-    )
+    whos = "SELECT array_agg(DISTINCT who ORDER BY who) = '{eve (sso),mallory (sso),unknown}' FROM audit WHERE what = 'console.refused'"
     await until(lambda: harness.pool.fetchval(whos), "the refused log-ins are in the audit")
 
 

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from uuid import UUID
 
+import aiohttp
 import msgspec
 import pytest
+from apis import TOKENS, Api
 from dead_letters import add_dead_deliveries
 from dispatchers import DispatcherHarness, an_event
 from stores import count, take_all
@@ -264,3 +266,31 @@ async def test_a_job_that_our_code_fails_at_is_given_up_after_a_few_tries_and_sa
     again = await dead.jobs.begin("dead.replay", Selection(filter=DeadFilter()), who="test")
     assert again.id != job.id
     assert (await dead.jobs.wait(again.id, 30.0)).done == 3
+
+
+async def test_a_pause_in_the_middle_of_a_replay_lets_the_rest_wait_and_each_is_told_once(
+    harness: DispatcherHarness, opening: Opening, dispatching: Dispatching, unused_tcp_port: int
+) -> None:
+    endpoint = await harness.endpoint()
+    await add_dead_deliveries(harness, [endpoint], 100)
+    async with dispatching(**TOKENS), opening(rate=50.0) as slow, aiohttp.ClientSession() as http:
+        api = Api(http, f"http://127.0.0.1:{unused_tcp_port}")
+        job = await slow.jobs.begin("dead.replay", Selection(filter=DeadFilter()), who="one")
+        await harness.receiver.got(10)
+        assert (await api.ask("POST", f"/v1/endpoints/{endpoint.id}/pause", {}))[0] == 200
+        told_before_the_pause = len(harness.receiver.received)
+        job = await slow.jobs.wait(job.id, 30.0)
+        assert (job.state, job.total, job.done) == ("done", 100, 100)
+
+        async def rest_waits() -> bool:
+            rows = [row for row in await harness.deliveries() if row["state"] == "retrying"]
+            return all(row["due_at"].year == 9999 for row in rows)
+
+        await until(rest_waits, "what was not attempted yet waits")
+        waiting = [row for row in await harness.deliveries() if row["state"] == "retrying"]
+        assert len(harness.receiver.received) == told_before_the_pause == 100 - len(waiting) < 100
+        assert (await api.ask("POST", f"/v1/endpoints/{endpoint.id}/resume", {}))[0] == 200
+        await harness.settled(100)
+    assert {row["state"] for row in await harness.deliveries()} == {"told"}
+    told = [each.delivery_id for each in harness.receiver.received]
+    assert len(told) == len(set(told)) == 100
