@@ -57,19 +57,10 @@ class MigrateSettings(LedgerSettings, frozen=True, kw_only=True):
     ] = None
 
 
-MediaUrl = Annotated[str | None, Meta(description="where callbacks' bodies and documents are kept")]
-
-
-class ContentSettings(LedgerSettings, frozen=True, kw_only=True):
-    """Variables of what shows the contents of faxes: `faxhook document`, `faxhook deliveries show`."""
-
-    media_url: MediaUrl = None
-
-
 class DeadSettings(StoreSettings, frozen=True, kw_only=True):
     """Variables of `faxhook dead`; the last three only for callbacks, as the ingress has them."""
 
-    media_url: MediaUrl = None
+    media_url: Annotated[str | None, Meta(description="where callbacks' bodies and documents are kept")] = None
     asterisk_spool_dir: Annotated[Path | None, Meta(description="folder of Asterisk's TIFFs, absolute")] = None
     max_body_bytes: Annotated[int, Meta(ge=1024, description="largest document")] = 32 * 1024 * 1024
 

@@ -11,11 +11,11 @@ from dispatcher.ops.api.lookups import NoSuch, read_id
 from dispatcher.ops.deliveries.bodies import AttemptWithRequest
 from dispatcher.ops.deliveries.requests import RequestReader
 from dispatcher.ops.deliveries.text import request_lines
+from dispatcher.ops.documents.settings import ContentSettings
 from dispatcher.ops.faxes.bodies import DeliveryWithAttempts
 from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
 from dispatcher.ops.words import clock, printable
-from dispatcher.settings import ContentSettings
 from shared.media import MediaStore
 
 app = typer.Typer(no_args_is_help=True, help="Show what was sent to an endpoint, byte for byte; send it again.")

@@ -16,12 +16,12 @@ from dispatcher.ops.api.lookups import NoSuch
 from dispatcher.ops.contradictions import contradiction
 from dispatcher.ops.documents.content import is_key, name_of, type_of
 from dispatcher.ops.documents.service import DocumentService, Look
+from dispatcher.ops.documents.settings import ContentSettings
 from dispatcher.ops.faxes.bodies import documents_of
 from dispatcher.ops.faxes.commands import find_story
 from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
 from dispatcher.ops.words import counted, printable
-from dispatcher.settings import ContentSettings
 from shared.errors import EXIT_BAD_INPUT, FaxhookError
 from shared.media import MediaStore
 from shared.settings import BadSetting
