@@ -174,9 +174,13 @@ class Reading:
             else:
                 await self._tell(with_job, fax, now)
         # 3. What does the ledger know by its events only?
-        gone = [fax_id for fax_id, there in known.items() if there.recorded and there.endings is None]
-        if gone and self._publisher is not None:
-            count = await fold_again(self._connection, self._client.api.provider, gone)
+        if self._publisher is not None:
+            await self._fold_again(
+                [fax_id for fax_id, there in known.items() if there.recorded and there.endings is None]
+            )
+
+    async def _fold_again(self, fax_ids: Sequence[str]) -> None:
+        if fax_ids and (count := await fold_again(self._connection, self._client.api.provider, fax_ids)):
             self._log.warning("fax.restored", provider=self._client.api.provider, count=count)
 
     def _ended(self, fax: ListedFax, now: datetime) -> Event | None:

@@ -57,7 +57,17 @@ async def record(connection: Any, event: Event, known: KnownFax) -> str:
 
 
 async def fold_again(connection: Any, provider: Provider, fax_ids: Sequence[str]) -> int:
-    """Fold faxes that are gone from their events; return how many that gave."""
+    """Fold faxes that are gone from their events, as far as these have their bodies; return how many that gave."""
     rows = await connection.fetch(BODIES, provider, sorted(fax_ids))
+    states = fold(event for row in rows if (event := _decoded(row["body"])) is not None)
+    if not states:
+        return 0
     async with connection.transaction():
-        return len(await fold_faxes(connection, fold(decode_event(row["body"]) for row in rows)))
+        return len(await fold_faxes(connection, states))
+
+
+def _decoded(body: bytes) -> Event | None:
+    try:
+        return decode_event(body)
+    except (msgspec.DecodeError, ValueError):  # of a later version
+        return None

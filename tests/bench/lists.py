@@ -9,6 +9,7 @@ compared with those that came after it. The provider is a process of its own, it
 
 import argparse
 import asyncio
+import gc
 import json
 import statistics
 import sys
@@ -266,6 +267,7 @@ def main() -> int:
     parser.add_argument("--amqp-url")
     parser.add_argument("--database-url")
     asked = parser.parse_args()
+    gc.disable()  # a collection over all that was received would stop the application that measures
     if asked.serve:
         serve(asked.faxes, datetime.fromisoformat(asked.serve).astimezone(UTC))
     given = asked.amqp_url and asked.database_url

@@ -119,5 +119,19 @@ async def test_a_fax_that_is_gone_is_folded_from_its_events_and_not_told_again(
     assert await harness.pool.fetch(FAXES.replace("ORDER", "WHERE fax_id <> 'sinch-2' ORDER")) == before
 
 
+async def test_an_event_without_a_readable_body_keeps_no_list_from_being_read(
+    harness: DispatcherHarness, provider: ListProvider
+) -> None:
+    events = [provider.fax("phaxio", number, "fax.failed").event_of_callback() for number in (1, 2, 3)]
+    await harness.take(*events)
+    await harness.pool.execute("DELETE FROM faxes")
+    await harness.pool.execute("UPDATE events SET body = NULL WHERE fax_id = '1'")
+    await harness.pool.execute("UPDATE events SET body = '{\"of\": \"a later version\"}' WHERE fax_id = '2'")
+    provider.fax("phaxio", 4, "fax.failed")
+    report = await backfill(harness, provider, "phaxio")
+    assert (report["outcome"], report["known"], report["missing"]) == ("done", 3, 1)
+    assert [row["fax_id"] for row in await harness.pool.fetch("SELECT fax_id FROM faxes")] == ["3"]
+
+
 async def _is(harness: DispatcherHarness, sql: str, value: int) -> bool:
     return bool(await harness.pool.fetchval(sql) == value)
