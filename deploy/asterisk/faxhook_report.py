@@ -157,7 +157,7 @@ def spool_again(report_dir: Path, since: float) -> None:
 
 
 def spooled_at(path: Path) -> float:
-    """Return when a report was made, by its name; 0 if that is none of ours."""
+    """Return when a report was made, by its name; 0 if this script did not give that name."""
     number = path.name.partition("-")[0]
     return int(number) / 1e9 if number.isdigit() else 0.0
 

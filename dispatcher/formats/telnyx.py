@@ -22,7 +22,7 @@
 | is_test, the document | no key |
 
 What is not known is absent. The token is the base64 of an Ed25519 seed; the application has the public key. An event
-that came from Telnyx keeps its own payload. The key of the signature is read anew each time, so that no secret stays in
+that came from Telnyx keeps its own payload. The key of the signature is read each time, so that no secret stays in
 a cache.
 """
 

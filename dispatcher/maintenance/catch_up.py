@@ -1,7 +1,7 @@
 """Leases what waited for a paused endpoint once that is resumed: in order, and as fast as its lane is worked off.
 
 Every dispatcher does so for its own lanes, so that an endpoint catches up at its whole concurrency. Each leases little
-at a time, lest one holds for long what comes before that which another one attempts. What was parked for an endpoint
+at a time: what one holds for long may come before what another one attempts. What was parked for an endpoint
 that was disabled or removed meanwhile is leased in the same way: it becomes dead letters.
 """
 

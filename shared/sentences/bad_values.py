@@ -78,7 +78,7 @@ def shown(value: str) -> str:
 
 
 def unknown(value: str, known: Iterable[object]) -> str:
-    """Return the sentence for a *value* that is none of the *known*.
+    """Return the sentence for a *value* that is not one of the *known*.
 
     >>> unknown("fax-v9", ["sinch-v3", "telnyx-v2"])
     '`fax-v9` is unknown; known are sinch-v3, telnyx-v2'

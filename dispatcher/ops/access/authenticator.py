@@ -15,7 +15,7 @@ from shared.domain import utc_now
 
 MOST_CHARACTERS: Final = 500
 UNKNOWN: Final = "unknown"
-WRONG: Final = "the token is none of ours"
+WRONG: Final = "the token is not valid here"
 
 
 class Refused(msgspec.Struct, frozen=True):

@@ -53,7 +53,7 @@ async def insert(connection: Any, token: AccessToken) -> datetime:
 
 
 async def read_page(pool: Pool, query: TokenQuery) -> TokenPage:
-    """Return a page of tokens; raise `BadCursor` for an `after` that is none of ours."""
+    """Return a page of tokens; raise `BadCursor` for an `after` that is not a cursor of this list."""
     after = None if query.after is None else read_cursor(query.after, tuple[UUID])[0]
     rows = await pool.fetch(PAGE, after, query.revoked, query.limit + 1)
     items = tuple(_token_of(row) for row in rows[: query.limit])

@@ -1,5 +1,6 @@
 """What every request to the HTTP API goes through: authentication, reading of query and body, errors as problems."""
 
+import re
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -16,6 +17,9 @@ from dispatcher.ops.api.problems import CRASHED, Problem, log_crash, problem_of
 PREFIX: Final = "/v1/"
 READ_METHODS: Final = frozenset({"GET", "HEAD"})
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+KEY_PATTERN: Final = r"^[\t -~]*[!-~][\t -~]*$"
+"""ASCII: what a header may hold elsewhere, each client and proxy writes in its own way."""
+
 WHO: Final = web.RequestKey("who", str)
 """Whose token a request bears, as the audit names them: `operator`, `reader`, `billing (token)`."""
 
@@ -154,13 +158,13 @@ def take_command_id(request: web.Request, body: dict[str, Any]) -> str | None:
     """Remove the `command_id` from *body* and return it, or that of the query or the header; None: there is none.
 
     Raises:
-        Problem: It is not a text of 1 to `MOST_ID_CHARACTERS` characters, or there are two that differ.
+        Problem: It is not a text of 1 to `MOST_ID_CHARACTERS` characters (in the header: ASCII), or there are two that
+            differ.
     """
-    given = [
-        body.pop("command_id", None),
-        request.query.get("command_id"),
-        *request.headers.getall(IDEMPOTENCY_KEY, []),
-    ]
+    keys = request.headers.getall(IDEMPOTENCY_KEY, [])
+    if not all(re.match(KEY_PATTERN, key) for key in keys):
+        raise Problem(422, "bad_command_id", f"{IDEMPOTENCY_KEY} must be of ASCII characters", "command_id")
+    given = [body.pop("command_id", None), request.query.get("command_id"), *keys]
     command_ids = [each for each in given if each is not None]
     if not command_ids:
         return None

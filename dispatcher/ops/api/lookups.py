@@ -24,7 +24,7 @@ def read_provider(text: str) -> Provider:
     """Return the provider that a client named.
 
     Raises:
-        NoSuch: There is none of this name.
+        NoSuch: No provider has this name.
     """
     found = next((each for each in Provider if each == text), None)
     if found is None:

@@ -25,7 +25,7 @@ class BadMoment(FaxhookError):
     code = "bad_moment"
     status = 422
 
-    def __init__(self, field: str, text: str, reason: str = f"is none of: {HOW}") -> None:
+    def __init__(self, field: str, text: str, reason: str = f"is not one of: {HOW}") -> None:
         super().__init__(f"{field}: `{text[:60]}` {reason}")
         self.field = field
 

@@ -144,7 +144,7 @@ async def test_a_failure_in_the_middle_loses_nothing_and_the_next_run_goes_on(
         (["sinch", "--since", "2h"], {"SINCH_PROJECT_ID": "other"}, 78, "SINCH_PROJECT_ID"),
         (["telnyx", "--since", "2019-01-01"], {}, 65, "at most 400 days at once"),
         (["telnyx", "--since", "2999-01-01"], {}, 65, "lies in the future"),
-        (["telnyx", "--since", "soon"], {}, 65, "since: `soon` is none of"),
+        (["telnyx", "--since", "soon"], {}, 65, "since: `soon` is not one of"),
         (["telnyx", "--since", "2026-11-01T08:00:00"], {}, 65, "has no time zone"),
         (["telnyx", "--since", "1h", "--until", "2h"], {}, 65, "is not after since"),
     ],

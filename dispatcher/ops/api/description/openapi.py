@@ -10,7 +10,7 @@ from dispatcher.ops.api.description.examples import example_of
 from dispatcher.ops.api.description.names import operation_name, renamed
 from dispatcher.ops.api.description.schemas import Schemas, without_null
 from dispatcher.ops.api.description.webhooks import webhooks
-from dispatcher.ops.api.http import IDEMPOTENCY_KEY, PREFIX, READ_METHODS
+from dispatcher.ops.api.http import IDEMPOTENCY_KEY, KEY_PATTERN, PREFIX, READ_METHODS
 from dispatcher.ops.api.idempotency import MOST_ID_CHARACTERS, REMEMBERED_SECONDS
 from dispatcher.ops.api.operation import Operation
 from dispatcher.ops.api.problems import ProblemBody
@@ -108,7 +108,7 @@ def _described(operation: Operation, path: str, schemas: Schemas) -> dict[str, A
     return described
 
 
-_KEY: Final = {**COMMAND_ID, "pattern": "^[!-~]+$", "description": "the same as command_id"}
+_KEY: Final = {**COMMAND_ID, "pattern": KEY_PATTERN, "description": "the same as command_id"}
 
 
 def _path_schema(schema: dict[str, Any]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def refusing_filters() -> Iterator[None]:
     """Turn a list's refusal of what is asked into a page's.
 
     Raises:
-        PageError: The cursor is none of the list's, a time or number is none, or filters contradict each other.
+        PageError: The cursor is not of this list, a time or number cannot be read, or filters contradict each other.
     """
     try:
         yield

@@ -25,7 +25,7 @@ async def test_a_token_is_created_listed_and_revoked(environment: dict[str, str]
 async def test_bad_input_is_refused_and_nothing_is_created(environment: dict[str, str], pool: asyncpg.Pool) -> None:
     for arguments, said in (
         (("add", "a", "--right", "root"), "known are read, documents, operate, admin"),
-        (("add", "a", "--expires", "soon"), "expires: `soon` is none of"),
+        (("add", "a", "--expires", "soon"), "expires: `soon` is not one of"),
         (("add", "a", "--expires", "2020-01-01"), "expires_at: is in the past"),
         (("add", "a", "--expires", "999999w"), "too far ahead"),
         (("add", "a (token)"), "name: "),

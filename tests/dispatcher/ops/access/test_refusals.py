@@ -25,7 +25,7 @@ async def written(pool: asyncpg.Pool) -> AsyncIterator[Refusals]:
 async def test_a_flood_is_a_burst_of_lines_and_the_rest_is_counted(written: Refusals, pool: asyncpg.Pool) -> None:
     for number in range(1_000):
         ORIGIN.set(f"10.0.0.{number}")
-        written.note("api.refused", "unknown", "the token is none of ours")
+        written.note("api.refused", "unknown", "the token is not valid here")
     counted = "SELECT count(*) FROM audit"
     await until(lambda: is_at(pool, counted, BURST_LINES), "the burst is written")
     assert len(written._waiting) <= MOST_WAITING + 1
@@ -40,7 +40,7 @@ async def test_equal_refusals_become_one_line_while_the_ledger_is_away(
     monkeypatch.setattr(refusals, "LEDGER_SECONDS", 0.02)
     await pool.execute("ALTER TABLE audit RENAME TO audit_away")
     for _ in range(7):
-        written.note("console.refused", "Eve", "the token is none of ours")
+        written.note("console.refused", "Eve", "the token is not valid here")
     await pool.execute("ALTER TABLE audit_away RENAME TO audit")
     counted = "SELECT (details ->> 'count')::int FROM audit WHERE who = 'Eve'"
     await until(lambda: is_at(pool, counted, 7), "one line with the count")

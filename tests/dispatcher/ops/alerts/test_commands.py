@@ -46,7 +46,7 @@ async def test_bad_input_is_refused_with_a_sentence(environment: dict[str, str])
     for arguments, said in (
         (("--state", "shut"), "--state: "),
         (("--kind", "nothing"), "--kind: "),
-        (("--since", "soon"), "since: `soon` is none of"),
+        (("--since", "soon"), "since: `soon` is not one of"),
         (("--after", "zzz"), "after"),
     ):
         code, _, err = await faxhook(environment, "alerts", "list", *arguments)

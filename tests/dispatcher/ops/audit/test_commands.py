@@ -34,7 +34,7 @@ async def test_more_lines_than_a_page_are_listed_and_the_rest_is_named(
 
 async def test_bad_input_is_refused_with_a_sentence(environment: dict[str, str]) -> None:
     for arguments, said in (
-        (("--since", "soon"), "since: `soon` is none of"),
+        (("--since", "soon"), "since: `soon` is not one of"),
         (("--since", "2026-01-02", "--until", "2026-01-01"), "is not after since"),
         (("--after", "a b"), "--after: "),
         (("--who", ""), "--who: "),

@@ -171,6 +171,11 @@ async def test_the_header_is_the_command_id_and_two_that_differ_are_refused(api:
         "POST", path, {**body, "command_id": "b"}, headers={**OPERATOR, "Idempotency-Key": "c"}
     )
     assert (status, problem["field"]) == (422, "command_id")
+    for key in ("é", "a key\u2028", "schlüssel"):
+        preview = {"filter": {"provider": "phaxio", "fax_id": "1"}, "dry_run": True}
+        headers = {**OPERATOR, "Idempotency-Key": key}
+        status, problem = await api.ask("POST", "/v1/deliveries/resend", preview, headers=headers)
+        assert (status, problem["field"]) == (422, "command_id")
 
 
 def test_a_description_of_few_operations_needs_no_more_than_these() -> None:
