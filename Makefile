@@ -46,7 +46,7 @@ bench: $(READY) ## What a callback and a delivery cost, beside the goals; minute
 bench-full: $(READY) ## The same with what takes long: retries, a ledger of FAXES faxes, an hour's worth, bad neighbours
 	@$(BENCH) --full $(if $(FAXES),--faxes $(FAXES))
 
-bench-check: $(READY) ## Fails if a callback or a delivery costs about twice what it did; a minute, at most three
+bench-check: $(READY) ## Fails if a callback or a delivery costs about twice what it did; a minute, several beside other work
 	@$(BIN)/python tests/bench/check.py
 
 check: $(READY) ## Linters, format, types, layering, sizes of files and packages

@@ -1,4 +1,5 @@
-"""`make bench-check`: fails where a callback or a delivery costs about twice what it did; about a minute, at most three.
+"""`make bench-check`: fails where a callback or a delivery costs about twice what it did;
+about a minute, several where other work has the machine.
 
     python tests/bench/check.py
 
