@@ -49,7 +49,7 @@ async def test_a_lease_is_renewed_and_released_only_by_the_process_that_knows_it
 async def test_a_lane_that_takes_longer_than_its_leases_tells_each_once(
     harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
-    await harness.endpoint(timeout_seconds=0.5, max_concurrent=1)
+    await harness.endpoint(timeout_seconds=5.0, max_concurrent=1)
 
     async def slowly(_received: object) -> int:
         await asyncio.sleep(0.2)  # an application that takes its time
@@ -80,7 +80,7 @@ async def test_a_lane_that_takes_longer_than_its_leases_tells_each_once(
 async def test_what_waits_to_be_recorded_is_not_attempted_again_by_a_message_that_comes_meanwhile(
     harness: DispatcherHarness, dispatching: Dispatching
 ) -> None:
-    await harness.endpoint(timeout_seconds=0.5)
+    await harness.endpoint(timeout_seconds=5.0)
     async with proxied(harness.environment["DATABASE_URL"]) as (proxy, through), dispatching(DATABASE_URL=through):
 
         def cut_then_tell(_received: object) -> int:
