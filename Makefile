@@ -21,7 +21,7 @@ demo: $(READY) ## The same, with the samples of every provider; exits 0 if every
 	@$(BIN)/python deploy/run.py demo
 
 test: $(READY) ## Set up if needed, then the test suite, several tests at a time
-	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not alone"
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile -m "not alone"
 
 measure: $(READY) ## The tests that measure time or memory, one at a time: let nothing else run beside them
 	@$(BIN)/python -m pytest -m "alone and not cluster"

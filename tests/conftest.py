@@ -1,17 +1,19 @@
 """Fixtures: real stores, empty for every test; and the order in which the files are run."""
 
-import itertools
+import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import structlog
 from broker_users import users_of
+from databases import Databases
 from hypothesis import settings
 from listed_events import refuse_unlisted
 from receiver import Receiver, receiving
-from stores import Stores, clone, drop, fresh_topology, migrated_template, stores, stores_up
+from stores import Stores, fresh_topology, migrated_template, stores, stores_up
 
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.broker import topology
@@ -27,8 +29,10 @@ os.environ.pop("LINES", None)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-_numbers = itertools.count(1)
-
+# Compiled once and kept, even if our environment forbids it: else each of three workers, and each program that a test
+# starts, compiles hundreds of modules.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 WORKERS = 3
 """Tests wait more than they compute: one worker more than the cores of a small machine."""
@@ -95,12 +99,20 @@ def database_template(service_stores: Stores) -> Iterator[str]:
         yield name
 
 
+@pytest.fixture(scope="session")
+def databases(service_stores: Stores, database_template: str) -> Iterator[Databases]:
+    """The ledgers of this worker."""
+    made = Databases(service_stores.database_url, database_template)
+    yield made
+    asyncio.run(made.close())
+
+
 @pytest.fixture
-async def database_url(service_stores: Stores, database_template: str) -> AsyncIterator[str]:
+async def database_url(databases: Databases) -> AsyncIterator[str]:
     """A migrated, empty ledger for this test alone."""
-    name = f"faxhook_test_{os.getpid()}_{next(_numbers)}"
-    yield await clone(service_stores.database_url, database_template, name)
-    await drop(service_stores.database_url, name)
+    url = await databases.take()
+    yield url
+    await databases.give_back(url)
 
 
 @pytest.fixture

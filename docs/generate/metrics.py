@@ -80,8 +80,9 @@ def log_calls() -> Iterator[LogCall]:
     """Yield every call in the services that writes a log line."""
     for package in PACKAGES:
         for path in sorted((REPOSITORY / package).rglob("*.py")):
+            place = str(path.relative_to(REPOSITORY))
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if (call := _log_call(node, str(path.relative_to(REPOSITORY)))) is not None:
+                if (call := _log_call(node, place)) is not None:
                     yield call
 
 

@@ -3,7 +3,6 @@
 import json
 
 import callbacks
-import telnyx
 from django_receiver import TOKEN as DJANGO_TOKEN
 from django_receiver import django_application
 from processes import running
@@ -35,6 +34,8 @@ async def test_the_telnyx_sdk_accepts_what_began_as_a_phaxio_callback(running_st
     async with running("ingress", running_stack.ingress) as ingress, running("dispatcher", running_stack.dispatcher):
         assert (await callbacks.phaxio(77).send(running_stack.http, ingress.url))[0] == 200
         (webhook,) = await running_stack.receiver.got(1)
+    import telnyx  # noqa: PLC0415 - it takes a second, and every worker collects every test
+
     client = telnyx.Telnyx(api_key="unused", public_key=public_key("telnyx-v2", token))
     event = client.webhooks.unwrap(webhook.body.decode(), headers={k.lower(): v for k, v in webhook.headers.items()})
     assert type(event).__name__ == "FaxDelivered"
