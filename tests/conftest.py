@@ -102,7 +102,7 @@ def database_template(service_stores: Stores) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def databases(service_stores: Stores, database_template: str) -> Iterator[Databases]:
     """The ledgers of this worker."""
-    made = Databases(service_stores.database_url, database_template)
+    made = Databases(service_stores.database_url, database_template, f"faxhook_test_{os.getpid()}")
     yield made
     asyncio.run(made.close())
 

@@ -4,7 +4,6 @@ To clone and drop a database costs the server a tenth of a second of its process
 """
 
 import itertools
-import os
 
 import asyncpg
 from stores import clone, drop, with_database
@@ -71,9 +70,10 @@ SELECT jsonb_build_array(
 class Databases:
     """The ledgers of one worker, each for one test, by a name that no other test had: what is left of a test finds none."""
 
-    def __init__(self, server_url: str, template: str) -> None:
+    def __init__(self, server_url: str, template: str, prefix: str) -> None:
         self._server_url = server_url
         self._template = template
+        self._prefix = prefix
         self._numbers = itertools.count(1)
         self._spare: str | None = None
         self._image: str | None = None
@@ -106,7 +106,7 @@ class Databases:
             await drop(self._server_url, self._spare)
 
     def _new_name(self) -> str:
-        return f"faxhook_test_{os.getpid()}_{next(self._numbers)}"
+        return f"{self._prefix}_{next(self._numbers)}"
 
     async def _rename(self, name: str, new_name: str) -> None:
         connection = await asyncpg.connect(self._server_url)
