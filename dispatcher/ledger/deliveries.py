@@ -117,8 +117,8 @@ RANK_OF: Final = "SELECT rank FROM faxes WHERE provider = $1 AND fax_id = $2"
 
 
 async def rank_of(pool: Pool, event: Event) -> int:
-    """Return how far the fax of an event in the ledger has come."""
-    return int(await pool.fetchval(RANK_OF, event.provider, event.fax_id))
+    """Return how far the fax of an event in the ledger has come; 0 if its row was deleted by hand."""
+    return int(await pool.fetchval(RANK_OF, event.provider, event.fax_id) or 0)
 
 
 MEDIA_OF: Final = "SELECT media FROM events WHERE id = $1"

@@ -13,6 +13,7 @@ from stores import take_all
 from waiting import until
 
 from dispatcher.delivery.circuit_breaker import TIMEOUTS_TO_OPEN
+from dispatcher.delivery.leases import TURN_SECONDS
 from shared.broker import FAX_WORK
 from shared.domain import EventType
 from shared.runtime.service import Stop
@@ -232,10 +233,13 @@ async def test_what_is_overtaken_while_it_waits_in_a_lane_is_not_told_after_what
 
     harness.receiver.answer = lambda _: answer()
     async with dispatching():
-        await harness.publish(an_event(1), an_event(2, EventType.SENDING), an_event(3, EventType.SENDING))
-        await harness.events(3)
+        await harness.publish(an_event(1))
         await harness.receiver.got(2)
+        await harness.publish(an_event(2, EventType.SENDING), an_event(3, EventType.SENDING))
+        await harness.events(3)
         await harness.take(an_event(2))  # by another process
+        await asyncio.sleep(2 * TURN_SECONDS)  # the wait for its turn is what is tested
+        await harness.pool.execute("DELETE FROM faxes WHERE fax_id = $1", an_event(3).fax_id)  # by hand
         may_answer.set()
         await harness.settled(6)
     rows = {(each["event_id"], each["endpoint_id"]): each for each in await harness.deliveries()}
