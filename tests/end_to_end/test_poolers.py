@@ -13,6 +13,9 @@ from waiting import until
 
 from shared.sql import REVISION
 
+ALL_TOLD_SECONDS = 120.0
+"""A batch whose commit was done and whose answer was cut off waits for its lease (50 s) and for the sweeper."""
+
 
 async def command(stack: RunningStack, database_url: str, *arguments: str) -> tuple[int, str]:
     """Run `faxhook` on the ledger at *database_url*; return its exit code and what it printed."""
@@ -57,7 +60,7 @@ async def test_through_a_pooler_with_default_settings_that_restarts_under_load_a
             async def all_told() -> bool:
                 return await running_stack.count_of("told") == len(accepted)
 
-            await until(all_told, "all told", 60)
+            await until(all_told, "all told", ALL_TOLD_SECONDS)
             for arguments in (["faxes", "list"], ["endpoints", "list"], ["dead", "list"], ["reconcile"]):
                 assert (await command(running_stack, bouncer.url, *arguments))[0] == 0
         assert {each.event_id for each in running_stack.receiver.received} == accepted
