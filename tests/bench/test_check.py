@@ -32,9 +32,8 @@ async def test_services_that_cost_twice_as_much_exceed_the_bounds(amqp_url: str,
     run = Run([twice], Stores(amqp_url, database_url), choose_cores(), sizes, Report({}))
     await measure(run)
     above = exceeded(run.report, "twice")
-    assert above == [what for what in BOUNDS if "everything counted" not in what], (
-        run.report
-    )  # no store is counted here
+    of_services = [what for what in BOUNDS if "everything counted" not in what]  # the stores take no more than before
+    assert [what for what in above if what in of_services] == of_services, run.report
 
 
 def report_of(factor: float, pace: float = 500.0) -> Report:
