@@ -15,7 +15,7 @@ async def test_the_console_shows_them_by_day(session: BrowserSession, pool: asyn
     assert "1,201" in text
     assert "1 of 1,201 faxes on Telnyx&#39;s list are not in the ledger" in text
     assert "lost-\x07-&lt;b&gt;" in text
-    assert '<td class="n">?</td>' in text
+    assert '<td class="n" data-name="Theirs">?</td>' in text
     assert "Sinch" not in (await session.get("/accounts?provider=telnyx")).text.partition("<section")[2]
     assert "No account matches" in (await session.get("/accounts?since=2020-01-01&until=2020-01-02")).text
     for query in ("since=soon", "provider=nobody", "after=x", "what=x"):
