@@ -71,8 +71,8 @@ async def planned_by_index(connection: Any) -> AsyncIterator[None]:
 
     A plan is kept, and one that was made while a table was small reads the whole of it.
     """
-    await connection.execute("SET enable_seqscan = off")
-    try:
+    try:  # a cancellation may come with the answer: the pool would keep the setting
+        await connection.execute("SET enable_seqscan = off")
         yield
     finally:
         try:
