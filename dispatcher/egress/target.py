@@ -48,7 +48,8 @@ def parse_target(url: str) -> Target:
     """Return where a request to *url* goes.
 
     Raises:
-        ValueError: It is not an http or https URL with a host and a possible port, or not printable. The sentence does not quote it.
+        ValueError: It is not an http or https URL with a host and a possible port, or not printable. The sentence does
+            not quote it.
 
     >>> target = parse_target("http://Example.com:08080?a")
     >>> target.url, target.host, target.port, target.path

@@ -27,7 +27,13 @@ MAX_BRACKETS: Final = 10_000
 _MAX_COUNT: Final = 2_147_483_647  # PostgreSQL's integer
 _UNSTORABLE = re.compile("[\ud800-\udfff\0]")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")  # at most 15 digits
-_SEPARATORS = str.maketrans("", "", " \t-.()/")
+_SEPARATORS = str.maketrans(
+    "",
+    "",
+    " \t-.()/\u00a0\u2007\u2009\u202f\u2010\u2011\u2012\u2013\u2014\u2212"
+    "\u00ad\u200b\u200e\u200f\u202a\u202c\u2060\ufeff",
+)
+"""What stands between digits, and what is invisible and comes along when a number is copied."""
 _decode_json = msgspec.json.Decoder().decode
 
 
@@ -145,7 +151,7 @@ def digest_id(provider: Provider, parts: Iterable[str]) -> str:
 
 
 def e164(value: Any, *, ten_digits: str | None = None) -> str | None:
-    """Return a telephone number in E.164, or the text as it is where it is not one (a SIP URI, a short extension).
+    r"""Return a telephone number in E.164, or the text as it is where it is not one (a SIP URI, a short extension).
 
     A lost plus is restored: form decoding makes a blank of it, and some senders leave it out.
 
@@ -155,6 +161,8 @@ def e164(value: Any, *, ten_digits: str | None = None) -> str | None:
 
     >>> [e164(text) for text in ("+1 (555) 123-4567", " 4722334455", "15551234567", "sip:a@b", "321", "")]
     ['+15551234567', '+4722334455', '+15551234567', 'sip:a@b', '321', None]
+    >>> e164("\u202a+49\u00a030\u2011123456\u202c")
+    '+4930123456'
     """
     if isinstance(value, str) and _E164.fullmatch(value):
         return value
