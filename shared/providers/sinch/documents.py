@@ -58,7 +58,8 @@ def _of_json(holder: dict[str, Any] | list[Any], sent_type: str = _OTHER_TYPE) -
     """Take every document out of *holder*, at any depth: what `file` names, and what is one by how it begins."""
     if isinstance(holder, dict):
         sent_type = _MEDIA_TYPES.get(text_of(holder.get("fileType")).upper(), sent_type)
-    for name, value in list(holder.items() if isinstance(holder, dict) else enumerate(holder)):
+    members: list[tuple[Any, Any]] = list(holder.items() if isinstance(holder, dict) else enumerate(holder))
+    for name, value in members:
         content = _content_of(value, is_file=name == "file")
         if content is not None:
             holder[name] = None
