@@ -15,7 +15,7 @@ import aiohttp
 import asyncpg
 from callback_load import json_callback, next_number
 from dispatchers import STORE
-from questions import fill, questions
+from questions import LATEST_ATTEMPT, fill, questions
 from rows import Figure, Row, ratios
 from run import AT_LEAST, Phase, Run, percentile, say, told
 from stack import TOKEN, Service, Stack, stack
@@ -64,7 +64,8 @@ async def measure(run: Run) -> None:
             began = time.monotonic()
             endpoint_ids = await fill(place.pool, count)
             say(f"ledger: {count:,} faxes in {time.monotonic() - began:.0f} s")
-            asked = questions(count, endpoint_ids)
+            attempted = await place.pool.fetchval(LATEST_ATTEMPT)
+            asked = questions(count, endpoint_ids, attempted)
             await place.pool.execute("UPDATE endpoints SET enabled = false")
             owed = Endpoint(id=uuid7(), url=application.url, tokens=("bench-token",), max_concurrent=32)
             await STORE.insert(place.pool, owed)

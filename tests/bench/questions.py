@@ -36,6 +36,7 @@ from shared.sql.migrate import migrate
 
 TOKEN = "ops-token"
 GOAL_SECONDS = 0.3
+LATEST_ATTEMPT = "SELECT delivery_id FROM attempts ORDER BY started_at DESC LIMIT 1"
 
 
 def say(line: str) -> None:
@@ -61,9 +62,15 @@ async def fill(pool: asyncpg.Pool, faxes: int) -> list[UUID]:
     return ids
 
 
-def questions(faxes: int, endpoint_ids: list[UUID]) -> dict[str, tuple[str, str, Any]]:
-    """Return the questions: method, path and body of each, by its words."""
+def ago(days: int) -> str:
+    """Return when it was so many days before now."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 86_400 * days))
+
+
+def questions(faxes: int, endpoint_ids: list[UUID], delivery_id: UUID) -> dict[str, tuple[str, str, Any]]:
+    """Return the questions: method, path and body of each, by its words; *delivery_id*: of one that was attempted."""
     billing, off = endpoint_ids[0], endpoint_ids[9]
+    recover = f"/v1/endpoints/{billing}/recover"
     recent = faxes - faxes % 10  # to the first endpoint
     resend = {"filter": {"provider": "phaxio", "fax_id": str(recent)}, "dry_run": True}
     return {
@@ -75,15 +82,15 @@ def questions(faxes: int, endpoint_ids: list[UUID]) -> dict[str, tuple[str, str,
         "what did billing get for fax X": ("GET", f"/v1/faxes/phaxio/{recent}", None),
         "the fax of job J": ("GET", f"/v1/faxes?job_id=job-{faxes // 2}", None),
         "resend it, previewed": ("POST", "/v1/deliveries/resend", resend),
-        "everything for endpoint E since a day, previewed": (
-            "POST",
-            f"/v1/endpoints/{billing}/recover",
-            {
-                "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 86_400)),
-                "told": True,
-                "dry_run": True,
-            },
+        "what exactly did it get: the request as it was sent": (
+            "GET",
+            f"/v1/deliveries/{delivery_id}/attempts/1",
+            None,
         ),
+        "everything for endpoint E since a day, previewed": ("POST", recover, {"since": ago(1), "dry_run": True}),
+        "the same since six days": ("POST", recover, {"since": ago(6), "dry_run": True}),
+        "since a day, also what was told": ("POST", recover, {"since": ago(1), "told": True, "dry_run": True}),
+        "since six days, also what was told": ("POST", recover, {"since": ago(6), "told": True, "dry_run": True}),
         "the deliveries of endpoint E": ("GET", f"/v1/deliveries?endpoint_id={billing}", None),
         "its attempts since an hour": ("GET", f"/v1/attempts?endpoint_id={billing}&since=1h", None),
         "those that failed, this month": (
@@ -94,6 +101,8 @@ def questions(faxes: int, endpoint_ids: list[UUID]) -> dict[str, tuple[str, str,
         "which timed out yesterday": ("GET", "/v1/attempts?error=timeout&since=yesterday&until=today", None),
         "all attempts of number …0001": ("GET", "/v1/attempts?number=0001", None),
         "of a number with more faxes than are looked up": ("GET", "/v1/attempts?number=001", None),
+        "all deliveries of number …0001": ("GET", "/v1/deliveries?number=0001", None),
+        "all events of number …0001": ("GET", "/v1/events?number=0001", None),
         "attempts of a type that never came": ("GET", "/v1/attempts?type=fax.received", None),
         "its success rates": ("GET", f"/v1/endpoints/{billing}/rates", None),
         "who switched it off": ("GET", f"/v1/audit?subject={off}", None),
@@ -110,8 +119,9 @@ async def measure(stores: Stores, faxes: int, rounds: int) -> bool:
     async with asyncpg.create_pool(stores.database_url, min_size=1, max_size=2) as pool:
         began = time.monotonic()
         endpoint_ids = await fill(pool, faxes)
+        delivery_id = await pool.fetchval(LATEST_ATTEMPT)
         say(f"{faxes:,} faxes in {time.monotonic() - began:.0f} s")
-    return await ask(stores, questions(faxes, endpoint_ids), rounds)
+    return await ask(stores, questions(faxes, endpoint_ids, delivery_id), rounds)
 
 
 async def ask(stores: Stores, asked: dict[str, tuple[str, str, Any]], rounds: int) -> bool:
@@ -129,7 +139,8 @@ async def ask(stores: Stores, asked: dict[str, tuple[str, str, Any]], rounds: in
                     async with http.request(method, dispatcher.url + path, json=body) as response:
                         answer = await response.json()
                         taken.append(time.perf_counter() - started)
-                        shown = f"{len(answer['items'])} of a page" if "items" in answer else str(response.status)
+                        found = f"{len(answer['items'])} of a page" if "items" in answer else answer.get("matched", "")
+                        shown = f"{response.status} {found}"
                 median = statistics.median(taken)
                 slow += median > GOAL_SECONDS
                 mark = "" if median <= GOAL_SECONDS else "   above the goal"

@@ -14,7 +14,7 @@ from dispatcher.ops.dead.jobs.bodies import Job, Selection, What
 from dispatcher.ops.dead.jobs.planner import JobPlanner
 from dispatcher.ops.dead.jobs.store import JobLost
 from dispatcher.ops.dead.jobs.worker import Progress, Worker
-from shared.amqp.connection import ConnectionLost
+from shared.amqp.errors import ConnectionLost
 from shared.errors import place_of
 from shared.log import get_logger
 from shared.runtime.service import end

@@ -19,7 +19,8 @@ from dispatcher.ops.dead.errors import TakenByAnother
 from dispatcher.ops.dead.letters import Kind
 from dispatcher.ops.dead.queues.reading import QUEUES
 from shared.amqp.channel import AmqpChannel, QueueDepth
-from shared.amqp.connection import ConnectionLost, connected
+from shared.amqp.connection import connected
+from shared.amqp.errors import ConnectionLost
 from shared.amqp.frames import Message
 from shared.amqp.session import broker_session
 

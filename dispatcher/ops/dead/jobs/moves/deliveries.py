@@ -10,7 +10,7 @@ from dispatcher.ops.dead.jobs import items as job_items
 from dispatcher.ops.dead.jobs.bodies import ResendFilter, Selection, What
 from dispatcher.ops.dead.jobs.items import BEGINNINGS, IS_TAKEN, PRUNED, Item, Moved
 from dispatcher.ops.dead.jobs.moves import missed, successors
-from dispatcher.ops.dead.jobs.moves.fates import JOINS, NOT_OWED, fate_of, tells_again
+from dispatcher.ops.dead.jobs.moves.fates import JOINS, JOINS_OF_ENDPOINT, NOT_OWED, fate_of, tells_again
 from dispatcher.ops.dead.store import where
 
 
@@ -18,7 +18,7 @@ async def _matched(connection: Any, what: What, selection: Selection, condition:
     """Return as SQL id, endpoint and fate of the deliveries `d` that fulfil *condition*."""
     successor = await successors.find(connection, selection)
     if successor is None:
-        fate, joins = fate_of(what, selection), JOINS
+        fate, joins = fate_of(what, selection), JOINS if selection.skipped is None else JOINS_OF_ENDPOINT
     else:
         fate, joins = successors.fate_of(successor), successors.joins_of(successor)
     may_be_taken = "d.state NOT IN ('pending', 'retrying')"

@@ -17,7 +17,7 @@ Everything else was decided meanwhile: `told`, or `gone`.
 from typing import Final
 
 from dispatcher.ops.dead.jobs.bodies import Selection, What
-from dispatcher.ops.dead.jobs.moves.kinds import IS_UNSAID
+from dispatcher.ops.dead.jobs.moves.kinds import ENDINGS, IS_UNSAID, array
 from dispatcher.ops.dead.store import IS_READY
 from dispatcher.policy.lifecycle import overtaking_rank
 from dispatcher.policy.routing import ENDPOINT_DISABLED
@@ -35,6 +35,17 @@ LEFT JOIN events ON events.id = d.event_id  -- dropped by the planner of a filte
 LEFT JOIN faxes ON faxes.provider = events.provider AND faxes.fax_id = events.fax_id
 LEFT JOIN endpoints ON endpoints.id = d.endpoint_id
 """
+
+JOINS_OF_ENDPOINT: Final = f"""
+LEFT JOIN LATERAL (SELECT * FROM events WHERE id = d.event_id OFFSET 0) AS events ON true
+LEFT JOIN LATERAL (
+    SELECT direction, rank FROM faxes
+    WHERE faxes.provider = events.provider AND faxes.fax_id = events.fax_id
+    AND events.type <> ALL ({array([*map(str, ENDINGS)])}) OFFSET 0
+) AS faxes ON true
+LEFT JOIN endpoints ON endpoints.id = d.endpoint_id
+"""  # noqa: S608 - the inserted text is a constant
+"""The same for the deliveries of one endpoint since a time: a tenth of all events of that time, each by its key."""
 
 
 def tells_again(what: What, selection: Selection) -> bool:

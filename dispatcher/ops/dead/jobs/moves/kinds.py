@@ -3,7 +3,7 @@
 A kind is `provider direction type`. The content of an event has the last word, in `routing`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -19,6 +19,33 @@ def kinds_of(endpoint: Endpoint, *, skipped: str | None = None) -> list[str]:
     """Return the kinds that *endpoint* is told of by `routing`, or gets as *skipped*."""
     anywhere = msgspec.structs.replace(endpoint, scope="global", match=None, enabled=True)
     return [_kind(event) for event in _EVENTS if any(each.skipped == skipped for each in route(event, [anywhere]))]
+
+
+ENDINGS: Final[dict[EventType, Direction]] = {
+    EventType.FAILED: Direction.SENT,
+    EventType.RECEIVE_FAILED: Direction.RECEIVED,
+    EventType.PARTIALLY_DELIVERED: Direction.SENT,
+    EventType.DELIVERED: Direction.SENT,
+    EventType.RECEIVED: Direction.RECEIVED,
+}
+"""Of which faxes each ending is. None is overtaken, and every format has a word for each: its fax is not needed."""
+
+
+def split_endings(kinds: Sequence[str], directions: Collection[Direction]) -> tuple[list[str], list[str]]:
+    """Return the endings of faxes of *directions* that *kinds* hold of all providers, and the kinds of other types.
+
+    >>> kinds = [f"{each} sent {type}" for each in Provider for type in ("fax.failed", "fax.sending")]
+    >>> split_endings(kinds, [Direction.SENT])[0], split_endings(kinds, [])[0]
+    (['fax.failed'], [])
+    >>> split_endings(kinds, [Direction.SENT])[1] == [each for each in kinds if each.endswith("sending")]
+    True
+    """
+    endings = [
+        event_type
+        for event_type, direction in ENDINGS.items()
+        if direction in directions and all(f"{each} {direction} {event_type}" in kinds for each in Provider)
+    ]
+    return [*map(str, endings)], [each for each in kinds if each.rpartition(" ")[2] not in endings]
 
 
 def array(kinds: Sequence[str]) -> str:

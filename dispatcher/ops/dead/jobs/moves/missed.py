@@ -4,7 +4,7 @@ SQL narrows them down by what it can tell: time, direction, number, the more spe
 each, with its content, when its turn comes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -14,11 +14,11 @@ from dispatcher.ledger.endpoints import sealed_of_events
 from dispatcher.ops.dead.jobs.bodies import Selection, Skipped
 from dispatcher.ops.dead.jobs.items import IS_TAKEN
 from dispatcher.ops.dead.jobs.moves.fates import IS_OVERTAKEN
-from dispatcher.ops.dead.jobs.moves.kinds import kinds_of
+from dispatcher.ops.dead.jobs.moves.kinds import ENDINGS, array, kinds_of, split_endings
 from dispatcher.policy.candidates import Candidates
 from dispatcher.policy.endpoint import Endpoint
 from dispatcher.policy.routing import ENDPOINT_DISABLED, route
-from shared.domain import decode_event
+from shared.domain import Direction, EventType, decode_event
 from shared.ids import first_uuid7
 
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,20 +41,80 @@ _SUPERSEDING: Final = (
 )
 """A more specific endpoint `other` of a fax. One condition each, so that each is one join, however many there are."""
 
+_SUPERSEDING_ENDINGS: Final = {
+    "of_faxes": "endpoints other WHERE other.match_provider = events.provider AND other.match_fax_id = events.fax_id",
+    "of_jobs": """
+    endpoints other JOIN faxes ON faxes.job_id = other.match_job_id
+    WHERE faxes.provider = events.provider AND faxes.fax_id = events.fax_id
+    """,
+}
+"""The same for the ending of a sent fax, whose own row is not looked up."""
+
+_AROUND: Final = """
+SELECT
+EXISTS (SELECT FROM jobs WHERE finished_at IS NULL AND selection -> 'skipped' ->> 'endpoint_id' = $1) AS has_jobs,
+EXISTS (SELECT FROM endpoints WHERE removed_at IS NULL AND match_number IS NOT NULL
+        AND direction <> 'sent') AS of_numbers,
+EXISTS (SELECT FROM endpoints WHERE removed_at IS NULL AND match_fax_id IS NOT NULL) AS of_faxes,
+EXISTS (SELECT FROM endpoints WHERE removed_at IS NULL AND match_job_id IS NOT NULL) AS of_jobs
+"""
+"""Is it being recovered, and which of the more specific ones are there at all? Each by its index."""
+
 CLOCKS_APART: Final = timedelta(minutes=5)
 """Between the ledger, which times events, and the dispatcher that makes the ids of their deliveries."""
 
+_RECORDED: Final = """
+events.recorded_at >= $2::timestamptz AND events.recorded_at < $3::timestamptz AND events.body IS NOT NULL
+"""
+_HAS_NO_DELIVERY: Final = """
+NOT EXISTS (SELECT FROM deliveries d WHERE d.event_id = events.id AND d.endpoint_id = $1 AND d.id >= $4::uuid)
+"""
+"""What the endpoint was owed has ids of its time, so only those are compared with the events."""
 
-def _missed(endpoint: Endpoint) -> str:
+
+def _missed(endpoint: Endpoint, around: Mapping[str, bool]) -> str:
     """Return as SQL what *endpoint* was never owed: by the rules of `routing`, which has the last word.
 
-    What it was owed has ids of its time, so only those are compared with the events.
+    Of most endings the event alone decides; of all else its fax, which costs each event a look by its key. *around*:
+    see `_AROUND`; what is not there is not searched in.
     """
-    overtaken = (
-        f"WHEN {IS_OVERTAKEN.replace('events.type', 'faxes.type')} THEN 'overtaken'"
-        if endpoint.overtaken == "skip"
-        else ""
+    directions = [] if endpoint.scope != "global" else [Direction.SENT]
+    if directions and not around["of_numbers"]:  # they supersede by the number of a received fax
+        directions.append(Direction.RECEIVED)
+    endings, kinds = split_endings(kinds_of(endpoint), directions)
+    halves = [_missed_endings(endings, around)] if endings else []
+    halves += [_missed_kinds(endpoint, endings, kinds)] if kinds or not endings else []
+    taken = f"""
+    WHEN EXISTS (SELECT FROM job_items JOIN jobs ON jobs.id = job_items.job_id WHERE job_items.event_id = missed.id
+                 AND jobs.selection -> 'skipped' ->> 'endpoint_id' = '{endpoint.id}' AND {IS_TAKEN}) THEN 'taken'
+    """
+    return f"""
+    SELECT missed.id AS event_id, CASE {taken if around["has_jobs"] else ""}
+        WHEN missed.is_overtaken THEN 'overtaken' ELSE '{"waiting" if endpoint.enabled else "endpoint"}' END AS fate
+    FROM ({" UNION ALL ".join(halves)}) AS missed
+    """  # noqa: S608 - what is inserted is ours
+
+
+def _missed_endings(endings: Sequence[str], around: Mapping[str, bool]) -> str:
+    """Return as SQL *endings* for a general endpoint, that only single faxes' endpoints supersede."""
+    sent = array([each for each in endings if ENDINGS[EventType(each)] is Direction.SENT])
+    superseded = "".join(
+        f"""
+        AND NOT EXISTS (SELECT FROM {other} AND other.removed_at IS NULL AND other.direction IN ('any', 'sent')
+                        AND events.type = ANY({sent}))
+        """
+        for name, other in _SUPERSEDING_ENDINGS.items()
+        if around[name]
     )
+    return f"""
+    SELECT events.id, false AS is_overtaken FROM events
+    WHERE {_RECORDED} AND events.type = ANY({array(endings)}) {superseded} AND {_HAS_NO_DELIVERY}
+    """  # noqa: S608 - what is inserted is ours
+
+
+def _missed_kinds(endpoint: Endpoint, endings: Sequence[str], kinds: Sequence[str]) -> str:
+    """Return as SQL the events of *kinds*, among those of other types than *endings*."""
+    overtaken = IS_OVERTAKEN.replace("events.type", "faxes.type") if endpoint.overtaken == "skip" else "false"
     superseded = "".join(
         f"""
         AND NOT EXISTS (SELECT FROM endpoints other WHERE other.removed_at IS NULL
@@ -65,25 +125,17 @@ def _missed(endpoint: Endpoint) -> str:
     )
     applies = "" if endpoint.scope == "global" else f"AND {APPLIES}"
     return f"""
-    WITH happened AS MATERIALIZED (
+    SELECT faxes.id, {overtaken} AS is_overtaken FROM endpoints own, (
         SELECT events.id, events.type, events.provider, faxes.* FROM events
         CROSS JOIN LATERAL (  -- by its key: the faxes of a day are few of a million, and lie together
             SELECT fax_id, direction, to_number, job_id, rank FROM faxes
             WHERE (provider, fax_id) = (events.provider, events.fax_id) OFFSET 0
         ) AS faxes
-        WHERE events.recorded_at >= $2::timestamptz AND events.recorded_at < $3::timestamptz
-        AND events.body IS NOT NULL
-    )
-    SELECT faxes.id AS event_id, CASE
-        WHEN EXISTS (SELECT FROM job_items JOIN jobs ON jobs.id = job_items.job_id WHERE job_items.event_id = faxes.id
-                     AND jobs.selection -> 'skipped' ->> 'endpoint_id' = own.id::text AND {IS_TAKEN}) THEN 'taken'
-        {overtaken}
-        WHEN NOT own.enabled THEN 'endpoint'
-        ELSE 'waiting' END AS fate
-    FROM endpoints own, happened AS faxes
-    WHERE own.id = $1::uuid AND own.removed_at IS NULL
-    AND faxes.provider || ' ' || faxes.direction || ' ' || faxes.type = ANY($4::text[]) {applies} {superseded}
-    AND NOT EXISTS (SELECT FROM deliveries d WHERE d.event_id = faxes.id AND d.endpoint_id = $1 AND d.id >= $5::uuid)
+        WHERE {_RECORDED} AND events.type <> ALL({array(endings)}) OFFSET 0
+    ) AS faxes
+    WHERE own.id = $1::uuid
+    AND faxes.provider || ' ' || faxes.direction || ' ' || faxes.type = ANY({array(kinds)}) {applies} {superseded}
+    AND {_HAS_NO_DELIVERY.replace("events.id", "faxes.id")}
     """  # noqa: S608 - what is inserted is ours
 
 
@@ -124,7 +176,7 @@ async def insert_items(connection: Any, job_id: UUID, selection: Selection) -> N
     await connection.execute(
         f"""
         INSERT INTO job_items (job_id, letter_id, kind, delivery_id, event_id, state)
-        SELECT $6::uuid, id::text, 'delivery', id, event_id, fate
+        SELECT $5::uuid, id::text, 'delivery', id, event_id, fate
         FROM (SELECT {_NEW_ID} AS id, event_id, fate FROM ({sql}) AS missed OFFSET 0) AS new
         """,  # noqa: S608 - what is inserted is ours
         *arguments,
@@ -150,11 +202,12 @@ async def write(connection: Any, endpoint_id: UUID, events: Mapping[UUID, str]) 
 async def _found(connection: Any, skipped: Skipped) -> tuple[Any, ...] | None:
     """Return `_missed` of a recovery's endpoint, and its arguments; None if there is no such endpoint."""
     row = await connection.fetchrow(f"SELECT {COLUMNS} FROM endpoints WHERE id = $1", skipped.endpoint_id)  # noqa: S608 - a constant
-    if row is None:
+    if row is None or row["removed_at"] is not None:
         return None
     endpoint = endpoint_of(row)
+    around = await connection.fetchrow(_AROUND, str(endpoint.id))
     since, until = between(skipped.since, skipped.until)
-    return _missed(endpoint), endpoint.id, since, until, kinds_of(endpoint), first_delivery(since)
+    return _missed(endpoint, around), endpoint.id, since, until, first_delivery(since)
 
 
 def first_delivery(since: datetime) -> UUID:
