@@ -1,6 +1,5 @@
 """`faxhook document`: saves a document of a fax, or the raw body of a callback that could not be parsed."""
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from dispatcher.ops.documents.settings import ContentSettings
 from dispatcher.ops.faxes.bodies import documents_of
 from dispatcher.ops.faxes.commands import find_story
 from dispatcher.ops.faxes.reader import FaxReader
+from dispatcher.ops.files import write_new
 from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
 from dispatcher.ops.words import counted, printable
 from shared.errors import EXIT_BAD_INPUT, FaxhookError
@@ -119,14 +119,8 @@ def _write(path: Path | None, content: bytes) -> None:
         sys.stdout.buffer.flush()
         return
     try:
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        write_new(path, content)
     except FileExistsError:
         raise NotWritten(f"{printable(str(path))} is there already: it was not overwritten") from None
     except OSError as error:
-        raise NotWritten(f"{printable(str(path))} cannot be written: {error.strerror}") from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-    except OSError as error:
-        path.unlink(missing_ok=True)
         raise NotWritten(f"{printable(str(path))} cannot be written: {error.strerror}") from error

@@ -12,6 +12,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from dispatcher.ops.files import replace
 from dispatcher.ops.simulator.samples import SampleCallback
 from dispatcher.ops.simulator.settings import VARIABLES
 
@@ -93,7 +94,7 @@ def curl_of(base_url: str, sample: SampleCallback, folder: Path) -> str:
     else:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{sample.path.strip('/').replace('/', '-')}-{sample.event_name}-{sample.fax_id}.bin"
-        path.write_bytes(sample.body)
+        replace(path, sample.body)
         data = f"@{os.path.relpath(path) if path.is_relative_to(Path.cwd()) else path}"
     words = ["curl", "-sS", base_url.rstrip("/") + sample.target]
     for name, value in sample.headers.items():
