@@ -12,7 +12,7 @@ import msgspec
 from pamqp import commands
 
 from shared.amqp.channel import ChannelClosed
-from shared.amqp.connection import ConnectionLost
+from shared.amqp.errors import ConnectionLost
 from shared.amqp.rights import ACCESS_REFUSED, verify_rights
 from shared.amqp.session import PRECONDITION_FAILED, broker_session
 from shared.backoff import DEFER_WAITS_SECONDS, wait_name

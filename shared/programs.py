@@ -4,7 +4,7 @@ Imports nothing but the standard library and modules that need no installed libr
 """
 
 import sys
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Final
 
 from shared.errors import EXIT_BAD_SETTING
@@ -30,6 +30,8 @@ def faxhook() -> int:
 
 def version() -> str:
     """Return the version that is installed; empty if it is run from its source and not installed."""
+    from importlib import metadata  # noqa: PLC0415 - slow to import, and rarely needed
+
     try:
         return metadata.version("faxhook")
     except metadata.PackageNotFoundError:
@@ -39,12 +41,15 @@ def version() -> str:
 def run_program(program: str, extra: str, module: str) -> int:
     """Call `main` of *module* and return its exit code.
 
-    78 if a library is not installed: *extra* of the package holds all that it imports. Ctrl-C ends it without a
-    traceback, however early it comes.
+    78 if a library is not installed, also one that it imports later: *extra* of the package holds all of them. Ctrl-C
+    ends it without a traceback, however early it comes.
     """
     try:
         with ending_at_once():
             main = import_module(module).main
+        return main() or 0
+    except KeyboardInterrupt:  # before or after its event loop, which stops in order
+        return EXIT_INTERRUPTED
     except ModuleNotFoundError as error:
         library = (error.name or "").partition(".")[0]
         if not library or library in _OUR_PACKAGES:  # our own mistake, which no installation can repair
@@ -52,7 +57,3 @@ def run_program(program: str, extra: str, module: str) -> int:
         install = f"pip install 'faxhook[{extra}]' ({library} is missing)"
         sys.stderr.write(f"{program} needs the {extra}'s libraries: {install}\n")
         return EXIT_BAD_SETTING
-    try:
-        return main() or 0
-    except KeyboardInterrupt:  # before or after its event loop, which stops in order
-        return EXIT_INTERRUPTED

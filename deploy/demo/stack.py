@@ -22,7 +22,7 @@ from dispatcher.ledger.pool import open_pool
 from dispatcher.ops.listener.listen import Listened, Started
 from dispatcher.policy.endpoint import Endpoint
 from dispatcher.settings import DispatcherSettings
-from shared.amqp.connection import ConnectionLost
+from shared.amqp.errors import ConnectionLost
 from shared.broker import declare, topology
 from shared.ids import uuid7
 from shared.settings import load

@@ -36,7 +36,7 @@ import msgspec
 from dispatcher.ledger import pruning
 from dispatcher.ledger.locks import Lock, leader
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
-from shared.amqp.connection import ConnectionLost
+from shared.amqp.errors import ConnectionLost
 from shared.amqp.session import broker_session
 from shared.broker import WORK_EVENTS
 from shared.log import get_logger

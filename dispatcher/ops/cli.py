@@ -1,70 +1,200 @@
-"""The command line `faxhook`: it talks to the stores directly, so it works while a service is down."""
+"""The command line `faxhook`: it talks to the stores directly, so it works while a service is down.
 
-from typing import Annotated, Any, Final
+A command is imported when it is run: the libraries of all of them take most of a second.
+"""
+
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
-from rich.table import Table
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_group
 
-from dispatcher.configuration.broker import TopologySettings
-from dispatcher.ops.access import commands as token_commands
-from dispatcher.ops.accounts.commands import account_command
-from dispatcher.ops.alerts import commands as alert_commands
-from dispatcher.ops.audit.commands import audit_command
-from dispatcher.ops.backfill import backfill_command
-from dispatcher.ops.dead import commands as dead_commands
-from dispatcher.ops.deliveries import attempt_commands
-from dispatcher.ops.deliveries import resend_commands as delivery_commands
-from dispatcher.ops.documents.commands import document_command
-from dispatcher.ops.endpoints import recover_commands as endpoint_commands
-from dispatcher.ops.export.commands import export_command
-from dispatcher.ops.faxes import commands as fax_commands
-from dispatcher.ops.listener.commands import listen_command
-from dispatcher.ops.queues.commands import queues_command
-from dispatcher.ops.reconcile import reconcile_command
-from dispatcher.ops.simulator.commands import simulate_command
-from dispatcher.ops.simulator.lists.commands import simulate_provider_command
-from dispatcher.ops.terminal import Json, console, print_json, run, settings_of
-from dispatcher.settings import MigrateSettings
-from shared.broker import declare, topology
 from shared.programs import version
+from shared.runtime.interrupts import ending_at_once
 from shared.runtime.output import ending_with_output
 
-COMMANDS: Final = {
-    "Inspect and repair": (
-        "faxes",
-        "deliveries",
-        "attempts",
-        "document",
-        "dead",
-        "endpoints",
-        "queues",
-        "reconcile",
-        "backfill",
-        "account",
-        "alerts",
-        "audit",
-        "export",
-    ),
-    "Set up": ("migrate", "topology", "tokens"),
-    "Try out": ("simulate", "simulate-provider", "listen"),
+
+class Place(NamedTuple):
+    """Where a command or group of commands is, and the beginning of its help."""
+
+    module: str
+    attribute: str
+    help: str
+
+
+COMMANDS: Final[dict[str, dict[str, Place]]] = {
+    "Inspect and repair": {
+        "faxes": Place(
+            "dispatcher.ops.faxes.commands",
+            "app",
+            "Show what happened to a fax, and why an endpoint did not get its events.",
+        ),
+        "deliveries": Place(
+            "dispatcher.ops.deliveries.resend_commands",
+            "app",
+            "Show what was sent to an endpoint, byte for byte; send it again.",
+        ),
+        "attempts": Place(
+            "dispatcher.ops.deliveries.attempt_commands",
+            "app",
+            "Show attempts at deliveries: when, at which endpoint, and how they ended.",
+        ),
+        "document": Place(
+            "dispatcher.ops.documents.commands",
+            "document_command",
+            "Save a fax's documents, or the raw body of a callback that could not be parsed. Each look is in the "
+            "audit.",
+        ),
+        "dead": Place(
+            "dispatcher.ops.dead.commands",
+            "app",
+            "Show, replay or discard what was given up on, or could not be understood.",
+        ),
+        "endpoints": Place(
+            "dispatcher.ops.endpoints.recover_commands",
+            "app",
+            "Show, change and test endpoints: where an application gets its events.",
+        ),
+        "queues": Place(
+            "dispatcher.ops.queues.commands",
+            "queues_command",
+            "Show every queue: depth, consumers, rates, the oldest message, and what is due next.",
+        ),
+        "reconcile": Place(
+            "dispatcher.ops.reconcile",
+            "reconcile_command",
+            "After queues were lost: put back, at once, what is due and has no message. Once too often does no harm.",
+        ),
+        "backfill": Place(
+            "dispatcher.ops.backfill",
+            "backfill_command",
+            "Take in the faxes that a provider finished and no callback reported. Once too often does no harm.",
+        ),
+        "account": Place(
+            "dispatcher.ops.accounts.commands",
+            "account_command",
+            "Show for each provider and day: faxes of theirs, of ours, repaired, missing, delivered, owed, dead.",
+        ),
+        "alerts": Place(
+            "dispatcher.ops.alerts.commands",
+            "app",
+            "Show what was raised, and send a test to each place that alerts go to.",
+        ),
+        "audit": Place(
+            "dispatcher.ops.audit.commands",
+            "audit_command",
+            "Show who changed or looked at what, from where, and who was refused; the latest first. Times are UTC.",
+        ),
+        "export": Place(
+            "dispatcher.ops.export.commands",
+            "export_command",
+            "Write every row of a list that matches to stdout. The last line says that it is whole, and how many rows "
+            "it has.",
+        ),
+    },
+    "Set up": {
+        "migrate": Place(
+            "dispatcher.ops.setup.ledger",
+            "migrate_command",
+            "Bring the ledger's schema up to date. Safe to repeat, and to run from several places at once.",
+        ),
+        "topology": Place(
+            "dispatcher.ops.setup.broker",
+            "topology_command",
+            "Declare exchanges and queues on the broker, the delay queues by the table of BACKOFF. Safe to repeat.",
+        ),
+        "tokens": Place(
+            "dispatcher.ops.access.commands", "app", "Create, list and revoke access tokens for API and console."
+        ),
+    },
+    "Try out": {
+        "simulate": Place(
+            "dispatcher.ops.simulator.commands",
+            "simulate_command",
+            "Send sample callbacks to the ingress, signed as their provider signs.",
+        ),
+        "simulate-provider": Place(
+            "dispatcher.ops.simulator.lists.commands",
+            "simulate_provider_command",
+            "Be Telnyx, Phaxio and Sinch: list APIs on 127.0.0.1, and callbacks of which some are never sent.",
+        ),
+        "listen": Place(
+            "dispatcher.ops.listener.commands",
+            "listen_command",
+            "Receive webhooks: verify each as an application does, print it, answer 200 (401 if it is not verified).",
+        ),
+    },
 }
-"""Headings of `--help` with their commands, in its order."""
+"""By the headings of `--help`, in its order. That each help is the beginning of the command's own, a test holds."""
 
-_INSPECT, _SET_UP, _TRY_OUT = COMMANDS
-_ORDER: Final = tuple(name for names in COMMANDS.values() for name in names)
+_PLACES: Final = {name: (heading, place) for heading, places in COMMANDS.items() for name, place in places.items()}
 
 
-class InOrder(TyperGroup):
-    """Commands and groups of commands in the order of `COMMANDS`; typer would put all groups last."""
+class Commands(MutableMapping[str, Any]):
+    """The commands by name, each imported when it is looked up."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
+    def __init__(self) -> None:
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a command, imported now if it was not before; KeyError if there is none of this name."""
+        if name not in self._loaded:
+            heading, place = _PLACES[name]
+            with ending_at_once():
+                found = getattr(import_module(place.module), place.attribute)
+            alone = typer.Typer()
+            if isinstance(found, typer.Typer):
+                alone.add_typer(found, name=name, rich_help_panel=heading)
+            else:
+                alone.command(name=name, rich_help_panel=heading)(found)
+            self._loaded[name] = get_group(alone).commands[name]
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_PLACES)
+
+    def __len__(self) -> int:
+        return len(_PLACES)
+
+
+class ByName(TyperGroup):
+    """The commands in the order of `COMMANDS`; `--help` imports none of them."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = Commands()
+        self._is_helping = False
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - as click calls it
         """Return their names."""
-        return sorted(super().list_commands(ctx), key=_ORDER.index)
+        return list(self.commands)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command; for `--help` one that has its help only."""
+        if not self._is_helping or cmd_name not in _PLACES:
+            return super().get_command(ctx, cmd_name)
+        heading, place = _PLACES[cmd_name]
+        return TyperCommand(name=cmd_name, help=place.help, rich_help_panel=heading)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help."""
+        self._is_helping = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self._is_helping = False
 
 
 app = typer.Typer(
-    cls=InOrder,
+    cls=ByName,
     no_args_is_help=True,
     add_completion=False,
     help="Operate faxhook. It talks to the stores directly, so it works while a service is down.",
@@ -75,7 +205,7 @@ app = typer.Typer(
 
 def _print_version(is_asked: bool) -> None:
     if is_asked:
-        console.print(f"faxhook {version()}", highlight=False)
+        typer.echo(f"faxhook {version()}")
         raise typer.Exit
 
 
@@ -86,54 +216,6 @@ def options(
     ] = False,
 ) -> None:
     """Take the options that stand before the command."""
-
-
-app.add_typer(fax_commands.app, name="faxes", rich_help_panel=_INSPECT)
-app.add_typer(delivery_commands.app, name="deliveries", rich_help_panel=_INSPECT)
-app.add_typer(attempt_commands.app, name="attempts", rich_help_panel=_INSPECT)
-app.command(name="document", rich_help_panel=_INSPECT)(document_command)
-app.add_typer(dead_commands.app, name="dead", rich_help_panel=_INSPECT)
-app.add_typer(endpoint_commands.app, name="endpoints", rich_help_panel=_INSPECT)
-app.command(name="queues", rich_help_panel=_INSPECT)(queues_command)
-app.command(name="reconcile", rich_help_panel=_INSPECT)(reconcile_command)
-app.command(name="backfill", rich_help_panel=_INSPECT)(backfill_command)
-app.command(name="account", rich_help_panel=_INSPECT)(account_command)
-app.add_typer(alert_commands.app, name="alerts", rich_help_panel=_INSPECT)
-app.command(name="audit", rich_help_panel=_INSPECT)(audit_command)
-app.command(name="export", rich_help_panel=_INSPECT)(export_command)
-app.add_typer(token_commands.app, name="tokens", rich_help_panel=_SET_UP)
-app.command(name="simulate", rich_help_panel=_TRY_OUT)(simulate_command)
-app.command(name="simulate-provider", rich_help_panel=_TRY_OUT)(simulate_provider_command)
-app.command(name="listen", rich_help_panel=_TRY_OUT)(listen_command)
-
-
-@app.command(rich_help_panel=_SET_UP)
-def migrate(as_json: Json = False) -> None:
-    """Bring the ledger's schema up to date. Safe to repeat, and to run from several places at once."""
-    from shared.sql.migrate import migrate as migrate_ledger  # noqa: PLC0415 - slow to import, and only used here
-
-    settings = settings_of(MigrateSettings)
-    before, after = run(migrate_ledger(settings.database_url.reveal(), settings.database_application_role))
-    if as_json:
-        print_json({"before": before, "after": after})
-    else:
-        console.print(f"ledger: {'already at' if before == after else 'now at'} revision {after}")
-
-
-@app.command(name="topology", rich_help_panel=_SET_UP)
-def declare_topology(as_json: Json = False) -> None:
-    """Declare exchanges and queues on the broker, the delay queues by the table of BACKOFF. Safe to repeat."""
-    settings = settings_of(TopologySettings)
-    wanted = topology(settings.backoff_seconds())
-    run(declare(settings.amqp_url.reveal(), wanted))
-    if as_json:
-        print_json([{"queue": queue.name, "arguments": queue.all_arguments()} for queue in wanted.queues])
-        return
-    table = Table("queue", "bound to", "key", "wait")
-    for queue in wanted.queues:
-        wait = queue.arguments.get("x-message-ttl")
-        table.add_row(queue.name, queue.exchange, queue.key, f"{wait} ms" if wait else "")
-    console.print(table)
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from dispatcher.ops.api.audit import ORIGIN
 from dispatcher.ops.api.bad_fields import wrong_field
-from shared.amqp.connection import REFUSED, AccessRefused, ConnectionLost
+from shared.amqp.errors import REFUSED, AccessRefused, ConnectionLost
 from shared.errors import EXIT_AWAY, EXIT_BAD_INPUT, EXIT_BAD_SETTING, FaxhookError
 from shared.settings import BadSetting, Settings, load
 from shared.sql.connection import SESSION_ERRORS, SharedSession, ledger_reason

@@ -17,7 +17,8 @@ from pamqp import commands, frame
 from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 
-from shared.amqp.connection import CLOSE_TIMEOUT_SECONDS, ConnectionLost
+from shared.amqp.connection import CLOSE_TIMEOUT_SECONDS
+from shared.amqp.errors import ConnectionLost
 from shared.amqp.frames import ContentAssembler, Message
 
 RPC_TIMEOUT_SECONDS: Final = 10.0

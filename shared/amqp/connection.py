@@ -15,7 +15,7 @@ from aiormq.connection import TCPTransportFactory, TLSTransportFactory, Transpor
 from yarl import URL
 
 from shared.amqp.addresses import split_addresses
-from shared.errors import EXIT_AWAY, EXIT_BAD_SETTING, FaxhookError
+from shared.amqp.errors import AccessRefused, ConnectionLost
 from shared.log import get_logger
 from shared.sentences.reasons import one_line, reason_of
 
@@ -29,25 +29,6 @@ SHORTEST_TRY_SECONDS: Final = 1.5
 CLOSE_TIMEOUT_SECONDS: Final = 1.0
 RECONNECT_SECONDS: Final = (0.2, 2.0)
 """First and longest wait between two tries to connect; doubled each time, with jitter."""
-
-
-REFUSED: Final = "the broker refuses what AMQP_URL or OPS_AMQP_URL says"
-"""For the sentence of an `AccessRefused`."""
-
-
-class ConnectionLost(FaxhookError):
-    """The connection or channel to the broker is gone; what was unconfirmed counts as not kept."""
-
-    code = "broker_lost"
-    status = 503
-    exit_code = EXIT_AWAY
-
-
-class AccessRefused(ConnectionLost):
-    """The broker answers and lets us not in: user, password or vhost of its URL are wrong."""
-
-    code = "broker_refused"
-    exit_code = EXIT_BAD_SETTING
 
 
 async def keep_connected(

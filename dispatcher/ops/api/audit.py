@@ -5,14 +5,11 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 import msgspec
-from aiohttp import web
 
 WRITE: Final = "INSERT INTO audit (who, what, subject, details, origin) VALUES ($1, $2, $3, $4::jsonb, $5)"
 
 CLI: Final = "cli"
 """`who` for the command line; the API writes whose token it was, the console the name with a suffix."""
-
-MOST_FORWARDED_CHARACTERS: Final = 100
 
 ORIGIN: Final[ContextVar[str | None]] = ContextVar("origin", default=None)
 """Where the request or command came from whose work this is. Set where it comes in, so that no writer can forget it."""
@@ -24,13 +21,6 @@ async def write_audit(
     """Write that *who* did *what* (`endpoint.changed`) to *subject* (an id); *details* must hold no secret."""
     encoded = msgspec.json.encode({} if details is None else details).decode()
     await connection.execute(WRITE, who, what, str(subject), encoded, ORIGIN.get())
-
-
-def origin_of(request: web.Request) -> str:
-    """Return the address that *request* came from, and the one that a proxy says it came for."""
-    forwarded = request.headers.get("X-Forwarded-For", "")[:MOST_FORWARDED_CHARACTERS]
-    said = "".join(each for each in forwarded if each.isprintable())
-    return f"{request.remote} for {said}" if said else str(request.remote)
 
 
 def differences(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> dict[str, Any]:

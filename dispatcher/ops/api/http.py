@@ -8,13 +8,14 @@ from aiohttp import web
 
 from dispatcher.ops.access.authenticator import Authenticator, Refused
 from dispatcher.ops.access.rights import Identity, Right
-from dispatcher.ops.api.audit import ORIGIN, origin_of
+from dispatcher.ops.api.audit import ORIGIN
 from dispatcher.ops.api.bad_fields import wrong_field
 from dispatcher.ops.api.idempotency import MOST_ID_CHARACTERS
 from dispatcher.ops.api.operation import Handler
 from dispatcher.ops.api.problems import CRASHED, Problem, log_crash, problem_of
 
 PREFIX: Final = "/v1/"
+MOST_FORWARDED_CHARACTERS: Final = 100
 READ_METHODS: Final = frozenset({"GET", "HEAD"})
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 KEY_PATTERN: Final = r"^[\t -~]*[!-~][\t -~]*$"
@@ -174,3 +175,10 @@ def take_command_id(request: web.Request, body: dict[str, Any]) -> str | None:
     if not isinstance(command_id, str) or not 0 < len(command_id) <= MOST_ID_CHARACTERS or "\0" in command_id:
         raise Problem(422, "bad_command_id", f"must be a text of at most {MOST_ID_CHARACTERS} characters", "command_id")
     return command_id
+
+
+def origin_of(request: web.Request) -> str:
+    """Return the address that *request* came from, and the one that a proxy says it came for."""
+    forwarded = request.headers.get("X-Forwarded-For", "")[:MOST_FORWARDED_CHARACTERS]
+    said = "".join(each for each in forwarded if each.isprintable())
+    return f"{request.remote} for {said}" if said else str(request.remote)

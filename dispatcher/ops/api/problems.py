@@ -9,7 +9,7 @@ from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE
-from shared.amqp.connection import ConnectionLost
+from shared.amqp.errors import ConnectionLost
 from shared.errors import FaxhookError
 from shared.log import get_logger
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from dispatcher.ops.api.problems import CRASHED, Problem
 from dispatcher.ops.console.words import sentence
-from shared.amqp.connection import ConnectionLost
+from shared.amqp.errors import ConnectionLost
 
 UNCHANGED: Final = "Nothing was changed"
 

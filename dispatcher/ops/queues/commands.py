@@ -19,7 +19,7 @@ from dispatcher.ops.queues.reader import QueueReader
 from dispatcher.ops.terminal import Json, console, fail, print_json, run, settings_of
 from dispatcher.ops.words import counted, duration, moment
 from dispatcher.settings import StoreSettings
-from shared.amqp.connection import REFUSED, AccessRefused
+from shared.amqp.errors import REFUSED, AccessRefused
 from shared.errors import EXIT_AWAY, EXIT_BAD_SETTING
 from shared.sql.connection import LedgerAway, check_sessions
 

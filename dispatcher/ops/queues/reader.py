@@ -9,7 +9,7 @@ from dispatcher.ops.queues.broker import ApiAway, ApiQueue, api_queues, depths
 from dispatcher.ops.queues.picture import LastEmpty, picture
 from dispatcher.ops.queues.waiting import Waiting, read_waiting
 from shared.amqp.channel import QueueDepth
-from shared.amqp.connection import REFUSED, AccessRefused, ConnectionLost
+from shared.amqp.errors import REFUSED, AccessRefused, ConnectionLost
 from shared.broker import topology
 from shared.domain import utc_now
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from shared.callback import Callback, Parsed, Verified
 from shared.domain import Provider
 from shared.errors import Unreadable
-from shared.providers.common import read_inner, read_json_object
+from shared.providers.common import read_json_object
 from shared.providers.telnyx.event import compose
 from shared.signatures import load_telnyx_key, verify_telnyx
 
@@ -53,13 +53,11 @@ class TelnyxAdapter:
                 event's type.
         """
         sent = read_json_object(callback.body)
-        data = read_inner(sent.get("data"))
+        data = sent.get("data")
         if isinstance(data, dict):
             # The members of `data`, and what is beside it (only `meta` so far), become the event's fields.
             sent = {name: value for name, value in sent.items() if name != "data"} | data
-        payload = read_inner(sent.get("payload"))
+        payload = sent.get("payload")
         if not isinstance(payload, dict):
-            if "fax_id" not in sent:
-                raise Unreadable("there is no payload object")
-            payload = sent  # flat: the fax's keys stand beside the event's
+            raise Unreadable("there is no payload object")
         return Parsed(event=compose(callback, sent, payload))

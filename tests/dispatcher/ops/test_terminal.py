@@ -11,7 +11,7 @@ from dispatcher.ops.api.idempotency import CommandReused
 from dispatcher.ops.dead.errors import NothingMatches, TakenByAnother
 from dispatcher.ops.endpoints.urls import BadEndpoint
 from dispatcher.ops.terminal import run, settings_of
-from shared.amqp.connection import ConnectionLost
+from shared.amqp.errors import ConnectionLost
 
 ENDS: list[tuple[Exception, int]] = [
     (BadEndpoint("url", "names no host"), 65),

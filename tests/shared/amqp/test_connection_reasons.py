@@ -7,7 +7,8 @@ from certificates import certificates
 from proxy import proxied
 from tls import behind_tls
 
-from shared.amqp.connection import ConnectionLost, connected
+from shared.amqp.connection import connected
+from shared.amqp.errors import ConnectionLost
 from shared.amqp.publisher import Publisher
 from shared.amqp.session import broker_session
 from shared.broker import FAX_IN

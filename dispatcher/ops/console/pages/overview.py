@@ -15,7 +15,7 @@ from dispatcher.ops.console.sources import Sources
 from dispatcher.ops.dead.errors import TakenByAnother
 from dispatcher.ops.endpoints.urls import name_of
 from dispatcher.ops.queues.bodies import Queues
-from shared.amqp.connection import ConnectionLost
+from shared.amqp.errors import ConnectionLost
 
 Number = TypeVar("Number", int, float)
 Problems = Callable[[], list[str]]

@@ -8,7 +8,7 @@ from ledgers import endpoint, take
 from dispatcher.alerts.checks.dead import EMPTY_LOOKS, DeadLetterCheck, queue_depths
 from dispatcher.alerts.kinds import Kind
 from dispatcher.alerts.matters import open_subjects
-from shared.amqp.connection import ConnectionLost
+from shared.amqp.errors import ConnectionLost
 
 
 class Depths:

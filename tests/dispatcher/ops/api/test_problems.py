@@ -12,7 +12,7 @@ from dispatcher.ops.api.lookups import NoSuch
 from dispatcher.ops.api.problems import CRASHED, Problem, problem_of
 from dispatcher.ops.dead.errors import BadSelection, NothingMatches, TakenByAnother, UnknownJob, UnknownLetter
 from dispatcher.ops.endpoints.urls import BadEndpoint
-from shared.amqp.connection import ConnectionLost
+from shared.amqp.errors import ConnectionLost
 from shared.errors import FaxhookError
 from shared.media import MediaUnavailable
 

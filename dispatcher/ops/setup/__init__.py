@@ -1,0 +1,1 @@
+"""Stores made ready: the ledger's schema, exchanges and queues."""
