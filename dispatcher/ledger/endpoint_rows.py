@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from dispatcher.channels.static_headers import Headers
-from dispatcher.policy.endpoint import Endpoint, FaxMatch
+from dispatcher.policy.endpoint import DamagedField, Endpoint, FaxMatch
 from shared.domain import Provider
 
 COLUMNS: Final = """
@@ -17,7 +17,9 @@ endpoints.catching_up, endpoints.removed_at, endpoints.is_gone
 """What `endpoint_of` reads; for other statements that join endpoints, too."""
 
 
-def endpoint_of(row: Any, tokens: tuple[str, ...] = (), headers: Headers = ()) -> Endpoint:
+def endpoint_of(
+    row: Any, tokens: tuple[str, ...] = (), headers: Headers = (), damaged: tuple[DamagedField, ...] = ()
+) -> Endpoint:
     """Return the endpoint of a row with `COLUMNS`, its tokens and headers left sealed unless they are given."""
     return Endpoint(
         id=row["endpoint_id"],
@@ -39,6 +41,7 @@ def endpoint_of(row: Any, tokens: tuple[str, ...] = (), headers: Headers = ()) -
         paused=row["paused"],
         catching_up=row["catching_up"],
         removed_at=row["removed_at"],
+        damaged=damaged,
     )
 
 

@@ -17,7 +17,7 @@ from dispatcher.channels.static_headers import Headers
 from dispatcher.ledger.endpoint_rows import COLUMNS, endpoint_of, values_of
 from dispatcher.ledger.pool import Pool
 from dispatcher.policy.delivery import EndpointStatus
-from dispatcher.policy.endpoint import DamagedEndpoint, Endpoint, FaxMatch, Scope
+from dispatcher.policy.endpoint import DamagedField, Endpoint, FaxMatch, Scope
 from shared.domain import Direction, Event, Provider
 from shared.seal import Damaged, Seal
 
@@ -70,6 +70,7 @@ UPDATE endpoints SET scope = $2, direction = $3, match_number = $4, match_provid
 WHERE id = $1 AND removed_at IS NULL
 """
 TOKENS: Final = "SELECT sealed_tokens FROM endpoints WHERE id = $1"
+SEALED: Final = "SELECT sealed_tokens, sealed_headers FROM endpoints WHERE id = $1"
 REMOVE: Final = """
 UPDATE endpoints SET removed_at = now(), updated_at = now(), catching_up = catching_up OR paused
 WHERE id = $1 AND removed_at IS NULL
@@ -100,14 +101,18 @@ _CONDITIONS: Final[dict[str, str]] = {
 
 
 class EndpointStore:
-    """Reads and writes endpoints. Writers pass the connection of their transaction."""
+    """Reads and writes endpoints. Writers pass the connection of their transaction.
+
+    An endpoint whose row is damaged is marked so: it is listed, can be set anew or removed, and stops no other one.
+    Every reader raises `Unsealable` if SECRETS_KEY does not fit.
+    """
 
     def __init__(self, seal: Seal) -> None:
         self._seal = seal
 
     async def everything(self, pool: Pool) -> list[Endpoint]:
         """Return every endpoint, the oldest first."""
-        return [self.from_row(row) for row in await pool.fetch(ALL)]
+        return [self.marked_from_row(row) for row in await pool.fetch(ALL)]
 
     async def page(
         self,
@@ -130,17 +135,17 @@ class EndpointStore:
             conditions.append(f"id {'<' if newest_first else '>'} ${len(values)}")
         order = "id DESC" if newest_first else "id"
         sql = f"{_SELECT}{' AND '.join(conditions)} ORDER BY {order} LIMIT {int(most)}"
-        return [self.from_row(row) for row in await connection.fetch(sql, *values)]
+        return [self.marked_from_row(row) for row in await connection.fetch(sql, *values)]
 
     async def of_ids(self, connection: Any, endpoint_ids: Sequence[UUID]) -> list[Endpoint]:
         """Return those of the endpoints that exist, removed ones included."""
-        return [self.from_row(row) for row in await connection.fetch(OF_IDS, list(endpoint_ids))]
+        return [self.marked_from_row(row) for row in await connection.fetch(OF_IDS, list(endpoint_ids))]
 
     async def changed(self, connection: Any, endpoint_ids: Sequence[UUID], seconds: float) -> list[EndpointStatus]:
         """Return those of the endpoints that were changed or removed in the last *seconds*."""
         return [
             EndpointStatus(
-                endpoint=self._from_row_or_damaged(row),
+                endpoint=self.marked_from_row(row),
                 is_removed=row["removed_at"] is not None,
                 is_gone=row["is_gone"],
             )
@@ -150,17 +155,11 @@ class EndpointStore:
     async def get(self, connection: Any, endpoint_id: UUID, *, lock: bool = False) -> Endpoint | None:
         """Return one endpoint; None if it does not exist or is removed."""
         row = await connection.fetchrow(f"{ONE} FOR UPDATE" if lock else ONE, endpoint_id)
-        return None if row is None else self.from_row(row)
+        return None if row is None else self.marked_from_row(row)
 
     async def of_events(self, connection: Any, events: Iterable[Event]) -> list[Endpoint]:
-        """Return the endpoints that could apply to *events*, as they are committed now, by their ids.
-
-        One whose row is damaged is marked so: the others get their events.
-
-        Raises:
-            Unsealable: SECRETS_KEY does not fit the tokens of one of them.
-        """
-        return [self._from_row_or_damaged(row) for row in await _rows_of_events(connection, events)]
+        """Return the endpoints that could apply to *events*, as they are committed now, by their ids."""
+        return [self.marked_from_row(row) for row in await _rows_of_events(connection, events)]
 
     async def check_tokens(self, connection: Any) -> int:
         """Open the tokens of the oldest and the newest standing endpoints; return of how many.
@@ -195,14 +194,26 @@ class EndpointStore:
         await connection.execute(INSERT, *values_of(endpoint, tokens, self._sealed_headers(endpoint)))
 
     async def update(self, connection: Any, endpoint: Endpoint) -> None:
-        """Replace an endpoint's fields."""
-        before = await connection.fetchval(TOKENS, endpoint.id) or ()
-        tokens = self._sealed(endpoint.tokens, before)
-        await connection.execute(UPDATE, *values_of(endpoint, tokens, self._sealed_headers(endpoint)))
+        """Replace an endpoint's fields; what is `damaged` of it stays as it is."""
+        before = await connection.fetchrow(SEALED, endpoint.id)
+        if before is None:
+            return
+        tokens, headers = before["sealed_tokens"], before["sealed_headers"]
+        if "tokens" not in endpoint.damaged:
+            tokens = self._sealed(endpoint.tokens, [each for each in tokens if self._is_sealed(each)])
+        if "headers" not in endpoint.damaged:
+            headers = self._sealed_headers(endpoint)
+        await connection.execute(UPDATE, *values_of(endpoint, tokens, headers))
 
     async def token_dates(self, connection: Any, endpoint_id: UUID) -> list[datetime]:
-        """Return since when the endpoint has each of its tokens, in their order; no two are equal."""
-        return [self._seal.sealed_at(token) for token in await connection.fetchval(TOKENS, endpoint_id) or ()]
+        """Return since when the endpoint has each of its tokens, in their order; no two are equal.
+
+        None if one of them is damaged: then it has no tokens that can be read.
+        """
+        try:
+            return [self._seal.sealed_at(token) for token in await connection.fetchval(TOKENS, endpoint_id) or ()]
+        except Damaged:
+            return []
 
     async def remove(self, connection: Any, endpoint_id: UUID) -> bool:
         """Remove an endpoint; its history stays. False if it does not exist."""
@@ -213,16 +224,40 @@ class EndpointStore:
         return str(await connection.execute(GONE, endpoint_id)).endswith(" 1")
 
     def from_row(self, row: Any) -> Endpoint:
-        """Return the endpoint of a row with `COLUMNS`."""
-        sealed = row["sealed_headers"]
-        headers = () if sealed is None else msgspec.json.decode(self._seal.open(sealed), type=Headers)
-        return endpoint_of(row, tuple(self._seal.open(token) for token in row["sealed_tokens"]), headers)
+        """Return the endpoint of a row with `COLUMNS`.
 
-    def _from_row_or_damaged(self, row: Any) -> Endpoint:
+        Raises:
+            Damaged: Its row is.
+        """
+        return endpoint_of(row, self._tokens_of(row), self._headers_of(row))
+
+    def marked_from_row(self, row: Any) -> Endpoint:
+        """Return the endpoint of a row with `COLUMNS`, marked if its row is damaged."""
         try:
             return self.from_row(row)
         except Damaged:
-            return DamagedEndpoint(**msgspec.structs.asdict(endpoint_of(row)))
+            sealed: dict[DamagedField, list[bytes]] = {
+                "tokens": row["sealed_tokens"],
+                "headers": [] if row["sealed_headers"] is None else [row["sealed_headers"]],
+            }
+            damaged = tuple(name for name, each in sealed.items() if not all(map(self._is_sealed, each)))
+            tokens = () if "tokens" in damaged else self._tokens_of(row)
+            headers = () if "headers" in damaged else self._headers_of(row)
+            return endpoint_of(row, tokens, headers, damaged)
+
+    def _tokens_of(self, row: Any) -> tuple[str, ...]:
+        return tuple(self._seal.open(token) for token in row["sealed_tokens"])
+
+    def _headers_of(self, row: Any) -> Headers:
+        sealed = row["sealed_headers"]
+        return () if sealed is None else msgspec.json.decode(self._seal.open(sealed), type=Headers)
+
+    def _is_sealed(self, sealed: bytes) -> bool:
+        try:
+            self._seal.open(sealed)
+        except Damaged:
+            return False
+        return True
 
     def _sealed_headers(self, endpoint: Endpoint) -> bytes | None:
         return self._seal.seal(msgspec.json.encode(endpoint.headers).decode()) if endpoint.headers else None

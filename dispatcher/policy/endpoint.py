@@ -1,7 +1,7 @@
 """Endpoints: where an application wants to be told, and what it wants to be told of. Pure data."""
 
 from datetime import datetime
-from typing import ClassVar, Final, Literal
+from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -14,6 +14,7 @@ LEASE_MARGIN_SECONDS: Final = 30.0
 
 Scope = Literal["global", "number", "fax"]
 EndpointDirection = Literal["sent", "received", "any"]
+DamagedField = Literal["tokens", "headers"]
 Overtaken = Literal["skip", "deliver"]
 
 
@@ -39,6 +40,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         paused: What it is owed waits, without attempts, until it is resumed.
         removed_at: It was removed; its history stays. Set by the ledger alone.
         catching_up: It was resumed, and something of what waited still waits. Set by the ledger alone.
+        damaged: What of it in the ledger was not sealed by any key: it is empty here, and nothing is sent before it is
+            set again. Set by the ledger alone.
     """
 
     id: UUID
@@ -60,7 +63,12 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool = False
     catching_up: bool = False
     removed_at: datetime | None = None
-    is_damaged: ClassVar[bool] = False
+    damaged: tuple[DamagedField, ...] = ()
+
+    @property
+    def is_damaged(self) -> bool:
+        """Can something of it not be read?"""
+        return bool(self.damaged)
 
     def wants(self, event: Event) -> bool:
         """Is *event* of a type that it gets? `fax.stalled` goes to those only that name it."""
@@ -77,9 +85,3 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     def lease_seconds(self) -> float:
         """How long a claim must hold: URL and failover both time out, and then some."""
         return 2 * self.timeout_seconds + LEASE_MARGIN_SECONDS
-
-
-class DamagedEndpoint(Endpoint, frozen=True, kw_only=True):
-    """An endpoint whose tokens or headers in the ledger were not sealed by any key: nothing is sent to it."""
-
-    is_damaged: ClassVar[bool] = True

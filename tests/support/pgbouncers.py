@@ -31,8 +31,7 @@ class PgBouncer:
         self._folder = folder
         self._process: asyncio.subprocess.Process | None = None
         (folder / "users").write_text(f'"{parts.username}" "{parts.password}"\n')
-        if os.geteuid() == 0:
-            shutil.chown(folder / "users", USER)
+        shutil.chown(folder / "users", USER if os.geteuid() == 0 else None)
         self.configure({"listen_port": str(self.port), "target": f"{parts.hostname}:{parts.port}", **settings})
 
     def configure(self, settings: dict[str, str]) -> None:

@@ -10,6 +10,7 @@ from dispatcher.channels.phrases import PHRASES, in_short
 from dispatcher.lists.accounts.account import Account
 from dispatcher.ops.audit.details import details_of
 from dispatcher.ops.dead.causes import cause_in_words
+from dispatcher.ops.endpoints.reading.describe import sentence_of_damage
 from dispatcher.ops.endpoints.reading.rates import percent, rate_in_words
 from dispatcher.ops.endpoints.urls import name_of, place_of
 from dispatcher.ops.words import STATES, clock, counted, duration, moment
@@ -17,7 +18,7 @@ from dispatcher.policy.endpoint import Endpoint, FaxMatch
 
 TONES: Final[Mapping[str, str]] = {
     "told": "good", "healthy": "good", "done": "good",
-    "dead": "bad", "failing": "bad", "gone": "bad",
+    "dead": "bad", "failing": "bad", "gone": "bad", "damaged": "bad",
     "paused": "waiting", "pending": "waiting", "retrying": "waiting", "running": "waiting", "waiting": "waiting",
     "removed": "faint", "skipped": "faint", "disabled": "faint", "idle": "faint",
 }  # fmt: skip
@@ -164,6 +165,7 @@ FILTERS: Final[Mapping[str, Any]] = {
     "audited": lambda what: AUDITED.get(what, what),
     "scope": scope,
     "place": place_of,
+    "damage": sentence_of_damage,
     "named": lambda endpoint: name_of(endpoint.url, endpoint.description),
     "title": title,
     "sentence": lambda text: with_code(sentence(text)),

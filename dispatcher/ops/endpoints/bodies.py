@@ -12,7 +12,7 @@ from dispatcher.ops.api.bad_fields import BadFilter
 from dispatcher.ops.api.cursor import MOST_PER_PAGE, Cursor, Limit
 from dispatcher.ops.dead.letters import NO_NULL
 from dispatcher.ops.endpoints.reading.health import EndpointHealth
-from dispatcher.policy.endpoint import EndpointDirection, FaxMatch, Overtaken, Scope
+from dispatcher.policy.endpoint import DamagedField, EndpointDirection, FaxMatch, Overtaken, Scope
 from shared.domain import EventType
 
 RotationAction = Literal["add", "promote", "drop"]
@@ -28,6 +28,7 @@ class EndpointBody(msgspec.Struct, frozen=True, kw_only=True):
         paused: What it is owed waits, without attempts, until it is resumed.
         removed_at: When it was removed; its history stays. Null for all that lists show.
         catching_up: It was resumed, and something of what waited still waits.
+        damaged: What of it cannot be read in the ledger; nothing is sent to it before these fields are set again.
         signed: It has a token.
         public_key: The key that verifies its webhooks, where that is not the token itself.
         tokens: In the answer that sets them, and never again.
@@ -51,6 +52,7 @@ class EndpointBody(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool
     catching_up: bool
     removed_at: datetime | None
+    damaged: tuple[DamagedField, ...]
     signed: bool
     public_key: str | None
     tokens: tuple[str, ...] | UnsetType = UNSET
@@ -157,7 +159,10 @@ class RemovalQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Rotation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`add` one at the end (`token`, or a generated one), `promote` the newest, `drop` all but the first."""
+    """`add` one at the end (`token`, or a generated one), `promote` the newest, `drop` all but the first.
+
+    Damaged tokens give way to the one that is added.
+    """
 
     action: RotationAction = "add"
     token: Annotated[str | None, Meta(description="with `add` only")] = None

@@ -2,6 +2,7 @@
 
 from contextlib import AsyncExitStack
 from typing import Annotated, Any, Final, Literal
+from uuid import UUID
 
 import typer
 from rich.text import Text
@@ -14,7 +15,7 @@ from dispatcher.ops.endpoints.bodies import EndpointWithHealth, RotationAction, 
 from dispatcher.ops.endpoints.commands import BY_CLI, Ledger, app, ask
 from dispatcher.ops.endpoints.model import with_health
 from dispatcher.ops.endpoints.options import Id
-from dispatcher.ops.endpoints.reading.describe import describe
+from dispatcher.ops.endpoints.reading.describe import describe, sentence_of_damage
 from dispatcher.ops.endpoints.reading.health import EndpointHealthReader
 from dispatcher.ops.endpoints.reading.origin import read_origin
 from dispatcher.ops.endpoints.reading.rates import EndpointRates, rate_in_words, read_rates
@@ -37,6 +38,8 @@ ROTATED: Final[dict[RotationAction, str]] = {
     "promote": "the newest token signs first now",
     "drop": "only the token that signs is left",
 }
+
+SIGNS_AT_ONCE: Final = "give it to the application: webhooks are signed with it from now on"
 
 
 @app.command(name="rates")
@@ -78,14 +81,10 @@ def show_endpoint(endpoint_id: Id, as_json: Json = False) -> None:
         ("failover", body.failover_url or "none"),
         ("gets", describe(endpoint)),
         ("limits", f"{body.timeout_seconds:g} s for one request, {body.max_concurrent} at once for each dispatcher"),
-        (
-            "tokens",
-            "; ".join(map(_token, body.token_list)) + ": the first one signs"
-            if body.token_list
-            else "none: not signed",
-        ),
+        ("tokens", _tokens(body)),
         *([("public key", body.public_key)] if body.public_key else []),
         ("created", f"{body.created_at:%Y-%m-%d %H:%M} UTC by {body.created_by or 'an unknown person'}"),
+        *([("damaged", sentence_of_damage(endpoint))] if endpoint.is_damaged else []),
         ("health", f"{health.verdict}: {health.sentence}"),
         ("lately", f"{health.told} attempts delivered, {health.failed} failed"),
     ]
@@ -181,20 +180,29 @@ def rotate_tokens(
     steps: dict[RotationAction, bool] = {"add": add, "promote": promote, "drop": drop}
     named = [step for step, is_named in steps.items() if is_named]
 
-    async def rotate(ledger: Ledger[EndpointSettings]) -> dict[str, Any]:
+    async def rotate(ledger: Ledger[EndpointSettings]) -> tuple[dict[str, Any], int]:
         if len(named) != 1:
             raise BadEndpoint("action", "name one of --add, --promote, --drop")
-        return (await ledger.changes.rotate(BY_CLI, read_id(endpoint_id, "endpoint"), named[0], token))[1]
+        _, rotated = await ledger.changes.rotate(BY_CLI, read_id(endpoint_id, "endpoint"), named[0], token)
+        return rotated, len(await ledger.store.token_dates(ledger.pool, UUID(rotated["id"])))
 
-    rotated = ask(EndpointSettings, rotate)
+    rotated, count = ask(EndpointSettings, rotate)
     if as_json:
         print_json(rotated)
         return
     if "token" in rotated:
         console.print(f"token (shown once): {rotated['token']}", soft_wrap=True)
-    console.print(ROTATED[named[0]])
+    console.print(ROTATED[named[0]] if count > 1 or named[0] != "add" else SIGNS_AT_ONCE, soft_wrap=True)
     if rotated["public_key"]:
         console.print(f"public key, for the application: {rotated['public_key']}", soft_wrap=True)
+
+
+def _tokens(endpoint: EndpointWithHealth) -> str:
+    if "tokens" in endpoint.damaged:
+        return "cannot be read"
+    if not endpoint.token_list:
+        return "none: not signed"
+    return "; ".join(map(_token, endpoint.token_list)) + ": the first one signs"
 
 
 def _token(token: TokenBody) -> str:

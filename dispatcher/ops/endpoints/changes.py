@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -18,8 +19,16 @@ from dispatcher.ops.api.lookups import NoSuch
 from dispatcher.ops.endpoints.bodies import Removed, RotationAction
 from dispatcher.ops.endpoints.checks.duplicates import check_duplicate
 from dispatcher.ops.endpoints.checks.reachable import check_reachable
-from dispatcher.ops.endpoints.model import GivenFields, apply_fields, new_endpoint, rotate_tokens, shown
+from dispatcher.ops.endpoints.model import (
+    GivenFields,
+    apply_fields,
+    new_endpoint,
+    rotate_tokens,
+    shown,
+    token_bodies,
+)
 from dispatcher.ops.endpoints.urls import BadEndpoint
+from dispatcher.ops.words import counted
 from dispatcher.policy.endpoint import Endpoint
 from dispatcher.settings import EndpointSettings
 
@@ -182,9 +191,9 @@ class EndpointChanges:
             if endpoint == before:  # the step was taken already
                 return 200, shown(endpoint)
             await self._store.update(connection, endpoint)
-            await write_audit(
-                connection, command.who, f"endpoint.token_{action}", endpoint_id, _audited(before, endpoint)
-            )
+            now = await self._store.token_dates(connection, endpoint_id)
+            details = _audited(before, endpoint, dates=(dates, now))
+            await write_audit(connection, command.who, f"endpoint.token_{action}", endpoint_id, details)
             return 200, {**shown(endpoint), **({"token": endpoint.tokens[-1]} if action == "add" else {})}
 
         return await self._once(command, change)
@@ -240,10 +249,33 @@ class EndpointChanges:
         return endpoint
 
 
-def _audited(before: Endpoint | None, after: Endpoint | None, fields: Sequence[str] = ()) -> dict[str, Any]:
+def _audited(
+    before: Endpoint | None,
+    after: Endpoint | None,
+    fields: Sequence[str] = (),
+    dates: tuple[Sequence[datetime], Sequence[datetime]] | None = None,
+) -> dict[str, Any]:
     """Return the details of a line in the audit: the fields that were given, and what changed as readers see it.
 
-    Of tokens only their number is shown.
+    Of tokens their number is shown, and which one is the first if *dates* say when each was added, before and after;
+    of headers their names. So a token or header may get another value and look as it did: `replaced` names it.
     """
-    old, new = (None if each is None else {**shown(each), "tokens": len(each.tokens)} for each in (before, after))
-    return {"fields": list(fields), **differences(old, new)}
+    both = zip((before, after), dates or ([], []), strict=True)
+    old, new = (None if each is None else _seen(each, added) for each, added in both)
+    replaced = [] if before is None or after is None else _replaced(before, after)
+    return {"fields": list(fields), **differences(old, new), **({"replaced": replaced} if replaced else {})}
+
+
+def _seen(endpoint: Endpoint, dates: Sequence[datetime]) -> dict[str, Any]:
+    tokens = token_bodies(endpoint, dates) if dates else ()
+    first = {"first_token": f"{tokens[0].shown}, added {tokens[0].added_at:%Y-%m-%d %H:%M:%S} UTC"} if tokens else {}
+    return {**shown(endpoint), "tokens": len(endpoint.tokens), **first}
+
+
+def _replaced(before: Endpoint, after: Endpoint) -> list[str]:
+    """Return what has another value and looks as it did: tokens that are as many, headers of the same names."""
+    known = dict(before.headers)
+    headers = [f"header {name}" for name, value in after.headers if name in known and known[name] != value]
+    added = set(after.tokens) - set(before.tokens)
+    tokens = counted(len(added), "token")
+    return [*([tokens] if added and len(before.tokens) == len(after.tokens) else []), *headers]

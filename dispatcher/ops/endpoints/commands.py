@@ -43,7 +43,7 @@ from dispatcher.ops.endpoints.options import (
     match_options,
     token_option,
 )
-from dispatcher.ops.endpoints.reading.describe import describe
+from dispatcher.ops.endpoints.reading.describe import describe, sentence_of_damage
 from dispatcher.ops.endpoints.reading.disabling import sentence_of_disabling, sentence_of_removal
 from dispatcher.ops.endpoints.reading.health import EndpointHealth, EndpointHealthReader
 from dispatcher.ops.endpoints.reading.pages import Page, read_page
@@ -129,6 +129,8 @@ def list_endpoints(
     for endpoint in page.items:
         doing = health[endpoint.id]
         sentence = Text(doing.sentence, style=HEALTH_STYLES[doing.verdict])
+        if endpoint.is_damaged:
+            sentence.append(f"\n{sentence_of_damage(endpoint)}", style="red")
         where = Text(shown(endpoint)["url"]).append(f"\n{endpoint.id}", style="dim")
         table.add_row(where, Text(describe(endpoint)), sentence)
     console.print(table)

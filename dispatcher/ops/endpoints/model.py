@@ -105,6 +105,7 @@ def _applied(endpoint: Endpoint, before: Endpoint | None, fields: GivenFields) -
     if "types" in values:
         values["types"] = tuple(dict.fromkeys(map(str, values["types"])))
     wrong = dict(fields.wrong)
+    values["damaged"] = tuple(each for each in endpoint.damaged if each not in values)
     if "headers" in values:
         try:
             values["headers"] = _with_known_values(endpoint.headers, values["headers"])
@@ -148,7 +149,7 @@ def rotate_tokens(
 
     The first token signs (standard-v1 signs with all), so nothing changes for the application before `promote`. The
     token that `add` adds is the last one: *token*, or a generated one. `promote` puts the newest one in front,
-    by *dates*, when each was added; a second time it changes nothing.
+    by *dates*, when each was added; a second time it changes nothing. Damaged tokens give way to the one that is added.
 
     Raises:
         BadEndpoint: There is nothing to promote or drop, there are too many tokens, or *token* cannot sign.
@@ -158,6 +159,8 @@ def rotate_tokens(
     tokens = list(endpoint.tokens)
     if action == "add":
         tokens.append(new_token(endpoint.format) if token is None else token)
+    elif "tokens" in endpoint.damaged:
+        raise BadEndpoint("tokens", "are damaged in the ledger: add one, which takes their place")
     elif not tokens:
         raise BadEndpoint("tokens", "the endpoint has none")
     else:
@@ -174,7 +177,7 @@ def body_of(endpoint: Endpoint, *, tokens: bool = False) -> EndpointBody:
     shown_instead = {
         "url": masked_url(endpoint.url),
         "failover_url": None if endpoint.failover_url is None else masked_url(endpoint.failover_url),
-        "signed": bool(endpoint.tokens),
+        "signed": bool(endpoint.tokens) or "tokens" in endpoint.damaged,
         "public_key": public_key(endpoint.format, endpoint.tokens[0]) if endpoint.tokens else None,
         "tokens": endpoint.tokens if tokens else UNSET,
         "headers": tuple(name for name, _ in endpoint.headers),

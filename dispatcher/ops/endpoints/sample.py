@@ -14,6 +14,7 @@ from dispatcher.channels import Attempt, Channel
 from dispatcher.channels.outcome import NotTried, Outcome, Told
 from dispatcher.ops.api.audit import write_audit
 from dispatcher.ops.dead.causes import cause_in_words
+from dispatcher.ops.endpoints.reading.describe import sentence_of_damage
 from dispatcher.ops.endpoints.urls import BadEndpoint
 from dispatcher.ops.words import duration, printable
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
@@ -96,8 +97,10 @@ async def send_sample(
     """Send a sample and say what came back. Takes at most the endpoint's `timeout_seconds`.
 
     Raises:
-        BadEndpoint: It has no failover, or its format has no such event.
+        BadEndpoint: It has no failover, or its format has no such event, or it is damaged.
     """
+    if endpoint.is_damaged:
+        raise BadEndpoint(endpoint.damaged[0], sentence_of_damage(endpoint))
     url = endpoint.failover_url if failover else endpoint.url
     if url is None:
         raise BadEndpoint("failover", "the endpoint has no failover_url")

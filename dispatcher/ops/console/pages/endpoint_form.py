@@ -88,6 +88,8 @@ def fields_of(form: Mapping[str, str], before: Endpoint | None) -> GivenFields:
             given[name] = read()
         except BadEndpoint as error:
             wrong |= error.wrong
+    if before is not None and "headers" in before.damaged and not given.get("headers"):
+        given.pop("headers", None)  # empty because they cannot be shown, not because a person wants none
     if _is_posted_to(given):  # a form always holds a format and a way to sign; mail has neither
         given["format"] = form.get("format", "")
         given |= _tokens(form) if before is None else {}

@@ -38,6 +38,8 @@ ROTATED: Final[Mapping[RotationAction, str]] = {
     "drop": "The older tokens were dropped.",
 }
 
+SIGNS_AT_ONCE: Final = "The token was set, and signs from now on: give it to the application."
+
 
 class EndpointPages:
     """The handlers."""
@@ -125,10 +127,14 @@ class EndpointPages:
         if rotation == "drop" and next_rotation(dates) == "promote":  # the page was shown before a token was added
             raise PageError(409, UNCHANGED, "A token was added since this page was shown: dropping would drop it.")
         token = visit.form.get("token", "").strip() or None
-        _, answer = await self._changes.rotate(self._command(visit), endpoint.id, rotation, token)
+        try:
+            _, answer = await self._changes.rotate(self._command(visit), endpoint.id, rotation, token)
+        except BadEndpoint as error:
+            return await self._page(visit, endpoint, values_of(endpoint), error)
         self._sources.forget()
         made = answer["token"] if rotation == "add" and token is None else None
-        return visit.go(f"/endpoints/{endpoint.id}#tokens", ROTATED[rotation], token=made)
+        said = ROTATED[rotation] if dates or rotation != "add" else SIGNS_AT_ONCE
+        return visit.go(f"/endpoints/{endpoint.id}#tokens", said, token=made)
 
     async def test(self, visit: Visit) -> web.Response:
         """Send a sample event, and show the answer."""

@@ -1,6 +1,8 @@
 """Each change is in the audit with its old and new values, or with what it was done to; secrets never."""
 
 from pathlib import Path
+from typing import Any
+from unittest.mock import ANY
 
 import aiohttp
 import msgspec
@@ -15,7 +17,10 @@ from dispatcher.ops.console.words import AUDITED
 from shared.domain import EventType
 from shared.media import MediaStore
 
-SECRETS = ("first-of-its-tokens", "second-of-its-tokens", "its-password", "its-api-key", *TOKENS.values())
+SECRETS = (
+    "first-of-its-tokens", "second-of-its-tokens", "its-password", "its-api-key", "third-of-its-tokens",
+    "its-other-key", *TOKENS.values(),
+)  # fmt: skip
 
 CHANGES = {
     "endpoint.changed": {
@@ -34,10 +39,10 @@ CHANGES = {
     "endpoint.paused": {"paused": (False, True)},
     "endpoint.resumed": {"paused": (True, False)},
     "endpoint.token_add": {"tokens": (2, 3)},
-    "endpoint.token_promote": {},
+    "endpoint.token_promote": {"first_token": (ANY, ANY)},
     "endpoint.token_drop": {"tokens": (3, 1)},
 }
-"""What is told of the old and new values, for each field that changes; of tokens only their number."""
+"""What is told of the old and new values, for each field that changes; of tokens only their number, and the first."""
 
 WHOLE = {"endpoint.added", "endpoint.removed", "token.created", "token.revoked"}
 """Added or removed as a whole: all values are new, or old."""
@@ -76,6 +81,7 @@ async def test_every_action_is_audited_with_what_it_changed_and_without_a_secret
     changed |= {"headers": {"X-Key": "its-api-key"}, "tokens": list(SECRETS[:2])}
     for method, where, body in (
         ("PATCH", path, changed),
+        ("PATCH", path, {"tokens": [SECRETS[0], SECRETS[4]], "headers": {"X-Key": "its-other-key"}}),
         ("PATCH", path, {"enabled": True}),
         ("POST", f"{path}/pause", {}),
         ("POST", f"{path}/resume", {}),
@@ -94,6 +100,7 @@ async def test_every_action_is_audited_with_what_it_changed_and_without_a_secret
         line = lines[what]
         assert {name: (line["old"].get(name), line["new"].get(name)) for name in fields} == fields, what
         assert set(line["old"]) | set(line["new"]) == set(fields), what
+    check_tokens(page["items"], lines["endpoint.token_promote"])
     assert (lines["endpoint.added"]["old"], lines["endpoint.added"]["new"]["timeout_seconds"]) == ({}, 15.0)
 
     # Access tokens, and who is refused.
@@ -156,6 +163,14 @@ async def test_every_action_is_audited_with_what_it_changed_and_without_a_secret
     text += (await faxhook(harness.environment, "audit", "--json"))[1]
     for secret in (*SECRETS, token["token"], "no-such-token", PDF[:20].decode("latin-1")):
         assert secret not in text, secret
+
+
+def check_tokens(items: list[dict[str, Any]], promoted: dict[str, Any]) -> None:
+    """The audit tells which token is the first, and what looks as it did and is another."""
+    assert promoted["old"]["first_token"].startswith(f"…{SECRETS[0][-4:]}, added ")
+    assert promoted["new"]["first_token"] != promoted["old"]["first_token"]
+    replaced = [line["details"]["replaced"] for line in items if "replaced" in line["details"]]
+    assert replaced == [["1 token", "header X-Key"]]
 
 
 async def look_at_document(url: str, key: str) -> None:
