@@ -207,7 +207,7 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             ledger=health,
         )
         port = await stack.enter_async_context(serving)
-        announce_listening(settings.ops_host, port)
+        announce_listening(stop, settings.ops_host, port)
 
         await _consume(consumers, partial(_verify_ledger, pool, store, health), stop)
         await _drain(deliverer, lanes, recorder, releaser, stop)

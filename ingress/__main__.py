@@ -73,7 +73,7 @@ async def serve(settings: IngressSettings, stop: Stop) -> None:
         # The port is opened last and closed first.
         handle = app.handle if tracing is None else traced(app.handle, tracing, adapters)
         port = await stack.enter_async_context(listening(app, settings.ingress_host, settings.ingress_port, handle))
-        announce_listening(settings.ingress_host, port)
+        announce_listening(stop, settings.ingress_host, port)
         await stop.wait()
         announce_stopping()
 

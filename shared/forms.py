@@ -39,6 +39,9 @@ _BOUNDARY_TEXT = re.compile(r"[\x20-\x7e]{0,69}[\x21-\x7e]")
 _STRAY_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,80}/[a-z0-9!#$&^_.+-]{1,80}")
 
+_FROM_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
+_UTF_16_BRACES: Final = frozenset(mark + brace for mark, brace in ((b"\xff\xfe", b"{\0"), (b"\xfe\xff", b"\0{")))
+
 _LONG_FILENAME = re.compile(r";[ \t]*filename\*(?:0\*?)?[ \t]*=", re.IGNORECASE)
 
 # A part's head as browsers and HTTP libraries write it: nothing escaped, nothing unknown, well within the limits.
@@ -80,14 +83,17 @@ def has_filename(part: Part) -> bool:
 
 
 def decoded(part: Part) -> Part:
-    """Undo a part's Content-Transfer-Encoding.
+    """Undo a part's Content-Transfer-Encoding. A document that is not in base64, whatever its head says, stays.
 
     Raises:
         Malformed: Its base64 cannot be decoded.
     """
     if part.encoding == "base64":
+        if part.content.startswith((b"%PDF-", b"II*\0", b"MM\0*")):
+            return part
+        octets = b"".join(part.content.split()).translate(_FROM_URL_SAFE).rstrip(b"=")
         try:
-            content = base64.b64decode(b"".join(part.content.split()), validate=True)
+            content = base64.b64decode(octets + b"=" * (-len(octets) % 4), validate=True)
         except ValueError:
             raise Malformed(f"the base64 of the part {part.name[:80]!a} cannot be decoded") from None
     elif part.encoding == "quoted-printable":
@@ -112,8 +118,8 @@ def sniff_type(body: bytes) -> str:
     >>> sniff_type(b'--x-1\r\nContent-Disposition: form-data; name="id"\r\n...')
     'multipart/form-data; boundary="x-1"'
     """
-    start = body[:100].lstrip()
-    if start.startswith((b"{", b"[")):
+    start = body[:100].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith((b"{", b"[")) or start[:4] in _UTF_16_BRACES:
         return JSON
     if start.startswith(b"--"):
         line = start[2:].partition(b"\r\n")[0]

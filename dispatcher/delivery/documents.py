@@ -24,7 +24,7 @@ import msgspec
 from dispatcher.egress.client import Answer, EgressClient
 from dispatcher.egress.codings import UnknownCoding, undo_codings
 from dispatcher.egress.errors import FAILURES, error_code
-from dispatcher.egress.target import public_url
+from dispatcher.egress.target import fetched_url
 from dispatcher.ledger import deliveries
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from shared.domain import Event, Media
@@ -54,6 +54,9 @@ MOST_FAILURES: Final = 10_000
 _OK: Final = 200
 _CONTENT_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}/[a-z0-9][a-z0-9.+-]{0,60}")
 _UNTOLD: Final = frozenset({"", "application/octet-stream", "binary/octet-stream", "application/x-download"})
+_PAGE: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<(?:!doctype|html|head|body|\?xml|error)\b|\{)", re.IGNORECASE)
+"""How pages and sentences of a server begin: an expired login, an error. No fax comes as one of them."""
+
 _MARKS: Final = ((b"%PDF-", "application/pdf"), (b"II*\0", "image/tiff"), (b"MM\0*", "image/tiff"))
 
 
@@ -144,7 +147,7 @@ class Documents:
             NotFetched: Anything but a complete document within the bounds.
         """
         try:
-            async with self._client.request("GET", public_url(url), {}) as answer:
+            async with self._client.request("GET", fetched_url(url), {}) as answer:
                 return await read_document(answer, MOST_BYTES)
         except FAILURES as error:
             raise NotFetched(error_code(error)) from None  # its text may hold the URL
@@ -177,7 +180,7 @@ async def read_document(answer: Answer, most_bytes: int) -> tuple[bytes, str]:
     """Return the content of *answer*, and its type.
 
     Raises:
-        NotFetched: It is not 200, is empty, over *most_bytes*, or its coding cannot be undone.
+        NotFetched: It is not 200, is empty or a page, over *most_bytes*, or its coding cannot be undone.
         BadAnswer, OSError: It breaks off.
     """
     if answer.status != _OK:
@@ -189,7 +192,7 @@ async def read_document(answer: Answer, most_bytes: int) -> tuple[bytes, str]:
         packed += piece
         if len(packed) > most_bytes:
             raise NotFetched("too_large")
-    codings = answer.headers.get("content-encoding", "")
+    codings = ", ".join(answer.headers.get(name, "") for name in ("content-encoding", "transfer-encoding"))
     try:
         content = await asyncio.to_thread(undo_codings, bytes(packed), codings, most_bytes)
     except UnknownCoding:
@@ -198,6 +201,8 @@ async def read_document(answer: Answer, most_bytes: int) -> tuple[bytes, str]:
         raise NotFetched("too_large")
     if not content:
         raise NotFetched("empty")
+    if _PAGE.match(content):
+        raise NotFetched("not_a_document")
     return content, _content_type(answer.headers.get("content-type", ""), content)
 
 

@@ -10,7 +10,8 @@ bytes behind the end. The limit protects us; past it what was read of the head d
 | `Transfer-Encoding: chunked` | with its last chunk |
 | `Content-Length` | after so many bytes |
 | a `Content-Length` that is not a number, or several different ones | with its head |
-| neither, or another transfer encoding | with the connection |
+| an empty `Content-Length`, or 205 without one, and the host does not say that it closes | with its head |
+| neither, or only another transfer encoding, other than an empty one and `identity` | with the connection |
 """
 
 import re
@@ -43,11 +44,13 @@ _READ_HEADERS: Final = frozenset(
 _FIRST_LETTERS: Final = frozenset(letter.encode() for name in _READ_HEADERS for letter in (name[0], name[0].upper()))
 """A head may hold forty thousand headers; those that are not read cost next to nothing."""
 
-_STATUS_LINE: Final = re.compile(rb"HTTP/([0-9])\.([0-9])[ \t]+([0-9]{3})(?![0-9])")
-_CHUNK_SIZE: Final = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
+_STATUS_LINE: Final = re.compile(rb"HTTP/([0-9])(?:\.([0-9]))?[ \t]+([1-9][0-9]{2})(?![0-9])", re.IGNORECASE)
+_CHUNK_SIZE: Final = re.compile(rb"[ \t]*0*([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
 _TIMEOUT: Final = re.compile(r"(?:^|[,;\s])timeout\s*=\s*\"?([0-9]{1,9})", re.IGNORECASE)
 _BEGINNING: Final = b"HTTP/"
 _WITHOUT_BODY: Final = frozenset({101, 204, 304})
+_RESET_CONTENT: Final = 205
+_NO_CODINGS: Final = frozenset({"", "identity", "none"})
 
 
 class BadAnswer(Exception):
@@ -162,12 +165,10 @@ class AnswerReader:
             case _Part.DONE:
                 return False
 
-    # ---- the head
-
     def _read_head(self) -> bool:
         if self._searched < len(_BEGINNING):
             self._at = _NO_LINES.match(self._buffer, self._at).end()  # type: ignore[union-attr]  # it always matches
-            if not _BEGINNING.startswith(self._buffer[self._at : self._at + len(_BEGINNING)]):
+            if not _BEGINNING.startswith(self._buffer[self._at : self._at + len(_BEGINNING)].upper()):
                 raise BadAnswer("the answer does not begin as HTTP does")
         end = _HEAD_END.search(self._buffer, self._at + max(0, self._searched - 3))
         head_bytes = (len(self._buffer) if end is None else end.end()) - self._at
@@ -203,7 +204,7 @@ class AnswerReader:
         found = _STATUS_LINE.match(line)
         if found is None:
             raise BadAnswer("the answer has no status line")
-        self._version, self.status = found[1] + found[2], int(found[3])
+        self._version, self.status = found[1] + (found[2] or b"0"), int(found[3])
 
     def _read_headers(self, lines: list[bytes]) -> None:
         name = ""
@@ -223,28 +224,32 @@ class AnswerReader:
 
     def _begin_body(self) -> None:
         self.is_headed = True
-        tokens = {token.strip().lower() for token in self.headers.get("connection", "").split(",")}
+        tokens = self._listed("connection")
         self._may_be_kept = "close" not in tokens and (self._version == b"11" or "keep-alive" in tokens)
-        codings = self.headers.get("transfer-encoding")
+        codings = [name for name in self._listed("transfer-encoding") if name not in _NO_CODINGS]
         lengths = {text.strip() for text in self.headers.get("content-length", "").split(",") if text.strip()}
         if self.status in _WITHOUT_BODY or (self._is_tunnel and 200 <= self.status < 300):  # noqa: PLR2004 - HTTP
             self._may_be_kept = self._may_be_kept and self.status != 101  # noqa: PLR2004 - HTTP
             self._part = _Part.DONE
-        elif codings is not None:
-            is_chunked = codings.rpartition(",")[2].strip().lower() == "chunked"
-            self._may_be_kept = self._may_be_kept and is_chunked and not lengths
-            self._part = _Part.CHUNK_SIZE if is_chunked else _Part.UNTIL_CLOSED
+        elif "chunked" in codings[-1:]:
+            self._may_be_kept, self._part = self._may_be_kept and not lengths, _Part.CHUNK_SIZE
         elif not lengths:
-            self._may_be_kept, self._part = False, _Part.UNTIL_CLOSED
+            # A host that keeps the connection waits for the next request: there is no end to wait for.
+            is_over = "content-length" in self.headers or (self.status == _RESET_CONTENT and not codings)
+            self._part = _Part.DONE if is_over and self._may_be_kept else _Part.UNTIL_CLOSED
+            self._may_be_kept = False
         else:
             length = lengths.pop()
             if lengths or not (length.isascii() and length.isdigit()) or len(length) > 15:  # noqa: PLR2004 - a petabyte
                 self._may_be_kept, self._part = False, _Part.DONE
             else:
+                self._may_be_kept = self._may_be_kept and not codings
                 self._left_bytes = int(length)
                 self._part = _Part.LENGTH if self._left_bytes else _Part.DONE
 
-    # ---- the body
+    def _listed(self, name: str) -> list[str]:
+        """Return what the header *name* lists, lower-case, without quotes and parameters."""
+        return [part.partition(";")[0].strip(' \t"').lower() for part in self.headers.get(name, "").split(",")]
 
     def _keep(self, count: int) -> None:
         """Keep the next *count* bytes for `take`."""

@@ -7,7 +7,7 @@ was signed. Only an empty path becomes a slash, which HTTP requires; such a URL 
 import re
 from functools import lru_cache
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -15,6 +15,8 @@ from shared.signatures import basic_header
 
 _AUTHORITY_END: Final = re.compile(r"[/?#]")
 _AUTHORITY: Final = re.compile(r"(?:\[(?P<v6>[^\[\]]*)\]|(?P<host>[^:\[\]]*))(?::(?P<port>[0-9]{0,9}))?")
+_UNWRITABLE: Final = re.compile(r"[^\x21-\x7e]")
+_BLANK: Final = re.compile(r"[\x00-\x20\x7f]")
 _PORTS: Final = {"http": 80, "https": 443}
 _HIGHEST_PORT: Final = 65_535
 
@@ -46,7 +48,8 @@ def parse_target(url: str) -> Target:
     """Return where a request to *url* goes.
 
     Raises:
-        ValueError: It is not an http or https URL with a host and a possible port. The sentence does not quote it.
+        ValueError: It is not an http or https URL with a host and a possible port, or not printable. The sentence does
+            not quote it.
 
     >>> target = parse_target("http://Example.com:08080?a")
     >>> target.url, target.host, target.port, target.path
@@ -61,6 +64,8 @@ def parse_target(url: str) -> Target:
     authority = authority.rpartition("@")[2]
     if not path.startswith("/"):
         path = f"/{path}"
+    if _BLANK.search(authority) or _UNWRITABLE.search(path):
+        raise ValueError("the URL has a blank, a control character, or one beyond ASCII")
     found = _AUTHORITY.fullmatch(authority)
     host = (found["v6"] or found["host"] or "") if found else ""
     if found is None or not host:
@@ -88,6 +93,26 @@ def public_url(url: str) -> str:
     end = min((position for mark in "/?#" if (position := rest.find(mark)) >= 0), default=len(rest))
     authority, tail = rest[:end], rest[end:]
     return f"{scheme}{separator}{authority.rpartition('@')[2]}{tail}"
+
+
+def fetched_url(url: str) -> str:
+    """Return the *url* of a document as it is asked for: without user and password, what HTTP cannot carry encoded.
+
+    Endpoints' URLs are refused for the same when they are set; what a provider names must be taken as it is.
+
+    >>> fetched_url(" https://user:pass@bücher.example/fax +1 ü.pdf?x=a%2Bb ")
+    'https://xn--bcher-kva.example/fax%20+1%20%C3%BC.pdf?x=a%2Bb'
+    """
+    url = public_url(url.strip())
+    if not _UNWRITABLE.search(url):
+        return url
+    scheme, separator, rest = url.partition("://")
+    end = found.start() if (found := _AUTHORITY_END.search(rest)) else len(rest)
+    try:
+        authority = rest[:end].encode("idna").decode("ascii")
+    except UnicodeError:
+        authority = rest[:end]  # no name: it is refused
+    return scheme + separator + authority + _UNWRITABLE.sub(lambda one: quote(one[0]), rest[end:])
 
 
 @lru_cache(URLS_REMEMBERED)

@@ -13,7 +13,7 @@ Neither keys nor URLs are in any sentence.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -31,6 +31,9 @@ REQUEST_SECONDS: Final = 30.0
 TRIES: Final = 5
 FIRST_WAIT_SECONDS: Final = 1.0
 """Doubled with each try."""
+
+MOST_SKEW_SECONDS: Final = 60.0
+"""A provider's clock that is further from ours decides what is now, and is reported."""
 
 LONGEST_WAIT_SECONDS: Final = 60.0
 """A provider that asks for longer is left alone: this reading ends, the next one begins no earlier."""
@@ -77,6 +80,22 @@ class ListClient:
         self._client = client
         self._pause = pause
         self._stay_awake = stay_awake
+
+    @property
+    def is_skewed(self) -> bool:
+        """Is the provider's clock too far from ours?"""
+        return abs(self.clock_ahead_seconds) > MOST_SKEW_SECONDS
+
+    @property
+    def clock_ahead(self) -> timedelta:
+        """By how much the provider's clock decides what is now: nothing, unless it `is_skewed`."""
+        return timedelta(seconds=self.clock_ahead_seconds if self.is_skewed else 0.0)
+
+    async def learn_clock(self) -> timedelta:
+        """Ask for the list of a minute, for the sake of the answer's date; return `clock_ahead`. Raises like `page`."""
+        now = utc_now()
+        self.api.read_page(await self.page(now - timedelta(minutes=1), now, 1), 1)
+        return self.clock_ahead
 
     async def page(self, since: datetime, until: datetime, number: int) -> bytes:
         """Return the body of a page.
@@ -140,7 +159,8 @@ class ListClient:
         body = b"" if method == "POST" else None
         try:
             async with asyncio.timeout(REQUEST_SECONDS), self._client.request(method, url, headers, body) as answer:
-                self._note_clock(answer)
+                if headers:  # of the provider's own API: a store of documents has another clock
+                    self._note_clock(answer)
                 self._check(answer, method)
                 if method == "POST":  # what it did is seen by the next request
                     return b"", ""
@@ -172,7 +192,8 @@ class ListClient:
                 f"{self.api.settings} right?"
             )
         if status in _PASSING or status >= _SERVER_ERROR:
-            seconds = retry_after_seconds(answer.headers.get("retry-after", ""), utc_now())
+            now = utc_now() + timedelta(seconds=self.clock_ahead_seconds)  # a date is one of the provider's clock
+            seconds = retry_after_seconds(answer.headers.get("retry-after", ""), now)
             asks = f" and asks to wait {seconds:.0f} s" if seconds else ""
             raise ListUnavailable(f"{name} answers {status}{asks}", seconds)
         raise NotAList(f"{name} answers {status} instead of its list: does {name.upper()}_API_URL lead to its API?")

@@ -49,6 +49,10 @@ class Pace:
                 began = self._clock()
         await self._sleep(max(0.0, due - self._clock()))
 
+    async def passed(self, count: int) -> None:
+        """Rest as *count* faxes ask for that took no time of their own."""
+        await self._sleep(count / FAXES_PER_SECOND)
+
     async def statement(self, statement: Awaitable[Result]) -> Result:
         """Return what the *statement* gives, after a rest."""
         began = self._clock()

@@ -3,6 +3,9 @@
 A fax that is removed pulls those behind it forward, over the edge of a page that was read already: one of them would
 not be seen. So the list is read again until one reading is consistent: the total did not change, no fax came twice, and
 as many came as the total says. What an earlier reading saw is not given again.
+
+A total is believed only where it says that there is more. A list ends with a page that is not full, or that brings
+nothing new: a total that is too low hides no fax, and neither does an empty page in the middle.
 """
 
 from collections.abc import AsyncIterator
@@ -13,7 +16,7 @@ import msgspec
 
 from dispatcher.lists.apis.base import Page, id_of
 from dispatcher.lists.client import ListClient
-from dispatcher.lists.errors import ListShifted, NotAList
+from dispatcher.lists.errors import ListShifted, NotAList, NotFound
 
 SLICE: Final = timedelta(days=1)
 """A window is read in slices, the oldest first: short lists shift less, and progress is seen."""
@@ -24,6 +27,9 @@ OVERLAP: Final = timedelta(minutes=1)
 MOST_READINGS: Final = 4
 MOST_PAGES: Final = 20_000
 """Of one slice: five million faxes."""
+
+MOST_IDLE_PAGES: Final = 3
+"""Pages one after another that bring nothing new, before the list is taken to be over."""
 
 
 class Slice(msgspec.Struct, frozen=True):
@@ -73,8 +79,9 @@ class _Reading:
         before = len(self._ids)
         self._ids.update(named)
         self._is_steady &= len(self._ids) - before == len(named)
-        self._is_steady &= self._total in {None, page.total}
-        self._total = page.total
+        if page.total is not None:
+            self._is_steady &= self._total in {None, page.total}
+            self._total = page.total
         return len(self._ids) > before
 
     @property
@@ -89,6 +96,10 @@ class _Reading:
     def is_consistent(self) -> bool:
         return self._is_steady and self.seen >= self.total
 
+    def is_over(self, page: Page) -> bool:
+        """Is *page* the last one, and does nothing speak for another one?"""
+        return page.is_last and len(page.faxes) < page.size and self.seen >= self.total
+
 
 async def read_pages(client: ListClient, part: Slice) -> AsyncIterator[PageOfFaxes]:
     """Yield the faxes of *part*, each once.
@@ -101,15 +112,16 @@ async def read_pages(client: ListClient, part: Slice) -> AsyncIterator[PageOfFax
     reading = _Reading()
     for _ in range(MOST_READINGS):
         reading = _Reading()
-        number = 1
+        number, idle = 1, 0
         while True:
-            page = client.api.read_page(await client.page(part.since, part.until, number), number)
-            faxes = [(id_of(bytes(raw)), bytes(raw)) for raw in page.faxes]
+            page = await _page(client, part, number)
+            faxes = [(id_of(raw), raw) for raw in map(bytes, page.faxes)]
             is_new = reading.add(page, [fax_id for fax_id, _ in faxes])
             yield PageOfFaxes(number, [fax for fax in faxes if fax[0] not in given])
             given.update(fax_id for fax_id, _ in faxes)
             given.discard("")
-            if page.is_last or not is_new:
+            idle = 0 if is_new else idle + 1
+            if reading.is_over(page) or (idle and page.is_last) or idle == MOST_IDLE_PAGES:
                 break
             number += 1
             if number > MOST_PAGES:
@@ -120,3 +132,14 @@ async def read_pages(client: ListClient, part: Slice) -> AsyncIterator[PageOfFax
         f"the list of {client.api.provider} changed while it was read, {MOST_READINGS} times: {reading.seen} faxes "
         f"came where it counts {reading.total}; it is read again in the next round"
     )
+
+
+async def _page(client: ListClient, part: Slice, number: int) -> Page:
+    """Return a page; an empty one where a provider does not know a page behind its last one."""
+    try:
+        body = await client.page(part.since, part.until, number)
+    except NotFound:
+        if number == 1:
+            raise
+        return Page(faxes=[], total=None, is_last=True, size=1)
+    return client.api.read_page(body, number)

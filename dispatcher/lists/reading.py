@@ -7,7 +7,7 @@ published twice, or is told by its callback meanwhile, is taken in once (`ledger
 What was on the list is noted for the daily account, fax by fax; and each part of a day, once all of it was seen.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
@@ -15,18 +15,19 @@ import msgspec
 
 from dispatcher.ledger.pool import planned_by_index
 from dispatcher.lists.accounts.listed import Listed, cover, id_of_unreadable, note_listed
-from dispatcher.lists.apis.base import ListedFax
+from dispatcher.lists.apis.base import ListedFax, is_beside, is_early
 from dispatcher.lists.client import ListClient
 from dispatcher.lists.documents import fetch_document
 from dispatcher.lists.errors import ListShifted, ListUnavailable
+from dispatcher.lists.known import KnownBefore, KnownFax, known_faxes, still_known
 from dispatcher.lists.pace import Pace
 from dispatcher.lists.pages import read_pages, slices
-from dispatcher.lists.readings import KnownFax, Tally, known_faxes
+from dispatcher.lists.readings import MissingFax, Tally
 from dispatcher.lists.restoring import fold_again, is_lost, record
 from dispatcher.messages import Publishing
 from dispatcher.policy.lifecycle import ending_bit
 from shared.broker import FAX_IN
-from shared.domain import Event, EventType, utc_now
+from shared.domain import Event, utc_now
 from shared.errors import Unreadable
 from shared.log import get_logger
 from shared.media import MediaStore
@@ -36,28 +37,8 @@ KEEP_SECONDS: Final = 10.0
 DOCUMENT_PATIENCE: Final = timedelta(days=1)
 """After its end a fax is told without its document, if the provider does not give it for so long."""
 
-CLOCK_ERROR: Final = timedelta(minutes=1)
-"""A provider's times and the date of its answers may be apart by so much."""
-
 MOST_NAMED: Final = 1_000
 """Missing faxes that a reading names; it counts all."""
-
-
-class MissingFax(msgspec.Struct, frozen=True, kw_only=True):
-    """A fax whose ending was not in the ledger."""
-
-    fax_id: str
-    type: EventType
-    event_id: str
-    occurred_at: datetime | None
-
-
-def is_early(finished_at: datetime | None, now: datetime, grace: timedelta) -> bool:
-    """Did a fax end so lately that its callback may still come? All by the provider's clock.
-
-    A time in the future is an error of the provider's: such a fax is told now, and not withheld until then.
-    """
-    return finished_at is not None and now - grace < finished_at <= now + CLOCK_ERROR
 
 
 class Reading:
@@ -72,11 +53,13 @@ class Reading:
         note: Is told of the progress after each page.
         is_list: What is read is a list, and not single faxes: it counts for the daily account.
         restores: What was deleted from the ledger is recorded again, see `restoring`.
+        before: What was known at the last reading of this list; None if all is to be looked at.
 
     Attributes:
         tally: What was found.
         missing: The faxes by name.
         restored: How many events that had been deleted were recorded again, or would be.
+        beside: How many faxes were listed that are older than the window; they are left alone.
     """
 
     def __init__(
@@ -90,9 +73,11 @@ class Reading:
         *,
         is_list: bool = True,
         restores: bool = False,
+        before: KnownBefore | None = None,
     ) -> None:
         self.tally = Tally()
         self.restored = 0
+        self.beside = 0
         self.missing: list[MissingFax] = []
         self._client = client
         self._connection = connection
@@ -102,6 +87,8 @@ class Reading:
         self._note = note
         self._is_list = is_list
         self._restores = restores
+        self._before = before
+        self._since: datetime | None = None
         self._pace = Pace()
         self._log = get_logger()
 
@@ -113,8 +100,15 @@ class Reading:
             NotKept: The broker did not take an event.
             MediaUnavailable: The media store did not take a document.
         """
-        async with planned_by_index(self._connection):
-            await self._run(since, until)
+        self._since = since
+        is_whole = False
+        try:
+            async with planned_by_index(self._connection):
+                await self._run(since, until)
+            is_whole = True
+        finally:
+            if self._before is not None:
+                self._before.turn(is_whole=is_whole)
 
     async def _run(self, since: datetime, until: datetime) -> None:
         before: set[str] = set()
@@ -140,8 +134,26 @@ class Reading:
 
         Raises like `run`, but for the list.
         """
-        # 1. What of it has ended, and long enough ago?
+        # 1. What of it is not as it was, and has ended long enough ago?
+        faxes = await self._without_known(faxes)
         now = utc_now() + timedelta(seconds=self._client.clock_ahead_seconds)
+        ended, listed = await self._read_page(faxes, day, now)
+        # 2. What of that does the ledger not know?
+        if self._publisher is not None and self._is_list:
+            await note_listed(self._connection, self._client.api.provider, listed)
+        fax_ids = [event.fax_id for event, _ in ended]
+        known = await known_faxes(self._connection, self._client.api.provider, fax_ids)
+        for event, fax in ended:
+            await self._compare(event, fax, known[event.fax_id], now)
+        # 3. What does the ledger know by its events only?
+        if self._publisher is not None:
+            await self._fold_again([each for each, there in known.items() if there.recorded and there.endings is None])
+        self._keep(faxes, known, {event.fax_id: ending_bit(event.type) for event, _ in ended})
+
+    async def _read_page(
+        self, faxes: Sequence[tuple[str, bytes]], day: date, now: datetime
+    ) -> tuple[list[tuple[Event, ListedFax]], list[Listed]]:
+        """Return what has ended, and what the account is to know of all."""
         ended: list[tuple[Event, ListedFax]] = []
         listed: list[Listed] = []
         async for fax_id, raw in self._pace.faxes(faxes):
@@ -151,6 +163,9 @@ class Reading:
                 self.tally.unreadable += 1
                 listed.append(Listed(fax_id=id_of_unreadable(raw, fax_id), day=day, is_readable=False))
                 continue
+            if self._since is not None and is_beside(fax, self._since):
+                self.beside += 1
+                continue
             event = self._ended(fax, now)
             created_on = day if fax.created_at is None else fax.created_at.astimezone(UTC).date()
             if event is not None:
@@ -158,26 +173,43 @@ class Reading:
                 listed.append(Listed(fax_id=event.fax_id, day=created_on, type=event.type, event_id=event.id))
             elif fax_id:
                 listed.append(Listed(fax_id=fax_id, day=created_on))
-        # 2. What of that does the ledger not know?
-        if self._publisher is not None and self._is_list:
-            await note_listed(self._connection, self._client.api.provider, listed)
-        fax_ids = [event.fax_id for event, _ in ended]
-        known = await known_faxes(self._connection, self._client.api.provider, fax_ids)
-        for event, fax in ended:
-            there = known[event.fax_id]
-            if there.recorded & ending_bit(event.type):
-                self.tally.known += 1
-                continue
-            with_job = msgspec.structs.replace(event, job_id=event.job_id or there.job_id)
-            if is_lost(there, event):
-                await self._record_again(with_job, fax, there, now)
-            else:
-                await self._tell(with_job, fax, now)
-        # 3. What does the ledger know by its events only?
-        if self._publisher is not None:
-            await self._fold_again(
-                [fax_id for fax_id, there in known.items() if there.recorded and there.endings is None]
-            )
+        return ended, listed
+
+    async def _compare(self, event: Event, fax: ListedFax, there: KnownFax, now: datetime) -> None:
+        """Tell an ending, unless the ledger knows it."""
+        if there.recorded & ending_bit(event.type):
+            self.tally.known += 1
+            return
+        with_job = msgspec.structs.replace(event, job_id=event.job_id or there.job_id)
+        if is_lost(there, event):
+            await self._record_again(with_job, fax, there, now)
+        else:
+            await self._tell(with_job, fax, now)
+
+    def _keep(
+        self, faxes: Sequence[tuple[str, bytes]], known: Mapping[str, KnownFax], endings: Mapping[str, int]
+    ) -> None:
+        """Note which faxes of a page need not be looked at again, as long as the list says the same of them."""
+        if self._before is not None:
+            for fax_id, raw in faxes:
+                there = known.get(fax_id)
+                if there is not None and there.endings is not None and there.recorded & endings[fax_id]:
+                    self._before.keep(fax_id, raw)
+
+    async def _without_known(self, faxes: Sequence[tuple[str, bytes]]) -> Sequence[tuple[str, bytes]]:
+        """Return what of a page is to be looked at: all but what the list says as before and the ledger still knows."""
+        if self._before is None:
+            return faxes
+        same = [fax for fax in faxes if self._before.has(*fax)]
+        fax_ids = [fax_id for fax_id, _ in same]
+        if not same or not await still_known(self._connection, self._client.api.provider, fax_ids):
+            return faxes
+        for fax in same:
+            self._before.keep(*fax)
+        self.tally.seen += len(same)
+        self.tally.known += len(same)
+        await self._pace.passed(len(same))
+        return [fax for fax in faxes if not self._before.has(*fax)]
 
     async def _fold_again(self, fax_ids: Sequence[str]) -> None:
         if fax_ids and (count := await fold_again(self._connection, self._client.api.provider, fax_ids)):

@@ -1,14 +1,12 @@
-"""Readings of the providers' lists in the ledger: their progress and outcome, and which endings are known already."""
+"""Readings of the providers' lists in the ledger: when they are due, their progress and outcome."""
 
 import time
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 from uuid import UUID
 
 import msgspec
 
-from dispatcher.policy.lifecycle import ending_bit
 from shared.domain import EventType, Provider
 from shared.ids import uuid7
 
@@ -45,21 +43,13 @@ class Tally(msgspec.Struct, kw_only=True):
     unreadable: int = 0
 
 
-class KnownFax(msgspec.Struct, frozen=True, kw_only=True):
-    """What the ledger knows of a listed fax.
+class MissingFax(msgspec.Struct, frozen=True, kw_only=True):
+    """A fax whose ending was not in the ledger."""
 
-    Attributes:
-        endings: As `FaxState.endings`, by the fax itself; None if the ledger has no such fax.
-        recorded: The same, by the events that the ledger has.
-        state, event_id: Of the event that the fax's state is from.
-        job_id: The application's.
-    """
-
-    endings: int | None = None
-    recorded: int = 0
-    state: str | None = None
-    event_id: str | None = None
-    job_id: str | None = None
+    fax_id: str
+    type: EventType
+    event_id: str
+    occurred_at: datetime | None
 
 
 BEGIN: Final = """
@@ -83,14 +73,6 @@ SELECT NOT EXISTS (
     WHERE provider = $1 AND is_standing AND greatest(started_at + make_interval(secs => $2), not_before) > now()
 )
 """
-_BITS: Final = ", ".join(f"('{each}', {ending_bit(each)})" for each in EventType if ending_bit(each))
-KNOWN: Final = f"""
-SELECT wanted.fax_id, faxes.endings, faxes.state, faxes.event_id, faxes.job_id,
-       coalesce((SELECT bit_or(bits.bit) FROM events JOIN (VALUES {_BITS}) AS bits (type, bit) USING (type)
-                 WHERE events.provider = $1 AND events.fax_id = wanted.fax_id), 0) AS recorded
-FROM unnest($2::text[]) AS wanted (fax_id)
-LEFT JOIN faxes ON faxes.provider = $1 AND faxes.fax_id = wanted.fax_id
-"""  # noqa: S608 - what is inserted is ours
 PRUNE: Final = """
 DELETE FROM list_readings WHERE provider = $1 AND started_at < now() - make_interval(days => $2)
 """
@@ -138,12 +120,6 @@ async def mark_interrupted(connection: Any, provider: Provider) -> None:
 async def is_due(connection: Any, provider: Provider, every_seconds: float) -> bool:
     """Did the last standing reading begin *every_seconds* ago, and does the provider not ask for more patience?"""
     return bool(await connection.fetchval(IS_DUE, provider, every_seconds))
-
-
-async def known_faxes(connection: Any, provider: Provider, fax_ids: Sequence[str]) -> dict[str, KnownFax]:
-    """Return what the ledger knows of these faxes, by id."""
-    rows = await connection.fetch(KNOWN, provider, list(fax_ids))
-    return {row["fax_id"]: KnownFax(**{name: row[name] for name in KnownFax.__struct_fields__}) for row in rows}
 
 
 async def prune_readings(connection: Any, provider: Provider, days: int) -> None:

@@ -25,10 +25,11 @@ from dispatcher.lists.accounts.mails import AccountMailer, open_account_mailer
 from dispatcher.lists.apis.by_provider import list_api
 from dispatcher.lists.client import ListClient
 from dispatcher.lists.errors import ListUnavailable
-from dispatcher.lists.publishing import late_publisher
+from dispatcher.lists.known import KnownBefore
 from dispatcher.lists.reading import Reading
 from dispatcher.lists.readings import Outcome, Tally
 from dispatcher.metrics import Metrics
+from dispatcher.publishing import late_publisher
 from dispatcher.settings import DispatcherSettings
 from shared.amqp.errors import ConnectionLost
 from shared.amqp.publisher import NotKept
@@ -38,9 +39,6 @@ from shared.media import MediaStore, MediaUnavailable
 
 LONGEST_LOOK_SECONDS: Final = 15.0
 """Between two looks whether a reading is due."""
-
-MOST_SKEW_SECONDS: Final = 60.0
-"""A provider's clock that is further from ours decides what the window is, and is reported."""
 
 LONGEST_RETRY_SECONDS: Final = 6 * 3600.0
 """What a provider may ask for. `Retry-After` of a year would be no rule but an error."""
@@ -83,6 +81,7 @@ class Reconciler:
         self._settings = settings.reconciliation()
         self._retention_days = settings.retention_days
         self._look_seconds = min(LONGEST_LOOK_SECONDS, self._settings.every_seconds / 4)
+        self._before = {access.provider: KnownBefore() for access in self._settings.accesses}
         self._log = get_logger()
 
     async def run(self, schema_verified: Callable[[], Awaitable[None]]) -> None:
@@ -126,27 +125,28 @@ class Reconciler:
     async def _look(self, access: Access, bookkeeper: Bookkeeper, connection: Any) -> None:
         await readings.mark_interrupted(connection, access.provider)
         if await readings.is_due(connection, access.provider, self._settings.every_seconds):
-            await self._read(connection, access)
+            bookkeeper.clock_ahead = await self._read(connection, access)
             await bookkeeper.draw_up(connection)
         else:
             await bookkeeper.draw_up_if_due(connection)
 
-    async def _read(self, connection: Any, access: Access) -> None:
+    async def _read(self, connection: Any, access: Access) -> timedelta:
+        """Read a list; return by how much the provider's clock is ahead of ours, where that matters."""
         client = ListClient(self._client, list_api(access), stay_awake=partial(stay_awake, connection))
         until = utc_now() - timedelta(seconds=self._settings.grace_seconds)
         since = until - timedelta(seconds=self._settings.window_seconds)
         reading_id = await readings.begin(connection, access.provider, since, until, is_standing=True)
         note = readings.Progress(connection, reading_id).note
         async with late_publisher(self._amqp_url) as publisher:
-            reading = Reading(client, connection, publisher, self._media, self._settings.grace_seconds, note)
+            stores = (connection, publisher, self._media)
+            before = self._before[access.provider]
+            reading = Reading(client, *stores, self._settings.grace_seconds, note, before=before)
             outcome: Outcome = "failed"
             code, reason, wait_seconds = "", "", 0.0
             try:
-                # The provider's clock decides what its window is: asked first, where the window does not end yet.
-                client.api.read_page(await client.page(since, until, 1), 1)
-                ahead = timedelta(seconds=client.clock_ahead_seconds if is_skewed(client) else 0.0)
+                ahead = await client.learn_clock()  # it decides what the window is
                 await reading.run(since + ahead, until + ahead)
-                outcome, reason = outcome_of(reading.tally, client)
+                outcome, reason = outcome_of(reading.tally, client, reading.beside)
             except ListUnavailable as error:
                 code, reason = error.code, str(error)
                 wait_seconds = min(error.retry_after_seconds, LONGEST_RETRY_SECONDS)
@@ -160,6 +160,7 @@ class Reconciler:
                 what = f"{access.provider}: faxes that no callback told were found on its list"
                 await raise_matter(connection, Kind.GAP_REPAIRED, access.provider, what, count=missing)
         await readings.prune_readings(connection, access.provider, self._retention_days)
+        return client.clock_ahead
 
     def _report(self, provider: Provider, tally: Tally, outcome: Outcome, code: str, reason: str) -> None:
         self._metrics.count_reading(provider, outcome, tally.missing)
@@ -169,20 +170,20 @@ class Reconciler:
             self._log.info("list.read", provider=provider, count=tally.seen, missing=tally.missing, reason=reason)
 
 
-def is_skewed(client: ListClient) -> bool:
-    """Is the provider's clock too far from ours?"""
-    return abs(client.clock_ahead_seconds) > MOST_SKEW_SECONDS
+def outcome_of(tally: Tally, client: ListClient, beside: int = 0) -> tuple[Outcome, str]:
+    """Return how a reading that came to its end went, and what a person should know of it.
 
-
-def outcome_of(tally: Tally, client: ListClient) -> tuple[Outcome, str]:
-    """Return how a reading that came to its end went, and what a person should know of it."""
+    *beside*: faxes of the list that are older than its window.
+    """
     said = []
     if tally.unreadable:
         said.append(f"{tally.unreadable} faxes of the list cannot be read: report it with an example")
     if tally.postponed:
         said.append(f"the documents of {tally.postponed} faxes cannot be fetched now: they are tried again")
     outcome: Outcome = "partly" if said else "done"
-    if is_skewed(client):
+    if beside:
+        said.append(f"the list also has {beside} faxes from before the window that was asked for: they are left alone")
+    if client.is_skewed:
         seconds = client.clock_ahead_seconds
         which = "ahead of" if seconds > 0 else "behind"
         said.append(f"the provider's clock is {abs(seconds):.0f} s {which} ours: check the time of this machine")

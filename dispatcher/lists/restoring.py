@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from dispatcher.ledger.faxes.folding import fold_faxes
-from dispatcher.lists.readings import KnownFax
+from dispatcher.lists.known import KnownFax
 from dispatcher.policy.lifecycle import ending_bit, fold
 from shared.domain import Event, Provider, decode_event, encode_event
 

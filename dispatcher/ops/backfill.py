@@ -17,12 +17,12 @@ from dispatcher.lists import readings
 from dispatcher.lists.apis.by_provider import list_api
 from dispatcher.lists.client import ListClient
 from dispatcher.lists.errors import ListUnavailable, NoList
-from dispatcher.lists.publishing import late_publisher
-from dispatcher.lists.reading import MissingFax, Reading
-from dispatcher.lists.readings import Outcome, Tally
+from dispatcher.lists.reading import Reading
+from dispatcher.lists.readings import MissingFax, Outcome, Tally
 from dispatcher.lists.reconciler import STORES_AWAY, outcome_of
 from dispatcher.ops.api.moments import HOW, BadMoment, read_span
 from dispatcher.ops.terminal import Json, console, fail, print_json, run, settings_of
+from dispatcher.publishing import late_publisher
 from dispatcher.settings import DispatcherSettings
 from shared.domain import Provider, utc_now
 from shared.errors import EXIT_AWAY
@@ -107,7 +107,7 @@ def window_of(since: str, until: str | None, now: datetime) -> tuple[datetime, d
 async def _backfill(
     settings: DispatcherSettings, provider: Provider, since: str, until: str | None, *, dry_run: bool
 ) -> tuple[Report, int]:
-    start, end = window_of(since, until, utc_now())
+    read_span(since, until, utc_now())
     wanted = settings.reconciliation()
     access = _access_of(provider, wanted.accesses)
     client = EgressClient(settings.allowed_networks(), settings.proxy())
@@ -115,6 +115,7 @@ async def _backfill(
     connection = await connect(settings.database_url.reveal(), session_settings={})
     try:
         lists = ListClient(client, list_api(access))
+        start, end = window_of(since, until, utc_now() + await _clock_ahead(lists))
         with _progress(provider) as show:
             async with late_publisher(settings.for_operations()) as publisher:
                 reading_id = progress = None
@@ -140,6 +141,14 @@ async def _backfill(
     return _report(provider, (start, end), reading, outcome, reason, dry_run=dry_run), exit_code
 
 
+async def _clock_ahead(client: ListClient) -> timedelta:
+    """Return by how much the provider's clock is ahead; nothing if it does not answer: the reading will say so."""
+    try:
+        return await client.learn_clock()
+    except ListUnavailable:
+        return timedelta(0)
+
+
 async def _outcome(reading: Reading, client: ListClient, since: datetime, until: datetime) -> tuple[Outcome, str, int]:
     """Read; return how it went, in a sentence, and the exit code of a failure."""
     try:
@@ -148,7 +157,7 @@ async def _outcome(reading: Reading, client: ListClient, since: datetime, until:
         return "failed", f"{error}. What was told is told: run it again, it goes on", error.exit_code
     except STORES_AWAY as error:
         return "failed", f"{error}. What was told is told: run it again, it goes on", EXIT_AWAY
-    outcome, reason = outcome_of(reading.tally, client)
+    outcome, reason = outcome_of(reading.tally, client, reading.beside)
     return outcome, reason, 0
 
 

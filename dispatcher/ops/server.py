@@ -101,7 +101,8 @@ async def serving_ops(
         )
         app = ops_app(parts, authenticator)
         ways_in = WaysIn(authenticator, settings.ops_tokens(), settings.identity_provider())
-        Console(sources, changes, channels, problems, ways_in, documents, WaysToOperator.of(settings)).add_to(app)
+        ways_out = (WaysToOperator.of(settings), settings.account_mailing())
+        Console(sources, changes, channels, problems, ways_in, documents, *ways_out).add_to(app)
         async with _serving(app, settings.ops_host, settings.ops_port) as port:
             yield port
 

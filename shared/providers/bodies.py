@@ -4,11 +4,11 @@ For providers whose signatures cover the raw body, or nothing of it: the Content
 too late to refuse. Phaxio, whose signature covers a form's fields, reads its bodies in `phaxio.shapes`.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
-from shared.errors import Refused, Unreadable
-from shared.forms import JSON, MULTIPART, Form, Part, decoded, media_type, read_form, sniff_type
+from shared.errors import Malformed, Refused, Unreadable
+from shared.forms import JSON, MULTIPART, URLENCODED, Form, Part, decoded, media_type, read_form, sniff_type
 from shared.providers.common import clean_text, is_document, read_json_object
 
 _DOCUMENT_TYPES: Final = ("application/pdf", "application/octet-stream", "image/")
@@ -20,8 +20,9 @@ def read_body(
 ) -> tuple[dict[str, Any], tuple[Part, ...]]:
     """Return the fields of *body*, every text in them storable, and the file parts of a multipart form.
 
-    What begins like JSON is JSON under any Content-Type; the boundary of a multipart form is taken from its header or
-    its first line; all else is a urlencoded form. Of a multipart form's parts a Content-Transfer-Encoding is undone.
+    What begins like JSON is JSON under any Content-Type; the boundary of a multipart form is taken from its header or,
+    where that is not the body's, from its first line; all else is a urlencoded form. Of a multipart form's parts a
+    Content-Transfer-Encoding is undone.
 
     Args:
         content_type: As sent; None if it was not.
@@ -46,11 +47,22 @@ def read_body(
     if sniffed == JSON:
         return read_json_object(body), ()
     said = content_type if media_type(content_type) == MULTIPART else sniffed
+    if said == URLENCODED:
+        body = body.strip()  # a line end before or behind it is no part of a name or value
     try:
-        form = read_form(said, body, is_file=is_file, decode=decoded)
+        form = _read_form(said, sniffed, body, is_file)
     except Refused as error:
         raise Unreadable(str(error)) from error
     return _fields(form, once), form.files
+
+
+def _read_form(said: str | None, sniffed: str, body: bytes, is_file: Callable[[Part], bool]) -> Form:
+    try:
+        return read_form(said, body, is_file=is_file, decode=decoded)
+    except Malformed:
+        if said == sniffed or media_type(sniffed) != MULTIPART:
+            raise
+    return read_form(sniffed, body, is_file=is_file, decode=decoded)
 
 
 def _fields(form: Form, once: Collection[str]) -> dict[str, Any]:

@@ -24,10 +24,19 @@ MAX_DEPTH: Final = 64
 MAX_BRACKETS: Final = 10_000
 """Objects and arrays in one JSON. Providers send some ten for each recipient; each costs a microsecond to look into."""
 
+UTF_8_BOM: Final = b"\xef\xbb\xbf"
+_UTF_16_MARKS: Final = frozenset({b"\xff\xfe", b"\xfe\xff"})
+
 _MAX_COUNT: Final = 2_147_483_647  # PostgreSQL's integer
 _UNSTORABLE = re.compile("[\ud800-\udfff\0]")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")  # at most 15 digits
-_SEPARATORS = str.maketrans("", "", " \t-.()/")
+_SEPARATORS = str.maketrans(
+    "",
+    "",
+    " \t-.()/\u00a0\u2007\u2009\u202f\u2010\u2011\u2012\u2013\u2014\u2212"
+    "\u00ad\u200b\u200e\u200f\u202a\u202c\u2060\ufeff",
+)
+"""What stands between digits, and what is invisible and comes along when a number is copied."""
 _decode_json = msgspec.json.Decoder().decode
 
 
@@ -71,10 +80,12 @@ def first_of(source: Mapping[str, Any], names: Iterable[str]) -> Any:
 def read_json(source: str | bytes) -> Any:
     """Read JSON into plain Python values that an event can hold. Bytes that are not UTF-8 become U+FFFD.
 
+    A byte order mark is no part of it; that of UTF-16 says how it is written.
+
     Raises:
         Unreadable: It is not JSON, is nested too deep, or has too many parts. The sentence does not quote it.
     """
-    text = clean_text(source if isinstance(source, str) else source.decode("utf-8", "replace"))
+    text = clean_text(source.removeprefix("\ufeff") if isinstance(source, str) else _text_in(source))
     brackets = text.count("{") + text.count("[")
     if brackets > MAX_BRACKETS:
         raise Unreadable(f"the JSON has more than {MAX_BRACKETS} brackets")
@@ -88,16 +99,43 @@ def read_json(source: str | bytes) -> Any:
     return value
 
 
+def _text_in(octets: bytes) -> str:
+    if octets[:2] in _UTF_16_MARKS:
+        return octets.decode("utf-16", "replace")
+    return octets.removeprefix(UTF_8_BOM).decode("utf-8", "replace")
+
+
 def read_json_object(source: str | bytes) -> dict[str, Any]:
-    """Read a body that is a JSON object, as `read_json` does.
+    """Read a body that is a JSON object, or an array that holds one, as `read_json` does.
 
     Raises:
-        Unreadable: Likewise, or it is other JSON than an object.
+        Unreadable: Likewise, or it is other JSON.
     """
-    content = read_json(source)
+    content = only(read_json(source))
     if not isinstance(content, dict):
         raise Unreadable("the body is JSON but not an object")
     return content
+
+
+def read_inner(value: Any) -> Any:
+    """Return an object inside of JSON that was written as a text, or alone in a list; anything else as it is.
+
+    Raises:
+        Unreadable: It looks like an object and is none.
+    """
+    value = only(value)
+    return read_json(value) if isinstance(value, str) and value.lstrip().startswith("{") else value
+
+
+def only(value: Any) -> Any:
+    """Return the one element of a list; anything else as it is."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def numbered(value: Any) -> Any:
+    """Return a number that is written as a list of one, or an object with one (`to: [{"phone_number": …}]`)."""
+    value = only(value)
+    return first_of(value, ("phone_number", "phoneNumber", "number")) if isinstance(value, dict) else value
 
 
 def text_of(value: Any) -> str:
@@ -145,7 +183,7 @@ def digest_id(provider: Provider, parts: Iterable[str]) -> str:
 
 
 def e164(value: Any, *, ten_digits: str | None = None) -> str | None:
-    """Return a telephone number in E.164, or the text as it is where it is not one (a SIP URI, a short extension).
+    r"""Return a telephone number in E.164, or the text as it is where it is not one (a SIP URI, a short extension).
 
     A lost plus is restored: form decoding makes a blank of it, and some senders leave it out.
 
@@ -155,6 +193,8 @@ def e164(value: Any, *, ten_digits: str | None = None) -> str | None:
 
     >>> [e164(text) for text in ("+1 (555) 123-4567", " 4722334455", "15551234567", "sip:a@b", "321", "")]
     ['+15551234567', '+4722334455', '+15551234567', 'sip:a@b', '321', None]
+    >>> e164("\u202a+49\u00a030\u2011123456\u202c")
+    '+4930123456'
     """
     if isinstance(value, str) and _E164.fullmatch(value):
         return value
@@ -175,7 +215,7 @@ def e164(value: Any, *, ten_digits: str | None = None) -> str | None:
 
 
 def read_time(value: Any) -> datetime | None:
-    """Return an instant as aware UTC, from RFC 3339 with an offset or unix seconds (number or digits).
+    """Return an instant as aware UTC, from RFC 3339 with an offset or unix seconds or milliseconds (number or digits).
 
     None for everything else, a time without an offset included: its time zone is not known.
     """
@@ -187,10 +227,16 @@ def read_time(value: Any) -> datetime | None:
                 return moment.astimezone(UTC) if moment.tzinfo else None
             value = int(text)
         if isinstance(value, int | float) and not isinstance(value, bool):
+            if value >= _SECONDS_OF_YEAR_10_000:
+                value /= 1000
             return datetime.fromtimestamp(value, UTC)
     except (ValueError, OverflowError, OSError):
         pass  # a word, or a year that no calendar has
     return None
+
+
+_SECONDS_OF_YEAR_10_000: Final = 253_402_300_800
+"""More of them are milliseconds, of 1978 and later."""
 
 
 def read_count(value: Any) -> int | None:

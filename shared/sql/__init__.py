@@ -2,7 +2,7 @@
 
 from typing import Final
 
-REVISION: Final = "0023"
+REVISION: Final = "0024"
 """The newest migration; what this version of the code wants. A constant, so that services need no migration tool."""
 
 PARKED_DUE_AT: Final = "timestamptz '9999-01-01 00:00:00+00'"

@@ -97,7 +97,8 @@ class ShiftingProvider:
 
     async def _disturb(self, request: web.Request) -> web.StreamResponse | None:
         number = next((value for name, value in request.query.items() if name in {"page", "page[number]"}), "1")
-        if self.is_shifting and number != "1" and self.dice.random() < SHIFTS:
+        is_later_page = self.is_shifting and number != "1"
+        if is_later_page and (not self.shifts or self.dice.random() < SHIFTS):  # once at least, whatever the dice say
             self.shifts += 1
             under_way = [fax for fax in self.provider.faxes if fax.ending == "under way"]
             if under_way and self.dice.random() < 0.7:

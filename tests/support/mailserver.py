@@ -157,7 +157,8 @@ async def relaying(
     finally:
         listener.close()
         for transport in list(relay.open):
-            transport.abort()
+            if not transport.is_closing():  # Python 3.11.2 aborts no TLS transport that was closed twice
+                transport.abort()
         handlers = [each._handler_coroutine for each in servers if each._handler_coroutine is not None]
         for handler in handlers:
             handler.cancel()

@@ -31,7 +31,8 @@ class PgBouncer:
         self._folder = folder
         self._process: asyncio.subprocess.Process | None = None
         (folder / "users").write_text(f'"{parts.username}" "{parts.password}"\n')
-        shutil.chown(folder / "users", USER if os.geteuid() == 0 else None)
+        if os.geteuid() == 0:
+            shutil.chown(folder / "users", USER)
         self.configure({"listen_port": str(self.port), "target": f"{parts.hostname}:{parts.port}", **settings})
 
     def configure(self, settings: dict[str, str]) -> None:

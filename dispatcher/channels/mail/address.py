@@ -21,6 +21,9 @@ _BROKEN_ESCAPE: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 _BLANK: Final = "Zs"
 """Blanks of any script; `isprintable` knows the ASCII one only."""
 
+_JOINERS: Final = "\u200c\u200d"
+"""Parts of the writing of emoji and of some scripts."""
+
 MOST_LOCAL_CHARACTERS: Final = 64
 MOST_ADDRESS_CHARACTERS: Final = 254
 """RFC 5321: a path is 256 characters with its angle brackets, a local part 64."""
@@ -111,7 +114,10 @@ def parse_mailbox(text: str) -> Mailbox:
         return Mailbox(check_address(text))
     name, _, address = text[:-1].rpartition("<")
     name = name.strip().removeprefix('"').removesuffix('"')
-    if any(letter in '<>"\\' or not (letter.isprintable() or category(letter) == _BLANK) for letter in name):
+    if any(
+        letter in '<>"\\' or not (letter.isprintable() or letter in _JOINERS or category(letter) == _BLANK)
+        for letter in name
+    ):
         raise ValueError("the name before the address holds quotes, angle brackets or control characters")
     return Mailbox(check_address(address), name)
 

@@ -97,8 +97,15 @@ _NUMBERED: Final = {
     "fax_error": _FAX,
 }
 
-_UNWRITABLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Control characters, directions of writing, lone surrogates, unassigned, line and paragraph separators."""
+_UNWRITABLE: Final = frozenset({"Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Control characters, lone surrogates, unassigned, line and paragraph separators: a blank takes their place."""
+
+_INVISIBLE: Final = "Cf"
+"""Soft hyphens, directions of writing, marks without width: the text reads the same without them."""
+
+_JOINERS: Final = "\u200c\u200d"
+_JOINED: Final = frozenset({"Lo", "Mc", "Mn", "Sk", "So"})
+"""Letters of scripts without cases, their marks, and emoji: between two of them a joiner is a part of the writing."""
 
 
 def plain(text: str, most_characters: int = 300) -> str:
@@ -108,9 +115,19 @@ def plain(text: str, most_characters: int = 300) -> str:
     'busy Bcc: everybody@example.com'
     """
     if not (text.isascii() and text.isprintable()):
-        text = "".join(" " if unicodedata.category(letter) in _UNWRITABLE else letter for letter in text)
+        text = "".join(_shown(text, at) for at in range(len(text)))
     text = " ".join(text.split())
     return text if len(text) <= most_characters else text[: most_characters - 1] + "…"
+
+
+def _shown(text: str, at: int) -> str:
+    """Return the character at *at* as it may be shown."""
+    category = unicodedata.category(text[at])
+    if category == _INVISIBLE:
+        beside = {unicodedata.category(letter) for letter in (text[at - 1 : at] + text[at + 1 : at + 2])}
+        is_joining = text[at] in _JOINERS and 0 < at < len(text) - 1 and beside <= _JOINED
+        return text[at] if is_joining else ""
+    return " " if category in _UNWRITABLE else text[at]
 
 
 def reason(failure: Failure | None) -> str | None:

@@ -151,6 +151,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         has_list: The provider has a list, and its key is set.
         read: The part of the day that was read; None if nothing was.
         read_to: Up to when any day of this provider was read.
+        held_before: A fax that the ledger held then, by its own clock, was to be on the list as it was read last.
         is_first: No day before was read, not even in part.
         day_before_is_read: All of it: what is on no list now never was.
         recent: What was read up to here is up to date: the next reading is not due, or has just become so.
@@ -162,6 +163,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     has_list: bool
     read: Coverage | None
     read_to: datetime | None = None
+    held_before: datetime
     is_first: bool = False
     day_before_is_read: bool = False
     recent: datetime

@@ -3,7 +3,8 @@
 It runs where the list is read, in turn with the readings: what a reading is about to tell is never taken for missing.
 """
 
-from datetime import datetime, timedelta
+import time
+from datetime import timedelta
 from typing import Any, Final
 
 from dispatcher.alerts.kinds import Kind
@@ -29,42 +30,58 @@ WITHOUT_LIST: Final = timedelta(days=1)
 """How far back accounts are drawn up where there is no list: a delivery that is owed for longer makes it longer."""
 
 
+NOW: Final = "SELECT now()"
+
+
 class Bookkeeper:
-    """Draws up the accounts of *provider*, by the connection that leads its readings."""
+    """Draws up the accounts of *provider*, by the connection that leads its readings.
+
+    The ledger's clock says when; which day it is, and whether its list is up to date, the provider's.
+
+    Attributes:
+        clock_ahead: By how much the provider's clock is ahead of this machine's, where that matters.
+    """
 
     def __init__(
         self, provider: Provider, settings: Reconciliation, retention_days: int, metrics: Metrics, *, has_list: bool
     ) -> None:
+        self.clock_ahead = timedelta(0)
         self._provider = provider
         self._has_list = has_list
         self._window = timedelta(seconds=settings.window_seconds) if has_list else WITHOUT_LIST
         self._fresh = timedelta(seconds=settings.grace_seconds + 2 * settings.every_seconds) + SLACK
-        self._every = timedelta(seconds=settings.every_seconds)
+        self._grace = timedelta(seconds=settings.grace_seconds)
+        self._every_seconds = settings.every_seconds
         self._on_the_way_seconds = min(MOST_ON_THE_WAY_SECONDS, settings.every_seconds)
         self._kept = max(timedelta(days=retention_days), self._window + timedelta(days=2))
         self._metrics = metrics
-        self._due_at: datetime | None = None
+        self._due_at = 0.0
         self._log = get_logger()
 
     async def draw_up(self, connection: Any) -> list[Account]:
         """Draw up all accounts that may have changed; return them."""
-        now = utc_now()
-        self._due_at = now + self._every
-        first = (now - self._window).date()
-        oldest = (now - self._kept).date()
-        days = [first + timedelta(days=number) for number in range((now.date() - first).days + 1)]
+        now = await connection.fetchval(NOW)
+        here = utc_now() + self.clock_ahead if self._has_list else now
+        self._due_at = time.monotonic() + self._every_seconds
+        first = (here - self._window).date()
+        oldest = (here - self._kept).date()
+        days = [first + timedelta(days=number) for number in range((here.date() - first).days + 1)]
         older = await ledger.unsettled_days(connection, self._provider, oldest, first, now - UNSETTLED_EVERY)
         drawn = []
         for day in (*older, *days):
             standing = await ledger.standing_of(
-                connection, self._provider, day, has_list=self._has_list, recent=now - self._fresh, now=now
+                *(connection, self._provider, day),
+                has_list=self._has_list,
+                recent=here - self._fresh,
+                now=now,
+                grace=self._grace,
             )
             figures = await ledger.count(connection, self._provider, standing, self._on_the_way_seconds)
             account = account_of(self._provider, figures, standing)
             if account.verdict == "no_list" and not account.ours:
                 continue
             if figures.on_the_way:
-                self._due_at = now + timedelta(seconds=self._on_the_way_seconds)
+                self._due_at = time.monotonic() + self._on_the_way_seconds
             before = await ledger.read(connection, self._provider, day, now)
             await ledger.write(connection, account)
             after = await ledger.read(connection, self._provider, day, now)
@@ -78,7 +95,7 @@ class Bookkeeper:
 
     async def draw_up_if_due(self, connection: Any) -> None:
         """Draw up what was on its way into the ledger the last time, and where no list is read all accounts."""
-        if self._due_at is None or utc_now() >= self._due_at:
+        if time.monotonic() >= self._due_at:
             await self.draw_up(connection)
 
     async def _alarm(self, connection: Any, account: Account) -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from dispatcher.ledger.pool import planned_by_index
 from dispatcher.lists.accounts.account import (
+    SKEW,
     Account,
     Coverage,
     Fates,
@@ -85,15 +86,20 @@ WITH counted AS (
     ) AS fax
     WHERE faxes.provider = $1 AND faxes.endings <> 0
     AND faxes.first_received_at >= $2 AND faxes.first_received_at < $3
+    AND (faxes.recorded_at IS NULL OR faxes.recorded_at < $4)
     AND (SELECT true FROM listed_faxes WHERE listed_faxes.provider = $1 AND listed_faxes.fax_id = faxes.fax_id) IS NULL
 )
 SELECT {_FATES.format("events > 0")} FROM counted
 """  # noqa: S608 - what is inserted is ours
+"""Of faxes that the ledger held, by its own clock, when the list was read: not of what came since, whatever the clocks
+of a provider and an ingress say."""
 
 STANDING: Final = """
 SELECT today.read_since, today.read_until,
        (SELECT max(read_until) FROM accounts WHERE provider = $1) AS read_to,
        NOT EXISTS (SELECT FROM accounts WHERE provider = $1 AND day < $2 AND read_until IS NOT NULL) AS is_first,
+       (SELECT max(started_at) FROM list_readings
+        WHERE provider = $1 AND is_standing AND outcome IN ('done', 'partly')) AS read_at,
        coalesce(before.read_since = $3 AND before.read_until = $4, false) AS day_before_is_read,
        (SELECT reason FROM (SELECT outcome, reason FROM list_readings
         WHERE provider = $1 AND is_standing AND outcome IN ('done', 'partly', 'failed')
@@ -133,9 +139,12 @@ ORDER BY listed.fax_id LIMIT $3
 
 
 async def standing_of(
-    connection: Any, provider: Provider, day: date, *, has_list: bool, recent: datetime, now: datetime
+    connection: Any, provider: Provider, day: date, *, has_list: bool, recent: datetime, now: datetime, grace: timedelta
 ) -> Standing:
-    """Return what of *day* was read; *recent*: what was read up to then is up to date."""
+    """Return what of *day* was read; *recent*: what was read up to then is up to date.
+
+    *now* is the ledger's clock; a reading leaves out what ended within *grace*.
+    """
     before = bounds(day - timedelta(days=1))
     row = await connection.fetchrow(STANDING, provider, day, before.since, before.until)
     read = None if row["read_since"] is None else Coverage(row["read_since"], row["read_until"])
@@ -145,6 +154,7 @@ async def standing_of(
         has_list=has_list,
         read=read,
         read_to=row["read_to"],
+        held_before=now if row["read_at"] is None else row["read_at"] - grace - SKEW,
         is_first=row["is_first"],
         day_before_is_read=row["day_before_is_read"],
         recent=recent,
@@ -178,7 +188,9 @@ async def _count(connection: Any, provider: Provider, standing: Standing, on_the
     since, span = bounds(standing.day).since, SPAN_AT_ONCE
     while since < standing.unlisted_until:
         until = min(since + span, standing.unlisted_until)
-        figures.unlisted += _fates(await pace.statement(connection.fetchrow(UNLISTED, provider, since, until)))
+        figures.unlisted += _fates(
+            await pace.statement(connection.fetchrow(UNLISTED, provider, since, until, standing.held_before))
+        )
         since, span = until, next_span(span, pace.statement_seconds)
     return figures
 

@@ -55,7 +55,7 @@ RETURNING id, channel_key, attempts
 """
 SETTLE: Final = """
 UPDATE account_mails SET state = $3, settled_at = CASE WHEN $3 = 'pending' THEN NULL ELSE now() END,
-       due_at = now() + make_interval(secs => $4)
+       due_at = now() + make_interval(secs => $4), error = $5
 WHERE id = $1 AND attempts = $2 AND state = 'pending'
 """
 PRUNE: Final = "DELETE FROM account_mails WHERE created_at < now() - make_interval(days => $1)"
@@ -122,14 +122,13 @@ class AccountMailer:
 
     async def _settle(self, connection: Any, day: date, row: Any, outcome: Any) -> None:
         if isinstance(outcome, Told):
-            await connection.execute(SETTLE, row["id"], row["attempts"], "sent", 0.0)
+            await connection.execute(SETTLE, row["id"], row["attempts"], "sent", 0.0, None)
             self._metrics.count_alert_message("sent")
             self._log.info("account.mailed", day=day.isoformat())
             return
         wait = wait_seconds(row["attempts"])
-        await connection.execute(
-            SETTLE, row["id"], row["attempts"], "failed" if wait is None else "pending", wait or 0.0
-        )
+        state = "failed" if wait is None else "pending"
+        await connection.execute(SETTLE, row["id"], row["attempts"], state, wait or 0.0, outcome.error)
         self._metrics.count_alert_message("failed")
         self._log.warning(
             "account.unmailed",

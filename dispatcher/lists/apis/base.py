@@ -1,7 +1,7 @@
 """What each list API is for us: URLs to ask, and answers read into faxes and events. Pure."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -17,18 +17,27 @@ PAGE_SIZE: Final = 250
 """Faxes on a page. Telnyx gives no more; a page of Phaxio's, with recipients, has some 300 kB."""
 
 
+CLOCK_ERROR: Final = timedelta(minutes=1)
+"""A provider's times and the date of its answers may be apart by so much."""
+
+BESIDE_WINDOW: Final = timedelta(days=1)
+"""A fax that was created and ended further before the window was not asked for. Zones may make a day's difference."""
+
+
 class Page(msgspec.Struct, frozen=True, kw_only=True):
     """One page of a list.
 
     Attributes:
         faxes: As they were sent, in their order.
         total: Faxes on all pages, where the provider says.
-        is_last: No page follows.
+        is_last: No page follows, by what the provider says; without a word of it, the page is empty.
+        size: Faxes on a full page.
     """
 
     faxes: list[msgspec.Raw]
     total: int | None
     is_last: bool
+    size: int
 
 
 class ListedFax(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +56,23 @@ class ListedFax(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: datetime | None = None
     media_url: str | None = None
     has_document: bool = False
+
+
+def is_early(finished_at: datetime | None, now: datetime, grace: timedelta) -> bool:
+    """Did a fax end so lately that its callback may still come? All by the provider's clock.
+
+    A time in the future is an error of the provider's: such a fax is told now, and not withheld until then.
+    """
+    return finished_at is not None and now - grace < finished_at <= now + CLOCK_ERROR
+
+
+def is_beside(fax: ListedFax, since: datetime) -> bool:
+    """Is a fax so old that it does not belong to a window from *since* on? The provider did not keep to the window.
+
+    It would be told as missing, years late.
+    """
+    times = [at for at in (fax.created_at, fax.finished_at) if at is not None]
+    return bool(times) and max(times) < since - BESIDE_WINDOW
 
 
 class DocumentStep(msgspec.Struct, frozen=True, kw_only=True):

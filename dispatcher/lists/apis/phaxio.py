@@ -73,8 +73,8 @@ class PhaxioList:
         if not answer.success or answer.data is None:
             raise NotAList("phaxio says that it could not give its list of faxes: try again later")
         total, size = answer.paging.total, answer.paging.per_page or PAGE_SIZE
-        is_last = len(answer.data) < size if total is None else number * size >= total
-        return Page(faxes=answer.data, total=total, is_last=is_last)
+        is_last = not answer.data if total is None else number * size >= total
+        return Page(faxes=answer.data, total=total, is_last=is_last, size=size)
 
     def read_fax(self, raw: bytes, now: datetime) -> ListedFax:
         """Read a fax as its callback `fax_completed` would have told it."""

@@ -62,13 +62,14 @@ class SinchList:
     def read_page(self, body: bytes, number: int) -> Page:
         """Read `{faxes, page, pageSize, totalItems, totalPages}`."""
         answer: _Answer = decode_page(self.provider, _decode, body)
+        size = answer.page_size or PAGE_SIZE
         if answer.total_pages is not None:
             is_last = number >= answer.total_pages
         elif answer.total_items is not None:
-            is_last = number * (answer.page_size or PAGE_SIZE) >= answer.total_items
+            is_last = number * size >= answer.total_items
         else:
-            is_last = len(answer.faxes) < (answer.page_size or PAGE_SIZE)
-        return Page(faxes=answer.faxes, total=answer.total_items, is_last=is_last)
+            is_last = not answer.faxes
+        return Page(faxes=answer.faxes, total=answer.total_items, is_last=is_last, size=size)
 
     def read_fax(self, raw: bytes, now: datetime) -> ListedFax:
         """Read a fax as its callback `INCOMING_FAX` or `FAX_COMPLETED` would have told it."""

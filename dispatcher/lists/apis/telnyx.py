@@ -31,6 +31,7 @@ _MEDIA_URLS: Final = ("stored_media_url", "media_url")
 
 
 class _Meta(msgspec.Struct):
+    page_size: int | None = None
     total_pages: int | None = None
     total_results: int | None = None
 
@@ -68,8 +69,9 @@ class TelnyxList:
         """Read `{data, meta}`."""
         answer: _Answer = decode_page(self.provider, _decode, body)
         pages = answer.meta.total_pages
-        is_last = len(answer.data) < PAGE_SIZE if pages is None else number >= pages
-        return Page(faxes=answer.data, total=answer.meta.total_results, is_last=is_last)
+        is_last = not answer.data if pages is None else number >= pages
+        size = answer.meta.page_size or PAGE_SIZE
+        return Page(faxes=answer.data, total=answer.meta.total_results, is_last=is_last, size=size)
 
     def read_fax(self, raw: bytes, now: datetime) -> ListedFax:
         """Read a fax; its status is the last part of the type of the event that told it."""

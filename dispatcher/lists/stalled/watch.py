@@ -25,12 +25,12 @@ from dispatcher.ledger.locks import Lock, leader, stay_awake
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from dispatcher.lists.apis.by_provider import list_api
 from dispatcher.lists.client import ListClient
-from dispatcher.lists.publishing import late_publisher
 from dispatcher.lists.reconciler import STORES_AWAY
 from dispatcher.lists.stalled.asking import Asker
 from dispatcher.lists.stalled.faxes import ProviderSays, UnendedFax, stalled_event, unended_faxes
 from dispatcher.messages import Publishing
 from dispatcher.metrics import Metrics
+from dispatcher.publishing import late_publisher
 from dispatcher.settings import DispatcherSettings
 from shared.amqp.session import broker_session
 from shared.broker import FAX_IN, WORK_EVENTS

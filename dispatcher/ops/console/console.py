@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from aiohttp import web
 
 from dispatcher.channels import Channel
+from dispatcher.configuration.accounts import AccountMailing
 from dispatcher.configuration.identity_provider import IdentityProvider
 from dispatcher.ops.access.authenticator import Authenticator
 from dispatcher.ops.access.pages import TokenPages
@@ -86,6 +87,7 @@ class Console:
         ways_in: WaysIn,
         documents: DocumentService,
         ways_to_operator: WaysToOperator,
+        account_mailing: AccountMailing,
     ) -> None:
         authenticator, provider = ways_in.authenticator, ways_in.provider
         token, read_token = ways_in.tokens
@@ -106,7 +108,7 @@ class Console:
         self._endpoint_list = EndpointListPage(sources)
         self._endpoint_deliveries = DeliveryListPage(sources, changes)
         self._attempts = AttemptListPage(sources)
-        self._accounts = AccountsPage(sources)
+        self._accounts = AccountsPage(sources, account_mailing)
         self._recovery = RecoveryPages(sources, changes)
         self._exports = ExportPages(sources)
         self._endpoints = EndpointPages(sources, changes, channels, self._audit)

@@ -1,5 +1,6 @@
 """URLs of endpoints: checked as they are given, and masked as they are shown. Pure."""
 
+import re
 from collections.abc import Mapping
 from typing import Final, Self
 
@@ -10,6 +11,9 @@ from shared.errors import FaxhookError
 from shared.urls import parse_url
 
 MOST_URL_CHARACTERS: Final = 2_048
+
+_HOST: Final = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*")
+"""A name or an address; an international name is written as `xn--…`, and a zone (`%eth0`) means something here only."""
 
 
 class BadEndpoint(FaxhookError):
@@ -42,7 +46,7 @@ def checked_url(field: str, url: str) -> str:
     """Return an endpoint's *url* as it was given: what is signed must be what is posted to, byte for byte.
 
     Raises:
-        BadEndpoint: Another scheme than http, https or mailto (lower case), no host or an ambiguous one, user and
+        BadEndpoint: Another scheme than http, https or mailto (lower case), no host or one that cannot be, user and
             password that Basic cannot carry, a fragment, a control character, a space, or text beyond ASCII; no path;
             a port that is 0, empty or begins with 0; of mailto, anything but one plain address.
     """
@@ -74,12 +78,14 @@ def checked_web_url(field: str, url: str, schemes: str = "http:// or https://") 
     except ValueError:
         # Neither reader's own words, which may quote the password.
         raise BadEndpoint(
-            field, "is not a URL; special characters of host, user and password are percent-encoded"
+            field, "is not a URL; a port is 1 to 65535, special characters of user and password are percent-encoded"
         ) from None
     if not host:
         raise BadEndpoint(field, "names no host")
     if (target.raw_host or "").lower() != host:
         raise BadEndpoint(field, "names an ambiguous host; write it plainly")
+    if not _HOST.fullmatch(host):
+        raise BadEndpoint(field, "names a host with other characters than letters, digits, dots, hyphens, underscores")
     _check_user(field, target)
     if "#" in url:
         raise BadEndpoint(field, "must not have a fragment (`#…`): it is never sent, and receivers cannot verify it")

@@ -96,13 +96,23 @@ def _is_unsubstituted(value: Any) -> bool:
 
 
 def _by_name(sent: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was sent by its names in lower case: variables of a dialplan are written in capitals."""
+    """Return what was sent by its names in lower case: variables of a dialplan are written in capitals.
+
+    Quotes around a value are the dialplan's. Those of a status are left to what reads it.
+    """
     report: dict[str, Any] = {}
-    for name, value in sent.items():
+    for name, sent_value in sent.items():
+        value = sent_value if name.lower() == "faxstatus" else _unquoted(sent_value)
         known = report.setdefault(name.lower(), value)
         if known != value and name.lower() in _NAMES:
             raise Unreadable(f"{name.lower()} is given twice, with different values")
     return report
+
+
+def _unquoted(value: Any) -> Any:
+    if isinstance(value, str) and len(text := value.strip()) > 1 and text[0] == text[-1] == '"':
+        return text[1:-1]
+    return value
 
 
 def _text(report: Mapping[str, Any], name: str) -> str:

@@ -12,10 +12,19 @@ from shared.errors import Unreadable
 from shared.providers.common import digest_id, e164, read_count, read_id, read_job_id, text_of
 
 # Asterisk itself only ever sets SUCCESS and FAILED. RECEIVED is Faxbot's word, FAILURE that of Asterisk's own manual,
-# "FAILED: error: …", quotes included, what FreePBX's dialplan sets. They are read by how they begin.
-_GOOD: Final = re.compile(r"SUCC|RECEIVED|OK\b|COMPLETE")
-_BAD: Final = re.compile(r"$|FAIL|ERROR|UNSUCC|INCOMPLETE|NOT?\b|NO_|NOANSWER|ABORT|CANCEL|BUSY|REJECT")
-_QUOTES: Final = " \t\r\n\"'`"
+# "FAILED: error: …", quotes included, what FreePBX's dialplan sets. They are read by how they begin, after the
+# variable's own name if that was sent along.
+_PREFIX: Final = r"(?:(?:RES_)?FAX(?: ?STATUS)?\b|STATUS\b)?[\s:=\"']*"
+_GOOD: Final = re.compile(rf"{_PREFIX}(?:SUCC|RECEIVED|OK(?:AY)?\b|COMPLETE)")
+_BAD: Final = re.compile(
+    rf"$|{_PREFIX}(?:FAIL|ERR\b|ERROR|UNSUCC|UNDELIV|INCOMPLETE|NOT?\b|NO_|NOANSWER|ABORT|CANCEL|BUSY|REJECT|REFUSE"
+    r"|DECLINE|DENIED|INVALID|LOST|DROPPED|TIMED?[ -]?OUT|CONGESTION|UNAVAILABLE|CHANUNAVAIL)"
+)
+_QUOTES: Final = (
+    " \t\r\n\"'`\\()[]<>\u00a0\u00ab\u00bb\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u2039\u203a"
+    "\u200b\u200e\u200f\ufeff"
+)
+"""Beside ASCII's: those of other scripts, and what is invisible."""
 
 
 class _Outcome(msgspec.Struct, frozen=True):

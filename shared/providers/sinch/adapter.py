@@ -89,9 +89,8 @@ class SinchAdapter:
         """
         content_type = callback.headers.get("Content-Type")
         sent, parts = read_body(content_type, callback.body, once=_DECIDING, fields=_BESIDE, file="file")
-        sent = flattened(sent)
-        document = take_document(sent, parts)
-        report = read_report(sent)
+        report = read_report(flattened(sent))
+        document = take_document(report.sent, parts)
         # The dispatcher fetches what `media` names; a sender that nothing verified must not choose what that is.
         may_name_media = document is None and verified.by != UNVERIFIED
         event = compose(report, callback, may_name_media=may_name_media, has_document=document is not None)

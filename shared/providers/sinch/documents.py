@@ -1,6 +1,7 @@
 """The document of a Sinch fax: a file part, or base64 in JSON under either of the names that Sinch's SDKs use."""
 
 import base64
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -23,6 +24,10 @@ _MEDIA_TYPES: Final = {
     "TXT": "text/plain",
 }
 _OTHER_TYPE: Final = "application/octet-stream"
+_BASE64_MARKS: Final = re.compile(r"\s*[\"']?(?:data:[^,]{0,100};base64,)?(?:JVBERi0|SUkqA|TU0AK)")
+"""How a PDF and a TIFF begin in base64."""
+
+_OCTET_MARKS: Final = ([0x25, 0x50], [0x49, 0x49], [0x4D, 0x4D])
 _FROM_URL_SAFE: Final = str.maketrans("-_", "+/")
 
 
@@ -32,6 +37,9 @@ def take_document(sent: dict[str, Any], parts: Iterable[Part]) -> Document | Non
     Raises:
         Unreadable: It is damaged, or there are several different ones; an event carries one.
     """
+    files = sent.get("files")
+    if isinstance(files, str) and files.lstrip().startswith(("[", "{")):
+        sent["files"] = read_json(files)  # in a form, objects come as texts
     found = [document for document in (*_of_parts(parts), *_of_json(sent)) if document.content]
     if any(document.content != found[0].content for document in found[1:]):
         raise Unreadable(f"there are {len(found)} documents, and an event carries one")
@@ -46,29 +54,46 @@ def _of_parts(parts: Iterable[Part]) -> Iterator[Document]:
         yield Document(content=content, content_type=document_type(content, part.content_type))
 
 
-def _of_json(sent: dict[str, Any]) -> Iterator[Document]:
-    yield from _of_object(sent)
-    items = sent.get("files")
-    if isinstance(items, str) and items.lstrip().startswith("["):
-        items = read_json(items)  # in a form, objects come as texts
-    if isinstance(items, list):
-        sent["files"] = rest = [dict(item) if isinstance(item, dict) else item for item in items]
-        for item in rest:
-            if isinstance(item, dict):
-                yield from _of_object(item)
-
-
-def _of_object(holder: dict[str, Any]) -> Iterator[Document]:
-    text = holder.get("file")
-    if not isinstance(text, str):
-        return
-    content = _decoded(text)
-    if content is not None:
+def _of_json(holder: dict[str, Any] | list[Any], sent_type: str = _OTHER_TYPE) -> Iterator[Document]:
+    """Take every document out of *holder*, at any depth: what `file` names, and what is one by how it begins."""
+    if isinstance(holder, dict):
+        sent_type = _MEDIA_TYPES.get(text_of(holder.get("fileType")).upper(), sent_type)
+    members: list[tuple[Any, Any]] = list(holder.items() if isinstance(holder, dict) else enumerate(holder))
+    for name, value in members:
+        content = _content_of(value, is_file=name == "file")
+        if content is not None:
+            holder[name] = None
+            yield Document(content=content, content_type=document_type(content, sent_type))
+        elif isinstance(value, dict | list):
+            yield from _of_json(value, sent_type)
+    if isinstance(holder, dict) and "file" in holder and holder["file"] is None:
         del holder["file"]
-        sent_type = _MEDIA_TYPES.get(text_of(holder.get("fileType")).upper(), _OTHER_TYPE)
-        yield Document(content=content, content_type=document_type(content, sent_type))
-    elif len(text) > TOO_SHORT_FOR_A_FAX or is_document(text[:8].encode("utf-8", "replace")):
-        raise Unreadable("the base64 of the document cannot be decoded")
+
+
+def _content_of(value: Any, *, is_file: bool) -> bytes | None:
+    """Return the content of a document; None for what is none.
+
+    Raises:
+        Unreadable: It is damaged.
+    """
+    if isinstance(value, str):
+        if not is_file and not _BASE64_MARKS.match(value):
+            return None
+        content = _decoded(value)
+        is_cut = is_file and len(value) > TOO_SHORT_FOR_A_FAX
+        if content is None and (is_cut or is_document(value[:8].encode("utf-8", "replace"))):
+            raise Unreadable("the base64 of the document cannot be decoded")
+        return content
+    # Node writes a buffer as an object with a list of its octets.
+    octets = value.get("data") if isinstance(value, dict) else value
+    if isinstance(octets, list) and octets[:2] in _OCTET_MARKS and all(_is_octet(each) for each in octets):
+        content = bytes(octets)
+        return content if is_document(content) else None
+    return None
+
+
+def _is_octet(value: Any) -> bool:
+    return isinstance(value, int) and 0 <= value < 256  # noqa: PLR2004 - an octet
 
 
 def _decoded(text: str) -> bytes | None:
@@ -77,6 +102,7 @@ def _decoded(text: str) -> bytes | None:
         return base64.b64decode(text, validate=True)
     except ValueError:
         pass
+    text = text.strip().strip("\"'")
     if text.startswith("data:"):
         text = text.partition(",")[2]
     text = "".join(text.split()).translate(_FROM_URL_SAFE).rstrip("=")

@@ -1,6 +1,6 @@
 """What Sinch's words mean: from a report that was read to an event."""
 
-from typing import Any, Final
+from typing import Final
 
 from shared.callback import Callback
 from shared.domain import Direction, Event, EventType, Failure, Media, Provider
@@ -10,6 +10,8 @@ from shared.providers.common import (
     e164,
     first_of,
     named_media,
+    numbered,
+    only,
     read_count,
     read_id,
     read_job_id,
@@ -46,7 +48,7 @@ def compose(report: Report, callback: Callback, *, may_name_media: bool, has_doc
         Unreadable: It names no fax.
     """
     fax = report.fax
-    fax_id = read_id(first_of(fax, ("id", "fax_id")))
+    fax_id = read_id(first_of(fax, ("id", "fax_id", "faxId")))
     if not fax_id:
         raise Unreadable("the callback names no fax: no id")
     direction = (
@@ -69,8 +71,8 @@ def compose(report: Report, callback: Callback, *, may_name_media: bool, has_doc
         fax_id=fax_id,
         occurred_at=read_time(fax.get("completedTime")) or read_time(report.sent.get("eventTime")),
         received_at=callback.received_at,
-        from_number=e164(_only(first_of(fax, ("from", "from_number")))),
-        to_number=e164(_only(first_of(fax, ("to", "to_number")))),
+        from_number=e164(numbered(first_of(fax, ("from", "from_number")))),
+        to_number=e164(numbered(first_of(fax, ("to", "to_number")))),
         pages=pages,
         status=text_of(fax.get("status")) or None,
         failure=_failure(report) if event_type in _BAD.values() else None,
@@ -102,11 +104,6 @@ def _event_type(report: Report, name: str, direction: Direction, *, arrived: boo
     return (_GOOD if arrived else _BAD)[direction]
 
 
-def _only(value: Any) -> Any:
-    """Return the one element of a list; anything else as it is."""
-    return value[0] if isinstance(value, list) and len(value) == 1 else value
-
-
 def _failure(report: Report) -> Failure | None:
     fax = report.fax
     error_type = text_of(fax.get("errorType")) or None
@@ -123,5 +120,4 @@ def _failure(report: Report) -> Failure | None:
 
 
 def _named_media(report: Report) -> Media | None:
-    value = first_of(report.fax, ("contentUrl", "file_url", "media_url"))
-    return named_media(_only(value))
+    return named_media(only(first_of(report.fax, ("contentUrl", "file_url", "media_url"))))

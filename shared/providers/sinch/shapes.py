@@ -1,15 +1,18 @@
 """The shapes in which Sinch's callbacks come, read into one: Sinch's own, as JSON or a form, and Faxbot's flat one."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
 from shared.errors import Unreadable
-from shared.providers.common import read_json, text_of
+from shared.providers.common import only, read_inner, read_json, text_of
 
 INCOMING: Final = "INCOMING_FAX"
 COMPLETED: Final = "FAX_COMPLETED"
+_NO_LETTERS: Final = re.compile(r"[^A-Z]+")
+_EVENTS: Final = {_NO_LETTERS.sub("", name): name for name in (INCOMING, COMPLETED)}
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,9 +49,7 @@ def flattened(sent: dict[str, Any]) -> dict[str, Any]:
     Raises:
         Unreadable: What looks like JSON in `event` is not.
     """
-    event = sent.get("event")
-    if isinstance(event, str) and event.lstrip().startswith("{"):
-        event = read_json(event)  # in a form, objects come as texts
+    event = read_inner(sent.get("event"))  # in a form, objects come as texts
     if not isinstance(event, dict):
         return sent
     return {name: value for name, value in sent.items() if name != "event"} | event
@@ -66,16 +67,20 @@ def read_report(sent: dict[str, Any]) -> Report:
     Raises:
         Unreadable: The fax is not a JSON object.
     """
-    event, fax = _unquoted(sent.get("event")), sent.get("fax")
-    if isinstance(fax, list) and len(fax) == 1:
-        fax = fax[0]
-    if fax is None or fax == "":
+    event, fax = _event_name(sent.get("event")), only(sent.get("fax"))
+    if fax is None or fax in ("", {}, []):
         if event:
-            return Report(sent=sent, fax=sent, event=event.upper())
+            return Report(sent=sent, fax=sent, event=event)
         return Report(sent=sent, fax=sent, event=INCOMING, is_named=False, default_status="RECEIVED")
     fax = _fax(fax)
     words = {name: _unquoted(sent[name]) for name in ("event", "eventTime") if isinstance(sent.get(name), str)}
-    return Report(sent=sent | words | {"fax": fax}, fax=fax, event=event.upper(), is_named=bool(event))
+    return Report(sent=sent | words | {"fax": fax}, fax=fax, event=event, is_named=bool(event))
+
+
+def _event_name(value: Any) -> str:
+    """Return Sinch's word, upper case, however it is cased and joined; empty if there is none."""
+    word = _unquoted(only(value)).upper()
+    return _EVENTS.get(_NO_LETTERS.sub("", word), word)
 
 
 def _fax(value: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from shared.callback import Callback, Parsed, Verified
 from shared.domain import Provider
 from shared.errors import Unreadable
-from shared.providers.common import read_json_object
+from shared.providers.common import read_inner, read_json_object
 from shared.providers.telnyx.event import compose
 from shared.signatures import load_telnyx_key, verify_telnyx
 
@@ -53,11 +53,13 @@ class TelnyxAdapter:
                 event's type.
         """
         sent = read_json_object(callback.body)
-        data = sent.get("data")
+        data = read_inner(sent.get("data"))
         if isinstance(data, dict):
             # The members of `data`, and what is beside it (only `meta` so far), become the event's fields.
             sent = {name: value for name, value in sent.items() if name != "data"} | data
-        payload = sent.get("payload")
+        payload = read_inner(sent.get("payload"))
         if not isinstance(payload, dict):
-            raise Unreadable("there is no payload object")
+            if "fax_id" not in sent:
+                raise Unreadable("there is no payload object")
+            payload = sent  # flat: the fax's keys stand beside the event's
         return Parsed(event=compose(callback, sent, payload))

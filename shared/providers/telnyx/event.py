@@ -6,10 +6,23 @@ from typing import Any, Final
 from shared.callback import Callback
 from shared.domain import Direction, Event, EventType, Failure, Provider
 from shared.errors import Unreadable
-from shared.providers.common import e164, named_media, read_count, read_flag, read_id, read_job_id, read_time, text_of
+from shared.providers.common import (
+    e164,
+    named_media,
+    numbered,
+    read_count,
+    read_flag,
+    read_id,
+    read_job_id,
+    read_time,
+    text_of,
+)
 from shared.providers.telnyx.errors import INBOUND_ONLY, is_permanent
 
-_DIRECTIONS: Final = {"outbound": Direction.SENT, "inbound": Direction.RECEIVED}
+_DIRECTIONS: Final = {
+    **dict.fromkeys(("outbound", "outgoing", "sent"), Direction.SENT),
+    **dict.fromkeys(("inbound", "incoming", "received"), Direction.RECEIVED),
+}
 _BOTH_MEDIA: Final = {Direction.SENT: EventType.MEDIA_PROCESSED, Direction.RECEIVED: EventType.MEDIA_PROCESSED}
 _BOTH_UNKNOWN: Final = {Direction.SENT: EventType.UNKNOWN, Direction.RECEIVED: EventType.UNKNOWN}
 
@@ -29,6 +42,8 @@ _TYPES: Final[dict[str, dict[Direction, EventType]]] = {
 _MEDIA_URLS: Final = ("media_url", "original_media_url", "stored_media_url")
 """Where the revisions of Telnyx's guide name the document of a received fax."""
 
+_STATUSES_OF_RECEIVED: Final = frozenset({"initiated", "receiving", "media.processing", "received"})
+
 _FAILURES: Final = frozenset({EventType.FAILED, EventType.RECEIVE_FAILED})
 
 
@@ -45,7 +60,7 @@ def compose(callback: Callback, sent: dict[str, Any], payload: Mapping[str, Any]
     # Not `payload.id`: one published tester puts the fax's id there and sends no `fax_id`.
     fax_id = _required(payload, "fax_id", "fax_id")
     direction = _direction(word, payload)
-    event_type = _TYPES.get(word, _BOTH_UNKNOWN)[direction]
+    event_type = _TYPES.get(word.lower(), _BOTH_UNKNOWN)[direction]
     is_received = event_type is EventType.RECEIVED
     meta = sent.get("meta")
     return Event(
@@ -57,8 +72,8 @@ def compose(callback: Callback, sent: dict[str, Any], payload: Mapping[str, Any]
         fax_id=fax_id,
         occurred_at=read_time(sent.get("occurred_at")),
         received_at=callback.received_at,
-        from_number=e164(payload.get("from")),
-        to_number=e164(payload.get("to")),
+        from_number=e164(numbered(payload.get("from"))),
+        to_number=e164(numbered(payload.get("to"))),
         pages=read_count(payload.get("page_count")),
         status=text_of(payload.get("status")) or None,
         failure=_failure(payload) if event_type in _FAILURES else None,
@@ -81,10 +96,16 @@ def _required(source: Mapping[str, Any], name: str, shown: str) -> str:
 
 
 def _direction(word: str, payload: Mapping[str, Any]) -> Direction:
-    possible = _TYPES.get(word, _BOTH_UNKNOWN)
+    possible = _TYPES.get(word.lower(), _BOTH_UNKNOWN)
     direction = _DIRECTIONS.get(text_of(payload.get("direction")).lower())
-    # Only received faxes have a caller_id, and only they fail for the sender's reasons.
-    if direction is None and ("caller_id" in payload or text_of(payload.get("failure_reason")) in INBOUND_ONLY):
+    # Only received faxes have a caller_id, and only they fail for the sender's reasons; of a sent one no document is
+    # to be fetched.
+    if direction is None and (
+        "caller_id" in payload
+        or text_of(payload.get("failure_reason")) in INBOUND_ONLY
+        or text_of(payload.get("status")).lower() in _STATUSES_OF_RECEIVED
+        or (named_media(payload.get("media_url")) and "original_media_url" not in payload)
+    ):
         direction = Direction.RECEIVED
     return direction if direction in possible else next(iter(possible))
 

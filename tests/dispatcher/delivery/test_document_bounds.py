@@ -95,6 +95,10 @@ async def test_a_storage_that_never_ends_costs_its_bound_and_no_more(
         (lambda: web.Response(status=206, body=PDF), "http_206"),
         (lambda: web.Response(status=404), "http_404"),
         (lambda: web.Response(body=b""), "empty"),
+        (lambda: web.Response(text=" <!DOCTYPE html><title>Sign in", content_type="text/html"), "not_a_document"),
+        (lambda: web.Response(text="<html>Busy", content_type="application/pdf"), "not_a_document"),
+        (lambda: web.Response(text="<?xml version='1.0'?><Error><Code>Expired", content_type="a/b"), "not_a_document"),
+        (lambda: web.json_response({"error": "expired"}), "not_a_document"),
         (lambda: web.Response(body=b"packed", headers={"Content-Encoding": "br"}), "bad_answer"),
         (lambda: web.Response(body=gzip.compress(PDF)[:-9], headers={"Content-Encoding": "gzip"}), "bad_answer"),
         (
@@ -102,7 +106,19 @@ async def test_a_storage_that_never_ends_costs_its_bound_and_no_more(
             "too_large",
         ),
     ],
-    ids=["redirects", "a part", "gone", "empty", "packed", "broken", "a bomb"],
+    ids=[
+        "redirects",
+        "a part",
+        "gone",
+        "empty",
+        "a page",
+        "a page as PDF",
+        "XML",
+        "JSON",
+        "packed",
+        "broken",
+        "a bomb",
+    ],
 )
 async def test_what_is_not_the_whole_document_is_none(
     pool: asyncpg.Pool, store: MediaStore, storage: Receiver, answer: Callable[[], web.Response], reason: str
@@ -131,6 +147,32 @@ async def test_an_intact_document_arrives_whatever_its_storage_says_beside_it(
     async with documents_of(pool, store) as documents:
         _, content = await documents.of(received(document_url(storage)), 1)
     assert content == PDF
+
+
+@pytest.mark.parametrize(
+    ("tail", "asked"),
+    [
+        ("/fax +1 5.pdf?a=b c", "/fax%20+1%205.pdf?a=b%20c"),
+        ("/Übertragung.pdf", "/%C3%9Cbertragung.pdf"),
+        ("/a#b", "/a"),
+    ],
+)
+async def test_a_url_that_http_cannot_carry_is_encoded_and_any_other_asked_for_as_it_is(
+    pool: asyncpg.Pool, store: MediaStore, storage: Receiver, tail: str, asked: str
+) -> None:
+    storage.answer = lambda _asked: web.Response(body=PDF)
+    async with documents_of(pool, store) as documents:
+        _, content = await documents.of(received(f"{storage.base_url}{tail}"), 1)
+    assert (content, [each.target for each in storage.received]) == (PDF, [asked])
+
+
+async def test_a_url_with_a_line_break_adds_nothing_to_the_request(
+    pool: asyncpg.Pool, store: MediaStore, storage: Receiver
+) -> None:
+    storage.answer = lambda _asked: web.Response(body=PDF)
+    async with documents_of(pool, store) as documents:
+        await documents.of(received(f"{storage.base_url}/a HTTP/1.1\r\nX-Added: 1\r\nX-Rest: 1"), 1)
+    assert not [each for each in storage.received if "X-Added" in each.headers]
 
 
 async def test_a_document_that_breaks_off_is_none(pool: asyncpg.Pool, store: MediaStore) -> None:

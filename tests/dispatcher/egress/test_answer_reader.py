@@ -56,6 +56,21 @@ KEPT = [
     (b"HTTP/1.1 200 " + b"r" * 9_000 + b"\r\nContent-Length: 0\r\n\r\n", 200, b""),
     (OK + b"X: a\x00b\xff\x01\r\nno colon\r\n: no name\r\n folded\r\nContent-Length: 0\r\n\r\n", 200, b""),
     (OK + b"X: " + b"a" * (HEAD_LIMIT_BYTES - 100) + b"\r\nContent-Length: 0\r\n\r\n", 200, b""),
+    # An encoding of the transfer that says that there is none, and chunks however they are announced.
+    (OK + b"Transfer-Encoding: identity\r\nContent-Length: 2\r\n\r\nok", 200, b"ok"),
+    (OK + b"Transfer-Encoding:\r\nContent-Length: 2\r\n\r\nok", 200, b"ok"),
+    *(
+        (OK + b"Transfer-Encoding: %b\r\n\r\n2\r\nok\r\n0\r\n\r\n" % coding, 200, b"ok")
+        for coding in (
+            b"chunked,",
+            b'"chunked"',
+            b"Chunked;q=1",
+            b"chunked, identity",
+            b"chunked\r\nTransfer-Encoding: chunked",
+        )
+    ),
+    (OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"0" * 20 + b"2\r\nok\r\n" + b"0" * 20 + b"\r\n\r\n", 200, b"ok"),
+    (b"http/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, b"ok"),
 ]
 COMPLETE_BUT_NOT_KEPT = [
     (b"HTTP/1.1 204 No Content\r\nContent-Length: 4\r\n\r\nnull", 204, b""),
@@ -75,11 +90,20 @@ COMPLETE_BUT_NOT_KEPT = [
     (OK + b"X: " + b"a" * HEAD_LIMIT_BYTES + b"\r\nContent-Length: 5\r\n\r\nabcde", 200, b""),
     (b"HTTP/1.1 503 Busy\r\n" + b"X: a\r\n" * (HEAD_LIMIT_BYTES // 6), 503, b""),
     (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", 101, b""),
+    # No length at all, on a connection that the host keeps: it would never end.
+    (OK + b"Content-Length:\r\n\r\n", 200, b""),
+    (b"HTTP/1.1 205 Reset Content\r\n\r\n", 205, b""),
+    (OK + b"Transfer-Encoding: gzip\r\nContent-Length: 2\r\n\r\nok", 200, b"ok"),
+    (b"HTTP/2 200\r\nContent-Length: 2\r\n\r\nok", 200, b"ok"),
+    (OK + b"Connection: close;\r\nContent-Length: 0\r\n\r\n", 200, b""),
 ]
 UNTIL_CLOSED = [
     (OK + b"\r\nuntil the end", 200, b"until the end"),
     (OK + b"\r\n", 200, b""),
     (OK + b"Transfer-Encoding: gzip\r\n\r\nxyz", 200, b"xyz"),
+    (OK + b"Transfer-Encoding: identity\r\n\r\nxyz", 200, b"xyz"),
+    (OK + b"Content-Length:\r\nConnection: close\r\n\r\nxyz", 200, b"xyz"),
+    (b"HTTP/1.0 205 Reset Content\r\n\r\n", 205, b""),
 ]
 BAD_ONES = [
     b"220 smtp ready\r\n\r\n",
@@ -88,6 +112,8 @@ BAD_ONES = [
     b"HTTX",
     b"HTTP/1.1 OK\r\n\r\n",
     b"HTTP/1.1 2000 OK\r\n\r\n",
+    b"HTTP/1.1 099 OK\r\n\r\n",
+    b"HTTP/1.1 000 OK\r\n\r\n",
     b"HTTP/11 200 OK\r\n\r\n",
     b"HTTP/1.1 200 " + b"r" * (HEAD_LIMIT_BYTES + 1),
     b"HTTP/1.1 103 Early\r\nX: a\r\n\r\n" * (HEAD_LIMIT_BYTES // 20),

@@ -65,6 +65,10 @@ def test_a_url_is_taken_apart_and_written_as_it_stands(
         "http://[::1/",
         "http://a]b/",
         "http://a:b:c/",
+        "http://h/a b",
+        "http://h/a\r\nX: b",
+        "http://h/ä",
+        "http://a b/",
     ],
 )
 def test_what_is_no_url_is_refused_without_being_quoted(url: str) -> None:

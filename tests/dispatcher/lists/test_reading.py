@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from dispatcher.lists.reading import is_early
+from dispatcher.lists.apis.base import is_early
 from shared.domain import utc_now
 
 GRACE = timedelta(minutes=10)

@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 from waiting import until
 
 from dispatcher.policy.endpoint import FaxMatch
-from shared.domain import Event, EventType, Phase, decode_event
+from shared.domain import Event, EventType, Phase, decode_event, utc_now
 from shared.media import MediaStore
 from shared.runtime.service import Stop
 
@@ -219,3 +219,54 @@ async def test_two_dispatchers_ask_a_provider_no_more_often_than_one(
     began = [row["started_at"] for row in await readings(harness.pool, "telnyx")]
     gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(began)]
     assert all(gap >= 3.0 for gap in gaps)
+
+
+def clock_off(monkeypatch: pytest.MonkeyPatch, ahead: timedelta) -> None:
+    """Set the clock of this machine, as what reads lists and keeps accounts sees it; the ledger's stays."""
+    for name in ("client", "reading", "reconciler", "accounts.bookkeeper"):
+        monkeypatch.setattr(f"dispatcher.lists.{name}.utc_now", lambda: utc_now() + ahead)
+
+
+HOURS_OFF = (-24.0, -1.0, 1.0, 24.0)
+
+
+@pytest.mark.parametrize("whose", ["theirs", "ours"])
+@pytest.mark.parametrize("hours", HOURS_OFF)
+async def test_with_a_clock_that_is_off_nothing_is_missed_or_told_twice_and_the_account_is_right(
+    harness: DispatcherHarness,
+    dispatching: Dispatching,
+    provider: ListProvider,
+    often: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    whose: str,
+    hours: float,
+) -> None:
+    ahead = timedelta(hours=hours)
+    if whose == "theirs":
+        provider.clock_ahead = ahead
+    else:
+        clock_off(monkeypatch, ahead)
+    await harness.endpoint(format="standard-v1")
+    missing = [provider.fax(name, 1, "fax.delivered", ended_ago=1_800) for name in WORDS]
+    older = [provider.fax(name, 2, "fax.failed", ended_ago=30 * 3_600) for name in WORDS]
+    fresh = [provider.fax(name, 3, "fax.delivered", ended_ago=5) for name in WORDS]
+    async with dispatching(**often | {"RECONCILE_GRACE": "10m"}):
+        await harness.publish(*(fax.event_of_callback() for fax in fresh))  # its callback came; the list is to wait
+        await harness.settled(9)
+        rows = [await read_again(harness.pool, name) for name in WORDS]
+        await until(lambda: harness.pool.fetchval(ADDS_UP), "each account adds up", 20.0)
+        rows += [await read_again(harness.pool, name) for name in WORDS]
+    assert all("s behind ours" in row["reason"] or "s ahead of ours" in row["reason"] for row in rows)
+    told = Counter(webhook.event_id for webhook in harness.receiver.received)
+    assert set(told.values()) == {1}
+    assert len(told) == len([*missing, *older, *fresh])
+    said = await harness.pool.fetch("SELECT what FROM alerts WHERE kind = 'account_mismatch'")
+    assert [row["what"] for row in said] == []
+
+
+ADDS_UP = """
+SELECT count(*) = 3 AND bool_and(theirs = 2 AND missing = 0) FROM (
+    SELECT sum(theirs) AS theirs, sum(missing) AS missing FROM accounts WHERE drawn_up_at IS NOT NULL GROUP BY provider
+    HAVING provider <> 'asterisk'
+) AS each
+"""

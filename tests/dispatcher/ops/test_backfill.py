@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -143,7 +144,25 @@ async def test_a_failure_in_the_middle_loses_nothing_and_the_next_run_goes_on(
         (["telnyx", "--since", "2h"], {"TELNYX_API_KEY": "wrong"}, 78, "telnyx refuses the key (401)"),
         (["sinch", "--since", "2h"], {"SINCH_PROJECT_ID": "other"}, 78, "SINCH_PROJECT_ID"),
         (["telnyx", "--since", "2019-01-01"], {}, 65, "at most 400 days at once"),
+        (["telnyx", "--since", "0001-01-01"], {}, 65, "at most 400 days at once"),
+        (["telnyx", "--since", "0001-01-01T00:00:00+14:00"], {}, 65, "is not one of"),
+        (["telnyx", "--since", "401d", "--until", "1h"], {}, 65, "is too long before until"),
+        (["telnyx", "--since", "999999w"], {}, 65, "is not one of"),
+        (["telnyx", "--since", "10000-01-01"], {}, 65, "since: `10000-01-01` is not one of"),
+        (
+            ["telnyx", "--since", "1h", "--until", "10000-01-01T00:00:00Z"],
+            {},
+            65,
+            "until: `10000-01-01T00:00:00Z` is not",
+        ),
+        (["telnyx", "--since", "2026-02-30"], {}, 65, "is not one of"),
+        (["telnyx", "--since", "1764403200"], {}, 65, "is not one of"),
         (["telnyx", "--since", "2999-01-01"], {}, 65, "lies in the future"),
+        (["telnyx", "--since", "9999-12-31T23:59:59.999999Z"], {}, 65, "lies in the future"),
+        (["telnyx", "--since", "now"], {}, 65, "lies in the future"),
+        (["telnyx", "--since", "1h", "--until", "0001-01-01"], {}, 65, "is not after since"),
+        (["telnyx", "--since", "1h", "--until", "1h"], {}, 65, "is not after since"),
+        (["telnyx", "--since", ""], {}, 65, "is not one of"),
         (["telnyx", "--since", "soon"], {}, 65, "since: `soon` is not one of"),
         (["telnyx", "--since", "2026-11-01T08:00:00"], {}, 65, "has no time zone"),
         (["telnyx", "--since", "1h", "--until", "2h"], {}, 65, "is not after since"),
@@ -162,3 +181,23 @@ async def test_bad_input_is_one_sentence(
     assert (ended, sentence in complained) == (code, True), complained
     assert not [secret for secret in SECRETS if secret in said + complained]
     assert await take_all(harness.amqp_url, WORK_EVENTS) == []
+    assert await harness.pool.fetchval("SELECT count(*) FROM list_readings WHERE outcome = 'running'") == 0
+    assert await harness.pool.fetchval("SELECT count(*) FROM accounts") == 0
+
+
+@pytest.mark.parametrize("hours", [-24.0, -1.0, 1.0, 24.0])
+async def test_how_long_ago_is_counted_by_the_providers_clock_where_the_two_are_apart(
+    harness: DispatcherHarness, provider: ListProvider, hours: float
+) -> None:
+    provider.clock_ahead = timedelta(hours=hours)
+    provider.fax("sinch", 1, "fax.delivered", ended_ago=1_200)
+    report = await report_of(harness, provider, "sinch", "--since", "30m")
+    assert (report["seen"], report["missing"]) == (1, 1)
+    assert "check the time of this machine" in report["reason"]
+
+
+async def test_an_until_in_the_far_future_means_now(harness: DispatcherHarness, provider: ListProvider) -> None:
+    provider.fax("sinch", 1, "fax.delivered", ended_ago=1_200)
+    report = await report_of(harness, provider, "sinch", "--since", "30m", "--until", "9999-12-31T23:59:59Z")
+    assert (report["missing"], report["outcome"]) == (1, "done")
+    assert report["until"] < "2999"

@@ -55,6 +55,12 @@ def test_json_is_read_or_unreadable_and_comes_out_storable(source):
         return
 
 
+def test_milliseconds_are_told_from_seconds():
+    moment = datetime(2025, 10, 21, 11, 59, 0, 123000, tzinfo=UTC)
+    assert read_time(1761047940123) == read_time("1761047940123") == moment
+    assert read_time(1761047940) == moment.replace(microsecond=0)
+
+
 def test_json_is_not_quoted_when_it_cannot_be_read():
     with pytest.raises(Unreadable) as caught:
         read_json('{"to": "+16504888494", }')

@@ -66,7 +66,7 @@ def test_what_is_written_goes_out_unchanged_and_a_closed_descriptor_is_no_error(
     assert answer.returncode == 0
     assert (tmp_path / "out").read_text().splitlines() == ["grün ✓", "not reached"]
     code = COMMAND.format(body="import sys; sys.stdout.write('x')")
-    shell = subprocess.run(["sh", "-c", f'{sys.executable} -c "$0" >&-', code], capture_output=True, check=False)
+    shell = subprocess.run(["sh", "-c", '"$1" -c "$0" >&-', code, sys.executable], capture_output=True, check=False)
     assert (shell.returncode, shell.stderr) == (0, b"")
 
 

@@ -50,3 +50,21 @@ run("ingress", None_, serve)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert "frozen True True" in done.stdout, done.stdout + done.stderr
+
+
+def test_what_a_service_has_opened_is_not_looked_at_by_the_garbage_collector_again() -> None:
+    program = """
+import gc
+from shared.runtime.service import announce_listening, run
+from shared.settings import Settings
+class None_(Settings): pass
+async def serve(_settings, stop):
+    global opened
+    opened = [[] for _ in range(50_000)]
+    before = len(gc.get_objects()) > 50_000
+    announce_listening(stop, "127.0.0.1", 1)
+    print("frozen", before, len(gc.get_objects()) < 10_000)
+run("ingress", None_, serve)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert "frozen True True" in done.stdout, done.stdout + done.stderr

@@ -161,6 +161,7 @@ def test_both_or_neither_are_right_and_the_password_is_masked() -> None:
         ("Our Faxes <fax@example.com>", Mailbox("fax@example.com", "Our Faxes")),
         ('"Büro, Fax" <fax@example.com>', Mailbox("fax@example.com", "Büro, Fax")),
         ("病院\u3000受信 <fax@example.com>", Mailbox("fax@example.com", "病院\u3000受信")),
+        ("👨\u200d👩\u200d👧 <fax@example.com>", Mailbox("fax@example.com", "👨\u200d👩\u200d👧")),
         ("Clinique\u00a0: fax <fax@example.com>", Mailbox("fax@example.com", "Clinique\u00a0: fax")),
     ],
 )

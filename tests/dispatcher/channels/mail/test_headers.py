@@ -144,6 +144,25 @@ def test_the_subject_of_a_mail_is_that_of_its_story(said: str) -> None:
     assert read_mailbox(lines["From"]) == (JAPANESE, "fax@example.net")
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("👨\u200d👩\u200d👧 busy", "👨\u200d👩\u200d👧 busy"),
+        ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"),
+        ("Über\u00adtragung", "Übertragung"),
+        ("\ufeff\u200e+49 30\u200b 1", "+49 30 1"),
+        ("gpj.\u202efdp", "gpj.fdp"),
+        ("pay\u200dpal", "paypal"),
+        ("\u200d👧\u200d", "👧"),
+        ("\u05e9\u05dc\u05d5\u2028\u05e2\u05dd", "\u05e9\u05dc\u05d5 \u05e2\u05dd"),
+    ],
+    ids=ascii,
+)
+def test_what_is_invisible_splits_no_word_and_joiners_stay_where_they_join(said: str, shown: str) -> None:
+    assert plain(said) == shown
+    assert read_text(text_header("Subject", plain(said))) == shown
+
+
 # ---- Names -----------------------------------------------------------------------------------------------------------
 
 

@@ -30,7 +30,9 @@ FATES = Fates(told=6, owed=1, dead=1, unowed=2)
 def drawn(figures: Figures, **standing: object) -> Account:
     fixed = {"day": DAY, "now": END + timedelta(hours=9), "has_list": True, "read": bounds(DAY), "recent": END}
     return account_of(
-        Provider.TELNYX, figures, Standing(**{**fixed, "day_before_is_read": True, "read_to": END, **standing})
+        Provider.TELNYX,
+        figures,
+        Standing(**{**fixed, "day_before_is_read": True, "read_to": END, "held_before": END, **standing}),
     )
 
 

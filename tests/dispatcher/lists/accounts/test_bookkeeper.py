@@ -156,7 +156,10 @@ async def test_a_fax_that_the_list_does_not_name_is_only_ours(
     fax = provider.fax("phaxio", 1, "fax.delivered")
     await harness.take(fax.event_of_callback())
     provider.faxes.clear()
-    await harness.pool.execute("UPDATE faxes SET first_received_at = date_trunc('day', now(), 'UTC') + interval '1 s'")
+    await harness.pool.execute(
+        "UPDATE faxes SET first_received_at = date_trunc('day', now(), 'UTC') + interval '1 s',"
+        " recorded_at = now() - interval '5 minutes'"
+    )
     yesterday = (utc_now() - timedelta(days=1)).date()
     await harness.pool.execute(
         "INSERT INTO accounts (provider, day, read_since, read_until) VALUES ('phaxio', $1, $1::date::timestamp AT TIME"

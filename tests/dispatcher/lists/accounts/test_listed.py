@@ -9,7 +9,7 @@ import pytest
 from dispatcher.ledger.pool import planned_by_index
 from dispatcher.lists.accounts import listed
 from dispatcher.lists.accounts.listed import Listed, note_listed
-from dispatcher.lists.readings import known_faxes
+from dispatcher.lists.known import known_faxes
 from shared.domain import Provider
 
 DAY = date(2026, 11, 29)

@@ -21,7 +21,10 @@ from dispatcher.ops.endpoints.urls import BadEndpoint, checked_url
         ("http://[2001:db8::1]:080/", "plainly, such as 8080"),
         ("http://h:/x", "leave the colon out"),
         ("http://user:pass@h:/x", "leave the colon out"),
-        ("http://h:65536/", "is not a URL"),
+        ("http://h:65536/", "a port is 1 to 65535"),
+        ("http://%68/", "names a host with other characters"),
+        ("http://[fe80::1%25eth0]/", "names a host with other characters"),
+        ("http://a,b/", "names a host with other characters"),
     ],
 )
 def test_what_no_receiver_can_rebuild_is_refused_with_how_to_write_it(url: str, sentence: str) -> None:

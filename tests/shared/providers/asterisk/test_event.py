@@ -234,6 +234,19 @@ def test_anonymous_callers_and_odd_numbers_are_no_error():
         ("SUCCESSFUL", "", RECEIVED),
         ('"received"', "1", RECEIVED),
         ("OK: all pages", "0", FAILED),
+        ("\u201cFAILED: error\u201d", "0", FAILED),
+        ('\\"FAILED\\"', "0", FAILED),
+        ("[failed]", "0", FAILED),
+        ("\ufeffSUCCESS\u200b", "2", RECEIVED),
+        ("FAXSTATUS=FAILED", "0", FAILED),
+        ('FAXSTATUS: "SUCCESS"', "2", RECEIVED),
+        ("Fax received", "2", RECEIVED),
+        ("FAX NOT RECEIVED", "0", FAILED),
+        ("TIMEOUT", "0", FAILED),
+        ("CHANUNAVAIL", "0", FAILED),
+        ("ERR: 3", "0", FAILED),
+        ("okay", "1", RECEIVED),
+        ("FAXED", "1", NO_EVENT),
         ('"PARTIAL"', "1", NO_EVENT),
         ("OKRA", "1", NO_EVENT),
         ("NOTHING", "1", NO_EVENT),
@@ -249,3 +262,15 @@ def test_the_rest_of_a_status_explains_the_failure_if_nothing_else_does():
     event = event_of({**without("faxerror", "faxstatusstring"), "faxstatus": status, "faxpages": "0"})
     assert event.failure == Failure(message="error: HANGUP statusstr: The call dropped")
     assert event.status == status
+
+
+def test_quotes_of_the_dialplan_around_other_values_are_no_part_of_them():
+    quoted = {name: f'"{value}"' for name, value in GOOD.items()}
+    assert event_of(quoted).id == event_of(GOOD).id
+    parsed = parse(quoted)
+    assert (parsed.event.pages, parsed.event.to_number) == (2, "+15559870000")
+    assert parsed.document == SpoolFile(path=Path(GOOD["tiff_path"]))
+
+
+def test_a_blank_line_before_a_form_belongs_to_no_name():
+    assert parse(b"\r\n" + as_form(GOOD) + b"\r\n").document == SpoolFile(path=Path(GOOD["tiff_path"]))

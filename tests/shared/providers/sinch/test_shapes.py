@@ -95,13 +95,35 @@ def test_a_fax_that_is_a_text_is_read_in_json_too_quoted_once_more_or_not():
         {"file": base64.encodebytes(PDF).decode()},
         {"file": base64.urlsafe_b64encode(PDF).decode().rstrip("=")},
         {"file": "data:application/pdf;base64," + base64.b64encode(PDF).decode()},
+        {"file": f'"{base64.b64encode(PDF).decode()}"'},
+        {"file": [base64.b64encode(PDF).decode()]},
+        {"file": {"content": base64.b64encode(PDF).decode()}},
+        {"files": {"file": base64.b64encode(PDF).decode()}},
+        {"files": [base64.b64encode(PDF).decode()]},
+        {"fileContent": base64.b64encode(PDF).decode()},
+        {"fax": {**incoming()["fax"], "file": base64.b64encode(PDF).decode()}},
+        {"fax": json.dumps({**incoming()["fax"], "files": [{"file": base64.b64encode(PDF).decode()}]})},
+        {"file": {"type": "Buffer", "data": list(PDF)}},
     ],
-    ids=["file", "files", "files as text", "the same twice", "with line ends", "url-safe", "data url"],
+    ids=[
+        *("file", "files", "files as text", "the same twice", "with line ends", "url-safe", "data url", "quoted"),
+        *(
+            "a list",
+            "an object",
+            "files as object",
+            "files as texts",
+            "another name",
+            "in the fax",
+            "in the fax's text",
+        ),
+        "a buffer of Node",
+    ],
 )
 def test_base64_is_decoded_wherever_it_stands_and_never_goes_with_the_event(beside):
     parsed = parse({**incoming(), **beside})
     assert parsed.document == Document(content=PDF, content_type="application/pdf")
     assert base64.b64encode(PDF[:24]).decode()[:20] not in json.dumps(parsed.event.fields)
+    assert str(list(PDF[:9]))[:-1] not in json.dumps(parsed.event.fields)
 
 
 @pytest.mark.parametrize("name", ["file", "files", "files[]", "files[0]", "document"])
@@ -299,6 +321,13 @@ ENCODED = base64.b64encode(PDF).decode()
         {"event": "INCOMING_FAX", "fax": [FAX], "file": ENCODED},
         {**FAX, "to": ["+15550100102"], "from": ["+15550100101"], "file": ENCODED},
         {"event": "INCOMING_FAX", "fax": {**FAX, "to": ["+15550100102"]}, "file": ENCODED},
+        {"event": "INCOMING_FAX", "fax": {**FAX, "to": [{"phoneNumber": "+15550100102"}]}, "file": ENCODED},
+        {"event": "INCOMING_FAX", "fax": {}, **FAX, "file": ENCODED},
+        {"event": ["INCOMING_FAX"], "fax": FAX, "file": ENCODED},
+        {"event": [{"fax": FAX}], "file": ENCODED},
+        {"event": "incoming.fax", "fax": FAX, "file": ENCODED},
+        {"event": "IncomingFax", "fax": {**FAX, "id": None, "faxId": "F1"}, "file": ENCODED},
+        [{"event": "INCOMING_FAX", "fax": FAX, "file": ENCODED}],
     ],
 )
 def test_every_shape_that_integrators_saw_is_the_received_fax_with_its_document(content):
@@ -386,3 +415,27 @@ def test_damaged_base64_of_a_part_is_unreadable_and_an_empty_part_is_no_document
 def test_a_document_as_a_text_in_json_is_unreadable_and_stays_out_of_the_fields():
     with pytest.raises(Unreadable, match="base64"):
         parse({**FAX, "file": "%PDF-1.4 short"})
+
+
+@pytest.mark.parametrize("encoded", [ENCODED.translate(str.maketrans("+/", "-_")), ENCODED.rstrip("="), PDF])
+def test_base64_of_a_part_is_read_in_its_other_alphabet_unpadded_or_where_there_is_none(encoded):
+    content = encoded if isinstance(encoded, bytes) else encoded.encode()
+    parsed = parse(**form_of(PART_HEADS["no file name"] + b"\r\nContent-Transfer-Encoding: base64", content))
+    assert parsed.document == Document(content=PDF, content_type="application/pdf")
+
+
+@pytest.mark.parametrize(
+    "more", ["", "; boundary=", "; boundary=other", "; boundary='b'", "; boundary=--b", "; boundary=b, a/b"]
+)
+def test_a_boundary_that_is_not_the_body_s_is_taken_from_its_first_line(more):
+    content = form_of(PART_HEADS["no file name"], PDF)["content"]
+    parsed = parse(content, content_type=f"multipart/form-data{more}")
+    assert parsed.document == Document(content=PDF, content_type="application/pdf")
+    assert parsed.event.fax_id == "F1"
+
+
+@pytest.mark.parametrize("octets", [b"\xef\xbb\xbf" + json.dumps(FAX).encode(), json.dumps(FAX).encode("utf-16")])
+def test_a_byte_order_mark_is_no_part_of_json(octets):
+    assert event_of(octets).fax_id == event_of(octets, content_type=None).fax_id == "F1"
+    form = multipart([("event", "INCOMING_FAX"), ("fax", "\ufeff" + json.dumps(FAX))])
+    assert event_of(**form).fax_id == "F1"

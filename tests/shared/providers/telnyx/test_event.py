@@ -1,6 +1,7 @@
 """Telnyx: its event types, directions and reasons become the event's; nothing is guessed."""
 
 import itertools
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -292,3 +293,50 @@ def test_a_received_fax_s_document_is_found_under_each_name_of_the_guides(word, 
     assert event.type is EventType.RECEIVED
     assert event.media == (None if wanted is None else Media(url=wanted))
     assert parse(envelope("fax.delivered", {"direction": "outbound", **named})).media is None
+
+
+@pytest.mark.parametrize(
+    ("word", "payload", "event_type"),
+    [
+        ("fax.delivered", {"direction": "Incoming"}, EventType.RECEIVED),
+        ("fax.delivered", {"direction": "received"}, EventType.RECEIVED),
+        ("fax.delivered", {"direction": "outgoing"}, EventType.DELIVERED),
+        # Without a word of the direction: what only a received fax has.
+        ("fax.delivered", {"status": "received"}, EventType.RECEIVED),
+        ("fax.delivered", {"media_url": "https://a.example/1"}, EventType.RECEIVED),
+        ("fax.delivered", {"direction": None, "media_url": "https://a.example/1"}, EventType.RECEIVED),
+        (
+            "fax.delivered",
+            {"media_url": "https://a.example/1", "original_media_url": "https://b/"},
+            EventType.DELIVERED,
+        ),
+        ("fax.delivered", {"status": "delivered"}, EventType.DELIVERED),
+        ("fax.failed", {"status": "receiving"}, EventType.RECEIVE_FAILED),
+        ("FAX.Received", {}, EventType.RECEIVED),
+    ],
+)
+def test_the_direction_is_read_in_other_words_or_from_what_only_a_received_fax_has(word, payload, event_type):
+    assert parse(envelope(word, payload)).type is event_type
+
+
+@pytest.mark.parametrize(
+    "number", ["+15550100102", ["+15550100102"], {"phone_number": "+15550100102"}, [{"phone_number": 15550100102}]]
+)
+def test_the_called_number_is_found_alone_in_a_list_or_an_object(number):
+    event = parse(envelope("fax.received", {"from": number, "to": number}))
+    assert (event.from_number, event.to_number) == ("+15550100102", "+15550100102")
+
+
+def test_an_envelope_in_lists_in_texts_or_flat_is_the_same_event():
+    whole = envelope("fax.received", {"direction": "inbound"})
+    data = whole["data"]
+    bare = {name: value for name, value in data.items() if name != "payload"}
+    for other in (
+        [whole],
+        {**whole, "data": [data]},
+        {**whole, "data": json.dumps(data)},
+        {**whole, "data": {**data, "payload": json.dumps(data["payload"])}},
+        {**whole, "data": {**data["payload"], **bare}},
+    ):
+        event = parse(other)
+        assert (event.id, event.type, event.fax_id) == ("telnyx:e-1", EventType.RECEIVED, "f-1")

@@ -9,7 +9,9 @@ from urllib.parse import urlencode
 import msgspec
 from aiohttp import web
 
+from dispatcher.configuration.accounts import AccountMailing
 from dispatcher.lists.accounts.account import Account
+from dispatcher.ops.accounts.mails import mails_of
 from dispatcher.ops.accounts.reader import AccountQuery, AccountReader
 from dispatcher.ops.console.access.guard import Visit
 from dispatcher.ops.console.pages.filters import chosen_of, filter_of, refusing_filters
@@ -27,8 +29,10 @@ PROVIDERS: Final = tuple((each.value, each.capitalize()) for each in Provider)
 class AccountsPage:
     """The handler."""
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: Sources, mailing: AccountMailing) -> None:
+        self._pool = sources.pool
         self._reader = AccountReader(sources.pool)
+        self._mailing = mailing
 
     async def show(self, visit: Visit) -> web.Response:
         """Show a page."""
@@ -42,6 +46,8 @@ class AccountsPage:
         return visit.page(
             "accounts.html",
             days=by_day(page.items),
+            mail_at=self._mailing.at,
+            mails=await mails_of(self._pool, self._mailing),
             missing={account: await self._reader.missing(account, MOST_NAMED) for account in lacking},
             chosen=chosen,
             providers=PROVIDERS,

@@ -1,0 +1,147 @@
+"""What a list says as before is not read again; it is looked up in the ledger all the same, and read again if that has lost it."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dispatchers import DispatcherHarness
+from list_provider import WORDS, ListProvider
+
+from dispatcher.configuration.lists import Reconciliation
+from dispatcher.egress.client import EgressClient
+from dispatcher.egress.guard import parse_networks
+from dispatcher.lists.apis.by_provider import list_api
+from dispatcher.lists.client import ListClient
+from dispatcher.lists.known import KnownBefore
+from dispatcher.lists.reading import Reading
+from dispatcher.lists.readings import Tally
+from dispatcher.settings import DispatcherSettings
+from shared.domain import utc_now
+from shared.media import MediaStore
+from shared.settings import load
+
+
+@pytest.fixture
+async def egress() -> AsyncIterator[EgressClient]:
+    client = EgressClient(parse_networks(["127.0.0.0/8"]))
+    yield client
+    await client.close()
+
+
+async def nothing(*_values: Any) -> None:
+    """Note and publish nothing."""
+
+
+class Publisher:
+    """Counts what is told."""
+
+    def __init__(self) -> None:
+        self.told = 0
+
+    async def publish(self, *_values: Any) -> None:
+        self.told += 1
+
+
+class Reader:
+    """Reads the list of one provider again and again, with one memory."""
+
+    def __init__(self, harness: DispatcherHarness, provider: ListProvider, egress: EgressClient, name: str) -> None:
+        settings: Reconciliation = load(
+            DispatcherSettings, {**harness.environment, **provider.environment}
+        ).reconciliation()
+        self.api = list_api(next(each for each in settings.accesses if each.provider == name))
+        self.client = ListClient(egress, self.api)
+        self.harness = harness
+        self.before = KnownBefore()
+        self.publisher = Publisher()
+
+    async def read(self, media: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Tally, int]:
+        """Return what a reading of the last two days found, and how many faxes it took apart."""
+        taken = []
+        own = type(self.api).read_fax
+        monkeypatch.setattr(type(self.api), "read_fax", lambda api, *given: taken.append(1) or own(api, *given))
+        async with self.harness.pool.acquire() as connection:
+            stores: Any = (connection, self.publisher, MediaStore(media.as_uri()))
+            reading = Reading(self.client, *stores, 600.0, nothing, before=self.before)
+            await reading.run(utc_now() - timedelta(days=2), utc_now())
+        monkeypatch.setattr(type(self.api), "read_fax", own)
+        return reading.tally, len(taken)
+
+
+@pytest.mark.parametrize("name", WORDS)
+async def test_only_what_the_list_says_anew_is_read_again_and_what_the_ledger_lost_is_found(
+    harness: DispatcherHarness,
+    provider: ListProvider,
+    egress: EgressClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    known = [provider.fax(name, number, "fax.delivered") for number in range(3)]
+    await harness.take(*(fax.event_of_callback() for fax in known))
+    provider.fax(name, 10, "under way")
+    provider.fax(name, 11, "fax.failed", ended_ago=30)  # its callback may come yet
+    reader = Reader(harness, provider, egress, name)
+    read = partial(reader.read, tmp_path, monkeypatch)
+    tally, taken = await read()
+    assert (tally.seen, tally.known, tally.early, tally.under_way, taken) == (5, 3, 1, 1, 5)
+    # 1. Only what is not settled is read again.
+    tally, taken = await read()
+    assert (tally.seen, tally.known, tally.early, tally.under_way, taken) == (5, 3, 1, 1, 2)
+    # 2. The list says something else of one.
+    known[0].more = {"comment": "changed"}
+    assert (await read())[1] == 3
+    assert (await read())[1] == 2
+    # 3. The account's note of one is gone: it is noted again.
+    await harness.pool.execute("DELETE FROM listed_faxes WHERE fax_id = $1", known[0].fax_id)
+    assert (await read())[1] == 5
+    assert await harness.pool.fetchval("SELECT count(*) FROM listed_faxes") == 5
+    # 4. A fax is gone, and its events are there: it is folded from them again.
+    await harness.pool.execute("DELETE FROM faxes WHERE fax_id = $1", known[1].fax_id)
+    await read()
+    assert await harness.pool.fetchval("SELECT count(*) FROM faxes") == 3
+    assert reader.publisher.told == 0
+    # 5. Both are gone: it is missing.
+    await harness.pool.execute("DELETE FROM events WHERE fax_id = $1", known[2].fax_id)
+    await harness.pool.execute("DELETE FROM faxes WHERE fax_id = $1", known[2].fax_id)
+    tally, _ = await read()
+    assert (tally.missing, tally.known, reader.publisher.told) == (1, 2, 1)
+
+
+def test_after_a_whole_reading_what_was_not_listed_is_forgotten_and_after_a_broken_one_it_is_not() -> None:
+    before = KnownBefore()
+    before.keep("a", b"1")
+    assert not before.has("a", b"1")  # it counts from the next reading on
+    before.turn(is_whole=True)
+    assert before.has("a", b"1")
+    assert not before.has("a", b"2")
+    before.keep("b", b"1")
+    before.turn(is_whole=False)
+    assert before.has("a", b"1")
+    assert before.has("b", b"1")
+    before.turn(is_whole=True)
+    assert not before.has("a", b"1")
+
+
+async def test_a_fax_from_long_before_the_window_is_not_told_though_the_provider_lists_it(
+    harness: DispatcherHarness,
+    provider: ListProvider,
+    egress: EgressClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in WORDS:
+        provider.fax(name, 1, "fax.delivered")
+        provider.fax(name, 2, "fax.delivered", ended_ago=700 * 86_400.0)
+        # Its creation cannot be believed, its end can.
+        odd = provider.fax(name, 3, "fax.delivered")
+        odd.created_at -= timedelta(days=20_000)
+
+    monkeypatch.setattr(provider, "_window", lambda name, *_window: [x for x in provider.faxes if x.provider == name])
+    for name in WORDS:
+        reader = Reader(harness, provider, egress, name)
+        tally, _ = await reader.read(tmp_path, monkeypatch)
+        assert (tally.seen, tally.missing, reader.publisher.told) == (3, 2, 2), name
