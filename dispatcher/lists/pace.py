@@ -3,6 +3,7 @@
 | work | pace |
 |---|---|
 | faxes that are read | a fraction of a millisecond at a time, and at most `FAXES_PER_SECOND` |
+| faxes that are looked up | `AT_ONCE`, a fraction of a millisecond of the ledger |
 | statements over many rows | after each a rest that is as long again, at most `MOST_REST_SECONDS` |
 
 Where the machine is busy, work takes longer and the rests are shorter: a list of 100,000 faxes has a minute.
@@ -19,7 +20,9 @@ Result = TypeVar("Result")
 STEP_SECONDS: Final = 0.0003
 """One live delivery waits for the event loop some dozen times on its way."""
 
-FAXES_PER_SECOND: Final = 4_000.0
+AT_ONCE: Final = 50
+FAXES_PER_SECOND: Final = 3_000.0
+MOST_LAG_SECONDS: Final = 0.05
 MOST_REST_SECONDS: Final = 0.05
 
 
@@ -36,22 +39,29 @@ class Pace:
         self.statement_seconds = 0.0
         self._sleep = sleep
         self._clock = clock
+        self._due = clock()
 
     async def faxes(self, items: Iterable[Item]) -> AsyncIterator[Item]:
         """Yield *items*; what the caller does with them between two rests takes the event loop for a step."""
-        began = due = self._clock()
+        began = self._clock()
         for item in items:
             yield item
-            due += 1 / FAXES_PER_SECOND
-            now = self._clock()
-            if now - began >= STEP_SECONDS:
-                await self._sleep(max(0.0, due - now))
+            self._due += 1 / FAXES_PER_SECOND
+            if self._clock() - began >= STEP_SECONDS:
+                await self._rest()
                 began = self._clock()
-        await self._sleep(max(0.0, due - self._clock()))
+        await self._rest()
 
     async def passed(self, count: int) -> None:
-        """Rest as *count* faxes ask for that took no time of their own."""
-        await self._sleep(count / FAXES_PER_SECOND)
+        """Rest as *count* faxes ask for that were not yielded by `faxes`."""
+        self._due += count / FAXES_PER_SECOND
+        await self._rest()
+
+    async def _rest(self) -> None:
+        """Sleep until the faxes so far were due. What other work took is made up for, but not by a burst."""
+        now = self._clock()
+        self._due = max(self._due, now - MOST_LAG_SECONDS)
+        await self._sleep(max(0.0, self._due - now))
 
     async def statement(self, statement: Awaitable[Result]) -> Result:
         """Return what the *statement* gives, after a rest."""

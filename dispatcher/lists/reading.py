@@ -20,7 +20,7 @@ from dispatcher.lists.client import ListClient
 from dispatcher.lists.documents import fetch_document
 from dispatcher.lists.errors import ListShifted, ListUnavailable
 from dispatcher.lists.known import KnownBefore, KnownFax, known_faxes, still_known
-from dispatcher.lists.pace import Pace
+from dispatcher.lists.pace import AT_ONCE, Pace
 from dispatcher.lists.pages import read_pages, slices
 from dispatcher.lists.readings import MissingFax, Tally
 from dispatcher.lists.restoring import fold_again, is_lost, record
@@ -117,7 +117,9 @@ class Reading:
             current: set[str] = set()
             try:
                 async for page in read_pages(self._client, part):
-                    await self.take([fax for fax in page.faxes if fax[0] not in before], part.since.date())
+                    fresh = [fax for fax in page.faxes if fax[0] not in before]
+                    for start in range(0, len(fresh), AT_ONCE):
+                        await self.take(fresh[start : start + AT_ONCE], part.since.date())
                     current.update(fax_id for fax_id, _ in page.faxes if fax_id)
                     self.tally.page_since, self.tally.page = part.since, page.number
                     await self._note(self.tally)
@@ -130,7 +132,7 @@ class Reading:
             raise shifted
 
     async def take(self, faxes: Sequence[tuple[str, bytes]], day: date) -> None:
-        """Take the faxes of a page, each with its id; *day* is for those that do not say when they were created.
+        """Take some faxes of a page, each with its id; *day* is for those that do not say when they were created.
 
         Raises like `run`, but for the list.
         """
@@ -141,8 +143,7 @@ class Reading:
         # 2. What of that does the ledger not know?
         if self._publisher is not None and self._is_list:
             await note_listed(self._connection, self._client.api.provider, listed)
-        fax_ids = [event.fax_id for event, _ in ended]
-        known = await known_faxes(self._connection, self._client.api.provider, fax_ids)
+        known = await known_faxes(self._connection, self._client.api.provider, [event.fax_id for event, _ in ended])
         for event, fax in ended:
             await self._compare(event, fax, known[event.fax_id], now)
         # 3. What does the ledger know by its events only?

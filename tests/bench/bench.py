@@ -31,6 +31,7 @@ import endpoints
 import fan_out
 import ingress_cost
 import ledger_size
+import long_lists
 import memory
 import neighbour
 import retries
@@ -63,6 +64,7 @@ LONG_PARTS: dict[str, Measure] = {
     "neighbour": neighbour.measure,
     "memory": memory.measure,
     "ledger": ledger_size.measure,
+    "lists": long_lists.measure,
 }
 """What `make bench-full` runs, too: each takes minutes."""
 

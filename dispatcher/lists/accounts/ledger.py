@@ -22,16 +22,15 @@ from dispatcher.lists.accounts.account import (
     is_alarming,
 )
 from dispatcher.lists.accounts.words import sentence_of
-from dispatcher.lists.pace import Pace
+from dispatcher.lists.pace import AT_ONCE, Pace
 from dispatcher.policy.lifecycle import ending_bit
 from shared.domain import EventType, Provider
 
-FAXES_AT_ONCE: Final = 250
 SPAN_AT_ONCE: Final = timedelta(hours=1)
 """Of faxes that no list named, at first: it is doubled where counting is fast, and halved where it is slow."""
 
-SHORTEST_SPAN: Final = timedelta(minutes=1)
-FAST_SECONDS, SLOW_SECONDS = 0.005, 0.02
+SHORTEST_SPAN: Final = timedelta(seconds=1)
+FAST_SECONDS, SLOW_SECONDS = 0.001, 0.004
 
 ENDINGS: Final = tuple(each for each in EventType if ending_bit(each))
 _BIT: Final = " ".join(["CASE events.type", *(f"WHEN '{each}' THEN {ending_bit(each)}" for each in ENDINGS), "END"])
@@ -175,7 +174,7 @@ async def _count(connection: Any, provider: Provider, standing: Standing, on_the
     figures, pace = Figures(), Pace()
     after = ""
     while True:
-        values = (provider, standing.day, after, FAXES_AT_ONCE, on_the_way_seconds)
+        values = (provider, standing.day, after, AT_ONCE, on_the_way_seconds)
         row = await pace.statement(connection.fetchrow(LISTED, *values))
         after = row["last"]
         if after is None:
@@ -198,7 +197,7 @@ async def _count(connection: Any, provider: Provider, standing: Standing, on_the
 def next_span(span: timedelta, taken_seconds: float) -> timedelta:
     """Return how much to count at once after *span* took so long.
 
-    >>> [next_span(SPAN_AT_ONCE, seconds).total_seconds() / 60 for seconds in (0.001, 0.01, 0.3)]
+    >>> [next_span(SPAN_AT_ONCE, seconds).total_seconds() / 60 for seconds in (0.0005, 0.002, 0.3)]
     [120.0, 60.0, 30.0]
     """
     if taken_seconds < FAST_SECONDS:

@@ -21,6 +21,7 @@ from dispatcher.lists.apis.base import (
     moment,
     with_query,
 )
+from dispatcher.lists.errors import NotAList
 from shared.domain import FROM_LIST, EventType, Provider
 from shared.providers.common import read_flag, read_json_object, read_time, text_of
 from shared.providers.sinch.event import compose
@@ -35,6 +36,7 @@ _UNDER_WAY: Final = frozenset({"QUEUED", "IN_PROGRESS", "PENDING", ""})
 
 class _Answer(msgspec.Struct, rename="camel"):
     faxes: list[msgspec.Raw]
+    error: msgspec.Raw | None = None
     page_size: int | None = None
     total_items: int | None = None
     total_pages: int | None = None
@@ -62,6 +64,8 @@ class SinchList:
     def read_page(self, body: bytes, number: int) -> Page:
         """Read `{faxes, page, pageSize, totalItems, totalPages}`."""
         answer: _Answer = decode_page(self.provider, _decode, body)
+        if answer.error is not None and bytes(answer.error) not in {b"null", b'""', b"{}", b"[]"}:
+            raise NotAList("sinch says that it could not give its list of faxes: try again later")
         size = answer.page_size or PAGE_SIZE
         if answer.total_pages is not None:
             is_last = number >= answer.total_pages

@@ -22,6 +22,7 @@ from dispatcher.lists.apis.base import (
     moment,
     with_query,
 )
+from dispatcher.lists.errors import NotAList
 from shared.domain import FROM_LIST, EventType, Provider
 from shared.providers.common import digest_id, named_media, read_id, read_json_object, read_time, text_of
 from shared.providers.telnyx.event import compose
@@ -38,6 +39,7 @@ class _Meta(msgspec.Struct):
 
 class _Answer(msgspec.Struct):
     data: list[msgspec.Raw]
+    errors: list[msgspec.Raw] | None = None
     meta: _Meta = msgspec.field(default_factory=_Meta)
 
 
@@ -68,6 +70,8 @@ class TelnyxList:
     def read_page(self, body: bytes, number: int) -> Page:
         """Read `{data, meta}`."""
         answer: _Answer = decode_page(self.provider, _decode, body)
+        if answer.errors:
+            raise NotAList("telnyx says that it could not give its list of faxes: try again later")
         pages = answer.meta.total_pages
         is_last = not answer.data if pages is None else number >= pages
         size = answer.meta.page_size or PAGE_SIZE

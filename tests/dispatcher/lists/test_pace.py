@@ -1,9 +1,10 @@
 """A reading takes the event loop for a fraction of a millisecond at a time, and has a minute for 100,000 faxes."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.lists.pace import FAXES_PER_SECOND, MOST_REST_SECONDS, STEP_SECONDS, Pace
+from dispatcher.lists.pace import AT_ONCE, FAXES_PER_SECOND, MOST_LAG_SECONDS, MOST_REST_SECONDS, STEP_SECONDS, Pace
 
 PAGE = 250
 
@@ -50,6 +51,20 @@ async def test_a_list_of_100_000_has_a_minute_unless_reading_itself_takes_it(wor
     seconds = clock.now / (4 * PAGE) * 100_000
     assert seconds <= max(100_000 / FAXES_PER_SECOND, 100_000 * work_seconds) * 1.01 < 60.0 or work_seconds > 0.0005
     assert max(clock.steps) <= STEP_SECONDS + work_seconds + 1e-9
+
+
+async def test_what_is_known_has_the_same_pace_and_what_its_statements_take_is_made_up_for() -> None:
+    clock = Clock()
+    pace = Pace(clock.sleep, clock)
+    for _ in range(100):
+        clock.work(0.004)  # a statement
+        await pace.passed(AT_ONCE)
+    assert clock.now == pytest.approx(100 * AT_ONCE / FAXES_PER_SECOND)
+    clock.work(10.0)  # the provider took its time
+    began = clock.now
+    for _ in range(100):
+        await pace.passed(AT_ONCE)
+    assert clock.now - began == pytest.approx(99 * AT_ONCE / FAXES_PER_SECOND - MOST_LAG_SECONDS)
 
 
 async def test_a_statement_rests_as_long_as_it_took_within_a_bound() -> None:

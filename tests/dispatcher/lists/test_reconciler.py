@@ -1,6 +1,7 @@
 """What a provider finished and no callback told is found on its list and told once, whichever of the two comes first."""
 
 import asyncio
+import pkgutil
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -270,3 +271,77 @@ SELECT count(*) = 3 AND bool_and(theirs = 2 AND missing = 0) FROM (
     HAVING provider <> 'asterisk'
 ) AS each
 """
+
+
+STEPS = [
+    ("reading.note_listed", "before"),
+    ("reading.note_listed", "after"),
+    ("reading.known_faxes", "after"),
+    ("reading.fetch_document", "after"),
+    ("reading.MediaStore.put", "after"),
+    ("reconciler.late_publisher", "before"),
+    ("publish", "before"),
+    ("publish", "after"),
+    ("reading.cover", "before"),
+    ("reading.cover", "after"),
+    ("reconciler.readings.progress", "before"),
+    ("reconciler.readings.finish", "before"),
+    ("reconciler.readings.finish", "after"),
+    ("reconciler.raise_matter", "before"),
+    ("accounts.bookkeeper.ledger.write", "before"),
+    ("accounts.bookkeeper.ledger.write", "after"),
+]
+"""What a reading does, in its order."""
+
+
+@pytest.mark.parametrize(("step", "when"), STEPS, ids=["-".join(each) for each in STEPS])
+@pytest.mark.parametrize("error", [asyncpg.ConnectionDoesNotExistError("gone"), LookupError("our own fault")], ids=repr)
+async def test_a_reading_that_ends_at_any_step_is_begun_anew_and_tells_all_of_it_once(
+    harness: DispatcherHarness,
+    dispatching: Dispatching,
+    provider: ListProvider,
+    often: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    when: str,
+    error: Exception,
+) -> None:
+    """As if its process were killed there: what it did before stays, and nothing after it is done."""
+    ends = "dispatcher.publishing._LatePublisher.publish" if step == "publish" else f"dispatcher.lists.{step}"
+    place, _, name = ends.rpartition(".")
+    owner = pkgutil.resolve_name(place)
+    own, ended = getattr(owner, name), []
+
+    async def end_once(*given: Any, **named: Any) -> Any:
+        if when == "after" and not ended:
+            await own(*given, **named)
+        if not ended:
+            ended.append(step)
+            raise error
+        return await own(*given, **named)
+
+    def end_once_at_its_call(*given: Any, **named: Any) -> Any:
+        if not ended:
+            ended.append(step)
+            raise error
+        return own(*given, **named)
+
+    monkeypatch.setattr(owner, name, end_once_at_its_call if name == "late_publisher" else end_once)
+    await harness.endpoint(format="standard-v1")
+    for number in range(3):
+        provider.fax("phaxio", number, "fax.received")
+    only_phaxio = {key: value for key, value in often.items() if not key.startswith(("TELNYX_API_K", "SINCH_"))}
+    async with dispatching(**only_phaxio):
+        await harness.settled(3)
+        await until(
+            lambda: harness.pool.fetchval(
+                "SELECT sum(theirs) = 3 AND sum(ours) = 3 AND sum(missing) = 0 FROM accounts WHERE provider = 'phaxio'"
+            ),
+            "the account adds up",
+        )
+        await read_again(harness.pool, "phaxio")
+    assert ended == [step]
+    assert Counter(Counter(webhook.event_id for webhook in harness.receiver.received).values()) == {1: 3}
+    events = [event for event, _ in await ledger_events(harness.pool)]
+    assert {event.media is not None for event in events} == {True}
+    assert await harness.pool.fetchval("SELECT count(*) FROM list_readings WHERE outcome = 'running'") <= 1

@@ -90,12 +90,44 @@ def test_the_job_is_that_of_the_url_which_the_provider_would_have_called(provide
 
 
 @pytest.mark.parametrize(
-    "number", ["15550100102", " 15550100102", "+1 (555) 010-0102", "+15550100102"], ids=lambda text: text.strip()
+    "number",
+    ["15550100102", " 15550100102", "+1 (555) 010-0102", "+15550100102"],
+    ids=lambda text: text.strip(),
 )
 @pytest.mark.parametrize("provider", WORDS)
 def test_numbers_in_other_notations_come_out_in_e164(provider: str, number: str) -> None:
     fax = a_fax(provider, "fax.received", to_number=number)
     assert APIS[provider].read_fax(as_json(fax), utc_now()).event.to_number == "+15550100102"
+
+
+@pytest.mark.parametrize("number", ["sip:desk@pbx.example", "0555 010 0102", "0015550100102", "anonymous", "000"])
+@pytest.mark.parametrize("provider", WORDS)
+def test_a_number_in_a_notation_that_is_not_certain_stays_as_it_is_and_makes_the_event_of_the_callback(
+    provider: str, number: str
+) -> None:
+    fax = a_fax(provider, "fax.received", to_number=number)
+    event = APIS[provider].read_fax(as_json(fax), utc_now()).event
+    assert event is not None
+    assert event.to_number == number
+    assert event.to_number == fax.event_of_callback().to_number
+
+
+TIMES = ("2026-11-29T09:00:00", "1764403200", 1764403200, 0, -1, "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00",
+         "9999-12-31T23:59:59-14:00", "10000-01-01T00:00:00Z", "yesterday", "", None, 1e300)  # fmt: skip
+
+
+@pytest.mark.parametrize("at", TIMES, ids=str)
+@pytest.mark.parametrize("provider", WORDS)
+def test_whatever_time_a_list_names_its_fax_is_told_as_its_callback_would_be(provider: str, at: object) -> None:
+    names = {"phaxio": ("created_at", "completed_at"), "telnyx": ("created_at", "updated_at"),
+             "sinch": ("createTime", "completedTime")}[provider]  # fmt: skip
+    fax = a_fax(provider, "fax.delivered", more=dict.fromkeys(names, at))
+    listed = APIS[provider].read_fax(as_json(fax), utc_now())
+    assert listed.event is not None
+    assert listed.event.type == "fax.delivered"
+    assert decode_event(encode_event(listed.event)) == listed.event
+    for moment in (listed.created_at, listed.finished_at, listed.event.occurred_at):
+        assert moment is None or moment.utcoffset() == timedelta(0)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +143,7 @@ def test_numbers_in_other_notations_come_out_in_e164(provider: str, number: str)
         b'{"data": null, "faxes": null}',
         b'{"data": {}, "faxes": {}}',
         b'{"errors": [{"code": "10015"}]}',
+        b'{"success": false, "data": [], "faxes": [], "errors": [{"code": "10015"}], "error": "backend away"}',
         b'{"data": [',
         b"\xff\xfe\x00",
     ],

@@ -1,0 +1,42 @@
+"""Reading a long list leaves live callbacks alone; 100,000 faxes have a minute and 200 MB. What is compared is of the same seconds."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from lists import GOAL_BYTES, GOAL_RATIO, GOAL_SECONDS, Round, compared, is_read_in, reading_seconds
+
+BENCH = Path(__file__).with_name("lists.py")
+FAXES = 40_000
+
+
+@pytest.mark.alone
+async def test_a_list_that_is_read_delays_live_callbacks_by_no_more_than_such_a_comparison_shows_by_itself(
+    amqp_url: str, database_url: str, tmp_path: Path
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(BENCH), "--faxes", str(FAXES), "--rounds", "1", "--json", str(tmp_path / "figures")),
+        *("--amqp-url", amqp_url, "--database-url", database_url),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    assert process.returncode in {0, 1}, said.decode()
+    figures = json.loads((tmp_path / "figures").read_text())
+    assert figures["seconds"] * 100_000 / FAXES < GOAL_SECONDS, said.decode()
+    assert figures["bytes"] < GOAL_BYTES, said.decode()
+    assert figures["ratio"] < GOAL_RATIO * figures["noise"], said.decode()
+
+
+def test_the_pauses_of_the_provider_are_compared_with_its_answers_and_with_each_other() -> None:
+    taken = {phase: [0.02 if is_read_in(phase) else 0.01] * 100 for phase in range(8)}
+    during, paused, noise = compared([Round(4.0, taken, [])])
+    assert (during, paused, noise) == pytest.approx((0.02, 0.01, 1.0))
+    taken[1] = taken[5] = [0.03] * 100
+    assert compared([Round(4.0, taken, [])])[2] == pytest.approx(3.0)
+
+
+def test_the_time_of_a_reading_is_that_in_which_the_provider_answered() -> None:
+    assert reading_seconds(0.5, 4.25) == pytest.approx(0.5 + 1.0 + 0.25)
