@@ -24,6 +24,9 @@ from shared.domain import utc_now
 LOOK_SHARE: Final = 10.0
 """A look that took a second is not repeated for ten seconds, so that browsing does not become the main load."""
 
+QUICK_SECONDS: Final = 0.1
+"""A look that took less is repeated as soon as the counts say that something came or went."""
+
 LOOK_AGAIN_SECONDS: Final = 10.0
 """A count that stays the same may hide that one message came and another went."""
 
@@ -115,8 +118,9 @@ class DeadQueueIndex:
             if not fresh and fingerprint == 0:
                 return known.letters if known is not None and known.fingerprint == 0 else {}
             if not fresh and known is not None:
-                age = time.monotonic() - known.at
-                if age < known.seconds * LOOK_SHARE or (known.fingerprint == fingerprint and age < LOOK_AGAIN_SECONDS):
+                age, is_same = time.monotonic() - known.at, known.fingerprint == fingerprint
+                share = 0.0 if known.seconds < QUICK_SECONDS and not is_same else known.seconds * LOOK_SHARE
+                if age < share or (is_same and age < LOOK_AGAIN_SECONDS):
                     return known.letters
             started = time.monotonic()
             letters = await self._look(kind)

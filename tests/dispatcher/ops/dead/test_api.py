@@ -70,6 +70,18 @@ async def test_a_letter_is_found_by_its_id_from_the_moment_of_its_death(
         assert (status, shown.get("letter", {}).get("kind")) == (200, "delivery"), (number, shown)
 
 
+async def test_lists_and_groups_show_a_letter_from_the_moment_of_its_death(
+    api: Api, harness: DispatcherHarness, tmp_path: Path
+) -> None:
+    for number in range(10):
+        callback_id = str(await quarantine_callback(harness, tmp_path, b"{%d" % number))
+        for query in ("", "?kind=callback", "?provider=telnyx"):
+            _, listed = await api.ask("GET", f"/v1/dead-letters{query}")
+            assert callback_id in {each["id"] for each in listed["items"]}, (number, query)
+        _, groups = await api.ask("GET", "/v1/dead-letters/groups?kind=callback")
+        assert sum(group["count"] for group in groups["items"]) == number + 1
+
+
 async def test_many_who_ask_for_an_unknown_letter_at_once_share_one_look(
     api: Api, harness: DispatcherHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
