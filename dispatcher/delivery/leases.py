@@ -36,6 +36,8 @@ from shared.runtime.watchdog import Look
 from shared.seal import Unsealable
 
 RENEW_EVERY_SECONDS: Final = 5.0
+"""Each lease by itself: what an endpoint that hangs keeps waiting was leased at many moments, and is renewed a few rows
+at a time; most of it is settled or given back before."""
 
 MOST_PER_RENEWAL: Final = 500
 """A statement for all that a process may hold could take longer than one may, on a slow disk: no lease would last."""
@@ -51,6 +53,11 @@ LONGEST_CHANGE_SECONDS: Final = 60.0
 
 SLACK_SECONDS: Final = 2.0
 """Between the answer of the ledger and our note of it."""
+
+GATHER_SECONDS: Final = 1.0
+"""For what is to be deferred, while it is little: while a circuit is open each event of its endpoint is, and a commit
+and messages for every two or three of them would keep the disks of both stores busy. What is due at once, or is to be
+parked, does not wait."""
 
 RELEASE_EVERY_SECONDS: Final = 0.1
 LEAST_PER_RELEASE: Final = 50
@@ -75,15 +82,18 @@ class LeaseKeeper:
         A long lane must not look like a dead process, nor a retry that waits for the broker, nor a record that waits
         for the ledger.
         """
-        renewed_at = time.monotonic()
         while True:
             await asyncio.sleep(LOOK_EVERY_SECONDS)
-            if time.monotonic() - renewed_at >= RENEW_EVERY_SECONDS:
-                renewed_at = time.monotonic()
-                leases = [(each, each.endpoint.lease_seconds) for each in self._held.leased() if not each.is_lost]
-                with suppress(*LEDGER_UNAVAILABLE):
-                    for first in range(0, len(leases), MOST_PER_RENEWAL):
-                        await self._renew(leases[first : first + MOST_PER_RENEWAL])
+            now = time.monotonic()
+            leases = [
+                (each, seconds)
+                for each in self._held.leased()
+                if not each.is_lost
+                and each.lease_ends - now <= (seconds := each.endpoint.lease_seconds) - RENEW_EVERY_SECONDS
+            ]
+            with suppress(*LEDGER_UNAVAILABLE):
+                for first in range(0, len(leases), MOST_PER_RENEWAL):
+                    await self._renew(leases[first : first + MOST_PER_RENEWAL])
             with suppress(*LEDGER_UNAVAILABLE, Unsealable):
                 await self._note_changes()
 
@@ -148,6 +158,7 @@ class Releaser:
         self._retry = LedgerRetry("record.delayed")
         self._is_hurried = False
         self._has_work = asyncio.Event()
+        self._is_pressing = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -163,6 +174,8 @@ class Releaser:
         self._queued.update((lease.delivery_id, (lease, wait_seconds)) for lease in leases)
         self._idle.clear()
         self._has_work.set()
+        if not wait_seconds or len(self._queued) >= LEAST_PER_RELEASE:
+            self._is_pressing.set()
 
     def withdraw(self, delivery_id: UUID) -> bool:
         """Keep a lease that is queued; False if it is not."""
@@ -171,6 +184,7 @@ class Releaser:
     def hurry(self) -> None:
         """Give back from now on without a pause: the process stops, and there is no live traffic to be delayed."""
         self._is_hurried = True
+        self._is_pressing.set()
 
     async def drained(self) -> None:
         """Wait until everything is given back and has its message."""
@@ -184,6 +198,8 @@ class Releaser:
                 self._idle.set()
                 self._has_work.clear()
                 await self._has_work.wait()
+            if not self._is_hurried:
+                await self._gathered()
             size = per_release(len(self._queued), is_hurried=self._is_hurried)
             batch = [self._queued.pop(each) for each in list(islice(self._queued, size))]
             self._in_hand = len(batch)
@@ -191,6 +207,14 @@ class Releaser:
             self._in_hand = 0
             if not self._is_hurried:
                 await asyncio.sleep(RELEASE_EVERY_SECONDS)
+
+    async def _gathered(self) -> None:
+        """Wait until a batch is worth its commit, or long enough."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GATHER_SECONDS):
+                await self._is_pressing.wait()
+        if len(self._queued) < LEAST_PER_RELEASE:  # all of it goes now
+            self._is_pressing.clear()
 
     async def _release(self, batch: Sequence[tuple[Lease, float | None]]) -> None:
         # 1. In the ledger. The lease goes first: a message that finds a live lease is dropped.

@@ -190,6 +190,40 @@ async def test_a_lane_is_given_back_in_a_few_statements_and_every_delivery_has_i
     assert releasing.held.progress() == (0, 120)
 
 
+async def test_what_an_open_circuit_defers_is_gathered_and_what_is_due_at_once_takes_it_along(
+    harness: DispatcherHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    releasing = Releasing(harness, monkeypatch)
+    leased = await releasing.lease(31)
+    began = time.monotonic()
+    async with releasing.running():
+        for each in leased[:20]:  # as they come
+            releasing.releaser.release([each], DEFER_WAITS_SECONDS[0])
+            await asyncio.sleep(0.01)  # the pace of what comes
+        await releasing.releaser.drained()
+        assert time.monotonic() - began >= module.GATHER_SECONDS
+        releasing.releaser.release(leased[20:30], DEFER_WAITS_SECONDS[0])
+        releasing.releaser.release(leased[30:], 0.0)
+        began = time.monotonic()
+        await releasing.releaser.drained()
+        assert time.monotonic() - began < module.GATHER_SECONDS
+    assert releasing.sizes == [20, 11]
+
+
+async def test_leases_are_renewed_by_their_own_age_those_taken_lately_are_not(
+    harness: DispatcherHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_EVERY_SECONDS", 0.01)
+    releasing = Releasing(harness, monkeypatch)
+    old, new = await releasing.lease(2)
+    before = new.lease_until
+    old.lease_ends -= module.RENEW_EVERY_SECONDS
+    keeping = asyncio.create_task(LeaseKeeper(harness.pool, releasing.held, STORE).run())
+    await until(lambda: old.lease_until > before, "the old one renewed")
+    await end({keeping})
+    assert new.lease_until == before
+
+
 async def test_its_rate_is_bounded_and_grows_with_what_is_queued_until_the_process_stops(
     harness: DispatcherHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from dispatchers import STORE, DispatcherHarness, an_event
 from dispatcher.ledger import deliveries
 from dispatcher.ledger.deliveries import Record
 from dispatcher.policy.delivery import LeasedDelivery
+from shared.domain import EventType
 
 MARGIN = 15.0
 
@@ -49,6 +50,21 @@ async def test_a_leased_a_wrong_and_a_settled_attempt_cannot_be_claimed(harness:
     assert await claimed(harness.pool, delivery_id, 1)
     await deliveries.record(harness.pool, [record(delivery_id, 1, "told")])
     assert not await claimed(harness.pool, delivery_id, 2), "settled"
+
+
+async def test_a_release_waits_for_no_disk(harness: DispatcherHarness) -> None:
+    is_waited_for = []
+    for number in range(10):  # another flush may come by chance
+        await harness.endpoint(scope="number", match=f"+1555{number:07}")
+        event = an_event(number, EventType.RECEIVED, to_number=f"+1555{number:07}")
+        (delivery,) = (await harness.take(event)).deliveries
+        async with harness.pool.acquire() as connection:
+            assert await deliveries.release(connection, [(delivery, 0.0)])
+            is_waited_for.append(
+                await connection.fetchval("SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()")
+            )
+            assert await connection.fetchval("SHOW synchronous_commit") == "on", "for what follows on the connection"
+    assert not all(is_waited_for)
 
 
 async def test_what_was_pruned_can_never_be_claimed(harness: DispatcherHarness) -> None:
