@@ -20,6 +20,13 @@ PUBLISH_RETRY_SECONDS: Final = 0.5
 MOST_AT_ONCE: Final = 10
 """Messages of background work under way: 1 ms of the event loop, and a small part of the confirms."""
 
+PAUSE_SECONDS: Final = 0.02
+"""Between those few: what is live gets its turn at the broker's disk, and waits behind one such group at most, not
+behind all that an open circuit puts back."""
+
+PAUSED_UP_TO: Final = 500
+"""Messages that wait; more are published without a pause, as fast as they are confirmed."""
+
 MOST_UNPUBLISHED: Final = 10_000
 """Messages that a `BackgroundPublisher` keeps while the broker does not take them; the sweeper finds the others."""
 
@@ -117,9 +124,14 @@ class BackgroundPublisher:
     def __init__(self, publisher: Publishing) -> None:
         self._publisher = publisher
         self._waiting: deque[tuple[str, str, UUID, int]] = deque()
+        self._is_hurried = False
         self._has_work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+
+    def hurry(self) -> None:
+        """Publish from now on without a pause: the process stops, and there is no live traffic to be delayed."""
+        self._is_hurried = True
 
     def publish(self, exchange: str, routing_key: str, delivery_id: UUID, attempt: int) -> None:
         """Publish soon that *attempt* (from 1) of a delivery is to be made."""
@@ -151,3 +163,5 @@ class BackgroundPublisher:
                     get_logger().warning("publish.delayed", exchange=exchange, key=routing_key, reason=str(answer))
                 await asyncio.sleep(PUBLISH_RETRY_SECONDS)
             was_logged = bool(refused)
+            if 0 < len(self._waiting) <= PAUSED_UP_TO and not self._is_hurried:
+                await asyncio.sleep(PAUSE_SECONDS)

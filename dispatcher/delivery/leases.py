@@ -185,6 +185,7 @@ class Releaser:
         """Give back from now on without a pause: the process stops, and there is no live traffic to be delayed."""
         self._is_hurried = True
         self._is_pressing.set()
+        self._messages.hurry()
 
     async def drained(self) -> None:
         """Wait until everything is given back and has its message."""

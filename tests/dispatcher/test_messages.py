@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -102,6 +103,29 @@ async def test_a_background_publisher_has_few_messages_under_way_and_goes_on_unt
     await end({running})
     assert most == module.MOST_AT_ONCE
     assert sorted(json.loads(body)["delivery_id"] for _, _, body, _ in publisher.kept) == sorted(map(str, wanted))
+
+
+async def test_a_background_publisher_pauses_between_its_few_unless_many_wait_or_the_process_stops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "PAUSE_SECONDS", 0.1)
+    background = BackgroundPublisher(Refusing())
+    running = asyncio.create_task(background.run())
+
+    async def seconds_for(count: int) -> float:
+        began = time.monotonic()
+        for _ in range(count):
+            background.publish(FAX_WORK, WORK_KEY, uuid7(), 1)
+        await background.drained()
+        return time.monotonic() - began
+
+    assert await seconds_for(50) >= 4 * module.PAUSE_SECONDS
+    assert await seconds_for(10) < module.PAUSE_SECONDS, "nothing waits behind them"
+    monkeypatch.setattr(module, "PAUSED_UP_TO", 20)
+    assert await seconds_for(50) < 3 * module.PAUSE_SECONDS, "the last two pauses only"
+    background.hurry()
+    assert await seconds_for(50) < module.PAUSE_SECONDS
+    await end({running})
 
 
 async def test_a_background_publisher_leaves_the_oldest_to_the_sweeper_before_it_fills_the_memory(
