@@ -1,42 +1,50 @@
 """One bad endpoint among twenty, with a third of the traffic, does not delay the others, whichever way it is bad.
 
-Phases in which the third goes to an endpoint that is well and phases in which it goes to a bad one alternate, so that
-other work of the machine disturbs both alike. Each bad phase has an endpoint of its own: it begins with a closed circuit,
-which opens within the phase. What is deferred then comes back 15 s later, which is in another bad phase: the times of
-the phases are fixed.
+Phases in which the third goes to a bad endpoint and phases in which it goes to one that is well take turns, and all of
+them count. Each bad phase has an endpoint of its own: it begins with a closed circuit, which opens after the timeout of
+5 s. What is deferred then comes back 15 s later, which is at the end of the next bad phase: a round takes 15 s. So a bad
+phase has more in it than one bad endpoint would do in the same seconds: it opens a circuit, and gets back what the last
+ones deferred, and with it the probe.
+
+Each bad phase is compared with the well ones before and after it, and these with each other: how far the p99 moves where
+nothing is bad is what other work of the machine does to the measure.
 """
 
 import asyncio
-import statistics
+import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from dispatchers import DispatcherHarness
-from neighbours import HEALTHY, KINDS, Load, bad_application, bad_endpoint, number_of, p99
+from neighbours import HEALTHY, KINDS, OPENS, Load, bad_application, bad_endpoint, noise, number_of, p99, times_without
 from processes import running
 from receiver_process import receiver_process
 
+from shared.backoff import DEFER_WAITS_SECONDS
+
 pytestmark = pytest.mark.alone
 
-EVENTS_PER_SECOND = 150.0
-TIMEOUT_SECONDS = 1.0
-PHASE_SECONDS = 2.2
-ROUND_SECONDS = 5.0
-"""A well phase and a bad one; divides the 15 s after which what was deferred comes back."""
+EVENTS_PER_SECOND = 90.0
+TIMEOUT_SECONDS = 5.0
+PHASE_SECONDS = 7.0
+"""420 webhooks to healthy endpoints: the p99 is about the fourth slowest."""
+
+ROUND_SECONDS = DEFER_WAITS_SECONDS[0]
+ROUND_WITHOUT_TIMEOUTS_SECONDS = 10.0
+SHORT_PHASE_SECONDS = 4.5
 
 ROUNDS = 5
-MOST_ROUNDS = 15
-"""Where other work of the machine makes the figures spread, more rounds follow, and all of them count."""
+MOST_ROUNDS = 9
+"""If five do not decide it, more follow, and all of them count."""
 
 MOST = 1.1
-MOST_OF_DRIP = 1.5
-"""What is wanted is `MOST` here, too. It is not reached: the median is 1.2 to 1.4 (10 to 12 ms become 12 to 15)."""
 
-DELAYED_ROUNDS = 12
-"""So many of `MOST_ROUNDS` above the bound are a delay by the bad endpoint. On two cores that the application, the load and
-the stores share, single rounds spread from 0.4 to 6."""
+MOST_CHANCE = 2.0
+"""On a quiet machine the p99 of phases without a bad neighbour spread so far (6 to 13 ms, alone on two cores) that the
+median of five rounds is off by up to 1.6 by chance. Where it may be off by more, other work has the machine, and a median
+between `MOST` and that shows nothing."""
 
 ERRORS = {
     "hang": "timeout",
@@ -51,6 +59,9 @@ ERRORS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_the_p99_of_the_others_hardly_moves(harness: DispatcherHarness, kind: str) -> None:
+    seconds, round_seconds = (
+        (PHASE_SECONDS, ROUND_SECONDS) if kind in OPENS else (SHORT_PHASE_SECONDS, ROUND_WITHOUT_TIMEOUTS_SECONDS)
+    )
     async with receiver_process() as healthy, bad_application(kind) as bad_url:
         for number in range(HEALTHY + 1):
             await harness.endpoint(scope="number", match=number_of(number), url=healthy.url)
@@ -58,20 +69,29 @@ async def test_the_p99_of_the_others_hardly_moves(harness: DispatcherHarness, ki
             fields = {"url": bad_url(phase), "timeout_seconds": TIMEOUT_SECONDS}
             await harness.endpoint(scope="number", match=number_of(bad_endpoint(phase)), **fields)
         load = Load(harness.publish, healthy.arrivals, EVENTS_PER_SECOND)
-        quotients: list[float] = []
         support = str(Path(__file__).parents[2] / "support")
         async with running("slow_names", {**harness.environment, "OPS_PORT": "0", "PYTHONPATH": support}):
-            await load.phase(0, PHASE_SECONDS)  # connections are made
+            await load.phase(0, seconds / 2)  # not counted: connections are made
+            without, beside = [p99(await load.phase(0, seconds))], list[float]()
             began = time.monotonic()
-            while (phase := len(quotients)) < ROUNDS or (phase < MOST_ROUNDS and statistics.median(quotients) >= MOST):
-                await _at(began + phase * ROUND_SECONDS)
-                without = p99(await load.phase(0, PHASE_SECONDS))
-                await _at(began + (phase + 0.5) * ROUND_SECONDS)
-                quotients.append(p99(await load.phase(bad_endpoint(phase), PHASE_SECONDS)) / without)
+            while (phase := len(beside)) < ROUNDS or (phase < MOST_ROUNDS and times_without(without, beside) >= MOST):
+                await _at(began + phase * round_seconds)
+                beside.append(p99(await load.phase(bad_endpoint(phase), seconds)))
+                await _at(began + (phase + 1) * round_seconds - seconds)
+                without.append(p99(await load.phase(0, seconds)))
         failed = await harness.pool.fetch("SELECT error FROM attempts WHERE outcome <> 'told'")
     assert {ERRORS[kind]} == Counter(each["error"] for each in failed).keys(), "it was bad in its way"
-    most = MOST_OF_DRIP if kind == "drip" else MOST
-    assert statistics.median(quotients) < MOST or sum(each >= most for each in quotients) < DELAYED_ROUNDS, quotients
+    found, chance = times_without(without, beside), noise(without)
+    sys.stdout.write(
+        f"{kind}: {found:.2f} times, by chance up to {chance:.2f}; {_ms(without)} without, {_ms(beside)}\n"
+    )
+    if MOST <= found < MOST * chance and chance > MOST_CHANCE:
+        pytest.skip(f"other work has the machine: {found:.2f} times, by chance up to {chance:.2f}")
+    assert found < MOST * chance, (without, beside)
+
+
+def _ms(seconds: list[float]) -> str:
+    return " ".join(f"{each * 1e3:.1f}" for each in seconds) + " ms"
 
 
 async def _at(moment: float) -> None:
