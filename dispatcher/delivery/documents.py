@@ -177,10 +177,23 @@ def may_need_fetch(event: Event) -> bool:
 
 
 async def read_document(answer: Answer, most_bytes: int) -> tuple[bytes, str]:
-    """Return the content of *answer*, and its type.
+    """Return the document in *answer*, and its type.
 
     Raises:
-        NotFetched: It is not 200, is empty or a page, over *most_bytes*, or its coding cannot be undone.
+        NotFetched: It is a page, or `read_content` says so.
+        BadAnswer, OSError: It breaks off.
+    """
+    content, kind = await read_content(answer, most_bytes)
+    if _PAGE.match(content):
+        raise NotFetched("not_a_document")
+    return content, kind
+
+
+async def read_content(answer: Answer, most_bytes: int) -> tuple[bytes, str]:
+    """Return the content of *answer*, whatever it is, and its type.
+
+    Raises:
+        NotFetched: It is not 200, is empty, over *most_bytes*, or its coding cannot be undone.
         BadAnswer, OSError: It breaks off.
     """
     if answer.status != _OK:
@@ -201,8 +214,6 @@ async def read_document(answer: Answer, most_bytes: int) -> tuple[bytes, str]:
         raise NotFetched("too_large")
     if not content:
         raise NotFetched("empty")
-    if _PAGE.match(content):
-        raise NotFetched("not_a_document")
     return content, _content_type(answer.headers.get("content-type", ""), content)
 
 

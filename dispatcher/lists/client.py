@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from dispatcher.delivery.documents import NotFetched, read_document
+from dispatcher.delivery.documents import NotFetched, read_content
 from dispatcher.egress.client import Answer, EgressClient
 from dispatcher.egress.errors import FAILURES, ProxyAway, error_code
 from dispatcher.lists.apis.base import ListApi, id_of
@@ -164,7 +164,7 @@ class ListClient:
                 self._check(answer, method)
                 if method == "POST":  # what it did is seen by the next request
                     return b"", ""
-                return await read_document(answer, MOST_BYTES)
+                return await read_content(answer, MOST_BYTES)
         except TimeoutError:
             raise ListUnavailable(f"{name} did not answer within {REQUEST_SECONDS:.0f} s") from None
         except ProxyAway as error:
