@@ -1,12 +1,13 @@
 """What takes callbacks in and tells an application: the services of a tree, or a peer."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from callback_load import json_callback, next_number
 from run import Phase, Run, told
-from stack import Service, Stack, stack
+from stack import Stack, stack
 from wire import Application, applying
 
 
@@ -26,7 +27,6 @@ class Contestant:
     pids: dict[str, int]
     settled: Callable[[], Awaitable[None]]
     place: Stack | None = None
-    dispatcher: Service | None = None
 
     async def send(self, run: Run, count: int, per_second: float | None = None) -> Phase:
         """Send *count* callbacks the whole way."""
@@ -36,26 +36,37 @@ class Contestant:
 
 
 @asynccontextmanager
-async def tree_place(run: Run, position: int, name: str) -> AsyncIterator[Contestant]:
-    """Run both services of a tree, and an application that no endpoint names yet."""
+async def tree_place(
+    run: Run, position: int, name: str, endpoints: Callable[[str], Sequence[dict[str, Any]]]
+) -> AsyncIterator[Contestant]:
+    """Run both services of a tree, and an application.
+
+    The endpoints are added by a dispatcher that ends before the measured one starts. A dispatcher knows from its start what
+    is in the ledger then; what is added while it runs, earlier revisions read within two seconds only, and until then an
+    event is owed to no endpoint.
+
+    Args:
+        run: The tree is one of its trees.
+        position: Among them.
+        name: Of the place.
+        endpoints: Returns what the API is given for each, from the application's URL.
+    """
     tree = run.trees[position]
-    async with (
-        stack(tree, run.stores, run.cores, name) as place,
-        applying() as application,
-        place.ingress() as ingress,
-        place.dispatcher() as dispatcher,
-    ):
-        pids = {"ingress": ingress.pid, "dispatcher": dispatcher.pid}
-        yield Contestant(tree.name, application, ingress.port, pids, place.recorded, place, dispatcher)
+    async with stack(tree, run.stores, run.cores, name) as place, applying() as application:
+        async with place.dispatcher() as adding:
+            for fields in endpoints(application.url):
+                await place.add_endpoint(adding, **fields)
+        async with place.ingress() as ingress, place.dispatcher() as dispatcher:
+            pids = {"ingress": ingress.pid, "dispatcher": dispatcher.pid}
+            yield Contestant(tree.name, application, ingress.port, pids, place.recorded, place)
 
 
 @asynccontextmanager
 async def tree_way(run: Run, position: int, name: str = "way") -> AsyncIterator[Contestant]:
     """Run both services of a tree, and an application that is owed everything."""
-    async with tree_place(run, position, name) as made:
-        assert made.place is not None
-        assert made.dispatcher is not None
-        await made.place.add_endpoint(
-            made.dispatcher, url=made.application.url, tokens=["bench-token"], max_concurrent=32
-        )
+
+    def everything(url: str) -> list[dict[str, Any]]:
+        return [{"url": url, "tokens": ["bench-token"], "max_concurrent": 32}]
+
+    async with tree_place(run, position, name, everything) as made:
         yield made

@@ -1,6 +1,7 @@
 """What an event costs that one endpoint is owed, or five, or twenty: dispatcher, PostgreSQL and RabbitMQ grow with it."""
 
 from contextlib import AsyncExitStack
+from typing import Any
 
 from callback_load import json_callback, next_number
 from contestants import tree_place
@@ -15,17 +16,23 @@ def number_of(fan_out: int) -> str:
     return f"+1555020{fan_out:04}"
 
 
+def endpoints(url: str) -> list[dict[str, Any]]:
+    """Return the endpoints of all numbers, on the application at *url*."""
+    common = {"scope": "number", "tokens": ["bench-token"], "max_concurrent": 32}
+    return [
+        {**common, "match": number_of(fan_out), "url": f"{url}/{fan_out}/{number}"}
+        for fan_out in FAN_OUTS
+        for number in range(fan_out)
+    ]
+
+
 async def measure(run: Run) -> None:
     """Add the cost of an event and of a delivery by fan-out, in turns."""
     run.stores.pin(run.cores.measured)
     async with AsyncExitStack() as opened:
-        ways = [await opened.enter_async_context(tree_place(run, at, "fan_out")) for at in range(len(run.trees))]
-        for way in ways:
-            for fan_out in FAN_OUTS:
-                for number in range(fan_out):
-                    url = f"{way.application.url}/{fan_out}/{number}"
-                    fields = {"scope": "number", "match": number_of(fan_out), "tokens": ["bench-token"]}
-                    await way.place.add_endpoint(way.dispatcher, url=url, max_concurrent=32, **fields)
+        ways = [
+            await opened.enter_async_context(tree_place(run, at, "fan_out", endpoints)) for at in range(len(run.trees))
+        ]
         phases: dict[tuple[str, int], list[Phase]] = {(way.name, each): [] for way in ways for each in FAN_OUTS}
         for turn in range(run.sizes.rounds + 1):
             for fan_out in FAN_OUTS:

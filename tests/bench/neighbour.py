@@ -6,8 +6,11 @@ the phase lasts until what was deferred came back, and one of it was the probe. 
 that the next phase without it is without it.
 """
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from itertools import pairwise
+from typing import Any
 
 from callback_load import json_callback, next_number
 from contestants import Contestant, tree_place
@@ -38,16 +41,9 @@ async def measure(run: Run) -> None:
         figures, chances = {}, []
         for position, tree in enumerate(run.trees):
             async with AsyncExitStack() as opened:
-                way = await opened.enter_async_context(tree_place(run, position, kind))
                 bad_url = await opened.enter_async_context(bad_application(kind))
-                assert way.place is not None
-                assert way.dispatcher is not None
-                for number in range(HEALTHY + 1):
-                    fields = {"scope": "number", "match": number_of(number), "url": f"{way.application.url}/{number}"}
-                    await way.place.add_endpoint(way.dispatcher, **fields)
-                for phase in range(run.sizes.rounds):
-                    fields = {"scope": "number", "match": number_of(bad_endpoint(phase)), "url": bad_url(phase)}
-                    await way.place.add_endpoint(way.dispatcher, timeout_seconds=TIMEOUT_SECONDS, **fields)
+                endpoints = partial(_endpoints, bad_url=bad_url, rounds=run.sizes.rounds)
+                way = await opened.enter_async_context(tree_place(run, position, kind, endpoints))
                 count = max(AT_LEAST, int(PER_SECOND * SECONDS * min(1.0, run.sizes.seconds / Sizes.seconds)))
                 await _phase(way, 0, count)  # not counted: connections, caches, statements
                 well, bad = [percentile(await _phase(way, 0, count), 0.99)], []
@@ -80,6 +76,16 @@ async def _forget(way: Contestant) -> None:
     async with broker_session(place.amqp_url, "bench") as broker:
         for wait_seconds in DEFER_WAITS_SECONDS:
             await broker.call(commands.Queue.Purge(queue=defer_queue(wait_seconds)))
+
+
+def _endpoints(url: str, bad_url: Callable[[int], str], rounds: int) -> list[dict[str, Any]]:
+    """Return the healthy endpoints, on the application at *url*, and a bad one for each round."""
+    well = [{"match": number_of(number), "url": f"{url}/{number}"} for number in range(HEALTHY + 1)]
+    bad = [
+        {"match": number_of(bad_endpoint(phase)), "url": bad_url(phase), "timeout_seconds": TIMEOUT_SECONDS}
+        for phase in range(rounds)
+    ]
+    return [{"scope": "number", **fields} for fields in (*well, *bad)]
 
 
 async def _phase(way: Contestant, third: int, count: int) -> list[float]:
