@@ -257,7 +257,7 @@ async def listening(app: IngressApp, host: str, port: int, handle: Handle | None
 
     *handle* answers requests instead of the app's own: something around that.
     """
-    server = HttpServer(handle or app.handle, app.refuse_malformed, **_CONNECTION_OPTIONS)
+    server = HttpServer(handle or app.handle, app.refuse_malformed, one_task=True, **_CONNECTION_OPTIONS)
     runner = web.ServerRunner(server, shutdown_timeout=1.0)
     await runner.setup()
     try:

@@ -2,8 +2,10 @@
 
 import asyncio
 import re
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -35,8 +37,11 @@ async def whole_and_last(_request: web.BaseRequest) -> web.StreamResponse:
 
 
 @asynccontextmanager
-async def serving(handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> AsyncIterator[int]:
-    runner = web.ServerRunner(HttpServer(handler, lambda _reason: web.Response(status=400), access_log=None))
+async def serving(
+    handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], *, one_task: bool = False
+) -> AsyncIterator[int]:
+    server = HttpServer(handler, lambda _reason: web.Response(status=400), one_task=one_task, access_log=None)
+    runner = web.ServerRunner(server)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
@@ -80,14 +85,59 @@ async def answer_of(port: int, sent: bytes) -> tuple[bytes, bool]:
     ],
 )
 @pytest.mark.parametrize("handlers", [(fast, whole), (fast_and_last, whole_and_last)], ids=["kept", "closing"])
+@pytest.mark.parametrize("one_task", [True, False])
 async def test_the_fast_answer_is_aiohttps_own(
-    sent: bytes, handlers: tuple[Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], ...]
+    sent: bytes, handlers: tuple[Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], ...], one_task: bool
 ) -> None:
     if handlers[0] is fast_and_last and sent == POST * 3:
         sent = POST  # the connection is closed behind the first answer
-    async with serving(handlers[0]) as ours, serving(handlers[1]) as theirs:
+    async with serving(handlers[0], one_task=one_task) as ours, serving(handlers[1]) as theirs:
         answer, closed = await answer_of(ours, sent)
         assert (answer, closed) == await answer_of(theirs, sent)
+        assert BODY in answer
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="aiohttp makes tasks there that begin at once")
+async def test_in_one_task_a_request_is_handled_by_the_task_of_its_connection() -> None:
+    tasks: list[asyncio.Task[Any] | None] = []
+
+    async def noted(request: web.BaseRequest) -> web.StreamResponse:
+        tasks.append(asyncio.current_task())
+        return await fast(request)
+
+    async with serving(noted, one_task=True) as port:
+        await answer_of(port, POST)
+    assert len(tasks) == 2
+    assert tasks[0] is tasks[1]
+
+
+async def test_others_have_their_turn_between_pipelined_requests() -> None:
+    """The handler waits for nothing, as where a callback is refused."""
+    happened: list[str] = []
+
+    async def noted(request: web.BaseRequest) -> web.StreamResponse:
+        happened.append("request")
+        asyncio.get_running_loop().call_soon(happened.append, "turn")
+        return await fast(request)
+
+    async with serving(noted, one_task=True) as port:
+        await answer_of(port, POST * 3)
+    assert happened[:6] == ["request", "turn"] * 3
+
+
+@pytest.mark.parametrize("one_task", [True, False])
+async def test_a_handler_that_fails_is_answered_500_and_the_next_request_is_handled(one_task: bool) -> None:
+    async def failing(request: web.BaseRequest) -> web.StreamResponse:
+        if request.content_length:
+            raise RuntimeError("as a fault of ours")
+        return await fast(request)
+
+    async with serving(failing, one_task=one_task) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 500")
+        writer.close()
+        answer, _ = await answer_of(port, POST)
         assert BODY in answer
 
 
