@@ -108,6 +108,17 @@ def test_a_raw_body_verifies_by_any_of_several_secrets_and_not_with_one_bit_chan
     assert not verify_body([secret], signature, bytes(changed))
 
 
+@pytest.mark.parametrize("length", [1, 63, 64, 65, 200])
+def test_a_secret_of_any_length_verifies_what_the_standard_library_signs(length):
+    """A key longer than a block of the digest is digested first, one as long as it is not."""
+    secret = "é" * length
+    body = hmac.digest(secret.encode(), b"body", "sha256").hex()
+    url = hmac.digest(secret.encode(), b"url", "sha1").hex()
+    assert verify_body([secret], body, b"body")
+    assert verify_phaxio([secret], url, b"url")
+    assert not verify_body([secret + "e"], body, b"body")
+
+
 def test_all_secrets_are_compared_before_anything_is_decided(monkeypatch):
     compared = []
 
