@@ -18,6 +18,8 @@ READ_TIMEOUT_SECONDS: Final = 10.0
 """For the whole body; past it 503, so that the provider tries again."""
 
 
+_BROKEN: Final = "the framing of the request's body is broken"
+
 SMALL_PIECES: Final = 1.25
 """A body in many pieces takes up to a quarter more than its bytes: a slow client sends pieces of a few kilobytes."""
 
@@ -66,30 +68,41 @@ class BodyReader:
         self._limit_bytes = limit_bytes
         self._held_bytes = 0
 
-    async def read(self, request: web.BaseRequest) -> bytes:
-        """Return the body.
+    def begin(self, request: web.BaseRequest) -> bytes | None:
+        """Return the body if all of it came with the headers, None if `rest` is to wait for it.
 
         Raises:
-            TooLarge: It is over its own limit; known from `Content-Length` at once, or found while reading.
-            Unavailable: The limit of all bodies is reached, or it did not arrive in time.
+            TooLarge: It is over its own limit; known from `Content-Length` at once.
+            Unavailable: The limit of all bodies is reached.
             Malformed: Its framing (a chunk's length, say) is broken.
         """
         # Refuse by the announced length; admit the first bytes before any of them is read.
-        length = request.content_length
+        length, content = request.content_length, request.content
         if length is not None:
             if length > self._limit_bytes:
                 raise TooLarge(f"the body has {length} bytes, {self._limit_bytes} are allowed")
-            self._hold(min(length, max(FIRST_BYTES, request.content.total_bytes)))
+            self._hold(min(length, max(FIRST_BYTES, content.total_bytes)))
+        try:
+            return self._counted(content.read_nowait(), 0) if content.is_eof() else None
+        except (HttpProcessingError, ClientPayloadError) as error:
+            raise Malformed(_BROKEN) from error
+
+    async def rest(self, request: web.BaseRequest) -> bytes:
+        """Wait for a body that was begun, and return it.
+
+        Raises:
+            TooLarge: It is over its own limit.
+            Unavailable: The limit of all bodies is reached, or it did not arrive in time.
+            Malformed: Its framing is broken.
+        """
         content = request.content
         try:
-            if content.is_eof():  # all of it came with the headers: there is nothing to wait for
-                return self._counted(content.read_nowait(), 0)
             async with asyncio.timeout(READ_TIMEOUT_SECONDS):
                 return await self._collect(content)
         except TimeoutError:
             raise Unavailable(f"the body did not arrive within {READ_TIMEOUT_SECONDS:.0f} s") from None
         except (HttpProcessingError, ClientPayloadError) as error:
-            raise Malformed("the framing of the request's body is broken") from error
+            raise Malformed(_BROKEN) from error
 
     async def _collect(self, content: StreamReader) -> bytes:
         chunks: list[bytes] = []

@@ -98,7 +98,13 @@ class IngressApp:
         self._under_way += 1
         self._idle.clear()
         try:
-            response = await self._answer(request)
+            target = origin_form(request.raw_path)
+            route = target.partition("?")[0]
+            adapter = self._adapters.get(route)
+            if adapter is not None:
+                response: web.StreamResponse = await self._callback(request, adapter, target)
+            else:
+                response = self._answer(request, route)
         finally:
             self._under_way -= 1
             if not self._under_way:
@@ -118,12 +124,8 @@ class IngressApp:
         self._log.info("callback.refused", code=Malformed.code, reason=reason, http_status=BAD_REQUEST)
         return _refusal(Malformed("the request is not HTTP that can be read"))
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        target = origin_form(request.raw_path)
-        route = target.partition("?")[0]
-        adapter = self._adapters.get(route)
-        if adapter is not None:
-            return await self._callback(request, adapter, target)
+    def _answer(self, request: web.BaseRequest, route: str) -> web.StreamResponse:
+        """Answer what is no callback."""
         platform = self._platform.get(route)
         if platform is None:
             self._metrics.not_found()
@@ -143,7 +145,9 @@ class IngressApp:
             if request.headers.get("Expect", "").lower() == "100-continue":
                 await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 request.writer.output_size = 0  # the answer proper has not begun
-            body = await reader.read(request)
+            body = reader.begin(request)
+            if body is None:
+                body = await reader.rest(request)
             callback = Callback(
                 route=route,
                 target=target,

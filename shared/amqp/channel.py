@@ -72,6 +72,8 @@ class AmqpChannel:
         self.on_return: Callable[[str | None], None] = lambda _correlation_id: None
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._prefetch = 0
+        # Of the library's own; to ask it by `ready()`, as where there is no such event, takes two coroutines.
+        self._unblocked: asyncio.Event | None = getattr(connection, "_Connection__connection_unblocked", None)
         self.number = number
         self.body_limit_bytes = connection.connection_tune.frame_max - _FRAME_OVERHEAD_BYTES
         content = ContentAssembler(self._on_content)
@@ -113,6 +115,8 @@ class AmqpChannel:
     @property
     def is_blocked(self) -> bool:
         """True while the broker says that it takes no messages (memory or disk alarm)."""
+        if self._unblocked is not None:
+            return not (self._unblocked.is_set() and self._connection.connected.is_set())
         # `ready()` awaits two events; if both are set it ends without ever giving up control.
         probe = self._connection.ready()
         try:
