@@ -4,17 +4,19 @@ Lines carry ids, types, codes and durations only: no token, signature, phone num
 Every event that may be logged is listed here, so that operators can rely on the names; the tests raise on others.
 """
 
-import asyncio
-import atexit
 import logging
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, BinaryIO, Final
+from functools import lru_cache
+from typing import Any, Final
 
 import msgspec
 import structlog
+
+from shared.runtime.output import GatheredLines
 
 EVENTS: Final[dict[str, str]] = {
     # a service's life
@@ -150,9 +152,6 @@ FIELDS: Final[dict[str, str]] = {
 _LEVELS: Final = {"exception": "error", "warn": "warning"}
 """Methods of a logger that are not named as their level."""
 
-FLUSH_SECONDS: Final = 0.05
-"""A crash by SIGKILL loses the last lines of this long; what counts is in broker and ledger, not in the log."""
-
 
 def get_logger() -> Any:
     """Return a logger with one method for each level; the first argument is a name from `EVENTS`.
@@ -180,7 +179,7 @@ def configure(service: str, level: str = "INFO", log_format: str = "json") -> No
         factory = GatheredLines(sys.stdout.buffer)
     structlog.configure(
         processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(number),
+        wrapper_class=_with_short_info(structlog.make_filtering_bound_logger(number), number, processors[0]),
         logger_factory=factory,
         cache_logger_on_first_use=False,
     )
@@ -194,11 +193,34 @@ def _rendering_json(service: str) -> Callable[[Any, str, Any], bytes]:
     def render(logger: Any, method: str, line: Any) -> bytes:
         if "exc_info" in line:
             line = place_exception(logger, method, line)
-        event, now = line.pop("event"), datetime.now(UTC).isoformat()
-        stamped = {"timestamp": f"{now[:-6]}Z", "level": _LEVELS.get(method, method), "service": service}
-        return encode({**stamped, "event": event, **line})
+        stamped = {"timestamp": _now(), "level": _LEVELS.get(method, method), "service": service}
+        return encode({**stamped, "event": line.pop("event"), **line})
 
     return render
+
+
+def _now() -> str:
+    """Return the time in UTC as ISO 8601 with microseconds; the text of a second is made once."""
+    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    return f"{_second(seconds)}.{nanoseconds // 1000:06}Z"
+
+
+@lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
+
+
+def _with_short_info(kind: Any, level: int, render: Any) -> Any:
+    """Return *kind* with a shorter way for the lines of every callback and attempt, where *render* alone makes them."""
+
+    class ShortInfo(kind):  # type: ignore[misc]  # structlog makes its class at run time
+        def info(self, event: str, **fields: Any) -> Any:
+            if self._context or [*self._processors] != [render]:  # bound to something, or captured by a test
+                return super().info(event, **fields)
+            fields["event"] = event
+            return self._logger.info(render(self._logger, "info", fields))
+
+    return ShortInfo if level <= logging.INFO else kind
 
 
 def _adding(service: str) -> Callable[[Any, str, Any], Any]:
@@ -227,41 +249,6 @@ def _trace(error: BaseException) -> list[str]:
     frames = traceback.extract_tb(error.__traceback__)
     lines += [f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in frames]
     return [*lines, f"{type(error).__module__}.{type(error).__qualname__}"]
-
-
-class GatheredLines:
-    """Writes many lines at a time: a system call for each would cost more than making the line.
-
-    Lines go out within `FLUSH_SECONDS`, at once without a running event loop, and at the end of the process.
-    """
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._lines: list[bytes] = []
-        atexit.register(self.flush)
-
-    def __call__(self, *_arguments: Any) -> "GatheredLines":
-        """Return itself: structlog asks its factory for a logger."""
-        return self
-
-    def msg(self, line: bytes) -> None:
-        """Take one line."""
-        self._lines.append(line)
-        if len(self._lines) > 1:
-            return
-        try:
-            asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
-        except RuntimeError:
-            self.flush()
-
-    debug = info = warning = error = exception = critical = msg  # structlog's names for it
-
-    def flush(self) -> None:
-        """Write what was gathered."""
-        lines, self._lines = self._lines, []
-        if lines:
-            self._stream.write(b"\n".join(lines) + b"\n")
-            self._stream.flush()
 
 
 class _ToStructlog(logging.Handler):

@@ -1,20 +1,26 @@
 """What becomes of a program whose output cannot be written: its reader has ended (`… | head`), or the disk is full.
 
-Python raises an `OSError` then, which a command would take for the error of a connection. Needs no installed library.
+Python raises an `OSError` then, which a command would take for the error of a connection. And how lines are written,
+many at a time. Needs no installed library.
 """
 
+import asyncio
+import atexit
 import io
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final, TextIO
+from typing import Any, BinaryIO, Final, TextIO
 
 EXIT_READER_ENDED: Final = 141
 """What a shell reports for a program that SIGPIPE ended: 128 + 13."""
 
 EXIT_NOT_WRITTEN: Final = 74
 """`EX_IOERR`."""
+
+FLUSH_SECONDS: Final = 0.05
+"""A crash by SIGKILL loses the last lines of this long; what counts is in broker and ledger, not in the log."""
 
 
 @contextmanager
@@ -80,3 +86,38 @@ class _DroppingOutput(io.FileIO):
             return super().write(data) or 0
         except OSError:
             return len(data)
+
+
+class GatheredLines:
+    """Writes many lines at a time: a system call for each would cost more than making the line.
+
+    Lines go out within `FLUSH_SECONDS`, at once without a running event loop, and at the end of the process.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._lines: list[bytes] = []
+        atexit.register(self.flush)
+
+    def __call__(self, *_arguments: Any) -> "GatheredLines":
+        """Return itself: structlog asks its factory for a logger."""
+        return self
+
+    def msg(self, line: bytes) -> None:
+        """Take one line."""
+        self._lines.append(line)
+        if len(self._lines) > 1:
+            return
+        try:
+            asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+        except RuntimeError:
+            self.flush()
+
+    debug = info = warning = error = exception = critical = msg  # structlog's names for it
+
+    def flush(self) -> None:
+        """Write what was gathered."""
+        lines, self._lines = self._lines, []
+        if lines:
+            self._stream.write(b"\n".join(lines) + b"\n")
+            self._stream.flush()

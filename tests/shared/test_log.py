@@ -13,6 +13,7 @@ import structlog
 from listed_events import refuse_unlisted
 from waiting import until
 
+import shared.log
 from shared.errors import Unreadable
 from shared.log import configure, get_logger
 
@@ -104,3 +105,37 @@ def test_a_json_line_has_its_fields_in_the_order_in_which_people_read_them(monke
     }
     assert crashed["level"] == "error"
     assert crashed["exception"].endswith("builtins.RuntimeError")
+
+
+@pytest.mark.parametrize("level", ["INFO", "WARNING"])
+def test_the_short_way_of_info_writes_what_structlogs_would_and_obeys_the_level(
+    level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.BytesIO()
+    stdout = io.TextIOWrapper(written, write_through=True)
+    monkeypatch.setattr(sys, "stdout", stdout)
+    configure("ingress", level)
+    get_logger().info("callback.accepted", fax_id="7", exc_info=None)
+    get_logger().bind(provider="phaxio").info("callback.accepted", fax_id="7")
+    stdout.detach()
+    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    if level == "WARNING":
+        assert lines == []
+        return
+    assert [[*line] for line in lines] == [
+        ["timestamp", "level", "service", "event", "fax_id"],
+        ["timestamp", "level", "service", "event", "provider", "fax_id"],
+    ]
+
+
+def test_what_captures_lines_sees_those_of_loggers_that_were_bound_before() -> None:
+    configure("ingress")
+    logger = get_logger()
+    with structlog.testing.capture_logs() as captured:
+        logger.info("callback.accepted", fax_id="7")
+    assert captured == [{"event": "callback.accepted", "fax_id": "7", "log_level": "info"}]
+
+
+def test_a_time_stamp_is_iso_8601_with_microseconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared.log.time, "time_ns", lambda: 1_793_000_000_000_007_999)
+    assert shared.log._now() == "2026-10-26T07:33:20.000007Z"
