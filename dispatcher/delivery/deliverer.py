@@ -4,7 +4,7 @@ What follows the attempt is the settler's; also what follows one at which our ow
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -57,8 +57,11 @@ class Deliverer:
         """
         self._stopping = True
 
-    async def deliver(self, delivery: LeasedDelivery) -> None:
-        """Make an attempt at a held delivery and settle it; what our own code fails at is settled as crashed."""
+    async def deliver(self, delivery: LeasedDelivery, coming: Iterable[LeasedDelivery] = ()) -> None:
+        """Make an attempt at a held delivery and settle it; what our own code fails at is settled as crashed.
+
+        *coming* is what waits behind it in its lane.
+        """
         try:
             delivery.take_change()
             if self._stopping:
@@ -68,11 +71,11 @@ class Deliverer:
             elif (refusal := refuse(delivery)) is not None:
                 await self._settler.settle(delivery, refusal)
             else:
-                await self._through_circuit(delivery)
+                await self._through_circuit(delivery, coming)
         except Exception as error:  # noqa: BLE001 - one delivery that breaks our code must not stop its lane
             await self._settler.crashed(delivery, error)
 
-    async def _through_circuit(self, delivery: LeasedDelivery) -> None:
+    async def _through_circuit(self, delivery: LeasedDelivery, coming: Iterable[LeasedDelivery]) -> None:
         # 1. Leave of the circuit. Whatever happens then, it is told the outcome: a probe must not be missed for ever.
         urls = (delivery.endpoint.url, delivery.endpoint.failover_url)
         circuit = self._circuits.get(delivery.endpoint_id)
@@ -91,7 +94,7 @@ class Deliverer:
             async with self._documents.reserve(delivery.endpoint_id, size) as reservation:
                 # 3. The lease: the reservation may have taken its time. Is it still ours, and long enough? Neither a
                 # pause nor a later event of its fax, taken in by whichever process, may have come meanwhile.
-                await self._leases.note_rank(delivery)
+                await self._leases.note_rank(delivery, coming)
                 if not await self._leases.ensure(delivery, self._attempts.lease_seconds(delivery)):
                     self._settler.drop(delivery)
                     return

@@ -146,7 +146,7 @@ class Lanes:
         try:
             while lane.waiting:
                 delivery = lane.waiting.popleft()
-                await self._guarded([delivery], self._deliverer.deliver(delivery))
+                await self._guarded([delivery], self._deliverer.deliver(delivery, lane.waiting))
                 await asyncio.sleep(0)  # what is refused awaits nothing: a lane full of it must not take the loop
                 self._refill_if_low(endpoint_id, lane)
         finally:

@@ -24,12 +24,12 @@ from uuid import UUID
 from dispatcher.delivery.held import HeldDeliveries
 from dispatcher.ledger import deliveries, parking
 from dispatcher.ledger.endpoints import EndpointStore
+from dispatcher.ledger.faxes.ranks import RankLookUps
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from dispatcher.ledger.retry import LedgerRetry
 from dispatcher.messages import BackgroundPublisher
 from dispatcher.metrics import Metrics
 from dispatcher.policy.delivery import Lease, LeasedDelivery
-from dispatcher.policy.verdict import may_be_overtaken
 from shared.broker import FAX_RETRY, FAX_WORK, WORK_KEY, defer_queue
 from shared.log import get_logger
 from shared.runtime.watchdog import Look
@@ -44,9 +44,6 @@ MOST_PER_RENEWAL: Final = 500
 
 LOOK_EVERY_SECONDS: Final = 1.0
 """For changes of endpoints: so long after its pause, at most, an endpoint may get an attempt that waited here."""
-
-TURN_SECONDS: Final = 0.05
-"""What is attempted so soon after its lease did not wait for its turn."""
 
 LONGEST_CHANGE_SECONDS: Final = 60.0
 """From the beginning of a transaction that changes an endpoint, which dates the change, to its commit, at most."""
@@ -75,6 +72,7 @@ class LeaseKeeper:
         self._held = held
         self._store = store
         self._looked_at = time.monotonic()
+        self.note_rank = RankLookUps(pool).note
 
     async def run(self) -> None:
         """Renew for ever.
@@ -111,16 +109,6 @@ class LeaseKeeper:
             for each in held:
                 each.changed = by_id.get(each.endpoint_id, each.changed)
         self._looked_at = now
-
-    async def note_rank(self, delivery: LeasedDelivery) -> None:
-        """Look up again how far its fax has come, if it waited for its turn and may be overtaken by now.
-
-        Another process may have taken in the fax's ending meanwhile, and told it at once: its lane may be empty. A
-        ledger that is away changes nothing: what was known is gone by.
-        """
-        if may_be_overtaken(delivery) and time.monotonic() - delivery.held_since > TURN_SECONDS:
-            with suppress(*LEDGER_UNAVAILABLE):
-                delivery.fax_rank = max(delivery.fax_rank, await deliveries.rank_of(self._pool, delivery.event))
 
     async def ensure(self, delivery: LeasedDelivery, seconds: float) -> bool:
         """Return whether the lease is ours for the *seconds* that an attempt may take; renew it if need be."""

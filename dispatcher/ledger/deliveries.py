@@ -15,7 +15,7 @@ from dispatcher.ledger.endpoint_rows import COLUMNS
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.pool import Pool
 from dispatcher.policy.delivery import Lease, LeasedDelivery, UnreadableDelivery
-from shared.domain import Event, Media, decode_event
+from shared.domain import Media, decode_event
 from shared.errors import Misconfigured
 from shared.seal import Damaged
 from shared.sql import PARKED_DUE_AT
@@ -111,14 +111,6 @@ def _claimed(row: Any, store: EndpointStore) -> LeasedDelivery | UnreadableDeliv
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the other rows
         return UnreadableDelivery(**lease, error=error)
-
-
-RANK_OF: Final = "SELECT rank FROM faxes WHERE provider = $1 AND fax_id = $2"
-
-
-async def rank_of(pool: Pool, event: Event) -> int:
-    """Return how far the fax of an event in the ledger has come; 0 if its row was deleted by hand."""
-    return int(await pool.fetchval(RANK_OF, event.provider, event.fax_id) or 0)
 
 
 MEDIA_OF: Final = "SELECT media FROM events WHERE id = $1"

@@ -44,6 +44,7 @@ class LeasedDelivery(Lease, kw_only=True):
         spent: Attempts before the last replay, which spend none of the budget.
         fax_rank: How far its fax had come when that was looked up last: with the lease, and after a wait for its turn.
         held_since: When this process leased it, on our monotonic clock, in seconds.
+        ranked_at: When its fax's rank was looked up again, likewise; 0 if it was not.
         is_removed: The endpoint was removed after the delivery was owed.
         is_gone: The endpoint is disabled because it answered 410.
         overdue_seconds: How long after its due time it was leased; below 0 for what was put back early.
@@ -65,6 +66,7 @@ class LeasedDelivery(Lease, kw_only=True):
     overdue_seconds: float = 0.0
     lease_ends: float = 0.0
     held_since: float = 0.0
+    ranked_at: float = 0.0
     is_lost: bool = False
     changed: EndpointStatus | None = None
     trace: str | None = None

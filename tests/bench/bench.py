@@ -60,6 +60,7 @@ PARTS: dict[str, Measure] = {
 """What `make bench` runs."""
 
 LONG_PARTS: dict[str, Measure] = {
+    "burst-5": burst.measure_long,
     "retries": retries.measure,
     "neighbour": neighbour.measure,
     "memory": memory.measure,

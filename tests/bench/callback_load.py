@@ -25,6 +25,14 @@ def json_callback(number: int, to_number: str | None = None) -> bytes:
     return request_of(sent.target, sent.headers, sent.body)
 
 
+def page_callback(number: int) -> bytes:
+    """A page of a sent fax that is under way, of which nothing was told before."""
+    fax = {"id": number, "direction": "sent", "status": "inprogress", "num_pages": 2, "from_number": "+15550100101"}
+    page = {"event_type": "transmitting_page", "page": 1, "recipient_phone_number": "+15550100102", "fax": fax}
+    sent = callbacks.phaxio_json(json.dumps(page).encode(), path="/phaxio-callback")
+    return request_of(sent.target, sent.headers, sent.body)
+
+
 def form_callback(number: int) -> bytes:
     """The same as a multipart form of ten fields, signed over URL and fields."""
     fax = {"id": number, "direction": "sent", "status": "success", "num_pages": 2, "from_number": "+15550100101"}

@@ -1,6 +1,6 @@
 """The deliverer: one attempt for each call, if the delivery may be attempted, and one next step whatever happens."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -42,7 +42,7 @@ class Steps:
     def lease_seconds(self, _delivery: LeasedDelivery) -> float:
         return 60.0
 
-    async def note_rank(self, delivery: LeasedDelivery) -> None:
+    async def note_rank(self, delivery: LeasedDelivery, _coming: Iterable[LeasedDelivery]) -> None:
         delivery.fax_rank = max(delivery.fax_rank, self.rank)
 
     async def ensure(self, _delivery: LeasedDelivery, _seconds: float) -> bool:

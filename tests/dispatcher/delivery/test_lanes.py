@@ -1,7 +1,7 @@
 """Lanes: each endpoint's deliveries in order, at its own pace, bounded, and none attempted twice by one process."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -32,7 +32,7 @@ class HeldUp:
     def circuit_is_open(self, endpoint_id: UUID) -> bool:
         return endpoint_id in self.open_circuits
 
-    async def deliver(self, delivery: LeasedDelivery) -> None:
+    async def deliver(self, delivery: LeasedDelivery, _coming: Iterable[LeasedDelivery] = ()) -> None:
         self.begun.append(int(delivery.event.fax_id))
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
@@ -210,7 +210,7 @@ async def test_a_lane_full_of_what_is_refused_at_once_lets_the_others_in_between
     among: list[int] = []
 
     class RefusingAtOnce(HeldUp):
-        async def deliver(self, delivery: LeasedDelivery) -> None:
+        async def deliver(self, delivery: LeasedDelivery, _coming: Iterable[LeasedDelivery] = ()) -> None:
             refused.append(int(delivery.event.fax_id))
 
     lanes, _ = new_lanes(RefusingAtOnce())
@@ -296,7 +296,7 @@ async def test_an_unreadable_delivery_that_cannot_be_settled_is_freed_and_the_ot
 
 async def test_a_cancellation_that_comes_out_of_a_library_ends_one_delivery_and_not_its_lane() -> None:
     class Cancelling(HeldUp):
-        async def deliver(self, delivery: LeasedDelivery) -> None:
+        async def deliver(self, delivery: LeasedDelivery, _coming: Iterable[LeasedDelivery] = ()) -> None:
             await super().deliver(delivery)
             if delivery.event.fax_id == "1":
                 raise asyncio.CancelledError
@@ -316,7 +316,7 @@ async def test_a_delivery_that_enters_as_the_last_worker_leaves_is_delivered() -
     endpoint = an_endpoint()
 
     class EnteringOneMore(HeldUp):
-        async def deliver(self, delivery: LeasedDelivery) -> None:
+        async def deliver(self, delivery: LeasedDelivery, _coming: Iterable[LeasedDelivery] = ()) -> None:
             await super().deliver(delivery)
             if delivery.event.fax_id == "1":
                 # In the turn after this one the worker has found its lane empty and returned.
