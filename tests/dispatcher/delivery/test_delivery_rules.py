@@ -13,7 +13,7 @@ from stores import take_all
 from waiting import until
 
 from dispatcher.delivery.circuit_breaker import TIMEOUTS_TO_OPEN
-from dispatcher.delivery.leases import TURN_SECONDS
+from dispatcher.ledger.faxes.ranks import TURN_SECONDS
 from shared.broker import FAX_WORK
 from shared.domain import EventType
 from shared.runtime.service import Stop
