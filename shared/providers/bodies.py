@@ -8,7 +8,18 @@ from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from shared.errors import Malformed, Refused, Unreadable
-from shared.forms import JSON, MULTIPART, URLENCODED, Form, Part, decoded, media_type, read_form, sniff_type
+from shared.forms import (
+    JSON,
+    MULTIPART,
+    URLENCODED,
+    Form,
+    Part,
+    decoded,
+    has_filename,
+    media_type,
+    read_form,
+    sniff_type,
+)
 from shared.providers.common import clean_text, is_document, read_json_object
 
 _DOCUMENT_TYPES: Final = ("application/pdf", "application/octet-stream", "image/")
@@ -47,22 +58,34 @@ def read_body(
     if sniffed == JSON:
         return read_json_object(body), ()
     said = content_type if media_type(content_type) == MULTIPART else sniffed
-    if said == URLENCODED:
-        body = body.strip()  # a line end before or behind it is no part of a name or value
     try:
-        form = _read_form(said, sniffed, body, is_file)
+        form = read_form_as(said, sniffed, body, is_file=is_file, decode=decoded)
     except Refused as error:
         raise Unreadable(str(error)) from error
     return _fields(form, once), form.files
 
 
-def _read_form(said: str | None, sniffed: str, body: bytes, is_file: Callable[[Part], bool]) -> Form:
+def read_form_as(
+    said: str | None,
+    sniffed: str,
+    body: bytes,
+    *,
+    is_file: Callable[[Part], bool] = has_filename,
+    decode: Callable[[Part], Part] | None = None,
+) -> Form:
+    """Read a form as its Content-Type *said* or, where that does not fit, as *sniffed* from its first line.
+
+    Raises:
+        Malformed, UnsupportedMediaType: Neither reads it.
+    """
+    if media_type(said) == URLENCODED:
+        body = body.strip()  # a line end before or behind it is no part of a name or value
     try:
-        return read_form(said, body, is_file=is_file, decode=decoded)
+        return read_form(said, body, is_file=is_file, decode=decode)
     except Malformed:
         if said == sniffed or media_type(sniffed) != MULTIPART:
             raise
-    return read_form(sniffed, body, is_file=is_file, decode=decoded)
+    return read_form(sniffed, body, is_file=is_file, decode=decode)
 
 
 def _fields(form: Form, once: Collection[str]) -> dict[str, Any]:

@@ -56,7 +56,11 @@ _RECEIVED: Final = {
     **{word: _AS_RECEIVED.get(event_type, event_type) for word, event_type in _SENT.items()},
     "received": EventType.RECEIVED,
 }
-_DIRECTIONS: Final = {direction.value: direction for direction in Direction}
+_DIRECTIONS: Final = {
+    **{direction.value: direction for direction in Direction},
+    "outbound": Direction.SENT,
+    "inbound": Direction.RECEIVED,  # Sinch's words: it took Phaxio over
+}
 _FAILED: Final = {Direction.SENT: EventType.FAILED, Direction.RECEIVED: EventType.RECEIVE_FAILED}
 _FAILURES: Final = (EventType.FAILED, EventType.RECEIVE_FAILED, EventType.PARTIALLY_DELIVERED)
 _TEN_DIGITS: Final = "+1"  # v1 documents ten-digit numbers, and means North American ones

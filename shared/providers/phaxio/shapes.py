@@ -5,14 +5,26 @@ Three shapes of a form, as Phaxio's pages and clients have them: a JSON object i
 (Faxbot's documentation).
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 
 from shared.errors import Refused, Unreadable
-from shared.forms import JSON, MULTIPART, URLENCODED, Form, Part, decoded, media_type, read_form, sniff_type
-from shared.providers.common import clean_text, first_of, is_document, read_id, read_json, read_json_object, text_of
+from shared.forms import JSON, MULTIPART, URLENCODED, Form, Part, decoded, media_type, sniff_type
+from shared.providers.bodies import read_form_as
+from shared.providers.common import (
+    clean_text,
+    first_of,
+    is_document,
+    read_id,
+    read_inner,
+    read_json,
+    read_json_object,
+    text_of,
+)
+from shared.providers.embedded import from_base64, may_embed, take_embedded
 
 ID_NAMES: Final = ("id", "fax_id", "faxId")
 
@@ -27,6 +39,7 @@ CALLBACK_NAMES: Final = frozenset(
 
 # Fields that decide what happened. One of them with two values is unreadable: there is no right choice.
 _DECIDING: Final = CALLBACK_NAMES | {*ID_NAMES, "status", "completed_at"}
+_UNDECODABLE: Final = re.compile("[\udc80-\udcff]")
 _FAX_MARKS: Final = frozenset({*ID_NAMES, "status"})
 
 
@@ -75,12 +88,23 @@ def read_form_report(form: Form) -> Report:
     # Phaxio signs a part without a file name as a field. It may be the document nevertheless, and messages never carry
     # file contents.
     for name, value in form.fields:
-        content = value.encode("utf-8", "surrogateescape") if name in FILE_NAMES else b""
-        if is_document(content):
+        content = _file_content(value) if name in FILE_NAMES else None
+        if content is not None:
             files.append(Part(name=name, filename=None, content_type="", content=content))
         else:
             fields.append((clean_text(name), value))
     return _assemble(fields, tuple(files))
+
+
+def _file_content(value: str) -> bytes | None:
+    """Return the content of a part of a file's name; None if it is a text, such as a file's name."""
+    content = value.encode("utf-8", "surrogateescape")
+    if is_document(content):
+        return content
+    decoded = from_base64(value) if value.isascii() else None
+    if decoded is not None and is_document(decoded):
+        return decoded
+    return content if "\0" in value or _UNDECODABLE.search(value) else None
 
 
 def read_body_report(content_type: str | None, body: bytes) -> Report:
@@ -89,12 +113,20 @@ def read_body_report(content_type: str | None, body: bytes) -> Report:
     Raises:
         Unreadable: Neither JSON nor a form, or as for `read_form_report`.
     """
-    kind = media_type(content_type)
     sniffed = sniff_type(body)
-    if JSON in (sniffed, kind) or kind.endswith("+json"):
-        return _assemble(read_json_object(body).items(), ())
+    is_json = media_type(content_type) == JSON and sniffed == URLENCODED and b"=" not in body
+    if sniffed == JSON or is_json:
+        content = read_json_object(body)
+        found = list(take_embedded(content, has_files=False)) if may_embed(body) else []
+        files = [
+            Part(name="file", filename=None, content_type=each.content_type, content=each.content) for each in found
+        ]
+        return _assemble(content.items(), tuple(files))
+    said = content_type if media_type(content_type) in (MULTIPART, URLENCODED) else sniffed
+    if media_type(sniffed) == MULTIPART and media_type(said) != MULTIPART:
+        said = sniffed
     try:
-        form = read_form(content_type if kind in (MULTIPART, URLENCODED) else sniffed, body)
+        form = read_form_as(said, sniffed, body)
     except Refused as error:  # too late to refuse: it is verified
         raise Unreadable(str(error)) from error
     return read_form_report(form)
@@ -138,6 +170,7 @@ def _put(target: dict[str, Any], name: str, value: Any) -> None:
 def _put_fax(fax: dict[str, Any], value: Any) -> None:
     if isinstance(value, str):
         value = read_json(value) if value.strip() else None
+    value = read_inner(value)  # alone in a list, or quoted once more
     if value is None:
         return
     if not isinstance(value, dict):

@@ -1,34 +1,13 @@
 """The document of a Sinch fax: a file part, or base64 in JSON under either of the names that Sinch's SDKs use."""
 
-import base64
-import re
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Any
 
 from shared.callback import Document
 from shared.errors import Unreadable
 from shared.forms import Part
-from shared.providers.common import document_type, is_document, read_json, text_of
-
-TOO_SHORT_FOR_A_FAX: Final = 1024
-"""Characters. An undecodable text up to this is a placeholder (`<base64 PDF>`, as documentation prints it) and stays
-with the event's fields; a longer one is a damaged document, and quarantine keeps it whole."""
-
-_MEDIA_TYPES: Final = {
-    "DOCX": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    "HTML": "text/html",
-    "JPG": "image/jpeg",
-    "PDF": "application/pdf",
-    "PNG": "image/png",
-    "TIF": "image/tiff",
-    "TXT": "text/plain",
-}
-_OTHER_TYPE: Final = "application/octet-stream"
-_BASE64_MARKS: Final = re.compile(r"\s*[\"']?(?:data:[^,]{0,100};base64,)?(?:JVBERi0|SUkqA|TU0AK)")
-"""How a PDF and a TIFF begin in base64."""
-
-_OCTET_MARKS: Final = ([0x25, 0x50], [0x49, 0x49], [0x4D, 0x4D])
-_FROM_URL_SAFE: Final = str.maketrans("-_", "+/")
+from shared.providers.common import document_type, is_document, read_json
+from shared.providers.embedded import from_base64, take_embedded
 
 
 def take_document(sent: dict[str, Any], parts: Iterable[Part]) -> Document | None:
@@ -40,7 +19,7 @@ def take_document(sent: dict[str, Any], parts: Iterable[Part]) -> Document | Non
     files = sent.get("files")
     if isinstance(files, str) and files.lstrip().startswith(("[", "{")):
         sent["files"] = read_json(files)  # in a form, objects come as texts
-    found = [document for document in (*_of_parts(parts), *_of_json(sent)) if document.content]
+    found = [document for document in (*_of_parts(parts), *take_embedded(sent, has_files=True)) if document.content]
     if any(document.content != found[0].content for document in found[1:]):
         raise Unreadable(f"there are {len(found)} documents, and an event carries one")
     return found[0] if found else None
@@ -49,64 +28,6 @@ def take_document(sent: dict[str, Any], parts: Iterable[Part]) -> Document | Non
 def _of_parts(parts: Iterable[Part]) -> Iterator[Document]:
     for part in parts:
         content = part.content
-        if not is_document(content) and content.isascii() and is_document(text := _decoded(content.decode()) or b""):
+        if not is_document(content) and content.isascii() and is_document(text := from_base64(content.decode()) or b""):
             content = text  # base64, as in the JSON bodies
         yield Document(content=content, content_type=document_type(content, part.content_type))
-
-
-def _of_json(holder: dict[str, Any] | list[Any], sent_type: str = _OTHER_TYPE) -> Iterator[Document]:
-    """Take every document out of *holder*, at any depth: what `file` names, and what is one by how it begins."""
-    if isinstance(holder, dict):
-        sent_type = _MEDIA_TYPES.get(text_of(holder.get("fileType")).upper(), sent_type)
-    members: list[tuple[Any, Any]] = list(holder.items() if isinstance(holder, dict) else enumerate(holder))
-    for name, value in members:
-        content = _content_of(value, is_file=name == "file")
-        if content is not None:
-            holder[name] = None
-            yield Document(content=content, content_type=document_type(content, sent_type))
-        elif isinstance(value, dict | list):
-            yield from _of_json(value, sent_type)
-    if isinstance(holder, dict) and "file" in holder and holder["file"] is None:
-        del holder["file"]
-
-
-def _content_of(value: Any, *, is_file: bool) -> bytes | None:
-    """Return the content of a document; None for what is none.
-
-    Raises:
-        Unreadable: It is damaged.
-    """
-    if isinstance(value, str):
-        if not is_file and not _BASE64_MARKS.match(value):
-            return None
-        content = _decoded(value)
-        is_cut = is_file and len(value) > TOO_SHORT_FOR_A_FAX
-        if content is None and (is_cut or is_document(value[:8].encode("utf-8", "replace"))):
-            raise Unreadable("the base64 of the document cannot be decoded")
-        return content
-    # Node writes a buffer as an object with a list of its octets.
-    octets = value.get("data") if isinstance(value, dict) else value
-    if isinstance(octets, list) and octets[:2] in _OCTET_MARKS and all(_is_octet(each) for each in octets):
-        content = bytes(octets)
-        return content if is_document(content) else None
-    return None
-
-
-def _is_octet(value: Any) -> bool:
-    return isinstance(value, int) and 0 <= value < 256  # noqa: PLR2004 - an octet
-
-
-def _decoded(text: str) -> bytes | None:
-    """Decode base64 as it should be; else with line ends, in its URL-safe alphabet, unpadded, or in a data URL."""
-    try:
-        return base64.b64decode(text, validate=True)
-    except ValueError:
-        pass
-    text = text.strip().strip("\"'")
-    if text.startswith("data:"):
-        text = text.partition(",")[2]
-    text = "".join(text.split()).translate(_FROM_URL_SAFE).rstrip("=")
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except ValueError:
-        return None

@@ -1,5 +1,6 @@
 """Phaxio: Faxbot's scheme covers every byte of the raw body, and a wrong content type does not matter."""
 
+import base64
 import json
 
 import pytest
@@ -19,6 +20,7 @@ from phaxio_callbacks import (
     take,
 )
 
+from shared.domain import Direction
 from shared.errors import SignatureInvalid, SignatureMissing, Unreadable
 from shared.providers.common import MAX_DEPTH
 from shared.signatures import sign_body, sign_phaxio
@@ -113,3 +115,73 @@ def test_nesting_up_to_the_limit_is_read():
     assert event.fax_id == "1"
     with pytest.raises(Unreadable, match="deeper"):
         take(by_faxbot(b'{"id": 1, "a": ' + b"[" * (depth + 1) + b"]" * (depth + 1) + b"}"))
+
+
+# ---- shapes and types that do not fit together -----------------------------------------------------------------------
+
+PDF = b"%PDF-1.4 a fax"
+FORM, MULTIPART_BODY = multipart([fax(direction="received")], [("file", PDF)])
+
+
+@pytest.mark.parametrize(
+    "content_type", ["multipart/form-data", "multipart/form-data; boundary=other", "application/json", URLENCODED, None]
+)
+def test_a_multipart_body_is_read_by_its_first_line_where_the_type_does_not_fit(content_type):
+    parsed = take(by_faxbot(MULTIPART_BODY, content_type))
+    assert (parsed.event.fax_id, parsed.document.content) == ("1", PDF)
+
+
+@pytest.mark.parametrize("body", [b"fax[id]=7&fax[status]=success", b"\r\nfax[id]=7&fax[status]=success\r\n"])
+@pytest.mark.parametrize("content_type", [URLENCODED, "application/json", None])
+def test_a_urlencoded_body_is_read_under_the_type_of_json_and_with_blank_lines_around_it(body, content_type):
+    event = take(by_faxbot(body, content_type)).event
+    assert (event.fax_id, event.status) == ("7", "success")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xef\xbb\xbf" + json.dumps({"fax": DONE}).encode(),
+        json.dumps({"fax": DONE}).encode("utf-16"),
+        json.dumps([{"fax": DONE}]).encode(),
+        json.dumps({"fax": [DONE]}).encode(),
+        json.dumps({"fax": json.dumps(json.dumps(DONE))}).encode(),
+    ],
+    ids=["a mark", "UTF-16", "in a list", "fax in a list", "quoted twice"],
+)
+def test_json_with_a_mark_in_a_list_or_quoted_twice_is_the_same_event(body):
+    assert take(by_faxbot(body)).event.id == take(by_faxbot({"fax": DONE})).event.id
+
+
+@pytest.mark.parametrize("make", [lambda file: {"fax": DONE, **file}, lambda file: {"fax": {**DONE, **file}}])
+def test_a_document_within_json_is_the_fax_s_and_no_field(make):
+    encoded = base64.b64encode(PDF).decode()
+    parsed = take(by_faxbot(make({"file": encoded})), BODY)
+    assert (parsed.document.content, parsed.document.content_type) == (PDF, "application/pdf")
+    assert encoded not in json.dumps(parsed.event.fields)
+
+
+@pytest.mark.parametrize("content", [b"\x89PNG\r\n" + b"z" * 3_000, b"\0\1\2", base64.b64encode(PDF)])
+def test_a_part_of_a_file_s_name_without_a_file_name_is_no_field_if_it_is_no_text(content):
+    content_type, body = multipart([fax(direction="received")], [("file", content)])
+    body = body.replace(b'; filename="f.pdf"', b"")
+    fields = [fax(direction="received"), ("file", content.decode("utf-8", "surrogateescape"))]
+    url = PUBLIC_URL + "/phaxio-inbound"
+    for received in (
+        by_faxbot(body, content_type),
+        callback(body, content_type, sign_phaxio(TOKEN, url, fields), target="/phaxio-inbound"),
+    ):
+        parsed = take(received)
+        assert parsed.document.content in {content, PDF}
+        assert "file" not in parsed.event.fields
+
+
+def test_a_file_s_name_stays_a_field():
+    event = take(by_faxbot(b"id=1&status=success&filename=fax.pdf&file=see%20below", URLENCODED)).event
+    assert event.fields["fax"] | {"filename": "fax.pdf", "file": "see below"} == event.fields["fax"]
+
+
+@pytest.mark.parametrize(("word", "direction"), [("inbound", Direction.RECEIVED), ("Outbound", Direction.SENT)])
+def test_the_direction_is_read_in_sinch_s_words_too(word, direction):
+    for target in ("/phaxio-callback", "/phaxio-inbound"):
+        assert take(by_faxbot({**DONE, "direction": word}, target=target)).event.direction is direction

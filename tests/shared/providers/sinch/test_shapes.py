@@ -439,3 +439,9 @@ def test_a_byte_order_mark_is_no_part_of_json(octets):
     assert event_of(octets).fax_id == event_of(octets, content_type=None).fax_id == "F1"
     form = multipart([("event", "INCOMING_FAX"), ("fax", "\ufeff" + json.dumps(FAX))])
     assert event_of(**form).fax_id == "F1"
+
+
+def test_a_text_named_file_elsewhere_is_no_document():
+    parsed = parse({"event": "INCOMING_FAX", "fax": {**FAX, "labels": {"file": "report01"}}})
+    assert parsed.document is None
+    assert parsed.event.fields["fax"]["labels"] == {"file": "report01"}
