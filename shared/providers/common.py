@@ -100,6 +100,8 @@ def read_json(source: str | bytes) -> Any:
 
 
 def _text_in(octets: bytes) -> str:
+    if octets[:1] == b"{":  # nearly always
+        return octets.decode("utf-8", "replace")
     if octets[:2] in _UTF_16_MARKS:
         return octets.decode("utf-16", "replace")
     return octets.removeprefix(UTF_8_BOM).decode("utf-8", "replace")
@@ -111,8 +113,8 @@ def read_json_object(source: str | bytes) -> dict[str, Any]:
     Raises:
         Unreadable: Likewise, or it is other JSON.
     """
-    content = only(read_json(source))
-    if not isinstance(content, dict):
+    content = read_json(source)
+    if not isinstance(content, dict) and not isinstance(content := only(content), dict):
         raise Unreadable("the body is JSON but not an object")
     return content
 

@@ -5,7 +5,7 @@ Messages never carry file contents, so what is found is taken out.
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from shared.callback import Document
@@ -15,6 +15,9 @@ from shared.providers.common import document_type, is_document, text_of
 TOO_SHORT_FOR_A_FAX: Final = 1024
 """Characters. An undecodable text up to this is a placeholder (`<base64 PDF>`, as documentation prints it) and stays
 with the event's fields; a longer one is a damaged document, and quarantine keeps it whole."""
+
+SHORTEST_CHARACTERS: Final = 64
+"""Of a document that is found by how it begins alone."""
 
 _MEDIA_TYPES: Final = {
     "DOCX": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
@@ -29,8 +32,6 @@ _OTHER_TYPE: Final = "application/octet-stream"
 _BASE64_MARKS: Final = re.compile(r"\s*[\"']?(?:data:[^,]{0,100};base64,)?(?:JVBERi0|SUkqA|TU0AK)")
 """How a PDF and a TIFF begin in base64."""
 
-_MARKS_IN_JSON: Final = (b"JVBERi0", b"SUkqA", b"TU0AK")
-
 _HOLDERS: Final = frozenset({"fax", "file", "files"})
 _OCTET_MARKS: Final = ([0x25, 0x50], [0x49, 0x49], [0x4D, 0x4D])
 _FROM_URL_SAFE: Final = str.maketrans("-_", "+/")
@@ -43,19 +44,33 @@ def take_embedded(
 
     *has_files*: a `file` in it, in its `fax` or in its `files` is one, however it begins.
     """
-    if isinstance(holder, dict):
-        sent_type = _MEDIA_TYPES.get(text_of(holder.get("fileType")).upper(), sent_type)
-    members: list[tuple[Any, Any]] = list(holder.items() if isinstance(holder, dict) else enumerate(holder))
-    for name, value in members:
+    for name, value in _suspects(holder):
         content = _content_of(value, is_file=has_files and name == "file")
-        if content is not None:
-            holder[name] = None
-            yield Document(content=content, content_type=document_type(content, sent_type))
-        elif isinstance(value, dict | list):
+        if content is None and isinstance(value, str):
+            continue
+        said = text_of(holder.get("fileType")).upper() if isinstance(holder, dict) else ""
+        kind = _MEDIA_TYPES.get(said, sent_type)
+        if content is None:
             inner = has_files and (isinstance(holder, list) or name in _HOLDERS)
-            yield from take_embedded(value, has_files=inner, sent_type=sent_type)
-    if has_files and isinstance(holder, dict) and holder.get("file", "") is None:
-        del holder["file"]
+            yield from take_embedded(value, has_files=inner, sent_type=kind)
+            continue
+        if name == "file":
+            del holder[name]
+        else:
+            holder[name] = None
+        yield Document(content=content, content_type=document_type(content, kind))
+
+
+def _suspects(holder: dict[str, Any] | list[Any]) -> list[tuple[Any, Any]]:
+    """Return the names, or positions, and values that may be or hold a document: no number and no short text."""
+    members: Iterable[tuple[Any, Any]] = holder.items() if isinstance(holder, dict) else enumerate(holder)
+    return [
+        (name, value)
+        for name, value in members
+        if (kind := type(value)) is dict
+        or kind is list
+        or (kind is str and (len(value) >= SHORTEST_CHARACTERS or name == "file"))
+    ]
 
 
 def _content_of(value: Any, *, is_file: bool) -> bytes | None:
@@ -86,7 +101,7 @@ def _is_octet(value: Any) -> bool:
 
 def may_embed(body: bytes) -> bool:
     """Return False if no document is embedded in the JSON *body*: a glance at it, for the hot path."""
-    return any(mark in body for mark in _MARKS_IN_JSON)
+    return b"JVBERi0" in body or b"SUkqA" in body or b"TU0AK" in body
 
 
 def from_base64(text: str) -> bytes | None:

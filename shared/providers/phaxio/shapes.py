@@ -114,10 +114,11 @@ def read_body_report(content_type: str | None, body: bytes) -> Report:
         Unreadable: Neither JSON nor a form, or as for `read_form_report`.
     """
     sniffed = sniff_type(body)
-    is_json = media_type(content_type) == JSON and sniffed == URLENCODED and b"=" not in body
-    if sniffed == JSON or is_json:
+    if sniffed == JSON or (sniffed == URLENCODED and b"=" not in body and media_type(content_type) == JSON):
         content = read_json_object(body)
-        found = list(take_embedded(content, has_files=False)) if may_embed(body) else []
+        if not may_embed(body):
+            return _assemble(content.items(), ())
+        found = take_embedded(content, has_files=False)
         files = [
             Part(name="file", filename=None, content_type=each.content_type, content=each.content) for each in found
         ]
@@ -170,10 +171,9 @@ def _put(target: dict[str, Any], name: str, value: Any) -> None:
 def _put_fax(fax: dict[str, Any], value: Any) -> None:
     if isinstance(value, str):
         value = read_json(value) if value.strip() else None
-    value = read_inner(value)  # alone in a list, or quoted once more
     if value is None:
         return
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) and not isinstance(value := read_inner(value), dict):  # in a list, or quoted again
         raise Unreadable("fax is not a JSON object")
     if fax and fax != value:
         raise Unreadable("fax is given twice, with different values")

@@ -12,7 +12,8 @@ from shared.providers.common import only, read_inner, read_json, text_of
 INCOMING: Final = "INCOMING_FAX"
 COMPLETED: Final = "FAX_COMPLETED"
 _NO_LETTERS: Final = re.compile(r"[^A-Z]+")
-_EVENTS: Final = {_NO_LETTERS.sub("", name): name for name in (INCOMING, COMPLETED)}
+_NAMES: Final = (INCOMING, COMPLETED)
+_EVENTS: Final = {_NO_LETTERS.sub("", name): name for name in _NAMES}
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +80,8 @@ def read_report(sent: dict[str, Any]) -> Report:
 
 def _event_name(value: Any) -> str:
     """Return Sinch's word, upper case, however it is cased and joined; empty if there is none."""
+    if value in _NAMES:
+        return str(value)
     word = _unquoted(only(value)).upper()
     return _EVENTS.get(_NO_LETTERS.sub("", word), word)
 
