@@ -32,3 +32,17 @@ async def seed_accounts(pool: asyncpg.Pool, days_ago: int = 1) -> date:
         latest,
     )
     return latest
+
+
+MAIL = """
+INSERT INTO account_mails (id, day, channel_key, state, attempts, due_at, settled_at, error)
+VALUES (gen_random_uuid(), $1, left(encode(sha256(convert_to('mailto:' || $2, 'UTF8')), 'hex'), 32), $3, $4,
+        now() + interval '10 minutes', CASE WHEN $3 = 'sent' THEN now() - interval '3 hours' END, $5)
+"""
+
+
+async def seed_mail(
+    pool: asyncpg.Pool, day: date, address: str, state: str = "sent", attempts: int = 1, error: str | None = None
+) -> None:
+    """Write what became of the mail with the account of *day* to an address; what was sent was so three hours ago."""
+    await pool.execute(MAIL, day, address, state, attempts, error)

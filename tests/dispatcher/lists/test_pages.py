@@ -1,9 +1,11 @@
 """Every fax of a window is seen, although the list shifts while it is read; what cannot be had is a sentence, not an end."""
 
+import asyncio
 import gzip
 import json
 import zlib
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -279,6 +281,27 @@ async def test_a_page_that_breaks_off_is_no_page(provider: ListProvider, egress:
     assert isinstance(raised.value, NotAList) is (
         cut == "without a length"
     )  # what was cut on its way is asked for again
+
+
+async def test_a_page_that_drips_is_given_up_in_time(
+    provider: ListProvider, egress: EgressClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dispatcher.lists.client.REQUEST_SECONDS", 0.4)
+    monkeypatch.setattr("dispatcher.lists.client.TRIES", 2)
+
+    async def drip(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Length": "100000"})
+        await answer.prepare(request)
+        with suppress(ConnectionError):
+            while True:
+                await answer.write(b" ")
+                await asyncio.sleep(0.05)
+        return answer
+
+    provider.disturb = drip
+    with pytest.raises(ListUnavailable, match="did not answer within"):
+        await seen(client_of(provider, egress, "telnyx"))
+    assert len(provider.asked) == 2
 
 
 async def test_a_key_that_is_refused_in_the_middle_ends_the_reading(

@@ -8,18 +8,20 @@ import base64
 import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from browser_sessions import OPS_TOKEN, TOKENS
 from chromium import PHONE_WIDTH, browsing, resize
 from dispatchers import DispatcherHarness
-from seeded_accounts import seed_accounts
+from seeded_accounts import seed_accounts, seed_mail
 from seeded_ledger import HistoryOfAnHour, seed_ledger
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
 
+from shared.domain import utc_now
 from shared.runtime.service import Stop
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
@@ -43,8 +45,13 @@ async def test_the_pictures_of_the_documentation_can_be_taken(
     monkeypatch.setattr("dispatcher.ops.server.QueueHistory", HistoryOfAnHour)
     fax_id = await seed_ledger(harness, tmp_path / "media")
     await seed_accounts(harness.pool, days_ago=2)  # a dispatcher without a list counts the last two days anew
+    addresses = ("ops@example.com", "desk@example.com")
+    for address in addresses:
+        await seed_mail(harness.pool, (utc_now() - timedelta(days=1)).date(), address)
+    mail = {"ACCOUNT_MAIL": ",".join(f"mailto:{each}" for each in addresses), "ACCOUNT_MAIL_AT": "00:00",
+            "SMTP_URL": "smtp://127.0.0.1:9", "MAIL_FROM": "fax@example.net"}  # fmt: skip
     url = f"http://127.0.0.1:{unused_tcp_port}"
-    async with dispatching(**TOKENS):
+    async with dispatching(**TOKENS, **mail):
         await asyncio.to_thread(take_pictures, url, fax_id, folder)
     pictures = sorted(folder.glob("console-*.png"))
     assert [picture.stem for picture in pictures] == [

@@ -11,7 +11,7 @@ import aiohttp
 import asyncpg
 import pytest
 from browser_sessions import TOKENS, BrowserSession
-from seeded_accounts import seed_accounts
+from seeded_accounts import seed_accounts, seed_mail
 
 
 async def test_the_console_shows_them_by_day(session: BrowserSession, pool: asyncpg.Pool) -> None:
@@ -27,13 +27,6 @@ async def test_the_console_shows_them_by_day(session: BrowserSession, pool: asyn
     assert "No account matches" in (await session.get("/accounts?since=2020-01-01&until=2020-01-02")).text
     for query in ("since=soon", "provider=nobody", "after=x", "what=x"):
         assert (await session.get(f"/accounts?{query}")).status in {404, 422}, query
-
-
-MAIL = """
-INSERT INTO account_mails (id, day, channel_key, state, attempts, due_at, settled_at, error)
-VALUES (gen_random_uuid(), $1, left(encode(sha256(convert_to('mailto:' || $2, 'UTF8')), 'hex'), 32), $3, $4,
-        now() + interval '10 minutes', CASE WHEN $3 = 'sent' THEN now() - interval '3 hours' END, $5)
-"""
 
 
 async def test_it_says_to_whom_the_daily_account_is_mailed_and_why_one_was_not(
@@ -52,7 +45,7 @@ async def test_it_says_to_whom_the_daily_account_is_mailed_and_why_one_was_not(
         (planned, "given-up@example.com", "failed", 53, "timeout"),
         (planned, "removed@example.com", "failed", 53, "timeout"),
     ):
-        await pool.execute(MAIL, day, address, *values)
+        await seed_mail(pool, day, address, *values)
     asked = ",".join(f"mailto:{name}@example.com" for name in ("sent", "refused", "given-up", "new"))
     mail = {"ACCOUNT_MAIL": asked, "ACCOUNT_MAIL_AT": at, "SMTP_URL": "smtp://127.0.0.1:9", "MAIL_FROM": "a@b.example"}
     async with (
