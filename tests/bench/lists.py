@@ -5,8 +5,8 @@
 
 Events come at a steady pace all the time. The provider, a process of its own with its pages made beforehand, answers for
 a second and withholds its answers for a second, in turn: so what came while the list was read is compared with what came
-meanwhile while it was not, on the same machine in the same minute. *A/A* compares every other of the latter with the rest:
-what such a comparison shows where there is no difference. Seconds in which other programs were busy are left out. Everything
+meanwhile while it was not, on the same machine in the same minute. *A/A* is what 99 of 100 such comparisons stay below where
+there is no difference. Seconds in which other programs were busy are left out. Everything
 is on loopback, on all cores.
 """
 
@@ -15,6 +15,7 @@ import asyncio
 import gc
 import json
 import os
+import random
 import statistics
 import sys
 import tempfile
@@ -62,6 +63,7 @@ EDGE_SECONDS = 0.25
 """At the start of each phase: the last page of the one before is still being read, or the first one is asked for."""
 
 
+DRAWS = 300
 GOAL_SECONDS, GOAL_BYTES, GOAL_RATIO = 60.0, 200 * 1024 * 1024, 1.1
 READINGS = """
 SELECT extract(epoch FROM started_at)::float8 AS began, extract(epoch FROM finished_at)::float8 AS ended
@@ -130,13 +132,22 @@ class Round:
 def compared(rounds: list[Round]) -> tuple[float, float, float]:
     """Return p99 of live traffic while a list was read or counted, between that, and the noise of such a comparison.
 
-    The noise is the ratio of p99 in every other pause to that in the rest, the greater divided by the lesser.
+    The noise is what the ratio of the two exceeds in one of a hundred comparisons where there is no difference: those of the
+    same phases, with which of them counts as read drawn at random.
     """
-    during = [each for one in rounds for phase, some in one.taken.items() if is_read_in(phase) for each in some]
-    during += [each for one in rounds for each in one.account]
-    paused = [(phase, some) for one in rounds for phase, some in one.taken.items() if not is_read_in(phase)]
-    halves = [p99([each for phase, some in paused if phase % 4 == rest for each in some]) for rest in (1, 3)]
-    return p99(during), p99([each for _, some in paused for each in some]), max(halves) / min(halves)
+    phases = [(is_read_in(phase), some) for one in rounds for phase, some in one.taken.items()]
+    of_account = [each for one in rounds for each in one.account]
+    during = [each for is_read, some in phases if is_read for each in some] + of_account
+    paused = [each for is_read, some in phases if not is_read for each in some]
+    dice, labels, drawn = random.Random(0), [is_read for is_read, _ in phases], []
+    for _ in range(DRAWS):
+        dice.shuffle(labels)
+        halves = [
+            p99([each for label, (_, some) in zip(labels, phases, strict=True) if label is half for each in some])
+            for half in (True, False)
+        ]
+        drawn.append(halves[0] / halves[1])
+    return p99(during), p99(paused), p99(drawn)
 
 
 def is_read_in(phase: int) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from lists import GOAL_BYTES, GOAL_RATIO, GOAL_SECONDS, Round, compared, is_read_in, reading_seconds
 
 BENCH = Path(__file__).with_name("lists.py")
-FAXES = 40_000
+FAXES = 30_000
 
 
 @pytest.mark.alone
@@ -27,15 +28,34 @@ async def test_a_list_that_is_read_delays_live_callbacks_by_no_more_than_such_a_
     figures = json.loads((tmp_path / "figures").read_text())
     assert figures["seconds"] * 100_000 / FAXES < GOAL_SECONDS, said.decode()
     assert figures["bytes"] < GOAL_BYTES, said.decode()
+    # A p99 of some thousand events in so few seconds is that of a dozen. So the goal is met unless it is missed by more than
+    # chance explains in 99 of 100 runs; before the pace of readings was bounded, it was missed by 3 to 6 times.
     assert figures["ratio"] < GOAL_RATIO * figures["noise"], said.decode()
 
 
 def test_the_pauses_of_the_provider_are_compared_with_its_answers_and_with_each_other() -> None:
-    taken = {phase: [0.02 if is_read_in(phase) else 0.01] * 100 for phase in range(8)}
-    during, paused, noise = compared([Round(4.0, taken, [])])
-    assert (during, paused, noise) == pytest.approx((0.02, 0.01, 1.0))
-    taken[1] = taken[5] = [0.03] * 100
-    assert compared([Round(4.0, taken, [])])[2] == pytest.approx(3.0)
+    taken = {phase: [0.02 if is_read_in(phase) else 0.01] * 100 for phase in range(40)}
+    assert compared([Round(4.0, taken, [])])[:2] == pytest.approx((0.02, 0.01))
+    assert compared([Round(4.0, taken, [0.05] * 100)])[0] == pytest.approx(0.05)
+
+
+def test_the_noise_of_a_comparison_is_found_from_its_own_phases() -> None:
+    dice = random.Random(1)
+
+    def phases(slower: float) -> dict[int, list[float]]:
+        return {
+            phase: [dice.lognormvariate(-5.0, 0.5) * (slower if is_read_in(phase) else 1.0) for _ in range(75)]
+            for phase in range(60)
+        }
+
+    ratios = []
+    for _ in range(20):
+        during, paused, noise = compared([Round(30.0, phases(1.0), [])])
+        ratios.append(during / paused / noise)
+        assert 1.0 < noise < 1.6
+    assert sum(ratio < 1.0 for ratio in ratios) >= 18
+    during, paused, noise = compared([Round(30.0, phases(2.0), [])])
+    assert during / paused > GOAL_RATIO * noise
 
 
 def test_the_time_of_a_reading_is_that_in_which_the_provider_answered() -> None:
