@@ -19,6 +19,7 @@ from list_provider import SECRETS, WORDS, ListProvider, html
 from structlog.testing import capture_logs
 from waiting import until
 
+from dispatcher.ledger.locks import Lock
 from dispatcher.policy.endpoint import FaxMatch
 from shared.domain import Event, EventType, Phase, decode_event, utc_now
 from shared.media import MediaStore
@@ -345,3 +346,91 @@ async def test_a_reading_that_ends_at_any_step_is_begun_anew_and_tells_all_of_it
     events = [event for event, _ in await ledger_events(harness.pool)]
     assert {event.media is not None for event in events} == {True}
     assert await harness.pool.fetchval("SELECT count(*) FROM list_readings WHERE outcome = 'running'") <= 1
+
+
+async def test_a_leader_that_loses_its_session_in_the_middle_and_the_next_one_tell_each_fax_once(
+    harness: DispatcherHarness,
+    provider: ListProvider,
+    often: dict[str, str],
+    unused_tcp_port_factory: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dispatcher.lists.apis.phaxio.PAGE_SIZE", 2)
+    for number in range(7):
+        provider.fax("phaxio", number, "fax.delivered")
+    ended: list[int] = []
+
+    async def end_the_session(request: web.Request) -> None:
+        if request.query.get("page") in {"2", "3"} and len(ended) < 3:
+            sql = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = $1"
+            ended.append(len(await harness.pool.fetch(sql, Lock.READ_LIST_OF_PHAXIO)))
+
+    provider.disturb = end_the_session
+    await harness.endpoint(format="standard-v1")
+    only_phaxio = {name: value for name, value in often.items() if not name.startswith(("TELNYX_API_K", "SINCH_"))}
+    async with (
+        harness.dispatching(unused_tcp_port_factory(), **only_phaxio),
+        harness.dispatching(unused_tcp_port_factory(), **only_phaxio),
+    ):
+        await read_again(harness.pool, "phaxio")
+        await harness.settled(7)
+        row = await read_again(harness.pool, "phaxio")
+    assert ended == [1, 1, 1]
+    assert (row["known"], row["missing"]) == (7, 0)
+    assert Counter(Counter(webhook.event_id for webhook in harness.receiver.received).values()) == {1: 7}
+    assert len(await readings(harness.pool, "phaxio", "interrupted")) >= 3
+
+
+async def test_a_key_that_is_changed_while_a_list_is_read_ends_that_reading_and_the_new_one_goes_on(
+    harness: DispatcherHarness,
+    dispatching: Dispatching,
+    provider: ListProvider,
+    often: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dispatcher.lists.apis.telnyx.PAGE_SIZE", 2)
+    for number in range(7):
+        provider.fax("telnyx", number, "fax.delivered")
+
+    async def change(request: web.Request) -> None:
+        if request.query.get("page[number]") == "3":
+            monkeypatch.setattr("list_provider.TELNYX_KEY", "telnyx-key-new")
+
+    provider.disturb = change
+    await harness.endpoint(format="standard-v1")
+    async with dispatching(**often):
+        row = (await until(lambda: readings(harness.pool, "telnyx", "failed"), "a failed reading"))[0]
+        assert (row["missing"], row["page"]) == (4, 2)
+        assert "refuses the key (401): set TELNYX_API_KEY anew" in row["reason"]
+        # Of the two days, only the older one was read to its end.
+        assert await harness.pool.fetchval(
+            "SELECT max(read_until) < now() - interval '23 hours' FROM accounts WHERE provider = 'telnyx'"
+        )
+    async with dispatching(**often | {"TELNYX_API_KEY": "telnyx-key-new"}):
+        await harness.settled(7)
+        await read_again(harness.pool, "telnyx")
+    assert Counter(Counter(webhook.event_id for webhook in harness.receiver.received).values()) == {1: 7}
+
+
+async def test_a_fax_that_begins_before_midnight_and_ends_after_it_is_of_one_day_only(
+    harness: DispatcherHarness, dispatching: Dispatching, provider: ListProvider, often: dict[str, str]
+) -> None:
+    midnight = utc_now().replace(hour=0, minute=0, second=0, microsecond=0)
+    if utc_now() - midnight < timedelta(minutes=5):
+        pytest.skip("the first minutes of a day")
+    for name in WORDS:
+        for number in range(2):
+            fax = provider.fax(name, number, "fax.delivered")
+            fax.created_at, fax.finished_at = midnight - timedelta(minutes=1), midnight + timedelta(minutes=1)
+            if number:  # the other one is told by the list
+                await harness.take(fax.event_of_callback())
+    async with dispatching(**often):
+        await harness.events(6)
+        await asyncio.gather(*(read_again(harness.pool, name) for name in WORDS))
+        await until(
+            lambda: harness.pool.fetchval("SELECT sum(ours) = 6 FROM accounts WHERE theirs = 2"), "the accounts"
+        )
+    rows = await harness.pool.fetch("SELECT day, sum(theirs) AS theirs, sum(ours) AS ours FROM accounts GROUP BY day")
+    days = {row["day"]: (row["theirs"], row["ours"]) for row in rows if row["ours"]}
+    assert days == {(midnight - timedelta(days=1)).date(): (6, 6)}
+    assert await harness.pool.fetchval("SELECT coalesce(sum(only_ours), 0) FROM accounts") == 0
