@@ -154,9 +154,9 @@ async def _outcome(reading: Reading, client: ListClient, since: datetime, until:
     try:
         await reading.run(since, until)
     except ListUnavailable as error:
-        return "failed", f"{error}. What was told is told: run it again, it goes on", error.exit_code
+        return "failed", f"{error}. What was taken in stays so: run it again, it goes on", error.exit_code
     except STORES_AWAY as error:
-        return "failed", f"{error}. What was told is told: run it again, it goes on", EXIT_AWAY
+        return "failed", f"{error}. What was taken in stays so: run it again, it goes on", EXIT_AWAY
     outcome, reason = outcome_of(reading.tally, client, reading.beside)
     return outcome, reason, 0
 
@@ -221,7 +221,7 @@ def _show(report: Report) -> None:
 
 def sentences(report: Report) -> list[str]:
     """Return what a person wants to know, the most important first."""
-    told = "would be told" if report.dry_run else "are told now"
+    told = "would be delivered" if report.dry_run else "are delivered now"
     said = [
         f"{report.missing} of {report.seen} faxes were missing, and {told}",
         f"{report.known} are known, {report.under_way} under way, {report.early} ended too lately to be missing",
@@ -229,7 +229,7 @@ def sentences(report: Report) -> list[str]:
     if report.restored:
         are = "would be" if report.dry_run else "are"
         said.append(
-            f"{report.restored} events had been deleted from the ledger, and {are} recorded again; no one is told again"
+            f"{report.restored} events had been deleted from the ledger, and {are} recorded again, not delivered again"
         )
     if report.without_document:
         said.append(f"{report.without_document} go without their document: {report.provider} does not give it")

@@ -32,7 +32,7 @@ COMMANDS: Final[dict[str, dict[str, Place]]] = {
             "Show what happened to a fax, and why an endpoint did not get its events.",
         ),
         "deliveries": Place(
-            "dispatcher.ops.deliveries.resend_commands",
+            "dispatcher.ops.deliveries.list_commands",
             "app",
             "Show what was sent to an endpoint, byte for byte; send it again.",
         ),

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,11 +16,22 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 TEMPLATES = REPOSITORY / "dispatcher/ops/console/templates"
 
 FORBIDDEN = re.compile(
-    r"\b(mend(s|ed|ing)?|told of|takes none|look(s|ed|ing)? after|held back for a moment|nobody|whoever|somebody)\b",
+    r"\b(mend(s|ed|ing)?|told of|takes none|look(s|ed|ing)? after|held back for a moment|nobody|whoever|somebody|"
+    r"who stands between|(?<!there )(is|are) none)\b",
     re.IGNORECASE,
 )
 TOLD = re.compile(r"(?<![-\w`])(not )?told\b(?! \(delivered\))")
 """The API's value of what people call delivered; it may stand as an option, as code, or with its name beside it."""
+
+WRITTEN = re.compile(r"\b(mend(s|ed|ing)?|nobody|whoever|somebody)\b", re.IGNORECASE)
+"""The same in what developers read: docstrings, comments, and the names of tests."""
+
+SQL = re.compile(r"\b(SELECT|WHERE|FROM|WHEN|FILTER|JOIN|AND)\b")
+
+NOT_OF_WEBHOOKS = re.compile(
+    r"(operator|application|who) (is|was|were) told|cannot be told|callback told|told the operator", re.IGNORECASE
+)
+"""A person or an application is told something; a webhook is delivered."""
 
 WANTED = {
     "endpoint_fields.html": ("Payload format", "Max. concurrent requests per dispatcher"),
@@ -63,6 +75,17 @@ def sentences_of(source: str) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
+def written_in(path: Path) -> Iterator[tokenize.TokenInfo]:
+    """Yield docstrings, comments and names of a module: what its developers read."""
+    with path.open("rb") as file:
+        before = tokenize.NEWLINE
+        for token in tokenize.tokenize(file.readline):
+            begins = before in {tokenize.NEWLINE, tokenize.INDENT, tokenize.ENCODING, tokenize.DEDENT}
+            if token.type in {tokenize.COMMENT, tokenize.NAME} or (token.type == tokenize.STRING and begins):
+                yield token
+            before = token.type
+
+
 def test_no_page_of_the_documentation_uses_them() -> None:
     pages = [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md"), *REPOSITORY.glob("deploy/**/*.md")]
     found = [
@@ -81,6 +104,28 @@ def test_no_sentence_of_the_services_and_commands_uses_them() -> None:
         for path in (REPOSITORY / folder).rglob("*.py")
         for line, text in sentences_of(path.read_text(encoding="utf-8"))
         for hit in FORBIDDEN.finditer(text)
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_no_sentence_of_the_operators_surface_calls_a_webhook_told() -> None:
+    found = [
+        f"{path.relative_to(REPOSITORY)}:{line}: {text[:100]}"
+        for path in (REPOSITORY / "dispatcher/ops").rglob("*.py")
+        for line, text in sentences_of(path.read_text(encoding="utf-8"))
+        if " " in text.strip() and not SQL.search(text) and TOLD.search(NOT_OF_WEBHOOKS.sub("", text))
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_no_docstring_comment_or_name_of_a_test_uses_them() -> None:
+    found = [
+        f"{path.relative_to(REPOSITORY)}:{token.start[0]}: {hit[0]}"
+        for folder in ("dispatcher", "ingress", "shared", "deploy", "docs", "tests")
+        for path in (REPOSITORY / folder).rglob("*.py")
+        if path != Path(__file__)
+        for token in written_in(path)
+        for hit in WRITTEN.finditer(token.string.replace("_", " "))
     ]
     assert not found, "\n".join(found)
 

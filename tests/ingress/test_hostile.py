@@ -144,7 +144,7 @@ async def test_a_body_that_would_unpack_to_a_gigabyte_stays_packed(
     ],
     ids=lambda body: body[:12].decode(),
 )
-async def test_a_megabyte_made_to_be_slow_is_answered_in_time_and_holds_nobody_up(
+async def test_a_megabyte_made_to_be_slow_is_answered_in_time_and_holds_no_one_up(
     ingress: RunningIngress, settings: dict[str, str], body: bytes
 ) -> None:
     secret = {"X-Internal-Secret": settings["ASTERISK_INBOUND_SECRET"]}

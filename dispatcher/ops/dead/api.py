@@ -104,7 +104,7 @@ class DeadLetterApi:
                 "/v1/endpoints/{id}/recover",
                 self.recover,
                 "Owe an endpoint what it was not owed while it was disabled or did not exist, with `told` also what it "
-                "was told; with dry_run say how much that is; a long one is a job to follow",
+                "got; with dry_run say how much that is; a long one is a job to follow",
                 body=RecoverRequest,
                 needs_body=True,
                 example={"since": "2026-11-27T08:00:00Z", "dry_run": True},
@@ -116,7 +116,7 @@ class DeadLetterApi:
                 "POST",
                 "/v1/deliveries/resend",
                 self.resend,
-                "Send again what was told or is dead, or with dry_run say what would be; a long one is a job to follow",
+                "Send again what was delivered or is dead, or with dry_run say what would be; a long one is a job",
                 body=ResendRequest,
                 needs_body=True,
                 example={"filter": {"provider": "phaxio", "fax_id": "1234567"}, "dry_run": True},

@@ -147,7 +147,7 @@ class EndpointApi:
                 "GET",
                 "/v1/endpoints/{id}/rates",
                 self.rates,
-                "How many attempts were told, and how long they took: over an hour, a day, a week",
+                "How many attempts were told (delivered), and how long they took: over an hour, a day, a week",
                 answer=EndpointRates,
             ),
             Operation(

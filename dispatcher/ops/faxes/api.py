@@ -39,7 +39,7 @@ class FaxApi:
                 "GET",
                 "/v1/faxes/{provider}/{fax_id:.+}",
                 self.story,
-                "The story of a fax: its events, deliveries and attempts, and who was told",
+                "The story of a fax: its events, deliveries and attempts, and which applications know of it",
                 parameters={"provider": Provider, "fax_id": str},
                 answer=FaxStory,
             ),

@@ -80,7 +80,7 @@ def _event(event: EventWithContent) -> Moment:
         notes.append("found on the provider's list")
     if event.repeated_by_list:
         first = "its callback" if is_listed else "the provider's list"
-        notes.append(f"a repetition: {first} told this ending before")
+        notes.append(f"a repetition: {first} reported this ending before")
     if event.content is not None:
         notes += _content(event.content)
     if event.occurred_at is not None and (late := (event.received_at - event.occurred_at).total_seconds()):

@@ -88,7 +88,7 @@ async def test_a_journal_that_cannot_be_written_delays_no_report(
     assert len(await events(amqp_url)) == 1
 
 
-async def test_a_tiff_that_nobody_reported_is_found_when_it_has_been_idle_and_its_late_report_is_a_repetition(
+async def test_a_tiff_that_was_not_reported_is_found_when_it_has_been_idle_and_its_late_report_is_a_repetition(
     ingress: RunningIngress, amqp_url: str, pbx: Pbx
 ) -> None:
     lost = pbx.tiff(seconds_ago=700)

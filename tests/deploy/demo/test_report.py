@@ -94,7 +94,7 @@ def test_an_inflight_event_that_is_told_after_the_ending_of_its_fax_is_a_broken_
     assert problems(expected, seen) == ["it was told after its fax's ending"]
 
 
-def test_a_webhook_that_nobody_sent_is_a_problem(expected, seen, capsys):
+def test_a_webhook_that_was_not_sent_is_a_problem(expected, seen, capsys):
     seen.heard.append(heard(expected[0], event_id="phaxio:other"))
     assert not print_report(judge(expected, seen), seen, 1.0)
     assert "phaxio:other" in capsys.readouterr().out

@@ -145,7 +145,7 @@ def test_down_leaves_no_process(pair):
     assert answer.stdout.count("not started") == 2
 
 
-def test_a_port_that_somebody_took_is_given_up(postgres_only):
+def test_a_port_that_another_program_took_is_given_up(postgres_only):
     first = control.up(postgres_only, environ=NO_BROKER, say=silent)
     control.down(postgres_only, say=silent)
     port = load(postgres_only).port("postgres")
@@ -203,7 +203,7 @@ def test_reset_removes_what_up_made_and_nothing_else(tmp_path):
     assert [path.name for path in data.iterdir()] == ["mine"]
 
 
-def test_up_does_not_take_a_folder_that_is_somebody_elses(tmp_path):
+def test_up_does_not_take_a_folder_of_another_program(tmp_path):
     (tmp_path / "log").mkdir()
     with pytest.raises(LocalError, match=r"was not made by local\.py"):
         control.up(tmp_path, environ=NO_BROKER, say=silent)

@@ -178,7 +178,7 @@ def test_no_name_is_there_twice_and_no_limit_is_passed(format_name, sample):
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-def test_what_nobody_said_is_not_said(format_name):
+def test_what_was_not_said_is_not_said(format_name):
     """A fax that failed, and nothing else is known: every word in the body is one that this follows from."""
     event = next(each for each in EVENTS if each.name == "minimal-fax.failed" and each.provider == "asterisk")
     message = json_of(render(format_name, event))

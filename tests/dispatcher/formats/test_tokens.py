@@ -41,7 +41,7 @@ def test_a_new_token_is_usable_long_random_and_signs(format_name):
 
 
 @pytest.mark.parametrize(("format_name", "token"), [(name, each) for name, tokens in GOOD.items() for each in tokens])
-def test_a_token_that_somebody_brings_is_taken_if_it_can_sign(format_name, token):
+def test_a_token_that_a_client_brings_is_taken_if_it_can_sign(format_name, token):
     assert check_token(format_name, token) is None
     assert set(SIGNATURES) & set(render(format_name, SAMPLES[4], tokens=(token,)).headers)
 

@@ -1,4 +1,4 @@
-"""Parked deliveries wait in the ledger alone, in order, and none is left behind whoever comes first."""
+"""Parked deliveries wait in the ledger alone, in order, and none is left behind, whichever comes first."""
 
 import asyncio
 

@@ -140,7 +140,7 @@ def _described(name: str) -> dict[str, Any]:
         "responses": {
             "2XX": {"description": "Told: it is not sent again"},
             "410": {"description": "Not wanted any more: the endpoint is disabled"},
-            "default": {"description": "Not told: it is tried again by the backoff table"},
+            "default": {"description": "Not delivered: it is tried again by the backoff table"},
         },
     }
 

@@ -1,4 +1,4 @@
-"""The account of a day says what is missing, whoever lost it, and never says so of a day whose list was not read."""
+"""The account of a day says what is missing, wherever it was lost, and never says so of a day whose list was not read."""
 
 import asyncio
 import itertools

@@ -66,7 +66,7 @@ async def test_an_index_of_what_is_under_way_is_all_that_is_read(pool: asyncpg.P
     assert len(await found(pool)) == 20
 
 
-def test_the_event_has_one_id_for_a_fax_whoever_makes_it_and_when() -> None:
+def test_the_event_has_one_id_for_a_fax_whichever_process_makes_it_and_when() -> None:
     fax = faxes.UnendedFax(
         provider=Provider.TELNYX, fax_id="7", direction=Direction.SENT, state=EventType.SENDING, from_number=None,
         to_number="+1555", job_id=None, pages=None, recorded_at=utc_now(), age_seconds=9.0,

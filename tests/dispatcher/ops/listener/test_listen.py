@@ -287,7 +287,7 @@ async def test_the_command_prints_a_json_line_for_each_webhook_and_ends_well(how
     assert (process.returncode, errors) == (0, b"")
 
 
-async def test_it_ends_quietly_when_nobody_reads_its_lines_any_more():
+async def test_it_ends_quietly_when_no_one_reads_its_lines_any_more():
     process = await start("--token", TOKEN)
     line = await process.stdout.readline()
     process._transport.get_pipe_transport(1).close()

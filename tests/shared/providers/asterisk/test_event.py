@@ -164,7 +164,7 @@ def test_a_uniqueid_that_looks_like_a_path_is_not_that_path():
     assert named.id != unnamed.id
 
 
-def test_without_uniqueid_and_path_nobody_can_tell_which_fax_it_was():
+def test_without_uniqueid_and_path_no_one_can_tell_which_fax_it_was():
     with pytest.raises(Unreadable, match="which fax"):
         parse(without("uniqueid", "tiff_path"))
 

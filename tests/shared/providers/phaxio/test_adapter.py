@@ -132,7 +132,7 @@ def test_the_url_is_the_configured_one_and_never_the_host_header():
 @pytest.mark.parametrize(
     "public_url", ["", "hooks.example.com", "https://u:p@a.example", "https://a.example/?x=1", "https://a.example/#f"]
 )
-def test_a_public_url_that_nobody_can_have_signed_is_refused_when_it_is_set(public_url):
+def test_a_public_url_that_no_one_can_have_signed_is_refused_when_it_is_set(public_url):
     with pytest.raises(ValueError, match="PUBLIC_URL"):
         PhaxioAdapter(callback_tokens=[TOKEN], api_secrets=[], public_url=public_url)
 

@@ -151,7 +151,7 @@ def test_a_failure_without_words_is_told_by_most_recipients_then_by_v1s_message_
     assert event_of([fax(status="failure"), ("message", "")]).failure is None
 
 
-def test_two_recipients_with_different_outcomes_are_a_partial_delivery_to_nobody_in_particular():
+def test_two_recipients_with_different_outcomes_are_a_partial_delivery_to_no_one_in_particular():
     recipients = [
         {"phone_number": "+14141234567", "status": "success"},
         {"phone_number": "+14141234568", "status": "failure", "error_type": "lineError", "error_id": 50},

@@ -254,7 +254,7 @@ def test_every_documented_reason_is_kept_and_its_permanence_known(direction, rea
     assert event.failure == Failure(code=reason, message=reason, permanent=permanent)
 
 
-def test_an_unknown_reason_is_kept_and_nobody_knows_whether_it_is_for_good():
+def test_an_unknown_reason_is_kept_and_no_one_knows_whether_it_is_for_good():
     event = parse(envelope("fax.failed", {"direction": "outbound", "failure_reason": "line_eaten_by_mice"}))
     assert event.failure == Failure(code="line_eaten_by_mice", message="line_eaten_by_mice", permanent=None)
 
