@@ -10,13 +10,15 @@ from shared.errors import FaxhookError
 
 HOW: Final = (
     "a time with its zone (2026-11-29T08:00:00Z), a date (2026-11-29, from 00:00 UTC), how long ago (30m, 24h, 7d), "
-    "`today` or `yesterday`"
+    "a day (`today`, `yesterday`, `monday`), a time of it in UTC (`monday 08:00`, or `08:00` of today)"
 )
 MomentText = Annotated[str, msgspec.Meta(min_length=1, max_length=60, description=HOW)]
 
 UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DURATION: Final = re.compile(r"(\d{1,6})([smhdw])", re.ASCII)
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_OF_DAY: Final = re.compile(r"(?:([a-z]+) ?)?(?:\b(\d{1,2}):(\d\d))?", re.ASCII)
+_WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 class BadMoment(FaxhookError):
@@ -56,10 +58,11 @@ def read_moment(field: str, text: str, now: datetime) -> datetime:
     2026-11-28T00:00:00+00:00
     """
     word = text.strip().lower()
-    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    if word in {"now", "today", "yesterday"}:
-        return {"now": now, "today": midnight, "yesterday": midnight - timedelta(days=1)}[word]
+    if word == "now":
+        return now
     try:
+        if (of_day := _of_day(word, now)) is not None:
+            return of_day
         if (ago := read_duration(word)) is not None:
             return now - ago
         if _DATE.fullmatch(word):
@@ -73,6 +76,38 @@ def read_moment(field: str, text: str, now: datetime) -> datetime:
         return moment.astimezone(UTC)
     except OverflowError:
         raise BadMoment(field, text) from None
+
+
+def _of_day(word: str, now: datetime) -> datetime | None:
+    """Return a time of a day that is named: its beginning, unless the word says the time. A weekday is the last one.
+
+    Raises:
+        ValueError: There is no such time.
+
+    >>> at = datetime(2026, 11, 29, 8, 30, tzinfo=UTC)  # a Sunday
+    >>> for word in ("monday 8:00", "sunday", "mon", "yesterday 18:30", "07:15", "09:00"):
+    ...     print(word, _of_day(word, at))
+    monday 8:00 2026-11-23 08:00:00+00:00
+    sunday 2026-11-29 00:00:00+00:00
+    mon 2026-11-23 00:00:00+00:00
+    yesterday 18:30 2026-11-28 18:30:00+00:00
+    07:15 2026-11-29 07:15:00+00:00
+    09:00 2026-11-29 09:00:00+00:00
+    """
+    found = _OF_DAY.fullmatch(word)
+    if found is None or not any(found.groups()):
+        return None
+    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    day = found[1] or "today"
+    if day in {"today", "yesterday"}:
+        ago = int(day == "yesterday")
+    else:
+        weekday = next((i for i, name in enumerate(_WEEKDAYS) if day in {name, name[:3]}), None)
+        if weekday is None:
+            return None
+        ago = (midnight.weekday() - weekday) % 7
+    hour, minute = int(found[2] or 0), int(found[3] or 0)
+    return (midnight - timedelta(days=ago)).replace(hour=hour, minute=minute)
 
 
 def read_span(since: str | None, until: str | None, now: datetime) -> tuple[datetime | None, datetime | None]:

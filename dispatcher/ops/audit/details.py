@@ -15,6 +15,9 @@ def details_of(entry: AuditEntry) -> str:
     >>> details_of(AuditEntry(id=1, at=at, who="a", what="b", subject="c", origin=None, old={"enabled": True},
     ...                       new={"enabled": False}, details={"fields": ["enabled"], "reason": "moved"}))
     'enabled: true → false · reason: moved'
+    >>> details_of(AuditEntry(id=1, at=at, who="a", what="b", subject="c", origin=None, old={}, new={},
+    ...                       details={"fields": ["tokens"]}))
+    'fields: tokens'
     """
     both = {**entry.old, **entry.new}
     changed = [
@@ -33,8 +36,8 @@ def details_of(entry: AuditEntry) -> str:
         for name, value in entry.details.items()
         if value not in (None, "", []) and name != "fields" and (name, value) != ("count", 1)
     }
-    fields = [each for each in entry.details.get("fields") or () if each not in both]
-    if fields:  # a secret, or a line from before values were kept
+    fields = entry.details.get("fields")
+    if fields and not both and not rest:  # a line from before values were kept; else most of them stayed as they were
         rest["fields"] = fields
     return " · ".join([*changed, *(f"{name.replace('_', ' ')}: {shown(value)}" for name, value in rest.items())])
 

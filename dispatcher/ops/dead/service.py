@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import uuid4
 
 from dispatcher.ledger.health import LedgerHealth
@@ -40,9 +40,10 @@ def read_place(after: str) -> Place:
         BadSelection: It is not a cursor of this list.
     """
     try:
-        return read_cursor(after, tuple[AwareTime, Text])
+        _, died_at, letter_id = read_cursor(after, tuple[Literal["dead"], AwareTime, Text])
     except BadCursor as error:
         raise BadSelection(str(error)) from None
+    return died_at, letter_id
 
 
 class DeadLetterService:
@@ -71,7 +72,7 @@ class DeadLetterService:
         if place is not None:
             found = [letter for letter in found if letter.place < place]
         items = found[:most]
-        return DeadPage(items=items, next=write_cursor(items[-1].place) if len(found) > most else None)
+        return DeadPage(items=items, next=write_cursor(("dead", *items[-1].place)) if len(found) > most else None)
 
     async def groups(self, wanted: DeadFilter) -> DeadGroups:
         """Return the letters grouped by kind and cause, largest group first."""

@@ -45,7 +45,7 @@ class RequestReader:
         """
         row = await self._pool.fetchrow(ATTEMPT, delivery_id, min(number, 2**31 - 1))
         if row is None:
-            raise NoSuch("attempt", f"{number} of delivery {delivery_id}")
+            raise NoSuch("attempt", number, f" of delivery {delivery_id}")
         attempt = msgspec.structs.asdict(attempt_of(row))
         try:
             request = await self._request(row, with_document=with_document)

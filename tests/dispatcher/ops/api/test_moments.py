@@ -32,6 +32,19 @@ def test_every_text_is_a_moment_or_is_refused(text: str) -> None:
         assert (found.field, found.status, str(found)[:7]) == ("since", 422, "since: ")
 
 
+def test_days_have_names_and_times_of_utc() -> None:
+    """The 29th is a Sunday; of a weekday the last one is meant, which may be today."""
+    for text, found in (
+        ("monday", "2026-11-23T00:00"), ("Monday 08:00", "2026-11-23T08:00"), ("sun", "2026-11-29T00:00"),
+        ("sunday 8:00", "2026-11-29T08:00"), ("yesterday 18:30", "2026-11-28T18:30"), ("8:00", "2026-11-29T08:00"),
+        ("today 23:59", "2026-11-29T23:59"),
+    ):  # fmt: skip
+        assert read_moment("since", text, NOW) == datetime.fromisoformat(found).replace(tzinfo=UTC), text
+    for text in ("monday 24:00", "8:60", "mond", "monday08:00", "now 08:00", "tomorrow", "monday 8", ":", "8:0"):
+        with pytest.raises(BadMoment):
+            read_moment("since", text, NOW)
+
+
 def test_a_span_with_nothing_in_it_is_refused() -> None:
     assert read_span("24h", None, NOW) == (datetime(2026, 11, 28, 8, 30, tzinfo=UTC), None)
     for since, until in (("today", "yesterday"), ("24h", "24h"), ("2026-11-29T10:00:00+02:00", "2026-11-29T08:00:00Z")):

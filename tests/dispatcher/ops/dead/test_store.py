@@ -42,6 +42,7 @@ def printed(said: str) -> Any:
     return json.loads(said[said.index("{\n") :])
 
 
+@pytest.mark.parametrize("few", [20, 0], ids=["by number", "by fax"])
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
@@ -60,8 +61,15 @@ def printed(said: str) -> Any:
     ],
 )
 async def test_letters_are_found_by_time_and_number(
-    harness: DispatcherHarness, dead: DeadLetterService, tmp_path: Path, asked: dict[str, str], expected: set[object]
+    harness: DispatcherHarness,
+    dead: DeadLetterService,
+    tmp_path: Path,
+    asked: dict[str, str],
+    expected: set[object],
+    few: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("dispatcher.ops.dead.store.FEW_NUMBERS", few)
     ids = await some_letters(harness, tmp_path)
     wanted = DeadFilter(**asked)  # type: ignore[arg-type]  # strings, as a query has them
     page = await dead.page(wanted, None, 100)
