@@ -54,7 +54,9 @@ MOST_FAILURES: Final = 10_000
 _OK: Final = 200
 _CONTENT_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}/[a-z0-9][a-z0-9.+-]{0,60}")
 _UNTOLD: Final = frozenset({"", "application/octet-stream", "binary/octet-stream", "application/x-download"})
-_PAGE: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<(?:!doctype|html|head|body|\?xml|error)\b|\{)", re.IGNORECASE)
+_PAGE: Final = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:<(?:!doctype|html|head|body|\?xml|error)\b|\{\s*[\"}])", re.IGNORECASE
+)
 """How pages and sentences of a server begin: an expired login, an error. No fax comes as one of them."""
 
 _MARKS: Final = ((b"%PDF-", "application/pdf"), (b"II*\0", "image/tiff"), (b"MM\0*", "image/tiff"))
