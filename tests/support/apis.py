@@ -6,6 +6,7 @@ from typing import Any
 import aiohttp
 from typer.testing import CliRunner
 
+import dispatcher.ops.terminal  # noqa: F401 - its console takes a width from COLUMNS once, when it is imported
 from dispatcher.ops.cli import app
 
 TOKENS = {"OPS_TOKEN": "ops-token", "OPS_READ_TOKEN": "read-token"}
