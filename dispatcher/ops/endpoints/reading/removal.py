@@ -13,6 +13,7 @@ from dispatcher.ops.words import counted
 from dispatcher.policy.candidates import Candidates
 from dispatcher.policy.endpoint import Endpoint
 from dispatcher.policy.routing import route
+from shared.domain import EventType
 
 MOST_NAMED = 3
 
@@ -35,9 +36,12 @@ async def preview_removal(connection: Any, store: EndpointStore, endpoint: Endpo
     """Return what removing *endpoint* would lead to, as endpoints are set now."""
     event = sample_event(endpoint)
     known = Candidates(await store.of_events(connection, [event])).of(event)
-    peers = [each for each in known if each.scope == endpoint.scope and each.id != endpoint.id]
-    after = [owed.endpoint for owed in route(event, [each for each in known if each.id != endpoint.id])]
-    instead = [] if endpoint.scope == "global" else [each for each in after if each.scope != endpoint.scope]
+    others = [each for each in known if each.id != endpoint.id]
+    peers = [each for each in others if each.scope == endpoint.scope]
+    # Of any type: another endpoint may want other events than this one.
+    events = [msgspec.structs.replace(event, type=each, phase=each.phase) for each in EventType]
+    after = {owed.endpoint.id for each in events for owed in route(each, others)}
+    instead = [each for each in others if each.id in after and endpoint.scope not in {"global", each.scope}]
     return RemovalPreview(
         id=endpoint.id,
         applies_instead=tuple(each.id for each in instead),

@@ -12,6 +12,7 @@ from ledgers import endpoint
 
 from dispatcher.ops.endpoints.reading.removal import preview_removal
 from dispatcher.policy.endpoint import FaxMatch
+from shared.domain import EventType
 
 NUMBER = {"scope": "number", "match": "+15551"}
 JOB = {"scope": "fax", "match": FaxMatch(job_id="job")}
@@ -30,6 +31,8 @@ JOB = {"scope": "fax", "match": FaxMatch(job_id="job")}
         ([{}] * 5, JOB, [0, 1, 2, 3, 4], "and 2 others"),
         ([{}], {}, [], "stay with another endpoint of the same scope"),
         ([NUMBER], {}, [], "no other endpoint applies"),
+        ([{"types": (EventType.RECEIVE_FAILED,)}], NUMBER, [0], "sent to the more general endpoints"),
+        ([{}], NUMBER | {"types": (EventType.RECEIVING,)}, [0], "sent to the more general endpoints"),
     ],
 )
 async def test_only_removal_lets_more_general_endpoints_apply_and_it_names_them(
