@@ -117,7 +117,7 @@ class Reading:
             current: set[str] = set()
             try:
                 async for page in read_pages(self._client, part):
-                    fresh = [fax for fax in page.faxes if fax[0] not in before]
+                    fresh = await self._without_known([fax for fax in page.faxes if fax[0] not in before])
                     for start in range(0, len(fresh), AT_ONCE):
                         await self.take(fresh[start : start + AT_ONCE], part.since.date())
                     current.update(fax_id for fax_id, _ in page.faxes if fax_id)
@@ -136,8 +136,7 @@ class Reading:
 
         Raises like `run`, but for the list.
         """
-        # 1. What of it is not as it was, and has ended long enough ago?
-        faxes = await self._without_known(faxes)
+        # 1. What of it has ended long enough ago?
         now = utc_now() + timedelta(seconds=self._client.clock_ahead_seconds)
         ended, listed = await self._read_page(faxes, day, now)
         # 2. What of that does the ledger not know?

@@ -348,6 +348,12 @@ async def test_a_reading_that_ends_at_any_step_is_begun_anew_and_tells_all_of_it
     assert await harness.pool.fetchval("SELECT count(*) FROM list_readings WHERE outcome = 'running'") <= 1
 
 
+END_HOLDERS = """
+SELECT pg_terminate_backend(pid) FROM pg_locks
+WHERE locktype = 'advisory' AND objid = $1 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
 async def test_a_leader_that_loses_its_session_in_the_middle_and_the_next_one_tell_each_fax_once(
     harness: DispatcherHarness,
     provider: ListProvider,
@@ -362,8 +368,7 @@ async def test_a_leader_that_loses_its_session_in_the_middle_and_the_next_one_te
 
     async def end_the_session(request: web.Request) -> None:
         if request.query.get("page") in {"2", "3"} and len(ended) < 3:
-            sql = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = $1"
-            ended.append(len(await harness.pool.fetch(sql, Lock.READ_LIST_OF_PHAXIO)))
+            ended.append(len(await harness.pool.fetch(END_HOLDERS, Lock.READ_LIST_OF_PHAXIO)))
 
     provider.disturb = end_the_session
     await harness.endpoint(format="standard-v1")
