@@ -25,9 +25,9 @@ from dispatcher.egress.answer_reader import AnswerReader
 from dispatcher.egress.connection import Connection
 from dispatcher.egress.connector import Connector, Proxy
 from dispatcher.egress.errors import ProxyAway
-from dispatcher.egress.guard import GuardedResolver, Network, check_host, guarded_socket
+from dispatcher.egress.guard import Network, check_host, guarded_socket
 from dispatcher.egress.pool import ConnectionPool
-from dispatcher.egress.resolver import Resolver
+from dispatcher.egress.resolver import GuardedResolver, Resolver
 from dispatcher.egress.target import Target, parse_target
 
 USER_AGENT: Final = "faxhook/1"

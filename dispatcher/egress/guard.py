@@ -13,8 +13,6 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from aiohttp.abc import AbstractResolver, ResolveResult
-
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -124,33 +122,3 @@ def guarded_socket(networks: Sequence[Network]) -> Callable[[Any], socket.socket
         return socket.socket(family=family, type=kind, proto=protocol)
 
     return make
-
-
-class GuardedResolver(AbstractResolver):
-    """Leaves out of a resolver's answers what may not be reached.
-
-    For a precise error only, the guard being the socket's: where one of several addresses is an inner one, what counts
-    is how the public ones fail.
-    """
-
-    def __init__(self, resolver: AbstractResolver, networks: Sequence[Network]) -> None:
-        self._resolver = resolver
-        self._networks = networks
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """Resolve *host*.
-
-        Raises:
-            EgressRefused: All of its addresses are inner ones.
-        """
-        found = await self._resolver.resolve(host, port, family)
-        allowed = [each for each in found if is_allowed(each["host"], self._networks)]
-        if found and not allowed:
-            raise EgressRefused
-        return allowed
-
-    async def close(self) -> None:
-        """Close the resolver."""
-        await self._resolver.close()

@@ -8,10 +8,13 @@ must not delay the end of the process.
 import asyncio
 import socket
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
 from aiohttp.abc import AbstractResolver, ResolveResult
+
+from dispatcher.egress.guard import EgressRefused, Network, is_allowed
 
 LOOKUP_SECONDS: Final = 5.0
 """For one name. The system's resolver may go on for half a minute."""
@@ -92,3 +95,33 @@ def _look_up(host: str, family: int, loop: asyncio.AbstractEventLoop, answer: "a
 
     with suppress(RuntimeError):  # the loop has ended meanwhile
         loop.call_soon_threadsafe(tell)
+
+
+class GuardedResolver(AbstractResolver):
+    """Leaves out of a resolver's answers what may not be reached.
+
+    For a precise error only, the guard being the socket's: where one of several addresses is an inner one, what counts
+    is how the public ones fail.
+    """
+
+    def __init__(self, resolver: AbstractResolver, networks: Sequence[Network]) -> None:
+        self._resolver = resolver
+        self._networks = networks
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Resolve *host*.
+
+        Raises:
+            EgressRefused: All of its addresses are inner ones.
+        """
+        found = await self._resolver.resolve(host, port, family)
+        allowed = [each for each in found if is_allowed(each["host"], self._networks)]
+        if found and not allowed:
+            raise EgressRefused
+        return allowed
+
+    async def close(self) -> None:
+        """Close the resolver."""
+        await self._resolver.close()

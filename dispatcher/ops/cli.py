@@ -3,6 +3,8 @@
 A command is imported when it is run: the libraries of all of them take most of a second.
 """
 
+import os
+import sys
 from collections.abc import Iterator, MutableMapping
 from importlib import import_module
 from typing import Annotated, Any, Final, NamedTuple
@@ -23,6 +25,10 @@ class Place(NamedTuple):
     attribute: str
     help: str
 
+
+WIDE: Final = "250"
+NARROW: Final = "80"
+"""Of tables and of help where the output has no width of its own."""
 
 COMMANDS: Final[dict[str, dict[str, Place]]] = {
     "Inspect and repair": {
@@ -220,5 +226,8 @@ def options(
 
 def main() -> None:
     """Run the command line."""
+    if sys.stdout is None or not sys.stdout.isatty():  # a file or a pipe has no width: no id is broken in two there
+        os.environ.setdefault("COLUMNS", WIDE)
+        os.environ.setdefault("TERMINAL_WIDTH", NARROW)
     with ending_with_output("faxhook"):
         app()

@@ -3,16 +3,14 @@
 import inspect
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import wraps
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-import msgspec
 import typer
 
-from dispatcher.ops.api.cursor import AwareTime
-from dispatcher.ops.api.moments import HOW
+from dispatcher.ops.api.moments import HOW, BadMoment, read_moment
 from dispatcher.ops.contradictions import contradiction
 from dispatcher.ops.dead.jobs.bodies import Selection
 from dispatcher.ops.dead.letters import KINDS, DeadFilter
@@ -20,8 +18,6 @@ from dispatcher.ops.terminal import fail, read_options
 from shared.domain import Provider
 from shared.errors import EXIT_BAD_INPUT
 from shared.ids import parse_uuid
-
-TIMES: Final = "an age like 90s, 30m, 6h, 2d, or a time with its zone like 2026-10-03T08:00:00Z"
 
 _OPTION_NAMES: Final = {
     "endpoint_id": "--endpoint",
@@ -127,13 +123,8 @@ def seconds_of(option: str, text: str | None) -> float | None:
 
 
 def moment_of(option: str, text: str, now: datetime) -> datetime:
-    """Return the time that an age or a time is; end with a sentence if it is neither."""
-    if text[-1:] in {"s", "m", "h", "d"}:
-        try:
-            return now - timedelta(seconds=seconds_of(option, text) or 0.0)
-        except OverflowError:
-            return datetime(1970, 1, 1, tzinfo=UTC)
+    """Return the time that *text* means, as in every list; end with a sentence if it is none."""
     try:
-        return msgspec.convert(text, type=AwareTime)
-    except msgspec.ValidationError:
-        fail(f"{option} wants {TIMES}; not `{text}`", EXIT_BAD_INPUT)
+        return read_moment(option, text, now)
+    except BadMoment as error:
+        fail(str(error), EXIT_BAD_INPUT)

@@ -9,7 +9,6 @@ from dispatcher.ledger.pool import open_command_pool
 from dispatcher.ops.api.audit import CLI
 from dispatcher.ops.api.lookups import NoSuch, read_id
 from dispatcher.ops.deliveries.bodies import AttemptWithRequest
-from dispatcher.ops.deliveries.requests import RequestReader
 from dispatcher.ops.deliveries.text import request_lines
 from dispatcher.ops.documents.settings import ContentSettings
 from dispatcher.ops.faxes.bodies import DeliveryWithAttempts
@@ -58,6 +57,8 @@ async def _delivery(text: str) -> DeliveryWithAttempts:
 
 
 async def _attempt(text: str, number: int) -> AttemptWithRequest:
+    from dispatcher.ops.deliveries.requests import RequestReader  # noqa: PLC0415 - slow to import, and only used here
+
     settings = settings_of(ContentSettings)
     media = None if settings.media_url is None else MediaStore(settings.media_url)
     pool = await open_command_pool(settings.database_url.reveal(), size=1)

@@ -5,11 +5,12 @@ from typing import Annotated, Final
 
 import typer
 
+from dispatcher.ops.api.moments import HOW
 from dispatcher.ops.dead.commands import DryRun, Rate, do_job
 from dispatcher.ops.dead.jobs.bodies import ResendFilter, Selection
 from dispatcher.ops.dead.jobs.pace import RATE
 from dispatcher.ops.dead.jobs.planner import check_resend
-from dispatcher.ops.dead.options import TIMES, moment_of
+from dispatcher.ops.dead.options import moment_of
 from dispatcher.ops.deliveries.commands import app
 from dispatcher.ops.terminal import Json, Yes, fail, read_options
 from shared.errors import EXIT_BAD_INPUT, FaxhookError
@@ -29,7 +30,7 @@ def resend_deliveries(
     state: Annotated[
         str | None, typer.Option(help="One of told (delivered), dead, skipped; else what is delivered or dead.")
     ] = None,
-    since: Annotated[str | None, typer.Option(help=f"Of events since: {TIMES}.")] = None,
+    since: Annotated[str | None, typer.Option(help=f"Of events since: {HOW}.")] = None,
     until: Annotated[str | None, typer.Option(help="And before, in the same notation.")] = None,
     overtaken: Annotated[bool, typer.Option("--overtaken", help="Also what a later event has overtaken.")] = False,
     yes: Yes = False,

@@ -7,8 +7,6 @@ from uuid import UUID
 import typer
 from rich.text import Text
 
-from dispatcher.channels.by_scheme import open_channels
-from dispatcher.egress.client import EgressClient
 from dispatcher.ops.api.audit import CLI
 from dispatcher.ops.api.lookups import read_id
 from dispatcher.ops.endpoints.bodies import EndpointWithHealth, RotationAction, TokenBody
@@ -138,6 +136,9 @@ def send_test(
 
     Ends with 1 if it was not delivered.
     """
+    # Slow to import, and only used here.
+    from dispatcher.channels.by_scheme import open_channels  # noqa: PLC0415
+    from dispatcher.egress.client import EgressClient  # noqa: PLC0415
 
     async def send(ledger: Ledger[ChannelSettings]) -> SampleOutcome:
         async with AsyncExitStack() as stack:

@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from dispatcher.ops.api.lookups import read_id
+from dispatcher.ops.api.moments import HOW
 from dispatcher.ops.dead.commands import DryRun, Rate, do_job
 from dispatcher.ops.dead.jobs.bodies import Selection, Skipped
 from dispatcher.ops.dead.jobs.pace import RATE
-from dispatcher.ops.dead.options import TIMES, moment_of
+from dispatcher.ops.dead.options import moment_of
 from dispatcher.ops.endpoints.care_commands import app
 from dispatcher.ops.endpoints.options import Id
 from dispatcher.ops.terminal import Json, Yes, fail
@@ -21,7 +22,7 @@ __all__ = ["app"]  # with every command of `faxhook endpoints`: those of this mo
 @app.command(name="recover")
 def recover_endpoint(
     endpoint_id: Id,
-    since: Annotated[str, typer.Option(help=f"From when on: {TIMES}.")],
+    since: Annotated[str, typer.Option(help=f"From when on: {HOW}.")],
     until: Annotated[str | None, typer.Option(help="Before when, in the same notation; else until now.")] = None,
     told: Annotated[bool, typer.Option("--told", help="What was delivered, too: it is sent again.")] = False,
     overtaken: Annotated[

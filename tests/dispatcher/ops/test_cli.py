@@ -160,3 +160,16 @@ finally:
     assert ran.stderr == "[]"
     for name in group.commands:  # type: ignore[attr-defined]
         assert name in ran.stdout
+
+
+async def test_a_pipe_gets_each_row_in_a_line_and_help_as_on_a_terminal(environment: dict[str, str]) -> None:
+    code, _, said = await faxhook(["migrate"], environment, asyncio.subprocess.PIPE)
+    assert code == 0, said
+    url = "http://127.0.0.1:1/hooks/of/the/accounting/department/for/faxes?account=1234567890"
+    allowed = {**environment, "EGRESS_ALLOW_NETWORKS": "127.0.0.0/8"}
+    code, _, said = await faxhook(["endpoints", "add", url], allowed, asyncio.subprocess.PIPE)
+    assert code == 0, said
+    _, said, _ = await faxhook(["audit"], environment, asyncio.subprocess.PIPE)
+    assert "endpoint.added" in said.splitlines()[1]
+    _, said, _ = await faxhook(["--help"], environment, asyncio.subprocess.PIPE)
+    assert max(map(len, said.splitlines())) <= 80

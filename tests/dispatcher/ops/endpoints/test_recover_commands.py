@@ -43,9 +43,12 @@ async def test_a_recovery_previews_asks_and_counts_and_a_second_one_finds_nothin
     [
         (["nonsense", "--since", "1h"], "nonsense"),
         (["018f0000-0000-7000-8000-000000000000", "--since", "1h"], "there is no endpoint `018f0000"),
-        (["018f0000-0000-7000-8000-000000000000", "--since", "soon"], "--since wants an age like 90s"),
-        (["018f0000-0000-7000-8000-000000000000", "--since", "2026-10-03T08:00:00"], "--since wants"),
-        (["018f0000-0000-7000-8000-000000000000", "--since", "9 d"], "--since wants"),
+        (
+            ["018f0000-0000-7000-8000-000000000000", "--since", "soon"],
+            "--since: `soon` is not one of: a time with its zone",
+        ),
+        (["018f0000-0000-7000-8000-000000000000", "--since", "2026-10-03T08:00:00"], "has no time zone"),
+        (["018f0000-0000-7000-8000-000000000000", "--since", "9 d"], "--since: `9 d` is not one of"),
         (["018f0000-0000-7000-8000-000000000000", "--since", "1h", "--until", "2h"], "`until` must be later"),
     ],
 )
