@@ -10,7 +10,14 @@ from dispatcher.ops.dead.jobs import items as job_items
 from dispatcher.ops.dead.jobs.bodies import ResendFilter, Selection, What
 from dispatcher.ops.dead.jobs.items import BEGINNINGS, IS_TAKEN, PRUNED, Item, Moved
 from dispatcher.ops.dead.jobs.moves import missed, successors
-from dispatcher.ops.dead.jobs.moves.fates import JOINS, JOINS_OF_ENDPOINT, NOT_OWED, fate_of, tells_again
+from dispatcher.ops.dead.jobs.moves.fates import (
+    JOINS,
+    JOINS_OF_ENDPOINT,
+    JOINS_OF_EVENT,
+    NOT_OWED,
+    fate_of,
+    tells_again,
+)
 from dispatcher.ops.dead.store import where
 
 
@@ -21,16 +28,22 @@ async def _matched(connection: Any, what: What, selection: Selection, condition:
         fate, joins = fate_of(what, selection), JOINS if selection.skipped is None else JOINS_OF_ENDPOINT
     else:
         fate, joins = successors.fate_of(successor), successors.joins_of(successor)
-    may_be_taken = "d.state NOT IN ('pending', 'retrying')"
-    may_be_taken += "" if tells_again(what, selection) else " AND d.state <> 'told'"
     matched = f"""
-    SELECT d.id, d.endpoint_id, d.event_id, CASE WHEN {may_be_taken} AND EXISTS (
-               SELECT FROM job_items JOIN jobs ON jobs.id = job_items.job_id
-               WHERE job_items.letter_id = d.id::text AND {IS_TAKEN}
-           ) THEN 'taken' ELSE {fate} END AS fate
+    SELECT d.id, d.endpoint_id, d.event_id, {_unless_taken(what, selection, fate)} AS fate
     FROM deliveries d {joins} WHERE {condition}
     """  # noqa: S608 - what is inserted is ours
     return matched if successor is None else successors.once_each(successor, matched)
+
+
+def _unless_taken(what: What, selection: Selection, fate: str) -> str:
+    may_be_taken = "d.state NOT IN ('pending', 'retrying')"
+    may_be_taken += "" if tells_again(what, selection) else " AND d.state <> 'told'"
+    return f"""
+    CASE WHEN {may_be_taken} AND EXISTS (
+             SELECT FROM job_items JOIN jobs ON jobs.id = job_items.job_id
+             WHERE job_items.letter_id = d.id::text AND {IS_TAKEN}
+         ) THEN 'taken' ELSE {fate} END
+    """
 
 
 async def items_of_ids(connection: Any, what: What, selection: Selection, delivery_ids: Sequence[UUID]) -> list[Item]:
@@ -51,6 +64,11 @@ async def items_of_ids(connection: Any, what: What, selection: Selection, delive
 
 async def count_fates(connection: Any, what: What, selection: Selection) -> list[tuple[UUID, str, int]]:
     """Return (endpoint, fate, how many) of the deliveries that match the filter or were skipped; not those of ids."""
+    if selection.skipped is not None and selection.skipped.told:
+        fate = _unless_taken(what, selection, fate_of(what, selection))
+        counts = await missed.count_with_told(connection, selection.skipped, fate, JOINS_OF_EVENT)
+        if counts is not None:
+            return counts
     condition, arguments = await _condition(connection, selection, first=1)
     matched = await _matched(connection, what, selection, condition)
     rows = await connection.fetch(

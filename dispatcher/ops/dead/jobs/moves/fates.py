@@ -36,14 +36,16 @@ LEFT JOIN faxes ON faxes.provider = events.provider AND faxes.fax_id = events.fa
 LEFT JOIN endpoints ON endpoints.id = d.endpoint_id
 """
 
-JOINS_OF_ENDPOINT: Final = f"""
-LEFT JOIN LATERAL (SELECT * FROM events WHERE id = d.event_id OFFSET 0) AS events ON true
+JOINS_OF_EVENT: Final = f"""
 LEFT JOIN LATERAL (
     SELECT direction, rank FROM faxes
     WHERE faxes.provider = events.provider AND faxes.fax_id = events.fax_id
-    AND events.type <> ALL ({array([*map(str, ENDINGS)])}) OFFSET 0
+    AND events.type <> ALL ({array([*map(str, ENDINGS)])}) AND d.id IS NOT NULL OFFSET 0
 ) AS faxes ON true
 LEFT JOIN endpoints ON endpoints.id = d.endpoint_id
+"""  # noqa: S608 - the inserted text is a constant
+JOINS_OF_ENDPOINT: Final = f"""
+LEFT JOIN LATERAL (SELECT * FROM events WHERE id = d.event_id OFFSET 0) AS events ON true {JOINS_OF_EVENT}
 """  # noqa: S608 - the inserted text is a constant
 """The same for the deliveries of one endpoint since a time: a tenth of all events of that time, each by its key."""
 

@@ -63,9 +63,8 @@ EXISTS (SELECT FROM endpoints WHERE removed_at IS NULL AND match_job_id IS NOT N
 CLOCKS_APART: Final = timedelta(minutes=5)
 """Between the ledger, which times events, and the dispatcher that makes the ids of their deliveries."""
 
-_RECORDED: Final = """
-events.recorded_at >= $2::timestamptz AND events.recorded_at < $3::timestamptz AND events.body IS NOT NULL
-"""
+_OF_TIME: Final = "events.recorded_at >= $2::timestamptz AND events.recorded_at < $3::timestamptz"
+_RECORDED: Final = f"{_OF_TIME} AND events.body IS NOT NULL"
 _HAS_NO_DELIVERY: Final = """
 NOT EXISTS (SELECT FROM deliveries d WHERE d.event_id = events.id AND d.endpoint_id = $1 AND d.id >= $4::uuid)
 """
@@ -78,10 +77,7 @@ def _missed(endpoint: Endpoint, around: Mapping[str, bool]) -> str:
     Of most endings the event alone decides; of all else its fax, which costs each event a look by its key. *around*:
     see `_AROUND`; what is not there is not searched in.
     """
-    directions = [] if endpoint.scope != "global" else [Direction.SENT]
-    if directions and not around["of_numbers"]:  # they supersede by the number of a received fax
-        directions.append(Direction.RECEIVED)
-    endings, kinds = split_endings(kinds_of(endpoint), directions)
+    endings, kinds = _split(endpoint, around)
     halves = [_missed_endings(endings, around)] if endings else []
     halves += [_missed_kinds(endpoint, endings, kinds)] if kinds or not endings else []
     taken = f"""
@@ -90,13 +86,33 @@ def _missed(endpoint: Endpoint, around: Mapping[str, bool]) -> str:
     """
     return f"""
     SELECT missed.id AS event_id, CASE {taken if around["has_jobs"] else ""}
-        WHEN missed.is_overtaken THEN 'overtaken' ELSE '{"waiting" if endpoint.enabled else "endpoint"}' END AS fate
+        WHEN missed.is_overtaken THEN 'overtaken' ELSE '{_fate_of(endpoint)}' END AS fate
     FROM ({" UNION ALL ".join(halves)}) AS missed
     """  # noqa: S608 - what is inserted is ours
 
 
+def _fate_of(endpoint: Endpoint) -> str:
+    return "waiting" if endpoint.enabled else "endpoint"
+
+
+def _split(endpoint: Endpoint, around: Mapping[str, bool]) -> tuple[list[str], list[str]]:
+    """Return the endings that the event alone decides, and the kinds of all else that *endpoint* is told of."""
+    directions = [] if endpoint.scope != "global" else [Direction.SENT]
+    if directions and not around["of_numbers"]:  # they supersede by the number of a received fax
+        directions.append(Direction.RECEIVED)
+    return split_endings(kinds_of(endpoint), directions)
+
+
 def _missed_endings(endings: Sequence[str], around: Mapping[str, bool]) -> str:
-    """Return as SQL *endings* for a general endpoint, that only single faxes' endpoints supersede."""
+    """Return as SQL *endings* that a general endpoint was not owed."""
+    return f"""
+    SELECT events.id, false AS is_overtaken FROM events
+    WHERE {_RECORDED} AND {_are_for_it(endings, around)} AND {_HAS_NO_DELIVERY}
+    """  # noqa: S608 - what is inserted is ours
+
+
+def _are_for_it(endings: Sequence[str], around: Mapping[str, bool]) -> str:
+    """Return as SQL the condition on *endings* for a general endpoint, that only single faxes' endpoints supersede."""
     sent = array([each for each in endings if ENDINGS[EventType(each)] is Direction.SENT])
     superseded = "".join(
         f"""
@@ -106,10 +122,7 @@ def _missed_endings(endings: Sequence[str], around: Mapping[str, bool]) -> str:
         for name, other in _SUPERSEDING_ENDINGS.items()
         if around[name]
     )
-    return f"""
-    SELECT events.id, false AS is_overtaken FROM events
-    WHERE {_RECORDED} AND events.type = ANY({array(endings)}) {superseded} AND {_HAS_NO_DELIVERY}
-    """  # noqa: S608 - what is inserted is ours
+    return f"events.type = ANY({array(endings)}) {superseded}"
 
 
 def _missed_kinds(endpoint: Endpoint, endings: Sequence[str], kinds: Sequence[str]) -> str:
@@ -166,6 +179,41 @@ async def count(connection: Any, selection: Selection) -> list[tuple[UUID, str, 
     sql, *arguments = found
     rows = await connection.fetch(f"SELECT fate, count(*) FROM ({sql}) AS missed GROUP BY 1", *arguments)  # noqa: S608 - ours
     return [(selection.skipped.endpoint_id, row["fate"], row["count"]) for row in rows]
+
+
+async def count_with_told(
+    connection: Any, skipped: Skipped, fate_of_told: str, joins_of_told: str
+) -> list[tuple[UUID, str, int]] | None:
+    """Return the same of what the endpoint missed and what it got, the events of that time being read once.
+
+    *fate_of_told*, of a delivery `d` and its `events`, and the *joins_of_told* that it needs are SQL. None if one
+    reading cannot say it: another job recovers something of the endpoint, or no event decides alone.
+    """
+    row = await connection.fetchrow(f"SELECT {COLUMNS} FROM endpoints WHERE id = $1", skipped.endpoint_id)  # noqa: S608 - a constant
+    if row is None or row["removed_at"] is not None:
+        return None
+    endpoint = endpoint_of(row)
+    around = await connection.fetchrow(_AROUND, str(endpoint.id))
+    endings, kinds = _split(endpoint, around)
+    if around["has_jobs"] or not endings:
+        return None
+    since, until = between(skipped.since, skipped.until)
+    arguments = (endpoint.id, since, until, first_delivery(since))
+    statements = [
+        f"""
+        SELECT CASE WHEN d.id IS NULL THEN '{_fate_of(endpoint)}' ELSE {fate_of_told} END AS fate, count(*) FROM events
+        LEFT JOIN deliveries d ON d.event_id = events.id AND d.endpoint_id = $1::uuid AND d.id >= $4::uuid
+        {joins_of_told}
+        WHERE {_OF_TIME} AND (d.id IS NOT NULL OR events.body IS NOT NULL AND {_are_for_it(endings, around)})
+        GROUP BY 1
+        """  # noqa: S608 - what is inserted is ours
+    ]
+    if kinds:
+        rest = _missed_kinds(endpoint, endings, kinds)
+        fate = f"CASE WHEN is_overtaken THEN 'overtaken' ELSE '{_fate_of(endpoint)}' END"
+        statements.append(f"SELECT {fate} AS fate, count(*) FROM ({rest}) AS missed GROUP BY 1")  # noqa: S608 - ours
+    rows = [each for statement in statements for each in await connection.fetch(statement, *arguments)]
+    return [(endpoint.id, each["fate"], each["count"]) for each in rows]
 
 
 async def insert_items(connection: Any, job_id: UUID, selection: Selection) -> None:

@@ -11,8 +11,9 @@ from dispatchers import STORE, an_event
 from ledgers import take
 
 from dispatcher.formats import FORMATS
+from dispatcher.ops.dead.jobs import store as jobs
 from dispatcher.ops.dead.jobs.bodies import Selection, Skipped
-from dispatcher.ops.dead.jobs.moves import missed
+from dispatcher.ops.dead.jobs.moves import deliveries, missed
 from dispatcher.ops.dead.jobs.moves.kinds import ENDINGS
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 from dispatcher.policy.lifecycle import overtaking_rank
@@ -144,3 +145,56 @@ def test_no_ending_needs_its_fax() -> None:
             event = an_event(1, event_type, provider=provider, direction=direction)
             assert all(has_word("https://a.example/", each, event) for each in FORMATS)
             assert has_word("mailto:a@b.example", "", event)
+
+
+STATES: Final = ("told", "dead", "pending", "retrying", "skipped")
+
+
+@pytest.mark.parametrize("beside", OTHERS)
+async def test_of_what_was_told_too_the_preview_counts_what_the_job_takes(
+    pool: asyncpg.Pool, events: list[Event], beside: str
+) -> None:
+    """The preview reads the events of that time once, the job in two statements."""
+    for fields in OTHERS[beside]:
+        await STORE.insert(pool, Endpoint(**{"id": uuid7(), "url": "http://127.0.0.1:1/", **fields}))
+    await pool.execute("UPDATE events SET body = NULL WHERE id LIKE '%0-%'")
+    for name, fields in ENDPOINTS.items():
+        endpoint = Endpoint(**{"id": uuid7(), "url": "http://127.0.0.1:1/hook", **fields})
+        await STORE.insert(pool, endpoint)
+        for number, event in enumerate(events[::2]):
+            await pool.execute(
+                "INSERT INTO deliveries (id, event_id, endpoint_id, state, reason) VALUES ($1, $2, $3, $4, $5)",
+                *(uuid7(), event.id, endpoint.id, STATES[number % 5], "superseded" if number % 10 == 4 else None),
+            )
+        for overtaken in (False, True):
+            skipped = Skipped(endpoint_id=endpoint.id, since=datetime(2020, 1, 1, tzinfo=UTC), told=True)
+            selection = Selection(skipped=skipped, overtaken=overtaken)
+            counts = Counter[str]()
+            for _, fate, count in await deliveries.count_fates(pool, "endpoint.recover", selection):
+                counts[fate] += count
+            job_id = uuid7()
+            await deliveries.insert_items(pool, job_id, "endpoint.recover", selection)
+            items = await pool.fetch("SELECT state, reason FROM job_items WHERE job_id = $1", job_id)
+            assert Counter(each["reason"] or each["state"] for each in items) == counts, (name, overtaken)
+            assert {"owed", "pruned"} <= counts.keys()
+            await pool.execute("DELETE FROM job_items")
+        await pool.execute("DELETE FROM endpoints WHERE id = $1", endpoint.id)
+        await pool.execute("DELETE FROM deliveries")
+
+
+async def test_another_job_on_the_same_endpoint_leaves_nothing_to_take_twice(
+    pool: asyncpg.Pool, events: list[Event]
+) -> None:
+    endpoint = Endpoint(id=uuid7(), url="http://127.0.0.1:1/hook")
+    await STORE.insert(pool, endpoint)
+    for told in (False, True):
+        skipped = Skipped(endpoint_id=endpoint.id, since=datetime(2020, 1, 1, tzinfo=UTC), told=told)
+        selection = Selection(skipped=skipped)
+        before = await deliveries.count_fates(pool, "endpoint.recover", selection)
+        job_id = await jobs.insert(pool, "endpoint.recover", "eve", None, selection, uuid7())
+        await deliveries.insert_items(pool, job_id, "endpoint.recover", selection)
+        after = await deliveries.count_fates(pool, "endpoint.recover", selection)
+        ended = sum(event.type in ENDINGS for event in events)
+        assert (before, after) == ([(endpoint.id, "waiting", ended)], [(endpoint.id, "taken", ended)])
+        await pool.execute("DELETE FROM job_items")
+        await pool.execute("DELETE FROM jobs")
