@@ -10,7 +10,7 @@ import pytest
 from lists import GOAL_BYTES, GOAL_RATIO, GOAL_SECONDS, Round, compared, is_read_in, reading_seconds
 
 BENCH = Path(__file__).with_name("lists.py")
-FAXES = 30_000
+FAXES = 24_000
 
 
 @pytest.mark.alone
