@@ -24,6 +24,7 @@ from dispatcher.lists.client import ListClient
 from dispatcher.lists.known import KnownBefore
 from dispatcher.lists.reading import Reading
 from dispatcher.lists.readings import Tally
+from dispatcher.lists.reconciler import outcome_of
 from dispatcher.settings import DispatcherSettings
 from shared.domain import utc_now
 from shared.media import MediaStore
@@ -63,6 +64,7 @@ class Reader:
         self.harness = harness
         self.before = KnownBefore()
         self.publisher = Publisher()
+        self.beside = 0
 
     async def read(self, media: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Tally, int]:
         """Return what a reading of the last two days found, and how many faxes it took apart."""
@@ -74,6 +76,7 @@ class Reader:
             reading = Reading(self.client, *stores, 600.0, nothing, before=self.before)
             await reading.run(utc_now() - timedelta(days=2), utc_now())
         monkeypatch.setattr(type(self.api), "read_fax", own)
+        self.beside = reading.beside
         return reading.tally, len(taken)
 
 
@@ -151,6 +154,9 @@ async def test_a_fax_from_long_before_the_window_is_not_told_though_the_provider
         reader = Reader(harness, provider, egress, name)
         tally, _ = await reader.read(tmp_path, monkeypatch)
         assert (tally.seen, tally.missing, reader.publisher.told) == (3, 2, 2), name
+        assert reader.beside  # it is on the list of each day that is asked for
+        outcome, said = outcome_of(tally, reader.client, reader.beside)
+        assert (outcome, "faxes from before the window" in said) == ("done", True)
 
 
 MOST_STEP_SECONDS = 0.003
