@@ -20,7 +20,7 @@ FORBIDDEN = re.compile(
     r"who stands between|(?<!there )(is|are) none)\b",
     re.IGNORECASE,
 )
-TOLD = re.compile(r"(?<![-\w`])(not )?told\b(?! \(delivered\))")
+TOLD = re.compile(r"(?<![-\w`])(not )?told\b(?! \(delivered\))", re.IGNORECASE)
 """The API's value of what people call delivered; it may stand as an option, as code, or with its name beside it."""
 
 WRITTEN = re.compile(r"\b(mend(s|ed|ing)?|nobody|whoever|somebody)\b", re.IGNORECASE)

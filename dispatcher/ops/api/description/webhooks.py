@@ -138,7 +138,7 @@ def _described(name: str) -> dict[str, Any]:
         ],
         "requestBody": {"required": True, "content": {media_type: content}},
         "responses": {
-            "2XX": {"description": "Told: it is not sent again"},
+            "2XX": {"description": "Delivered: it is not sent again"},
             "410": {"description": "Not wanted any more: the endpoint is disabled"},
             "default": {"description": "Not delivered: it is tried again by the backoff table"},
         },
