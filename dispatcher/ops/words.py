@@ -24,6 +24,9 @@ STATES: Final[dict[str, str]] = {
 }
 """The states of a delivery, as people call them."""
 
+STATE_VALUES: Final[dict[str, str]] = {shown: value for value, shown in STATES.items()}
+"""The API's value by what people call it; a command takes either."""
+
 _MINUTE: Final = 60
 _HOUR: Final = 3_600
 _DAY: Final = 86_400

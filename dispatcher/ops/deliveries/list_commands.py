@@ -14,7 +14,7 @@ from dispatcher.ops.faxes.bodies import Delivery
 from dispatcher.ops.faxes.lists.queries import DeliveryQuery
 from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.ops.terminal import Json, console, print_json, read_options, run, settings_of
-from dispatcher.ops.words import STATES, clock, printable
+from dispatcher.ops.words import STATE_VALUES, STATES, clock, printable
 from dispatcher.settings import LedgerSettings
 from shared.domain import EventType
 
@@ -22,14 +22,12 @@ __all__ = ["app"]  # with every command of `faxhook deliveries`: this one, too
 
 OPTIONS = {"event_id": "--event", "endpoint_id": "--endpoint"}
 STYLES = {"told": "green", "dead": "red", "retrying": "yellow", "pending": "yellow", "skipped": "dim"}
-VALUES = {shown: value for value, shown in STATES.items()}
-"""The API's value of a state by what people call it; either is taken."""
 
 
 @app.command(name="list")
 def list_deliveries(
     endpoint: Annotated[str | None, typer.Option(help="Only those to this endpoint, by its id.")] = None,
-    state: Annotated[str | None, typer.Option(help=f"One of {', '.join(VALUES)}.")] = None,
+    state: Annotated[str | None, typer.Option(help=f"One of {', '.join(STATE_VALUES)}.")] = None,
     reason: Annotated[str | None, typer.Option(help="Why it is dead or skipped, like timeout or overtaken.")] = None,
     event_type: Annotated[
         str | None, typer.Option("--type", help=f"Of the event, e.g. {EventType.DELIVERED.value}.")
@@ -47,7 +45,7 @@ def list_deliveries(
     """Show deliveries, the newest first. `faxhook deliveries show ID` shows the attempts of one."""
     given = {
         "endpoint_id": endpoint,
-        "state": None if state is None else VALUES.get(state, state),
+        "state": None if state is None else STATE_VALUES.get(state, state),
         "reason": reason,
         "type": event_type,
         "event_id": event,

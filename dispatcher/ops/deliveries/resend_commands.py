@@ -13,6 +13,7 @@ from dispatcher.ops.dead.jobs.planner import check_resend
 from dispatcher.ops.dead.options import moment_of
 from dispatcher.ops.deliveries.commands import app
 from dispatcher.ops.terminal import Json, Yes, fail, read_options
+from dispatcher.ops.words import STATE_VALUES
 from shared.errors import EXIT_BAD_INPUT, FaxhookError
 
 __all__ = ["app"]  # with every command of `faxhook deliveries`: those of this module, too
@@ -28,7 +29,7 @@ def resend_deliveries(
     endpoint: Annotated[str | None, typer.Option(help="Those to an endpoint, by its id.")] = None,
     event_type: Annotated[str | None, typer.Option("--type", help="Of the event, e.g. fax.delivered.")] = None,
     state: Annotated[
-        str | None, typer.Option(help="One of told (delivered), dead, skipped; else what is delivered or dead.")
+        str | None, typer.Option(help="One of delivered, dead, skipped; else what is delivered or dead.")
     ] = None,
     since: Annotated[str | None, typer.Option(help=f"Of events since: {HOW}.")] = None,
     until: Annotated[str | None, typer.Option(help="And before, in the same notation.")] = None,
@@ -51,11 +52,13 @@ def resend_deliveries(
         "event_id": event,
         "endpoint_id": endpoint,
         "type": event_type,
-        "state": state,
+        "state": None if state is None else STATE_VALUES.get(state, state),
         "since": None if since is None else moment_of("--since", since, now),
         "until": None if until is None else moment_of("--until", until, now),
     }
     named = {name: value for name, value in given.items() if value is not None}
+    if not ids and not named:
+        fail("say which: ids, --fax PROVIDER:FAX_ID, --event ID, or --since when, with --endpoint ID", EXIT_BAD_INPUT)
     selection = Selection(
         ids=tuple(sorted(set(ids))) if ids else None,
         deliveries=read_options(named, ResendFilter, _OPTION_NAMES) if named or not ids else None,

@@ -67,3 +67,5 @@ async def test_a_wrong_option_is_named_with_the_values_that_are_known(environmen
     ):
         code, _, complained = await faxhook(environment, "deliveries", "list", *options)
         assert (code, sentence in complained) == (65, True), complained
+    code, _, complained = await faxhook(environment, "deliveries", "resend")
+    assert (code, "say which: ids, --fax PROVIDER:FAX_ID" in complained) == (65, True), complained
