@@ -26,9 +26,12 @@ _OF_EVENT: Final = {INCOMING: Direction.RECEIVED, COMPLETED: Direction.SENT}
 
 _GOOD: Final = {Direction.SENT: EventType.DELIVERED, Direction.RECEIVED: EventType.RECEIVED}
 _BAD: Final = {Direction.SENT: EventType.FAILED, Direction.RECEIVED: EventType.RECEIVE_FAILED}
-_STATUSES: Final[dict[str, dict[Direction, EventType]]] = {
+_UNDER_WAY: Final[dict[str, dict[Direction, EventType]]] = {
     "QUEUED": dict.fromkeys(Direction, EventType.QUEUED),
     "IN_PROGRESS": {Direction.SENT: EventType.SENDING, Direction.RECEIVED: EventType.RECEIVING},
+}
+_STATUSES: Final[dict[str, dict[Direction, EventType]]] = {
+    **_UNDER_WAY,
     # Sinch writes COMPLETED and FAILURE; the others are Faxbot's words.
     **dict.fromkeys(("COMPLETED", "SUCCESS", "RECEIVED"), _GOOD),
     **dict.fromkeys(("FAILURE", "FAILED"), _BAD),
@@ -87,13 +90,13 @@ def compose(report: Report, callback: Callback, *, may_name_media: bool, has_doc
 def _event_type(report: Report, name: str, direction: Direction, *, arrived: bool) -> EventType:
     """Decide what happened. *arrived*: all pages of a sent fax, or something of a received one.
 
-    Both events that Sinch names report an ending: with an unknown status, too. Without an event's name an unknown
-    status may mean anything.
+    Both events that Sinch names report an ending, whatever the status says: unknown, or one of a fax under way. Without
+    an event's name the status says it all, and an unknown one may mean anything.
     """
     if name not in _OF_EVENT:
         return EventType.UNKNOWN
     status = report.status
-    if status in _STATUSES:
+    if status in _STATUSES and not (report.is_named and status in _UNDER_WAY):
         return _STATUSES[status][direction]
     if report.has_error:
         return _BAD[direction]

@@ -30,11 +30,14 @@ from shared.domain import EventType, Failure, Phase
         (None, "OUTBOUND", "COMPLETED", EventType.DELIVERED),
         (None, "INBOUND", "FAILURE", EventType.RECEIVE_FAILED),
         (None, None, "COMPLETED", EventType.RECEIVED),
-        # A fax is not declared finished that says it is not.
-        ("FAX_COMPLETED", "OUTBOUND", "QUEUED", EventType.QUEUED),
-        ("FAX_COMPLETED", "OUTBOUND", "IN_PROGRESS", EventType.SENDING),
-        ("INCOMING_FAX", "INBOUND", "IN_PROGRESS", EventType.RECEIVING),
-        # An ending stays one, whatever word says how it ended.
+        # Without an event's name, a fax is not declared finished that says it is not.
+        (None, "OUTBOUND", "QUEUED", EventType.QUEUED),
+        (None, "OUTBOUND", "IN_PROGRESS", EventType.SENDING),
+        (None, "INBOUND", "IN_PROGRESS", EventType.RECEIVING),
+        # An ending stays one, whatever its status says.
+        ("FAX_COMPLETED", "OUTBOUND", "QUEUED", EventType.FAILED),
+        ("FAX_COMPLETED", "OUTBOUND", "IN_PROGRESS", EventType.FAILED),
+        ("INCOMING_FAX", "INBOUND", "IN_PROGRESS", EventType.RECEIVE_FAILED),
         ("FAX_COMPLETED", "OUTBOUND", "ABDUCTED", EventType.FAILED),
         ("FAX_COMPLETED", "OUTBOUND", "PENDING", EventType.FAILED),
         ("FAX_COMPLETED", None, "EXPIRED", EventType.FAILED),
@@ -51,6 +54,18 @@ def test_event_direction_and_status_together_tell_what_happened(event, direction
     content = {"event": event, "fax": {"id": "F1", "direction": direction, "status": status}}
     assert event_of(content).type is event_type
     assert event_of(content).phase is event_type.phase
+
+
+@pytest.mark.parametrize("status", ["IN_PROGRESS", "QUEUED", "PENDING"])
+def test_a_completed_fax_whose_status_is_no_ending_is_judged_by_what_arrived(status):
+    whole = event_of(completed(status=status, numberOfPages=3, pagesSentSuccessfully=3))
+    assert (whole.type, whole.failure) == (EventType.DELIVERED, None)
+    cut = event_of(completed(status=status, numberOfPages=3, pagesSentSuccessfully=2))
+    assert cut.type is EventType.FAILED
+    assert cut.failure is not None
+    assert cut.failure.type == status
+    assert cut.partial
+    assert event_of(incoming(status=status, numberOfPages=1)).type is EventType.RECEIVED
 
 
 def test_an_error_without_a_status_that_is_known_is_a_failure():
