@@ -38,9 +38,9 @@ cluster-faults: $(READY) ## The same with RabbitMQ as a cluster of three, 4.x an
 fuzz: $(READY) ## Every parser and verifier against 10,000 generated inputs for each test
 	@$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=long --timeout=3600 -v
 
-BENCH = $(BIN)/python tests/bench/bench.py $(if $(BEFORE),--before $(BEFORE)) $(if $(PEERS),--peers) $(if $(ONLY),--only $(ONLY))
+BENCH = $(BIN)/python tests/bench/bench.py $(if $(BEFORE),--before $(BEFORE)) $(if $(PEERS),--peers) $(if $(ONLY),--only $(ONLY)) $(if $(ADD),--add)
 
-bench: $(READY) ## What a callback and a delivery cost, beside the goals; minutes. BEFORE=revision, PEERS=1, ONLY="part …"
+bench: $(READY) ## What a callback and a delivery cost, beside the goals; minutes. BEFORE=revision, PEERS=1, ONLY="part …", ADD=1
 	@$(BENCH)
 
 bench-full: $(READY) ## The same with what takes long: retries, a ledger of FAXES faxes, an hour's worth, bad neighbours

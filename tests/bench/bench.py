@@ -1,6 +1,6 @@
 """`make bench`: what faxhook costs, measured in one run on this machine, as ratios to a bare handler, beside the goals.
 
-    python tests/bench/bench.py [--full] [--only PART …] [--before REVISION] [--peers] [--out FOLDER]
+    python tests/bench/bench.py [--full] [--only PART …] [--before REVISION] [--peers] [--out FOLDER] [--add]
         [--amqp-url URL --database-url URL]   # stores to use instead of private ones: the vhost's queues are EMPTIED
 
 Everything is on loopback: a provider, `python -m ingress`, RabbitMQ, `python -m dispatcher`, PostgreSQL, an application.
@@ -39,7 +39,7 @@ import uvloop
 import whole_way
 from cores import choose_cores, pin_self
 from picture import picture
-from rows import Report, table
+from rows import Report, spread, table
 from run import HERE, Run, Sizes, say
 from stack import Stores, private_stores
 from stores import fresh_topology
@@ -80,10 +80,12 @@ async def bench(run: Run, parts: dict[str, Measure]) -> None:
     """Measure *parts*; the broker's queues are emptied before each."""
     pin_self(run.cores.load)
     for name, measure in parts.items():
-        began = time.monotonic()
+        began, first = time.monotonic(), len(run.report.rows)
         if run.stores.api_url is None:
             await fresh_topology(run.stores.amqp_url, topology(parse_backoff(DEFAULT_BACKOFF)))
         await measure(run)
+        for row in run.report.rows[first:]:
+            row.part = name
         say(f"{name}: {time.monotonic() - began:.0f} s")
 
 
@@ -97,12 +99,34 @@ def machine(run_cores: str, rounds: int) -> dict[str, object]:
     return {"what": what, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "rounds": rounds}
 
 
-def write(report: Report, folder: Path) -> None:
-    """Write bench.json and, where loads were varied, bench.svg."""
+def write(report: Report, folder: Path, *, is_added: bool = False) -> None:
+    """Write bench.json and, where loads were varied, bench.svg.
+
+    With *is_added* what an earlier run wrote of other parts stays: parts that take minutes each can be run one by one.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [{**asdict(row), "reached": {name: row.is_reached(name) for name in row.figures}} for row in report.rows]
-    content = {"machine": report.machine, "rows": rows, "points": [asdict(point) for point in report.points]}
-    (folder / "bench.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    file = folder / "bench.json"
+    rows = [
+        {
+            **asdict(row),
+            "reached": {name: row.is_reached(name) for name in row.figures},
+            "written": {name: spread(figure, row.unit) for name, figure in row.figures.items()},
+            "at": report.machine["at"],
+        }
+        for row in report.rows
+    ]
+    points = [asdict(point) for point in report.points]
+    if is_added and file.exists():
+        before = json.loads(file.read_text())
+        measured = {row.part for row in report.rows}
+        order = [*PARTS, *LONG_PARTS]
+        rows = sorted(
+            [*(row for row in before["rows"] if row["part"] not in measured), *rows],
+            key=lambda row: order.index(row["part"]),
+        )
+        points = points or before["points"]
+    content = {"machine": report.machine, "rows": rows, "points": points}
+    file.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     if report.points:
         (folder / "bench.svg").write_text(picture(report.points, str(report.machine["what"])))
 
@@ -141,6 +165,7 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--retries", type=int, default=Sizes.retries, help="due at the pace of 100,000 in a minute")
     parser.add_argument("--tiny", action="store_true", help="as little as possible; no figure means anything")
     parser.add_argument("--out", type=Path, default=REPOSITORY / ".local/bench", help="for bench.json and bench.svg")
+    parser.add_argument("--add", action="store_true", help="keep what bench.json has of other parts")
     parser.add_argument("--amqp-url", help="a vhost to use instead of a private broker; its queues are EMPTIED")
     parser.add_argument("--database-url", help="a server to use instead of a private one; databases come and go on it")
     asked = parser.parse_args(given)
@@ -167,7 +192,7 @@ def main() -> int:
         try:
             uvloop.run(bench(run, parts))
         finally:
-            write(report, asked.out)
+            write(report, asked.out, is_added=asked.add)
             sys.stdout.write(table(report) + "\n")
     return 0
 

@@ -29,6 +29,7 @@ class Row:
         unit: How a figure is written: `times` a ratio, `µs`, `ms`, `s`, `/s`, `MB`, `B`, `%`, or nothing: a number.
         figures: By the name of what was measured: `now`, `before`, a peer.
         note: What belongs to it, for people.
+        part: Of the bench, that added it.
     """
 
     what: str
@@ -38,6 +39,7 @@ class Row:
     figures: dict[str, Figure]
     note: str = ""
     more_is_better: bool = False
+    part: str = ""
 
     def is_reached(self, column: str) -> bool | None:
         """Return whether the goal is reached; None where there is none."""

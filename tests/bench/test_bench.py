@@ -7,7 +7,8 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from bench import PARTS, arguments
+from bench import PARTS, arguments, write
+from rows import Figure, Point, Report, Row
 
 pytestmark = pytest.mark.alone
 
@@ -50,6 +51,8 @@ async def test_the_bench_measures_every_goal_with_tiny_counts(amqp_url: str, dat
     for row in found["rows"]:
         assert row["figures"], row["what"]
         assert f"| {row['what']}" in out
+        assert row["written"].keys() == row["figures"].keys()
+    assert {row["part"] for row in found["rows"]} == {*parts}
     assert {point["rate"] for point in found["points"]} == {50.0, 100.0}
     assert ET.parse(tmp_path / "bench.svg").getroot().tag.endswith("svg")  # noqa: S314 - we wrote it
 
@@ -79,3 +82,19 @@ async def test_a_revision_that_is_not_there_is_one_sentence(tmp_path: Path) -> N
     assert code == 1
     assert "no-such-revision" in errors
     assert "Traceback" not in errors
+
+
+def test_a_part_that_is_run_again_replaces_its_own_rows_and_keeps_the_others(tmp_path: Path) -> None:
+    def report(part: str, value: float, *, has_points: bool = False) -> Report:
+        figure = Figure.of([value])
+        points = [Point("now", 50.0, figure, figure, figure)] if has_points else []
+        return Report({"what": "", "at": part}, [Row(part, "", None, "s", {"now": figure}, part=part)], points)
+
+    write(report("way", 1.0, has_points=True), tmp_path)
+    write(report("ingress", 2.0), tmp_path, is_added=True)
+    write(report("ingress", 3.0), tmp_path, is_added=True)
+    found = json.loads((tmp_path / "bench.json").read_text())
+    assert [(row["part"], row["written"]["now"]) for row in found["rows"]] == [("ingress", "3.00 s"), ("way", "1.00 s")]
+    assert len(found["points"]) == 1
+    write(report("burst", 4.0), tmp_path)
+    assert len(json.loads((tmp_path / "bench.json").read_text())["rows"]) == 1
