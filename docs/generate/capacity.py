@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from docs.generate.bench import goals_table
+from docs.generate.goals import goals_table
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "capacity.md"
 GOALS: Final = ("<!-- goals: written by `make docs` -->", "<!-- /goals -->")

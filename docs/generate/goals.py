@@ -1,6 +1,6 @@
-"""Writes what `make bench` found, as docs/bench.json keeps it, as a table for `docs/capacity.md`: every goal, and its parts.
+"""Writes what `make bench` found, kept in docs/bench.json, as a table for `docs/capacity.md`: goals and their parts.
 
-For a new one: `make bench BEFORE=… PEERS=1`, then bench.json and bench.svg of `.local/bench` to `docs/`, then `make docs`.
+For a new one: `make bench BEFORE=… PEERS=1`; bench.json and bench.svg of `.local/bench` to `docs/`; `make docs`.
 """
 
 import json
