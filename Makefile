@@ -77,6 +77,7 @@ docs: $(READY) ## Write the generated pages: settings, formats, metrics, log lin
 	@$(BIN)/python -m docs.generate.formats
 	@$(BIN)/python -m docs.generate.metrics
 	@$(BIN)/python -m docs.generate.capacity
+	@$(BIN)/python -m docs.generate.goals
 	@$(BIN)/python -m deploy.rabbitmq.definitions
 
 manifests: $(READY) ## Write the plain Kubernetes manifests of the chart (deploy/kubernetes)

@@ -13,10 +13,7 @@ from typing import Final
 
 import msgspec
 
-from docs.generate.goals import goals_table
-
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "capacity.md"
-GOALS: Final = ("<!-- goals: written by `make docs` -->", "<!-- /goals -->")
 PLAN: Final = ("<!-- plan: written by `make docs` -->", "<!-- /plan -->")
 LEDGERS: Final = ("<!-- ledgers: written by `make docs` -->", "<!-- /ledgers -->")
 SPLIT: Final = ("<!-- split: written by `make docs` -->", "<!-- /split -->")
@@ -255,8 +252,7 @@ def split_table() -> str:
 
 def page_with_tables(text: str) -> str:
     """Return the page's *text* with its tables written again."""
-    tables = ((GOALS, goals_table()), (PLAN, plan_table()), (LEDGERS, ledger_table()), (SPLIT, split_table()))
-    for (begin, end), table in tables:
+    for (begin, end), table in ((PLAN, plan_table()), (LEDGERS, ledger_table()), (SPLIT, split_table())):
         before, _, rest = text.partition(begin)
         text = f"{before}{begin}\n{table}{end}{rest.partition(end)[2]}"
     return text

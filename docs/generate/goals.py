@@ -7,7 +7,10 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-FOUND: Final = Path(__file__).resolve().parents[2] / "docs" / "bench.json"
+DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
+FOUND: Final = DOCS / "bench.json"
+PAGE: Final = DOCS / "capacity.md"
+BEGIN, END = "<!-- goals: written by `make docs` -->", "<!-- /goals -->"
 
 SHOWN: Final = ("· CPU", "· of it", "· the ", "· deliveries per second of CPU", "· places", "· most memory")
 """How the rows without a goal begin that are shown under one; bench.json has all of them."""
@@ -36,3 +39,13 @@ def is_shown(row: dict[str, Any]) -> bool:
 def _cell(row: dict[str, Any], column: str) -> str:
     missed = " **missed**" if row["reached"].get(column) is False else ""
     return f"{row['written'].get(column, '')}{missed}"
+
+
+def page_with_goals(text: str) -> str:
+    """Return the page's *text* with the table of goals written again."""
+    before, _, rest = text.partition(BEGIN)
+    return f"{before}{BEGIN}\n{goals_table()}{END}{rest.partition(END)[2]}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page_with_goals(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
