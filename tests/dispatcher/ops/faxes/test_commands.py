@@ -182,7 +182,7 @@ async def test_an_ending_that_list_and_callback_tell_is_shown_with_which_was_fir
     _, page, _ = await faxhook(environment | {"COLUMNS": "400"}, "show", "telnyx:1")
     assert page.count("found on the provider's list") == 1
     first = "the provider's list" if is_list_first else "its callback"
-    assert page.count(f"a repetition: {first} told this ending before, ") == page.count("owed to no endpoint") == 1
+    assert page.count(f"a repetition: {first} reported this ending before, ") == page.count("owed to no endpoint") == 1
     _, body, _ = await faxhook(environment, "show", "telnyx:1", "--json")
     marks = {each["id"]: each["repeated_by_list"] for each in json.loads(body)["events"]}
     assert marks == {"telnyx:a": is_list_first, "telnyx:b": not is_list_first}
