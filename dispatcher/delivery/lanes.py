@@ -98,7 +98,7 @@ class Lanes:
                 self._held.hold(each.delivery_id, each)
                 if not self._enter(each, is_from_behind=are_from_behind):
                     overflow.append(each)
-        for wait_seconds, deferred in self._put_behind(overflow).items():
+        for wait_seconds, deferred in self._put_behind(overflow, is_first=are_from_behind).items():
             self._settler.requeue(deferred, wait_seconds)
 
     def waiting_in(self, endpoint_id: UUID) -> int:
@@ -159,13 +159,18 @@ class Lanes:
         if not (lane.workers or lane.waiting or lane.is_refilling):
             self._lanes.pop(endpoint_id, None)
 
-    def _put_behind(self, overflow: Sequence[LeasedDelivery]) -> dict[float, list[Lease]]:
-        """Remember what found its lane full, if its endpoint answers; return what is to be deferred, by wait."""
+    def _put_behind(self, overflow: Sequence[LeasedDelivery], *, is_first: bool) -> dict[float, list[Lease]]:
+        """Remember what found its lane full, if its endpoint answers; return what is to be deferred, by wait.
+
+        *is_first*: it came from there, and goes back before all else that is remembered.
+        """
         by_wait: dict[float, list[Lease]] = {}
-        for each in overflow:
+        for each in reversed(overflow) if is_first else overflow:
             lane = self._lanes[each.endpoint_id]
             answers = not self._deliverer.circuit_is_open(each.endpoint_id)
-            if answers and len(lane.behind) < MOST_BEHIND:
+            if answers and is_first:
+                lane.behind.appendleft((each.delivery_id, each.attempt))
+            elif answers and len(lane.behind) < MOST_BEHIND:
                 lane.behind.append((each.delivery_id, each.attempt))
             by_wait.setdefault(BEHIND_SECONDS if answers else DEFER_WAITS_SECONDS[0], []).append(each)
         return by_wait

@@ -10,6 +10,7 @@ import pytest
 from delivering import NotedSettler, a_delivery, new_held
 from waiting import until
 
+from dispatcher.delivery import held as held_module
 from dispatcher.delivery import lanes as module
 from dispatcher.delivery.lanes import Lanes
 from dispatcher.ledger.pool import LedgerAway
@@ -123,6 +124,46 @@ async def test_a_lane_of_an_endpoint_that_answers_is_refilled_in_order_and_what_
     await lanes.idle()
     assert deliverer.begun == list(range(70))
     assert max(ledger.sizes) > 1, "many at a time"
+
+
+async def test_what_was_leased_again_and_finds_no_room_is_not_put_behind_what_came_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While the ledger leased them, deliveries of others took the capacity of the process."""
+    monkeypatch.setattr(module, "MOST_IN_LANE", 10)
+    monkeypatch.setattr(module, "LEAST_IN_LANE", 1)
+    monkeypatch.setattr(module, "REFILL_BELOW", 5)
+    monkeypatch.setattr(module, "MOST_PER_REFILL", 7)
+    monkeypatch.setattr(held_module, "MOST_HELD", 30)
+    others = [uuid7() for _ in range(30)]
+
+    class TakenMeanwhile(Ledger):
+        async def claim(self, wanted: Sequence[tuple[UUID, int]]) -> list[LeasedDelivery | UnreadableDelivery]:
+            for each in others if not self.sizes else ():
+                settler.held.hold(each)
+            asyncio.get_running_loop().call_later(0.05, self.give_back)
+            return await super().claim(wanted)
+
+        def give_back(self) -> None:
+            for each in others:
+                settler.held.free(each)
+
+    deliverer, ledger, endpoint = HeldUp(), TakenMeanwhile(), an_endpoint()
+    lanes, settler = new_lanes(deliverer, ledger)
+    first = [a_delivery(number, endpoint) for number in range(30)]
+    by_id = {each.delivery_id: each for each in first}
+    ledger.deferred = {each.delivery_id: each for each in first[10:]}
+    lanes.enter(first)
+    requeue = settler.requeue
+
+    def requeue_into_the_ledger(leases: Sequence[Lease], wait_seconds: float) -> None:
+        requeue(leases, wait_seconds)
+        ledger.deferred |= {each.delivery_id: by_id[each.delivery_id] for each in leases}
+
+    monkeypatch.setattr(settler, "requeue", requeue_into_the_ledger)
+    deliverer.may_end.set()
+    await lanes.idle()
+    assert deliverer.begun == list(range(30))
 
 
 async def test_what_is_still_to_be_deferred_is_taken_back_in_order_without_a_statement(
