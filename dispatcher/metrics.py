@@ -137,7 +137,7 @@ class Metrics:
         self.count_missed(provider, missed)
 
     def count_missed(self, provider: str, count: int) -> None:
-        """Count events that no callback told and the provider did; of one that has no list there are none."""
+        """Count events that no callback told and the provider did; a provider without a list has no such events."""
         if count:
             self._missed[provider,].inc(count)
 

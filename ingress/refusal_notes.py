@@ -22,7 +22,7 @@ class NoteStore(Protocol):
     """What is needed of a media store."""
 
     async def read_note(self, key: str) -> bytes | None:
-        """Return a note; None if there is none. Raise `MediaUnavailable` if the store is away."""
+        """Return a note, or None. Raise `MediaUnavailable` if the store is away."""
 
     async def write_note(self, key: str, content: bytes) -> None:
         """Write a note over the one before; raise `MediaUnavailable` if the store is away."""

@@ -19,7 +19,7 @@ async def with_document(
     limit_bytes: int,
     spool_threads: Executor | None = None,
 ) -> tuple[Event, NoDocument | None]:
-    """Return the event with its document kept; or without it, and why there is none at the path that was named.
+    """Return the event with its document kept; or without it, and why no file is at the path that was named.
 
     The spool is read in *spool_threads*, by default in those of the event loop.
 

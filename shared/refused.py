@@ -35,7 +35,7 @@ def note_key(provider: Provider) -> str:
 
 
 def read_note(content: bytes | None) -> RefusedCallbacks:
-    """Return what a note says; nothing if there is none, or one that cannot be read."""
+    """Return what a note says; nothing without one, or one that cannot be read."""
     try:
         return RefusedCallbacks() if content is None else msgspec.json.decode(content, type=RefusedCallbacks)
     except msgspec.MsgspecError:

@@ -102,7 +102,7 @@ def check_url(variable: str, url: str, schemes: Sequence[str]) -> Url:
 
 
 def describe(kind: type[Settings]) -> list[tuple[str, str, str]]:
-    """Return a row for each variable of *kind*: name, default as text (`required` where there is none), description."""
+    """Return a row for each variable of *kind*: name, default as text (`required` without one), description."""
     rows = []
     for field in msgspec.structs.fields(kind):
         default = "required" if field.required else _shown(field.default)

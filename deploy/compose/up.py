@@ -50,7 +50,7 @@ def compose_command() -> list[str]:
     """Return the command of Compose: Docker's plugin, else the one of our virtual environment or of the PATH.
 
     Raises:
-        Unavailable: There is none.
+        Unavailable: It does not exist.
     """
     if docker("compose", "version") is not None:
         return ["docker", "compose"]

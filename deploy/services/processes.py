@@ -124,7 +124,7 @@ def _reap() -> None:
 
 
 def find(wanted: Callable[[Process], bool]) -> Process | None:
-    """Return a process that is *wanted*, the oldest pid first; None if there is none."""
+    """Return a process that is *wanted*, the oldest pid first, or None."""
     return next(iter(sorted(filter(wanted, processes()), key=lambda process: process.pid)), None)
 
 

@@ -102,7 +102,7 @@ def read_channel(variable: str, number: int, url: str) -> AlertChannel:
     """Return number *number* of the URLs in *variable*, from 1.
 
     Raises:
-        BadSetting: It is none. The sentence does not show it.
+        BadSetting: It cannot be read as one. The sentence does not show it.
     """
     key = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:32]
     if url.startswith("mailto:"):

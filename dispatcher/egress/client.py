@@ -115,7 +115,7 @@ class EgressClient:
         is_forwarded = self._proxy is not None and not target.is_secure
         head = self._head(method, target, headers, body, is_forwarded=is_forwarded)
         key: Hashable = None if is_forwarded else (target.is_secure, target.host, target.port)
-        # 2. On a kept connection; on a new one if there is none, or if it ended before it answered.
+        # 2. On a kept connection; on a new one if no connection is kept, or if it ended before it answered.
         connection, reader = await self._exchange(key, target, head, body or b"")
         # 3. The connection is kept if the answer was read to its end and nothing came behind it.
         try:

@@ -9,7 +9,7 @@
 | direction | `direction` | the same | the same |
 | is_test | `is_test` | the same | the same |
 | type: delivered, received; other endings | `success=true`; `false` | the same | the same |
-| failure.message, else its code | in `fax` | `message`, empty if there is none | the same |
+| failure.message, else its code | in `fax` | `message`, empty without one | the same |
 | page, retry: only Phaxio tells them | `page`, `retry_count`, `recipient_phone_number` | no field | no field |
 | PhaxCode metadata of a received fax, from Phaxio | `fax.barcodes[].metadata` | `metadata` too | `metadata` |
 | the document of a received fax | the file part `file` | `file` | `filename` |

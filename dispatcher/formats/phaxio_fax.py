@@ -86,7 +86,7 @@ def fax_object_v1(event: Event) -> dict[str, Any]:
 
 
 def error_of(failure: Failure | None) -> dict[str, int | str | None]:
-    """Return the three keys of an error; nulls if there is none.
+    """Return the three keys of an error; nulls without one.
 
     >>> error_of(Failure(type="CALL_ERROR", code="17", message="Busy"))
     {'error_id': 17, 'error_type': 'lineError', 'error_message': 'Busy'}

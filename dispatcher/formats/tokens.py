@@ -58,7 +58,7 @@ def public_key(format_name: str, token: str) -> str | None:
 
 
 def telnyx_seed(token: str) -> bytes | None:
-    """Return the seed in a token of telnyx-v2; None if there is none in it."""
+    """Return the seed in a token of telnyx-v2, or None."""
     try:
         seed = base64.b64decode(token, validate=True)
     except ValueError:

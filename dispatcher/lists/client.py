@@ -101,7 +101,7 @@ class ListClient:
         """Return the body of a page.
 
         Raises:
-            ListUnavailable: There is none.
+            ListUnavailable: It did not come.
         """
         content, _ = await self._ask("GET", self.api.page_url(since, until, number), self.api.headers)
         return content
@@ -204,7 +204,7 @@ class ListClient:
 
 
 def read_http_date(text: str) -> datetime | None:
-    """Return the moment of an HTTP date, aware; None if it is none.
+    """Return the moment of an HTTP date, aware; None if it is not a date.
 
     >>> read_http_date("Sun, 29 Nov 2026 08:00:00 GMT").isoformat(), read_http_date("soon")
     ('2026-11-29T08:00:00+00:00', None)

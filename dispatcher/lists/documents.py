@@ -19,7 +19,7 @@ _HAS_NONE = (NotFound, NotAList, KeyRefused, NotReachable)
 
 
 async def fetch_document(client: ListClient, fax_id: str, fax: ListedFax) -> tuple[bytes, str] | None:
-    """Return content and type of the document of a received fax; None if there is none to be had.
+    """Return content and type of the document of a received fax, or None if it cannot be had.
 
     Raises:
         ListUnavailable: It may be there another time.

@@ -145,7 +145,7 @@ class Commands(MutableMapping[str, Any]):
         self._loaded: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
-        """Return a command, imported now if it was not before; KeyError if there is none of this name."""
+        """Return a command, imported now if it was not before; KeyError if no command has this name."""
         if name not in self._loaded:
             heading, place = _PLACES[name]
             with ending_at_once():

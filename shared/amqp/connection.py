@@ -140,7 +140,7 @@ def _lost(error: BaseException) -> ConnectionLost:
         case aiormq.exceptions.InvalidFrameError() if "Connection.OpenOk" in str(
             error
         ):  # the library keeps no more of it
-            return AccessRefused("its vhost is refused: there is none by that name, or the user has no rights in it")
+            return AccessRefused("its vhost is refused: no vhost has that name, or the user has no rights in it")
         case _:
             return ConnectionLost(_reason_of(error))
 

@@ -69,7 +69,7 @@ def clean(value: Any, depth: int = 0) -> Any:
 
 
 def first_of(source: Mapping[str, Any], names: Iterable[str]) -> Any:
-    """Return the first of the named values that is there and not empty; None if there is none."""
+    """Return the first of the named values that is there and not empty, or None."""
     for name in names:  # a generator takes twice as long
         value = source.get(name)
         if value is not None and value != "":
@@ -123,7 +123,7 @@ def read_inner(value: Any) -> Any:
     """Return an object inside of JSON that was written as a text, or alone in a list; anything else as it is.
 
     Raises:
-        Unreadable: It looks like an object and is none.
+        Unreadable: It looks like an object and cannot be read as one.
     """
     value = only(value)
     return read_json(value) if isinstance(value, str) and value.lstrip().startswith("{") else value
@@ -156,7 +156,7 @@ def text_of(value: Any) -> str:
 
 
 def read_id(value: Any) -> str:
-    """Return a provider's id (text or integer) as text, or empty if there is none.
+    """Return a provider's id (text or integer) as text, or empty.
 
     Raises:
         Unreadable: It is longer than `MAX_ID_LENGTH`.

@@ -74,7 +74,7 @@ def _suspects(holder: dict[str, Any] | list[Any]) -> list[tuple[Any, Any]]:
 
 
 def _content_of(value: Any, *, is_file: bool) -> bytes | None:
-    """Return the content of a document; None for what is none.
+    """Return the content of a document; None for what is not a document.
 
     Raises:
         Unreadable: It is damaged.

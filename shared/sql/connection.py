@@ -1,4 +1,4 @@
-"""One connection to the ledger: made, set up, and the reason if there is none. For many, see the dispatcher's pool.
+"""One connection to the ledger: made, set up, and the reason if it cannot be made. For many, see the dispatcher's pool.
 
 A pooler (PgBouncer) may stand in between if it gives each connection a session of its own. Leader locks belong to a
 session, prepared statements and settings as well: in another mode one process would run the statements of another.
@@ -66,8 +66,8 @@ async def connect(
     """Return a connection whose session has *session_settings*; *options* are the driver's.
 
     Raises:
-        LedgerAway: There is none. Whatever the cause, a certificate say, it is no fault of what was to be written, and
-            must not be taken for one.
+        LedgerAway: It cannot be made. Whatever the cause, a certificate say, it is no fault of what was to be written,
+            and must not be taken for one.
     """
     connection = await _connect(database_url, **options)
     try:

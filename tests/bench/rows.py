@@ -42,7 +42,7 @@ class Row:
     part: str = ""
 
     def is_reached(self, column: str) -> bool | None:
-        """Return whether the goal is reached; None where there is none."""
+        """Return whether the goal is reached; None without a goal."""
         if self.limit is None or column not in self.figures:
             return None
         median = self.figures[column].median

@@ -14,7 +14,7 @@ from waiting import until
 
 
 class Pool:
-    """A ledger with these sessions; its own is none of them."""
+    """A ledger with these sessions; its own is not among them."""
 
     def __init__(self, *pids: int) -> None:
         self._pids = pids

@@ -108,7 +108,7 @@ def test_names_and_filenames_that_are_no_utf8_do_not_cost_the_callback():
 
 
 @pytest.mark.parametrize("kind", ["text/html\nX-Evil: 1", "pdf", "a/b/c", "", "é/pdf"])
-def test_a_content_type_that_is_none_is_not_passed_on(kind):
+def test_a_content_type_that_cannot_be_read_is_not_passed_on(kind):
     form = read_form(MULTIPART, body(file("file", b"1", more=f"\r\nContent-Type: {kind}")))
     assert form.files[0].content_type == ""
 

@@ -63,7 +63,7 @@ def test_a_standard_secret_may_lack_prefix_and_padding_and_be_one_of_several():
 
 
 @pytest.mark.parametrize("secret", ["", "whsec_", "whsec_é", "not base64!", "A"])
-def test_a_standard_secret_that_is_none_is_named_when_it_is_read(secret):
+def test_a_standard_secret_that_cannot_be_one_is_named_when_it_is_read(secret):
     with pytest.raises(ValueError, match="whsec_"):
         standard_key(secret)
 

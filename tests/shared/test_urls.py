@@ -9,7 +9,7 @@ from shared.urls import parse_url
 HIDDEN = "hush-hush"
 
 
-def test_user_and_password_are_decoded_and_absent_ones_are_none() -> None:
+def test_user_and_password_are_decoded_and_absent_ones_are_left_out() -> None:
     whole, bare = parse_url("amqp://a%40b:c%2Fd@[::1]:5672/vhost?x=1"), parse_url("http://Example.com")
     assert (whole.user, whole.password, whole.host, whole.port, whole.path) == ("a@b", "c/d", "::1", 5672, "/vhost")
     assert (bare.user, bare.password, bare.host, bare.port) == (None, None, "example.com", None)

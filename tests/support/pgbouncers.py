@@ -81,7 +81,7 @@ class PgBouncer:
 
 @asynccontextmanager
 async def pooled(database_url: str, **settings: str) -> AsyncIterator[PgBouncer]:
-    """Yield a PgBouncer with *settings* before the server of *database_url*. Skip where there is none, fail in CI."""
+    """Yield a PgBouncer with *settings* before the server of *database_url*. Skip without PgBouncer, fail in CI."""
     if not Path(PROGRAM).exists():
         (pytest.fail if os.environ.get("CI") else pytest.skip)("needs PgBouncer: Debian's package pgbouncer")
     folder = Path(tempfile.mkdtemp(prefix="pgbouncer-"))

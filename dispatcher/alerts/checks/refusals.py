@@ -25,7 +25,7 @@ class Notes(Protocol):
     """What is needed of a media store."""
 
     async def read_note(self, key: str) -> bytes | None:
-        """Return a note; None if there is none. Raise `MediaUnavailable` if the store is away."""
+        """Return a note, or None. Raise `MediaUnavailable` if the store is away."""
 
 
 class RefusalCheck:

@@ -10,7 +10,7 @@ least one fax of the line began, so that a batch of hundreds counts as the few m
    the line's quietest hour.
 3. **Faxes come in bunches.** All counts are divided by the line's dispersion, at least 1: the variance of the slots of
    an hour over their mean.
-4. **How probable is none?** The product, over the days that the quiet stretch touches, of the probability of no slot
+4. **How probable is silence?** The product, over the days that the quiet stretch touches, of the probability of no slot
    in it. A day that was quiet from its beginning may be a holiday, so it alone proves little; three of them do.
 
 The clock is UTC. Where people change theirs, their day moves by an hour: of the stretch as it is, an hour earlier and
@@ -80,7 +80,7 @@ def hour_of_week(at: datetime) -> int:
 
 
 def learn(totals: Sequence[float], squares: Sequence[float], weeks: float) -> Profile | None:
-    """Return the usual week; None if there is none yet.
+    """Return the usual week, or None while it is not known.
 
     Args:
         totals: Of each hour of the week, its slots over all weeks.

@@ -75,7 +75,7 @@ def wants_document(event: Event) -> bool:
 
 
 def attachment(event: Event, document: bytes | None) -> Attachment | None:
-    """Return the document as it is attached; None if there is none to attach."""
+    """Return the document as it is attached, or None."""
     if document is None or not wants_document(event) or len(document) > MOST_ATTACHED_BYTES:
         return None
     stored = (event.media.content_type if event.media else None) or ""

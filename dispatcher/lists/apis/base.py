@@ -102,7 +102,7 @@ class ListApi(Protocol):
         """Return where page *number* (from 1) of the faxes created from *since* to *until* is asked for."""
 
     def read_page(self, body: bytes, number: int) -> Page:
-        """Read the answer; raise `NotAList` if it is none."""
+        """Read the answer; raise `NotAList` if it cannot be read as one."""
 
     def read_fax(self, raw: bytes, now: datetime) -> ListedFax:
         """Read one fax of a page; raise `Unreadable` if it cannot be understood."""
@@ -111,7 +111,7 @@ class ListApi(Protocol):
         """Return where one fax is asked for."""
 
     def read_one(self, body: bytes) -> bytes:
-        """Read the answer: the fax, as on a page; raise `NotAList` if it is none."""
+        """Read the answer: the fax, as on a page; raise `NotAList` if it cannot be read as one."""
 
     def document_of(self, fax_id: str) -> DocumentStep:
         """Return how to get at the document of a received fax."""

@@ -61,7 +61,7 @@ async def read_page(pool: Pool, query: TokenQuery) -> TokenPage:
 
 
 async def get(connection: Any, token_id: UUID) -> AccessToken | None:
-    """Return a token, locked; None if there is none."""
+    """Return a token, locked, or None."""
     return _token_or_none(await connection.fetchrow(ONE, token_id))
 
 
@@ -77,12 +77,12 @@ async def revoke(connection: Any, token_id: UUID) -> None:
 
 
 async def find(pool: Pool, text: str) -> AccessToken | None:
-    """Return the token of this text, revoked and expired ones included; None if there is none."""
+    """Return the token of this text, revoked and expired ones included, or None."""
     return _token_or_none(await pool.fetchrow(BY_DIGEST, digest_of_token(text)))
 
 
 async def look_up(pool: Pool, token_id: UUID) -> AccessToken | None:
-    """Return the token of this id, revoked and expired ones included; None if there is none."""
+    """Return the token of this id, revoked and expired ones included, or None."""
     return _token_or_none(await pool.fetchrow(BY_ID, token_id))
 
 

@@ -99,7 +99,7 @@ class AccountReader:
         """Return the account of one day.
 
         Raises:
-            BadMoment: *day* is none.
+            BadMoment: *day* cannot be read.
             NoSuch: It was never drawn up.
         """
         now = utc_now()

@@ -156,7 +156,7 @@ async def read_object(request: web.Request) -> dict[str, Any]:
 
 
 def take_command_id(request: web.Request, body: dict[str, Any]) -> str | None:
-    """Remove the `command_id` from *body* and return it, or that of the query or the header; None: there is none.
+    """Remove the `command_id` from *body* and return it, or that of the query or the header, or None.
 
     Raises:
         Problem: It is not a text of 1 to `MOST_ID_CHARACTERS` characters (in the header: ASCII), or there are two that

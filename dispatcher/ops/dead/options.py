@@ -105,7 +105,7 @@ def selection_of(ids: list[str] | None, wanted: DeadFilter, everything: bool) ->
 
 
 def id_of(option: str, text: str) -> UUID:
-    """Return the id of an endpoint; end with a sentence if it is none."""
+    """Return the id of an endpoint; end with a sentence if it cannot be read as one."""
     found = parse_uuid(text)
     if found is None:
         fail(f"{option} wants an endpoint's id, as `faxhook endpoints list` shows it; not `{text}`", EXIT_BAD_INPUT)
@@ -113,7 +113,7 @@ def id_of(option: str, text: str) -> UUID:
 
 
 def seconds_of(option: str, text: str | None) -> float | None:
-    """Return an age like 90s or 2d in seconds; end with a sentence if it is none."""
+    """Return an age like 90s or 2d in seconds; end with a sentence if it cannot be read as one."""
     if text is None:
         return None
     match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)([smhd])", text.strip(), re.ASCII)
@@ -123,7 +123,7 @@ def seconds_of(option: str, text: str | None) -> float | None:
 
 
 def moment_of(option: str, text: str, now: datetime) -> datetime:
-    """Return the time that *text* means, as in every list; end with a sentence if it is none."""
+    """Return the time that *text* means, as in every list; end with a sentence if it cannot be read as one."""
     try:
         return read_moment(option, text, now)
     except BadMoment as error:

@@ -46,8 +46,8 @@ async def where(connection: Any, wanted: DeadFilter, *, first: int = 1) -> tuple
     """Return *wanted* as a condition on dead deliveries `d` and their `events`, and its arguments from `$first` on.
 
     Raises:
-        BadMoment: A time is none.
-        BadNumber: The number is none.
+        BadMoment: A time cannot be read.
+        BadNumber: The number cannot be read.
     """
     since, until = read_span(wanted.since, wanted.until, utc_now())
     if wanted.kind not in {None, "delivery"}:
@@ -167,7 +167,7 @@ async def endpoints(connection: Any, endpoint_ids: Sequence[UUID]) -> dict[UUID,
 
 
 async def is_enabled(connection: Any, endpoint_id: UUID) -> bool | None:
-    """Return whether an endpoint is enabled; None if there is none, or it was removed."""
+    """Return whether an endpoint is enabled, or None if it does not exist or was removed."""
     enabled: bool | None = await connection.fetchval(
         "SELECT enabled FROM endpoints WHERE id = $1 AND removed_at IS NULL", endpoint_id
     )

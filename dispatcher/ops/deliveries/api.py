@@ -58,7 +58,7 @@ class DeliveryApi:
 
 
 def read_number(text: str) -> int:
-    """Return an attempt's number, from 1; raise `NoSuch` if *text* is none."""
+    """Return an attempt's number, from 1; raise `NoSuch` if *text* is not one."""
     if not (text.isascii() and text.isdigit() and len(text) <= len("2147483647")):
         raise NoSuch("attempt", text)
     return int(text)

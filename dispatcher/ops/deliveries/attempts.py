@@ -52,8 +52,8 @@ class AttemptReader:
 
         Raises:
             BadCursor: `after` is no cursor of this list.
-            BadMoment: A time is none.
-            BadNumber: The number is none.
+            BadMoment: A time cannot be read.
+            BadNumber: The number cannot be read.
             Contradiction: No attempt can be meant.
         """
         if query.error is not None and query.outcome == "told":

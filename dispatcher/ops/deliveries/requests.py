@@ -125,7 +125,7 @@ def _form_of(content_type: str, body: bytes) -> tuple[FormField, ...] | None:
 
 
 def _text_of(body: bytes) -> str | None:
-    """Return *body* as text; None if it is none: bytes that are not UTF-8, or zeros."""
+    """Return *body* as text; None if it is not text: bytes that are not UTF-8, or zeros."""
     try:
         text = body.decode()
     except UnicodeDecodeError:

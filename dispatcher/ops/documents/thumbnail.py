@@ -15,7 +15,7 @@ SECONDS: Final = 10.0
 MOST_AT_ONCE: Final = 2
 PROGRAM: Final = str(Path(first_page.__file__))
 PASSED_ON: Final = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
-"""Variables that the interpreter may need to find its libraries; our settings are none of its business."""
+"""Variables that the interpreter may need to find its libraries; it does not get our settings."""
 
 
 class NoThumbnail(FaxhookError):

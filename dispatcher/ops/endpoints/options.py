@@ -61,7 +61,7 @@ def given_options(**options: Any) -> dict[str, Any]:
 
 
 def header_options(lines: list[str] | None) -> dict[str, str] | None:
-    """Return headers as the API takes them; None: they stay. End the command if a line is none."""
+    """Return headers as the API takes them; None: they stay. End the command if a line is not a header."""
     headers: dict[str, str] = {}
     for line in lines or ():
         name, colon, value = line.partition(":")

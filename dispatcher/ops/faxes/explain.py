@@ -61,7 +61,7 @@ def in_words(failure: Failure | None) -> str:
 
 
 def webhooks_in_words(counts: WebhookCounts) -> str:
-    """Return how a fax's webhooks stand, the worst first; empty if there are none.
+    """Return how a fax's webhooks stand, the worst first; empty without one.
 
     >>> webhooks_in_words(WebhookCounts(told=2, dead=1))
     '1 dead, 2 delivered'

@@ -131,12 +131,12 @@ class FaxReader:
         )
 
     async def event(self, event_id: str) -> EventWithContent | None:
-        """Return one event; None if there is none."""
+        """Return one event, or None."""
         row = await self._pool.fetchrow(ONE_EVENT, event_id)
         return None if row is None else event_with_content_of(row)
 
     async def delivery(self, delivery_id: UUID) -> DeliveryWithAttempts | None:
-        """Return one delivery with its attempts; None if there is none."""
+        """Return one delivery with its attempts, or None."""
         row = await self._pool.fetchrow(ONE_DELIVERY, delivery_id)
         if row is None:
             return None

@@ -43,7 +43,7 @@ class Listened(msgspec.Struct, kw_only=True, omit_defaults=True):
         verified: Is it signed with the token, over the URL that it was posted to?
         refused: Why it is not verified.
         what: What happened to the fax, in plain words.
-        answered: HTTP status of the answer; 0 if there is none.
+        answered: HTTP status of the answer; 0 without one.
         went_wrong: How the attempt fails on purpose: hangs, drips or closes.
         attempt, event_id, delivery_id: From the headers.
     """
@@ -83,7 +83,7 @@ class Wrong(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def answered(self) -> int:
-        """Status of the answer; 0 if there is none."""
+        """Status of the answer; 0 without one."""
         if self.closes:
             return 0
         return self.status or (OK if self.hang_seconds or self.drips else SERVER_ERROR)

@@ -73,7 +73,7 @@ def missing_queues(items: Sequence[Queue]) -> list[str]:
 
 
 def left_over_queues(items: Sequence[Queue]) -> list[str]:
-    """Return a sentence about the queues that BACKOFF does not name any more; none if there are none."""
+    """Return a sentence about the queues that BACKOFF does not name any more, or nothing."""
     names = [item.name for item in items if item.standing == "left_over"]
     return [f"left over from another BACKOFF, to be deleted once empty: {', '.join(names)}"] if names else []
 

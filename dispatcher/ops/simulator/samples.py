@@ -36,7 +36,7 @@ class SampleCallback(msgspec.Struct, frozen=True, kw_only=True):
     """A callback to be posted to `PUBLIC_URL` + `target`, byte for byte.
 
     Attributes:
-        query: Without question mark; empty if there is none.
+        query: Without question mark; empty without one.
         event_name: Our name, also if the provider's was asked for.
         event_type: What the ingress makes of it, unless changes make it something else.
         added: Fields that only a change put into the sample: mistyped, perhaps.

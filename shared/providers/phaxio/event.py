@@ -222,7 +222,7 @@ def _numbers(
     """Return the calling and the called number.
 
     A sent fax has a `caller_id` and recipients. The called number is the recipient that the event is about, or the only
-    one; of several there is none, and all are in the event's fields.
+    one; of several no one is taken, and all are in the event's fields.
     """
     from_number = _number(report.pick("from_number", "from"))
     to_number = _number(report.pick("to_number", "to"))

@@ -22,7 +22,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         sent: All names and values of the callback; what becomes the event's `fields`.
         fax: The fax object; in the flat shapes the same mapping as `sent`.
-        event: Sinch's word, upper case; empty if there is none.
+        event: Sinch's word, upper case; empty without one.
         is_named: The callback itself names the event.
         default_status: What an absent status means.
     """
@@ -79,7 +79,7 @@ def read_report(sent: dict[str, Any]) -> Report:
 
 
 def _event_name(value: Any) -> str:
-    """Return Sinch's word, upper case, however it is cased and joined; empty if there is none."""
+    """Return Sinch's word, upper case, however it is cased and joined; empty without one."""
     if value in _NAMES:
         return str(value)
     word = _unquoted(only(value)).upper()

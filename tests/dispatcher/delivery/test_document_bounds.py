@@ -120,7 +120,7 @@ async def test_a_storage_that_never_ends_costs_its_bound_and_no_more(
         "a bomb",
     ],
 )
-async def test_what_is_not_the_whole_document_is_none(
+async def test_what_is_not_the_whole_document_is_not_kept(
     pool: asyncpg.Pool, store: MediaStore, storage: Receiver, answer: Callable[[], web.Response], reason: str
 ) -> None:
     storage.answer = lambda asked: web.Response(body=PDF) if "elsewhere" in asked.target else answer()
@@ -175,7 +175,7 @@ async def test_a_url_with_a_line_break_adds_nothing_to_the_request(
     assert not [each for each in storage.received if "X-Added" in each.headers]
 
 
-async def test_a_document_that_breaks_off_is_none(pool: asyncpg.Pool, store: MediaStore) -> None:
+async def test_a_document_that_breaks_off_is_not_kept(pool: asyncpg.Pool, store: MediaStore) -> None:
     async def breaks_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(HEAD + b"Content-Length: 1000\r\n\r\n%PDF-")

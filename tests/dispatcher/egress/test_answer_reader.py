@@ -56,7 +56,7 @@ KEPT = [
     (b"HTTP/1.1 200 " + b"r" * 9_000 + b"\r\nContent-Length: 0\r\n\r\n", 200, b""),
     (OK + b"X: a\x00b\xff\x01\r\nno colon\r\n: no name\r\n folded\r\nContent-Length: 0\r\n\r\n", 200, b""),
     (OK + b"X: " + b"a" * (HEAD_LIMIT_BYTES - 100) + b"\r\nContent-Length: 0\r\n\r\n", 200, b""),
-    # An encoding of the transfer that says that there is none, and chunks however they are announced.
+    # An encoding of the transfer that says that nothing was encoded, and chunks however they are announced.
     (OK + b"Transfer-Encoding: identity\r\nContent-Length: 2\r\n\r\nok", 200, b"ok"),
     (OK + b"Transfer-Encoding:\r\nContent-Length: 2\r\n\r\nok", 200, b"ok"),
     *(

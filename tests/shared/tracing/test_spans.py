@@ -16,7 +16,7 @@ PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     "parent",
     ["", "00-0-0-01", "ff" + PARENT[2:], PARENT.upper(), PARENT.replace("4", "g"), "00-" + "0" * 32 + PARENT[35:], "é"],
 )
-async def test_a_context_that_is_none_begins_a_trace(parent):
+async def test_a_context_that_cannot_be_read_begins_a_trace(parent):
     async with collecting() as collector, open_tracing("ingress", collector.url, None) as tracing:
         span = tracing.begin("POST /sinch-inbound", "SERVER", {"traceparent": parent}, {})
         assert span.parent is None

@@ -98,7 +98,7 @@ class Sessions:
         token: OPS_TOKEN.
         read_token: OPS_READ_TOKEN; None: there is no read-only session.
         now: Seconds since the epoch.
-        provider: Issuer and client id of the identity provider; None: there is none.
+        provider: Issuer and client id of the identity provider, or None.
     """
 
     def __init__(

@@ -49,7 +49,7 @@ async def insert(connection: Any, what: What, who: str, reason: str | None, sele
 
 
 async def abandoned(connection: Any, what: What, selection: Selection, reason: str | None) -> UUID | None:
-    """Return an unfinished job of the same request whose lease has expired; None if there is none."""
+    """Return an unfinished job of the same request whose lease has expired, or None."""
     found: UUID | None = await connection.fetchval(
         """
         SELECT id FROM jobs
@@ -65,7 +65,7 @@ async def abandoned(connection: Any, what: What, selection: Selection, reason: s
 
 
 async def claim(connection: Any, holder: UUID, job_id: UUID | None = None) -> UUID | None:
-    """Take an unfinished job (this one, or any) that no live process holds, or *holder* does; None if there is none."""
+    """Take an unfinished job (this one, or any) that no live process holds, or *holder* does, or None."""
     found: UUID | None = await connection.fetchval(
         """
         UPDATE jobs SET holder = $1, lease_until = now() + make_interval(secs => $2)

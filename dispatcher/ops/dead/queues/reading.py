@@ -94,8 +94,8 @@ def fits(letter: DeadLetter, wanted: DeadFilter, now: datetime) -> bool:
     """Return True if *letter* matches *wanted*; a field that the letter lacks matches no filter on it.
 
     Raises:
-        BadMoment: A time is none.
-        BadNumber: The number is none.
+        BadMoment: A time cannot be read.
+        BadNumber: The number cannot be read.
     """
     for name in ("kind", "endpoint_id", "provider", "type", "event_id"):
         if getattr(wanted, name) not in {None, getattr(letter, name)}:

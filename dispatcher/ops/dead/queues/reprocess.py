@@ -49,7 +49,7 @@ class Reprocessor:
         """Publish the event or delivery of a letter, which is in the queue of *kind*.
 
         Raises:
-            NotReprocessed: There is none: the letter stays where it is.
+            NotReprocessed: It has none: the letter stays where it is.
         """
         match kind:
             case "callback":

@@ -154,7 +154,7 @@ def rate_in_words(rate: EndpointRate) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share of 0 to 1 as percent; 100 only where it is all, 0 only where it is none.
+    """Return a share of 0 to 1 as percent; 100 only where it is all, 0 only where it is nothing.
 
     >>> [percent(share) for share in (1.0, 0.99999, 0.9951, 0.5, 0.0001, 0.0)]
     ['100 %', '99.9 %', '99.5 %', '50 %', '0.1 %', '0 %']

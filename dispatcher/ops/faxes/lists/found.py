@@ -79,7 +79,7 @@ async def narrow_to_faxes(pool: Pool, walk: Walk, owned: Owned, query: Any, also
     *also*: sets of values of the column that were found otherwise.
 
     Raises:
-        BadNumber: The number is none.
+        BadNumber: The number cannot be read.
     """
     found = list(also)
     wanted = [] if query.job_id is None else [(_OF_JOB, "job_id = {0}", query.job_id)]

@@ -56,8 +56,8 @@ async def list_faxes(pool: Pool, query: FaxQuery) -> Page:
 
     Raises:
         Contradiction: No fax can be meant.
-        BadMoment: A time is none.
-        BadNumber: The number is none.
+        BadMoment: A time cannot be read.
+        BadNumber: The number cannot be read.
     """
     _check(query)
     span = read_span(query.since, query.until, utc_now())
@@ -108,8 +108,8 @@ async def list_events(pool: Pool, query: EventQuery) -> Page:
     """Return a page of events' ids, as rows.
 
     Raises:
-        BadMoment: A time is none.
-        BadNumber: The number is none.
+        BadMoment: A time cannot be read.
+        BadNumber: The number cannot be read.
     """
     walk = Walk("events", ("recorded_at", "id"), tuple[AwareTime, str])
     narrow_by_time(walk.within, read_span(query.since, query.until, utc_now()), "recorded_at")
@@ -128,8 +128,8 @@ async def list_deliveries(pool: Pool, query: DeliveryQuery) -> Page:
 
     Raises:
         Contradiction: No delivery can be meant.
-        BadMoment: A time is none.
-        BadNumber: The number is none.
+        BadMoment: A time cannot be read.
+        BadNumber: The number cannot be read.
     """
     if query.reason is not None and query.state not in {None, "dead", "skipped"}:
         raise Contradiction("reason", f"deliveries that are {query.state} have none: dead and skipped ones have")

@@ -80,7 +80,7 @@ async def test_a_mail_that_is_announced_as_too_large_is_counted() -> None:
         )
 
 
-async def test_an_address_that_is_none_is_the_endpoints_fault() -> None:
+async def test_an_address_that_cannot_be_read_is_the_endpoints_fault() -> None:
     async with both() as (relay, channel):
         assert answered(await channel.attempt(an_attempt(url="mailto:a@b.example,c@d.example"))) == NotTold(
             error="bad_address", url="mailto:a@b.example,c@d.example"

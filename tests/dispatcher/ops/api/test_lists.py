@@ -24,7 +24,7 @@ async def test_the_cursor_of_another_list_is_refused(api: Api, harness: Dispatch
         assert (status, page["next"] is not None) == (200, True), name
         cursors[name] = page["next"]
     for name, other in permutations(LISTS, 2):
-        if {name, other} == {"deliveries", "endpoints"}:  # the id of one, which is none of the other
+        if {name, other} == {"deliveries", "endpoints"}:  # the id of one, which the other does not have
             continue
         status, problem = await api.ask("GET", f"/v1/{name}?limit=1&after={cursors[other]}")
         assert (status, "must be the `next`" in problem.get("detail", "")) == (422, True), (name, other)

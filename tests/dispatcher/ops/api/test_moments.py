@@ -56,7 +56,7 @@ LISTS = ("faxes", "faxes?webhooks=failing", "events", "deliveries", "attempts", 
 FILTERS = ("/v1/dead-letters/replay", "/v1/dead-letters/discard", "/v1/deliveries/resend")
 
 
-async def test_a_range_of_all_years_is_all_and_a_year_that_is_none_is_refused_wherever_a_time_is_asked_for(
+async def test_a_range_of_all_years_is_all_and_a_year_that_does_not_exist_is_refused_wherever_a_time_is_asked_for(
     api: Api, harness: DispatcherHarness
 ) -> None:
     endpoint = await harness.endpoint()

@@ -80,7 +80,7 @@ async def test_letters_are_found_by_time_and_number(
     assert (preview.matched, preview.count) == (len(expected), len(expected))
 
 
-async def test_a_time_or_number_that_is_none_is_refused_by_its_name(
+async def test_a_time_or_number_that_cannot_be_read_is_refused_by_its_name(
     harness: DispatcherHarness, dead: DeadLetterService
 ) -> None:
     for wanted, error in (

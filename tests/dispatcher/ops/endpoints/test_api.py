@@ -338,7 +338,7 @@ async def test_a_change_that_makes_no_sense_leaves_the_endpoint_as_it_was(api: A
     assert await STORE.everything(harness.pool) == [endpoint]
 
 
-async def test_a_path_that_is_none_and_a_body_that_is_no_json_are_problems_too(api: Api) -> None:
+async def test_a_path_that_does_not_exist_and_a_body_that_is_no_json_are_problems_too(api: Api) -> None:
     assert (await api.ask("GET", "/v1/nothing"))[0] == 404
     status, problem = await api.ask("POST", "/v1/endpoints", [1])
     assert (status, problem["code"]) == (400, "malformed")

@@ -137,7 +137,7 @@ def test_a_public_url_that_no_one_can_have_signed_is_refused_when_it_is_set(publ
         PhaxioAdapter(callback_tokens=[TOKEN], api_secrets=[], public_url=public_url)
 
 
-def test_an_adapter_without_secrets_is_refused_and_an_empty_one_is_none():
+def test_an_adapter_without_secrets_is_refused_and_an_empty_one_makes_no_adapter():
     for nothing in ([], [""]):
         with pytest.raises(ValueError, match="token"):
             PhaxioAdapter(callback_tokens=nothing, api_secrets=nothing, public_url=PUBLIC_URL)

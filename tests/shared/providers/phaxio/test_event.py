@@ -185,7 +185,7 @@ def test_two_recipients_with_different_outcomes_are_a_partial_delivery_to_no_one
         (True, None),
     ],
 )
-def test_numbers_come_out_in_e164_and_what_is_none_as_it_is(sent, read):
+def test_numbers_come_out_in_e164_and_what_is_no_number_as_it_is(sent, read):
     event = event_of([fax(direction="received", from_number=sent)])
     assert event.from_number == read
     assert event.fields["fax"]["from_number"] == sent
@@ -199,7 +199,7 @@ def test_a_sent_fax_comes_from_its_caller_id_only_if_that_is_a_number():
 
 
 @pytest.mark.parametrize("completed_at", [None, "", "<ISO>", "2015-09-02T11:28:54", 10**20, -1e300, [1], True])
-def test_a_time_that_is_none_costs_nothing_but_the_time(completed_at):
+def test_a_time_that_cannot_be_read_costs_nothing_but_the_time(completed_at):
     event = event_of([fax(completed_at=completed_at)])
     assert event.occurred_at is None
     assert event.type is EventType.DELIVERED

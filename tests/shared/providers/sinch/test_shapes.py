@@ -418,7 +418,7 @@ def test_a_document_as_a_text_in_json_is_unreadable_and_stays_out_of_the_fields(
 
 
 @pytest.mark.parametrize("encoded", [ENCODED.translate(str.maketrans("+/", "-_")), ENCODED.rstrip("="), PDF])
-def test_base64_of_a_part_is_read_in_its_other_alphabet_unpadded_or_where_there_is_none(encoded):
+def test_base64_of_a_part_is_read_in_its_other_alphabet_unpadded_or_where_it_is_only_announced(encoded):
     content = encoded if isinstance(encoded, bytes) else encoded.encode()
     parsed = parse(**form_of(PART_HEADS["no file name"] + b"\r\nContent-Transfer-Encoding: base64", content))
     assert parsed.document == Document(content=PDF, content_type="application/pdf")

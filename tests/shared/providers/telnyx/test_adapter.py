@@ -112,7 +112,7 @@ def test_several_keys_are_all_valid_and_another_one_is_not():
         TelnyxAdapter(public_keys=[OTHER_KEY]).verify(made)
 
 
-def test_a_key_that_is_none_stops_the_start():
+def test_a_key_that_cannot_be_read_stops_the_start():
     for key in ("", "short", base64.b64encode(b"x" * 31).decode()):
         with pytest.raises(ValueError, match=r"TELNYX_PUBLIC_KEY is wrong: .* 32 bytes"):
             TelnyxAdapter(public_keys=[KEY, key])

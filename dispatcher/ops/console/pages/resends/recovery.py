@@ -78,7 +78,7 @@ def read_recovery(endpoint: Endpoint, given: Mapping[str, str], now: datetime) -
     """Return what is to be recovered, and the fields of the form that confirms just this, however much later. Pure.
 
     Raises:
-        BadMoment: A time is none, or nothing lies between them.
+        BadMoment: A time cannot be read, or nothing lies between them.
         PageError: It is not said since when.
     """
     asked = chosen_of(given, FIELDS)

@@ -99,7 +99,7 @@ def test_only_whole_tokens_open_a_session() -> None:
 
 
 @given(st.integers(0, 200), st.integers(1, 255))
-def test_a_cookie_with_any_byte_changed_is_none(position: int, change: int) -> None:
+def test_a_cookie_with_any_byte_changed_is_refused(position: int, change: int) -> None:
     ours = sessions()
     cookie = ours.open(Role.READER, "").encode()
     position %= len(cookie)

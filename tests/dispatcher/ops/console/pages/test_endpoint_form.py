@@ -74,7 +74,7 @@ def test_a_new_endpoint_gets_a_token_its_own_one_or_none() -> None:
     assert new_endpoint(fields_of({**form, "signing": "unsigned"}, None)).tokens == ()
 
 
-def test_a_masked_header_keeps_its_value_and_a_line_that_is_none_is_refused() -> None:
+def test_a_masked_header_keeps_its_value_and_a_line_that_cannot_be_read_is_refused() -> None:
     endpoint = an_endpoint(url="https://a.example/", headers=(("X-Key", "secret"),))
     form = values_of(endpoint)
     assert "secret" not in str(form)

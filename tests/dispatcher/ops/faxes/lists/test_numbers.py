@@ -1,4 +1,4 @@
-"""A number is found in any notation and by its last digits; what is none, or the end of too many, is refused."""
+"""A number is found in any notation and by its last digits; what cannot be a number, or ends too many, is refused."""
 
 import asyncpg
 import pytest

@@ -167,7 +167,7 @@ async def test_a_successor_that_would_never_get_such_a_fax_is_refused_with_a_sen
 
 
 @pytest.mark.parametrize("how", ["in use", "unknown", "removed", "no delivery"])
-async def test_a_letter_of_an_endpoint_in_use_and_a_successor_that_is_none_are_refused(
+async def test_a_letter_of_an_endpoint_in_use_and_a_successor_that_cannot_be_one_are_refused(
     harness: DispatcherHarness, dead: DeadLetterService, how: str
 ) -> None:
     old = await harness.endpoint()
