@@ -12,7 +12,7 @@ import hmac
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -23,9 +23,6 @@ TOLERANCE_SECONDS: Final = 300
 """How far a signed timestamp may be from our clock, both ways; exactly 300 is allowed (Telnyx, Standard Webhooks)."""
 
 _KEY_BYTES: Final = 32  # Ed25519, seed and public key alike
-_BLOCK_BYTES: Final = 64  # of SHA-1 and SHA-256 alike
-_INNER: Final = bytes(octet ^ 0x36 for octet in range(256))
-_OUTER: Final = bytes(octet ^ 0x5C for octet in range(256))
 _UNIX_SECONDS = re.compile(r"[0-9]{1,15}")
 _STANDARD_PREFIX: Final = "whsec_"
 
@@ -95,23 +92,16 @@ def _hex_matches(secrets: Sequence[str], given: str | None, signed: bytes, diges
 
 
 def _hmac_hex(secret: str, signed: bytes, digest: str) -> bytes:
-    """Return what `hmac.digest(…).hex()` does, in a third of its time: that looks the digest up and keys it again."""
-    inner, outer = _keyed(secret, digest)
-    inner, outer = inner.copy(), outer.copy()
-    inner.update(signed)
-    outer.update(inner.digest())
-    made: str = outer.hexdigest()
-    return made.encode()
+    """Return what `hmac.digest(…).hex()` does, faster: that looks the digest up and keys it each time."""
+    keyed = _keyed(secret, digest).copy()
+    keyed.update(signed)
+    return keyed.hexdigest().encode()
 
 
 @lru_cache(maxsize=64)
-def _keyed(secret: str, digest: str) -> tuple[Any, Any]:
-    """Return the two digests of an HMAC (RFC 2104) with the key in them; they are copied, never changed."""
-    key = _octets(secret)
-    if len(key) > _BLOCK_BYTES:
-        key = hashlib.new(digest, key).digest()
-    key = key.ljust(_BLOCK_BYTES, b"\0")
-    return hashlib.new(digest, key.translate(_INNER)), hashlib.new(digest, key.translate(_OUTER))
+def _keyed(secret: str, digest: str) -> hmac.HMAC:
+    """Return an HMAC with its key in it; it is copied, never changed."""
+    return hmac.new(_octets(secret), digestmod=digest)
 
 
 # ---- Telnyx: Ed25519 over timestamp, bar, raw body -------------------------------------------------------------------
