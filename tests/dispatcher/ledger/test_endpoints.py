@@ -52,7 +52,7 @@ ENDPOINTS = st.builds(
 
 def test_the_property_draws_every_field_of_an_endpoint() -> None:
     drawn = {"scope", "match", "id", *ENDPOINTS.wrapped_strategy.kwargs} - {"scope_and_match"}
-    assert drawn == set(Endpoint.__struct_fields__) - {"catching_up", "damaged", "removed_at"}, "the ledger sets it by itself"
+    assert drawn == set(Endpoint.__struct_fields__) - {"catching_up", "damaged", "removed_at"}, "set by the ledger"
 
 
 @examples(60, at_most=500)
