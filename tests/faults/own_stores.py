@@ -48,15 +48,18 @@ class OwnStores:
         os.kill(pid, number)
         assert wait_until(lambda: not Path(f"/proc/{pid}").exists() or _is_zombie(pid), 30), f"{name} does not end"
 
-    def rabbitmqctl(self, *arguments: str) -> None:
-        """Run an administrator's command on the broker."""
+    def rabbitmqctl(self, *arguments: str) -> str:
+        """Run an administrator's command on the broker; return what it prints."""
         state, installation = load(self.data), find_installation()
         assert state is not None
         assert installation is not None
         # The installation's own program: the one in PATH is a wrapper that changes to another user.
         program = str(installation.scripts / "rabbitmqctl")
         environment = Node(state, installation)._environment()
-        subprocess.run([program, *arguments], env=environment, check=True, capture_output=True, timeout=60)
+        done = subprocess.run(
+            [program, *arguments], env=environment, check=True, capture_output=True, text=True, timeout=60
+        )
+        return done.stdout
 
     def remove(self) -> None:
         """End both and remove their data."""

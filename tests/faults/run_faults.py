@@ -1,6 +1,7 @@
 """`make faults SEEDS=200`: every fault in turn, each seed once; prints the table, exits 1 if an account is wrong.
 
     python tests/faults/run_faults.py [--seeds 200] [--stacks 2] [--fault WORDS] [--seed N] [--markdown FILE]
+                                       [--evidence FOLDER]
     python tests/faults/run_faults.py --precautions
 
 A run is a fault and a seed, and is repeated by `--fault … --seed …`. `--precautions` leaves out one precaution after
@@ -49,10 +50,11 @@ async def run_all(
     stacks: int,
     accounts: dict[str, list[Account]],
     open_one: Callable[[Path], AbstractAsyncContextManager[StackUnderFault]] = open_stack,
+    evidence: Path | None = None,
 ) -> None:
     """Do all *runs* on *stacks* stacks side by side; add the accounts to *accounts*, by fault.
 
-    *open_one* opens a stack with data in a folder.
+    *open_one* opens a stack with data in a folder. *evidence*: see `run_fault`.
     """
     waiting = iter(runs)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -64,7 +66,7 @@ async def run_all(
             while not is_done:
                 with tempfile.TemporaryDirectory(prefix=f"faults-{number}-") as folder:
                     is_done = await _run_on_one_stack(
-                        open_one(Path(folder)), waiting, accounts, lambda: progress.advance(bar)
+                        open_one(Path(folder)), waiting, accounts, lambda: progress.advance(bar), evidence
                     )
 
         await asyncio.gather(*(work(number) for number in range(stacks)))
@@ -75,12 +77,13 @@ async def _run_on_one_stack(
     waiting: Iterator[tuple[Fault, int]],
     accounts: dict[str, list[Account]],
     done: Callable[[], None],
+    evidence: Path | None,
 ) -> bool:
     """Do the waiting runs on one stack; return False if it broke down and another is needed."""
     async with opening as stack:
         for fault, seed in waiting:
             try:
-                account = await run_fault(stack, fault, seed)
+                account = await run_fault(stack, fault, seed, evidence=evidence)
             except AssertionError as error:
                 accounts[fault.name].append(Account(wrong=[str(error)]))
                 console.print(f"[red]{fault.name}, seed {seed}:[/] {error}", highlight=False)
@@ -121,6 +124,9 @@ def main() -> int:
     parser.add_argument("--stacks", type=int, default=2, help="side by side")
     parser.add_argument("--markdown", type=Path, help="also write the table to this file")
     parser.add_argument(
+        "--evidence", type=Path, help="a run that does not settle leaves queues, ledger, logs and tasks in this folder"
+    )
+    parser.add_argument(
         "--precautions", action="store_true", help="leave out one precaution after the other; each account must show it"
     )
     options = parser.parse_args()
@@ -135,7 +141,7 @@ def main() -> int:
     accounts: dict[str, list[Account]] = defaultdict(list)
     is_whole = True
     try:
-        asyncio.run(run_all(runs, min(options.stacks, count), accounts))
+        asyncio.run(run_all(runs, min(options.stacks, count), accounts, evidence=options.evidence))
     except KeyboardInterrupt:
         is_whole = False
         console.print("interrupted: the table holds the runs so far")

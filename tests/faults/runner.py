@@ -3,8 +3,10 @@
 import asyncio
 import random
 import time
+from pathlib import Path
 
 from account import Account, draw_up_account, is_settled, take_dead_letters
+from evidence import keep_evidence
 from fault import Fault
 from plan import Plan
 from stack_under_fault import GONE_JOBS, StackUnderFault
@@ -22,13 +24,20 @@ BACK_SECONDS = 10.0
 
 
 async def run_fault(
-    stack: StackUnderFault, fault: Fault, seed: int, *, without: str = "", settle_seconds: float = SETTLE_SECONDS
+    stack: StackUnderFault,
+    fault: Fault,
+    seed: int,
+    *,
+    without: str = "",
+    settle_seconds: float = SETTLE_SECONDS,
+    evidence: Path | None = None,
 ) -> Account:
     """Apply *fault* to *stack* while traffic flows; return the account of the run.
 
     Args:
         seed: Decides all that is random; a stack takes each seed once.
         without: The precaution that every process leaves out, to see whether the account shows it.
+        evidence: The folder in which a run that does not settle leaves what it takes to find out why.
     """
     dice = random.Random(seed)
     jobs = [f"gone-{seed}-{number}" for number in range(GONE_JOBS)]
@@ -58,7 +67,12 @@ async def run_fault(
         if fault.lasts:
             traffic.stop()
         await sending
-        await until(lambda: is_settled(stack, traffic), "all is settled", settle_seconds)
+        try:
+            await until(lambda: is_settled(stack, traffic), "all is settled", settle_seconds)
+        except AssertionError:
+            if evidence is not None:
+                await keep_evidence(stack, traffic, evidence / f"{fault.name} {seed}".replace("/", " "))
+            raise
     except Exception as error:  # noqa: BLE001 - every error belongs into the account of this run
         wrong.append(f"{type(error).__name__}: {error}")
     finally:

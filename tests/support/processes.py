@@ -95,7 +95,8 @@ class ServiceProcess:
 
     async def _read_stderr(self) -> None:
         assert self.process.stderr is not None
-        self.stderr = (await self.process.stderr.read()).decode()
+        async for line in self.process.stderr:
+            self.stderr += line.decode()
 
 
 async def start(module: str, environment: dict[str, str]) -> ServiceProcess:
