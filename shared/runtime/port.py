@@ -45,6 +45,6 @@ def _sentence(variables: str, host: str, port: int, error: OSError | UnicodeErro
             )
         case errno.EACCES | errno.EPERM:
             return f"{variables}_PORT={port}: this user may not listen on the port. Name one from 1024 on"
-        case errno.EADDRNOTAVAIL | errno.EINVAL:
+        case errno.EADDRNOTAVAIL | errno.EINVAL | None:  # asyncio of Python 3.13 gives no number
             return f"{variables}_HOST is wrong: `{host}` is not an address of this machine"
     return f"{variables}_HOST={host}, {variables}_PORT={port}: cannot listen there: {error.strerror or error}"

@@ -28,6 +28,8 @@ class Authority:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        # Both identifiers, as real authorities write them: Python 3.13 refuses a certificate without.
+        self._key_id = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
         self.path = folder / f"{name.replace(' ', '-')}.pem"
         constraints = x509.BasicConstraints(ca=True, path_length=0)
         usage = x509.KeyUsage(
@@ -66,6 +68,7 @@ class Authority:
 
     def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, days: int) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._key_id)
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -74,6 +77,8 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(days=60))
             .not_valid_after(now + timedelta(days=days))
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(issuer, critical=False)
         )
 
 

@@ -28,9 +28,10 @@ def read_spool_file(path: Path, spool_dir: Path, limit_bytes: int) -> Document |
     try:
         # Not strict: the answer must not tell whether a link's target outside of the spool exists.
         folder, real = spool_dir.resolve(), path.resolve()
+        is_settled = real.resolve() == real  # behind links in a circle, Python before 3.13 resolves no others
     except (OSError, RuntimeError, ValueError):  # links in a circle, a name too long, no permission
         return "unreadable"
-    if folder not in real.parents:
+    if folder not in real.parents or not is_settled:
         raise Unreadable("The path of the fax leads out of the spool folder.")
     try:
         return _read_tiff(real, limit_bytes)
@@ -58,6 +59,8 @@ def _read_tiff(real: Path, limit_bytes: int) -> Document | NoDocument:
 
 
 def _unfit(status: os.stat_result, limit_bytes: int) -> NoDocument | None:
+    if stat.S_ISLNK(status.st_mode):  # links in a circle: before Python 3.13, resolving them failed
+        return "unreadable"
     if not stat.S_ISREG(status.st_mode):
         return "not_a_file"
     if status.st_size == 0:

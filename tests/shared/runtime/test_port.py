@@ -39,6 +39,17 @@ async def test_a_host_that_is_not_of_this_machine_is_named(runner, host):
     assert str(error.value).startswith(f"INGRESS_HOST is wrong: `{host}` is not ")
 
 
+async def test_so_it_is_where_the_error_has_no_number(runner, monkeypatch):
+    async def fail(_site):
+        raise OSError("could not bind on any address out of [('192.0.2.1', 0)]")  # asyncio of Python 3.13
+
+    monkeypatch.setattr(port_module.web.TCPSite, "start", fail)
+    with pytest.raises(
+        CannotListen, match=r"^INGRESS_HOST is wrong: `192\.0\.2\.1` is not an address of this machine$"
+    ):
+        await open_port(runner, "INGRESS", "192.0.2.1", 0)
+
+
 async def test_a_port_that_this_user_may_not_open_says_so(runner, monkeypatch):
     async def refuse(_site):
         raise PermissionError(errno.EACCES, "permission denied")

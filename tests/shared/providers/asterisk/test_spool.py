@@ -115,6 +115,17 @@ def test_links_in_a_circle_are_no_document(spool):
     assert reason_of(spool / "a", spool) == "unreadable"
 
 
+def test_links_in_a_circle_hide_no_link_that_leads_out(spool, tmp_path):
+    (tmp_path / "other.tiff").write_bytes(LITTLE_ENDIAN)
+    (spool / "a").symlink_to(spool / "b")
+    (spool / "b").symlink_to(spool / "a")
+    (spool / "out").symlink_to(tmp_path)
+    (spool / "in.tiff").symlink_to("a/../out/other.tiff")
+    for path in (spool / "in.tiff", spool / "a" / ".." / "out" / "other.tiff"):
+        with pytest.raises(Unreadable):
+            read_spool_file(path, spool, 1000)
+
+
 def test_a_file_that_grows_while_it_is_read_is_no_document(spool, monkeypatch):
     path = spool / "in.tiff"
     path.write_bytes(LITTLE_ENDIAN)
