@@ -10,7 +10,9 @@ import msgspec
 from dispatcher.ledger.pool import Pool
 from dispatcher.ops.access.rights import Right
 from dispatcher.ops.access.tokens import AccessToken, NameTaken, TokenPage, TokenQuery, digest_of_token
-from dispatcher.ops.api.cursor import read_cursor, write_cursor
+from dispatcher.ops.api.cursor import CursorOf
+
+CURSOR: Final = CursorOf("tokens", tuple[UUID])
 
 _COLUMNS: Final = "id, name, rights, last_four, created_at, created_by, expires_at, revoked_at, used_at"
 INSERT: Final = """
@@ -54,10 +56,10 @@ async def insert(connection: Any, token: AccessToken) -> datetime:
 
 async def read_page(pool: Pool, query: TokenQuery) -> TokenPage:
     """Return a page of tokens; raise `BadCursor` for an `after` that is not a cursor of this list."""
-    after = None if query.after is None else read_cursor(query.after, tuple[UUID])[0]
+    after = None if query.after is None else CURSOR.read(query.after)[0]
     rows = await pool.fetch(PAGE, after, query.revoked, query.limit + 1)
     items = tuple(_token_of(row) for row in rows[: query.limit])
-    return TokenPage(items=items, next=write_cursor([items[-1].id]) if len(rows) > query.limit else None)
+    return TokenPage(items=items, next=CURSOR.write(items[-1].id) if len(rows) > query.limit else None)
 
 
 async def get(connection: Any, token_id: UUID) -> AccessToken | None:

@@ -9,7 +9,7 @@ from dispatcher.ledger.pool import Pool
 from dispatcher.lists.accounts import ledger
 from dispatcher.lists.accounts.account import Account
 from dispatcher.lists.accounts.ledger import SELECTED, account_in
-from dispatcher.ops.api.cursor import MOST_PER_PAGE, Cursor, Limit, read_cursor, write_cursor
+from dispatcher.ops.api.cursor import MOST_PER_PAGE, Cursor, CursorOf, Limit
 from dispatcher.ops.api.lookups import NoSuch
 from dispatcher.ops.api.moments import MomentText, read_moment, read_span
 from shared.domain import Provider, utc_now
@@ -22,6 +22,8 @@ DayText = Annotated[
         description="a day of UTC: 2026-11-28, `today` or `yesterday`; a time means its day",
     ),
 ]
+
+CURSOR: Final = CursorOf("accounts", tuple[date, Provider])
 
 MOST_NAMED: Final = 100
 
@@ -84,7 +86,7 @@ class AccountReader:
         if until is not None:
             within("day < {0}", until.date())
         if query.after is not None:
-            key = read_cursor(query.after, tuple[date, Provider])
+            key = CURSOR.read(query.after)
             within("(day < {0} OR day = {0} AND provider > {1})", *key)
         statement = f"""
             SELECT {SELECTED} FROM accounts WHERE {" AND ".join(conditions)}
@@ -92,7 +94,7 @@ class AccountReader:
         """  # noqa: S608 - columns and conditions of ours
         rows = await self._pool.fetch(statement, *values)
         items = tuple(account_in(row, now) for row in rows[: query.limit])
-        cursor = write_cursor((items[-1].day, items[-1].provider)) if len(rows) > query.limit else None
+        cursor = CURSOR.write(items[-1].day, items[-1].provider) if len(rows) > query.limit else None
         return AccountPage(items=items, next=cursor)
 
     async def account(self, provider: Provider, day: str) -> AccountInFull:

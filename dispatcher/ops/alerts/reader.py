@@ -10,11 +10,13 @@ import msgspec
 from dispatcher.alerts.kinds import KINDS, Kind
 from dispatcher.alerts.words import page_of
 from dispatcher.ledger.pool import Pool
-from dispatcher.ops.api.cursor import MOST_PER_PAGE, AwareTime, Cursor, Limit, read_cursor, write_cursor
+from dispatcher.ops.api.cursor import MOST_PER_PAGE, AwareTime, Cursor, CursorOf, Limit
 from dispatcher.ops.api.moments import MomentText, read_span
 from shared.domain import utc_now
 
 State = Literal["open", "resolved"]
+
+CURSOR: Final = CursorOf("alerts", tuple[AwareTime, UUID])
 
 MOST_ENTRIES: Final = 20
 """Of an alert's history; the latest."""
@@ -110,7 +112,7 @@ class AlertReader:
             BadMoment: `since` or `until` is no moment, or nothing lies between them.
         """
         since, until = read_span(query.since, query.until, utc_now())
-        at, alert_id = (None, None) if query.after is None else read_cursor(query.after, tuple[AwareTime, UUID])
+        at, alert_id = (None, None) if query.after is None else CURSOR.read(query.after)
         rows = await self._pool.fetch(
             """
             SELECT * FROM alerts
@@ -125,7 +127,7 @@ class AlertReader:
         shown = rows[: query.limit]
         lines = await self._pool.fetch(HISTORY, [row["id"] for row in shown], MOST_ENTRIES)
         items = tuple(_alert_of(row, lines) for row in shown)
-        cursor = write_cursor((items[-1].opened_at, items[-1].id)) if len(rows) > query.limit else None
+        cursor = CURSOR.write(items[-1].opened_at, items[-1].id) if len(rows) > query.limit else None
         return AlertPage(items=items, next=cursor)
 
 

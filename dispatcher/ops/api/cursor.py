@@ -1,9 +1,9 @@
-"""Cursors of lists: the key of a page's last item, opaque to the client. Stable under inserts."""
+"""Cursors of lists: the list's name and the key of a page's last item, opaque to clients. Stable under inserts."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Final, Protocol, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, Protocol, TypeVar, get_args
 
 import msgspec
 
@@ -49,24 +49,36 @@ class BadCursor(FaxhookError):
     field = "after"
 
 
-def write_cursor(key: Sequence[Any]) -> str:
-    """Return the cursor for what comes after *key*."""
-    return urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
+class CursorOf(Generic[Key]):
+    """The cursors of the list *name*, whose keys are tuples of *kind*.
 
-
-def read_cursor(text: str, kind: type[Key]) -> Key:
-    """Return the key in a cursor, checked to be of *kind*.
-
-    Raises:
-        BadCursor: It is not a cursor, or one of another list.
-
-    >>> read_cursor(write_cursor(("a", 1)), tuple[str, int])
-    ('a', 1)
+    The name is in the cursor: ids are alike in many lists, and one of another list would begin somewhere. Of a list in
+    two orders, each has a name of its own.
     """
-    try:
-        return msgspec.json.decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=kind)
-    except ValueError:  # base64's and msgspec's errors derive from it
-        raise BadCursor("`after` must be the `next` of a page of this list") from None
+
+    def __init__(self, name: str, kind: type[Key]) -> None:
+        self._name = name
+        # The tuple's first item is the name: a list of another form is refused before it is read.
+        self._kind: Any = tuple[(Literal[name], *get_args(kind))]  # type: ignore[misc,valid-type]  # made here
+
+    def write(self, *key: Any) -> str:
+        """Return the cursor for what comes after *key*."""
+        return urlsafe_b64encode(msgspec.json.encode((self._name, *key))).decode().rstrip("=")
+
+    def read(self, text: str) -> Key:
+        """Return the key in a cursor.
+
+        Raises:
+            BadCursor: It is not a cursor, or one of another list.
+
+        >>> CursorOf("events", tuple[str, int]).read(CursorOf("events", tuple[str, int]).write("a", 1))
+        ('a', 1)
+        """
+        try:
+            _, *key = msgspec.json.decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=self._kind)
+        except ValueError:  # base64's and msgspec's errors derive from it
+            raise BadCursor("`after` must be the `next` of a page of this list, not of another one") from None
+        return tuple(key)  # type: ignore[return-value]  # of *kind*: it was decoded so
 
 
 async def read_pages(

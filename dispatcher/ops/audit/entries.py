@@ -6,12 +6,13 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from dispatcher.ledger.pool import Pool
-from dispatcher.ops.api.cursor import MOST_PER_PAGE, AwareTime, Cursor, Limit, read_cursor, write_cursor
+from dispatcher.ops.api.cursor import MOST_PER_PAGE, AwareTime, Cursor, CursorOf, Limit
 from dispatcher.ops.api.moments import MomentText, read_span
 from shared.domain import utc_now
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=400, pattern=r"^[^\x00]*$")]
 AuditId = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+CURSOR: Final = CursorOf("audit", tuple[AwareTime, AuditId])
 
 COLUMNS: Final = ("who", "what", "subject")
 """An index serves each of them together with the time; of several, the planner takes the rarest."""
@@ -89,14 +90,14 @@ class AuditReader:
         if until is not None:
             within("at < {0}", until)
         if query.after is not None:
-            within("(at, id) < ({0}, {1})", *read_cursor(query.after, tuple[AwareTime, AuditId]))
+            within("(at, id) < ({0}, {1})", *CURSOR.read(query.after))
         statement = f"""
             SELECT id, at, who, what, subject, origin, details FROM audit
             WHERE {" AND ".join(conditions) or "true"} ORDER BY at DESC, id DESC LIMIT {query.limit + 1}
         """  # noqa: S608 - columns and conditions of ours
         rows = await self._pool.fetch(statement, *values)
         items = tuple(_entry_of(row) for row in rows[: query.limit])
-        cursor = write_cursor((items[-1].at, items[-1].id)) if len(rows) > query.limit else None
+        cursor = CURSOR.write(items[-1].at, items[-1].id) if len(rows) > query.limit else None
         return AuditPage(items=items, next=cursor)
 
 

@@ -62,7 +62,7 @@ class TakenByAnother(FaxhookError):
 
 
 class BadSelection(FaxhookError):
-    """The request names neither ids nor a filter, or both, or an invalid cursor."""
+    """The request names neither ids nor a filter, or both."""
 
     code = "bad_selection"
     status = 422

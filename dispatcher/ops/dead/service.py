@@ -3,21 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final, Literal
+from typing import Any, Final
 from uuid import uuid4
 
 from dispatcher.ledger.health import LedgerHealth
 from dispatcher.ledger.pool import Pool, close_pool, open_pool
-from dispatcher.ops.api.cursor import AwareTime, BadCursor, read_cursor, write_cursor
+from dispatcher.ops.api.cursor import AwareTime, CursorOf
 from dispatcher.ops.dead import store as ledger
 from dispatcher.ops.dead.causes import group_of
-from dispatcher.ops.dead.errors import BadSelection, UnknownLetter
+from dispatcher.ops.dead.errors import UnknownLetter
 from dispatcher.ops.dead.groups import gather
 from dispatcher.ops.dead.jobs.pace import RATE
 from dispatcher.ops.dead.jobs.planner import JobPlanner, delivery_ids, why_unknown
 from dispatcher.ops.dead.jobs.runner import JobRunner
 from dispatcher.ops.dead.jobs.worker import Worker
-from dispatcher.ops.dead.letters import DeadFilter, DeadGroups, DeadLetter, DeadLetterDetail, DeadPage, Place, Text
+from dispatcher.ops.dead.letters import DeadFilter, DeadGroups, DeadLetter, DeadLetterDetail, DeadPage, Text
 from dispatcher.ops.dead.queues.held_queue import ALL_AT_ONCE, BESIDE_TRAFFIC, Chunks, DeadQueues
 from dispatcher.ops.dead.queues.index import DeadQueueIndex
 from dispatcher.ops.dead.queues.reading import kind_of, read, shown_message
@@ -31,19 +31,7 @@ POOL_SIZE: Final = 5
 """A pool of its own: a client that looks through three queues must not take the connections of the delivery path."""
 
 CONFIRM_TIMEOUT_SECONDS: Final = 10.0
-
-
-def read_place(after: str) -> Place:
-    """Return the place in a cursor.
-
-    Raises:
-        BadSelection: It is not a cursor of this list.
-    """
-    try:
-        _, died_at, letter_id = read_cursor(after, tuple[Literal["dead"], AwareTime, Text])
-    except BadCursor as error:
-        raise BadSelection(str(error)) from None
-    return died_at, letter_id
+CURSOR: Final = CursorOf("dead letters", tuple[AwareTime, Text])
 
 
 class DeadLetterService:
@@ -63,8 +51,8 @@ class DeadLetterService:
         self.jobs = jobs
 
     async def page(self, wanted: DeadFilter, after: str | None, most: int) -> DeadPage:
-        """Return at most *most* letters after the cursor, latest death first; raise `BadSelection` if it is wrong."""
-        place = None if after is None else read_place(after)
+        """Return at most *most* letters after the cursor, latest death first; raise `BadCursor` if it is wrong."""
+        place = None if after is None else CURSOR.read(after)
         queued, of_ledger = await asyncio.gather(
             self._index.matching(wanted), ledger.page(self._pool, wanted, place, most + 1)
         )
@@ -72,7 +60,7 @@ class DeadLetterService:
         if place is not None:
             found = [letter for letter in found if letter.place < place]
         items = found[:most]
-        return DeadPage(items=items, next=write_cursor(("dead", *items[-1].place)) if len(found) > most else None)
+        return DeadPage(items=items, next=CURSOR.write(*items[-1].place) if len(found) > most else None)
 
     async def groups(self, wanted: DeadFilter) -> DeadGroups:
         """Return the letters grouped by kind and cause, largest group first."""

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from dispatcher.ledger.pool import Pool
-from dispatcher.ops.api.cursor import AwareTime
+from dispatcher.ops.api.cursor import AwareTime, CursorOf
 from dispatcher.ops.api.moments import read_span
 from dispatcher.ops.dead.causes import delivery_codes
 from dispatcher.ops.deliveries.bodies import AttemptInList, AttemptPage
@@ -23,6 +23,7 @@ from shared.domain import utc_now
 
 _Number = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 _KEY: Final = ("started_at", "delivery_id", "number")
+CURSOR: Final = CursorOf("attempts", tuple[AwareTime, UUID, _Number])
 
 _OF_EVENT: Final = """
 (SELECT {0} FROM deliveries d JOIN events o ON o.id = d.event_id WHERE d.id = attempts.delivery_id)
@@ -58,7 +59,7 @@ class AttemptReader:
         """
         if query.error is not None and query.outcome == "told":
             raise Contradiction("error", "attempts that were delivered have none")
-        walk = Walk("attempts", _KEY, tuple[AwareTime, UUID, _Number])
+        walk = Walk("attempts", _KEY, CURSOR)
         narrow_by_time(walk.within, read_span(query.since, query.until, utc_now()), "started_at")
         _narrow(walk, query)
         await narrow_to_faxes(self._pool, walk, ATTEMPTS, query, await self._deliveries(query))

@@ -6,7 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from dispatcher.ledger.pool import Pool
-from dispatcher.ops.api.cursor import AwareTime
+from dispatcher.ops.api.cursor import AwareTime, CursorOf
 from dispatcher.ops.api.moments import read_span
 from dispatcher.ops.faxes.lists.found import DELIVERIES, EVENTS, FROM, HAS_NUMBER, TO, narrow_to_faxes
 from dispatcher.ops.faxes.lists.numbers import numbers_meant
@@ -20,6 +20,11 @@ Span = tuple[datetime | None, datetime | None]
 
 Page = tuple[list[Any], str | None]
 """Rows, and the cursor behind them."""
+
+_OF_FAXES: Final = CursorOf("faxes", tuple[AwareTime, str, str])
+_OF_FAILING: Final = CursorOf("faxes failing", tuple[UUID])
+_OF_EVENTS: Final = CursorOf("events", tuple[AwareTime, str])
+_OF_DELIVERIES: Final = CursorOf("deliveries", tuple[UUID])
 
 CLOCKS_APART: Final = timedelta(minutes=5)
 """Between the ledger, which names times, and the dispatcher that made an id."""
@@ -63,7 +68,7 @@ async def list_faxes(pool: Pool, query: FaxQuery) -> Page:
     span = read_span(query.since, query.until, utc_now())
     if query.webhooks is not None:
         states = "'dead'" if query.webhooks == "dead" else "'dead', 'retrying'"
-        walk = Walk(_FAILING.format(states=states), ("delivery_id",), tuple[UUID])
+        walk = Walk(_FAILING.format(states=states), ("delivery_id",), _OF_FAILING)
         if span[0] is not None:
             walk.within("delivery_id >= {0}", _first_id(_shifted(span[0], -CLOCKS_APART)))
         narrow_by_time(walk.matching, span, "first_received_at")
@@ -73,7 +78,7 @@ async def list_faxes(pool: Pool, query: FaxQuery) -> Page:
         if query.failed:
             walk.matching(f"state IN ({_FAILED_STATES})")
     else:
-        walk = Walk("faxes", ("first_received_at", "provider", "fax_id"), tuple[AwareTime, str, str])
+        walk = Walk("faxes", ("first_received_at", "provider", "fax_id"), _OF_FAXES)
         narrow_by_time(walk.within, span, "first_received_at")
         if query.failed or query.state in FAILED or query.failure is not None:
             # The index of those that failed serves it; not beside that of a number, whose faxes are fewer.
@@ -111,7 +116,7 @@ async def list_events(pool: Pool, query: EventQuery) -> Page:
         BadMoment: A time cannot be read.
         BadNumber: The number cannot be read.
     """
-    walk = Walk("events", ("recorded_at", "id"), tuple[AwareTime, str])
+    walk = Walk("events", ("recorded_at", "id"), _OF_EVENTS)
     narrow_by_time(walk.within, read_span(query.since, query.until, utc_now()), "recorded_at")
     if query.fax_id is not None:
         providers = ALL_PROVIDERS if query.provider is None else [query.provider]
@@ -135,7 +140,7 @@ async def list_deliveries(pool: Pool, query: DeliveryQuery) -> Page:
         raise Contradiction("reason", f"deliveries that are {query.state} have none: dead and skipped ones have")
     span = read_span(query.since, query.until, utc_now())
     # Their ids are version 7: the time comes first.
-    walk = Walk("deliveries", ("id",), tuple[UUID])
+    walk = Walk("deliveries", ("id",), _OF_DELIVERIES)
     since, until = span
     if since is not None:
         walk.within("id >= {0}", _first_id(_shifted(since, -CLOCKS_APART)))

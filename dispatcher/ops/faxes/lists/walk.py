@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from dispatcher.ledger.pool import Pool
-from dispatcher.ops.api.cursor import read_cursor, write_cursor
+from dispatcher.ops.api.cursor import CursorOf
 
 WALKED_AT_MOST: Final = 20_000
 """Rows that one page looks at."""
@@ -20,13 +20,13 @@ LOOKED_INTO_AT_MOST: Final = 5_000
 class Walk:
     """A walk over *table*, by the columns *key* in descending order; the last of them makes the order unique.
 
-    *key_kind* is the kind of a key, for cursors. All text is SQL of ours; values go in as `{0}`, `{1}`.
+    *cursors* are of these keys. All text is SQL of ours; values go in as `{0}`, `{1}`.
     """
 
-    def __init__(self, table: str, key: tuple[str, ...], key_kind: Any) -> None:
+    def __init__(self, table: str, key: tuple[str, ...], cursors: CursorOf[Any]) -> None:
         self._table = table
         self._key = key
-        self._key_kind = key_kind
+        self._cursors = cursors
         self._within: list[str] = []
         self._branches: list[tuple[str, str]] = []
         self._matching: list[str] = []
@@ -72,7 +72,7 @@ class Walk:
         """
         if after is not None:
             places = ", ".join(f"{{{index}}}" for index in range(len(self._key)))
-            self.within(f"({', '.join(self._key)}) < ({places})", *read_cursor(after, self._key_kind))
+            self.within(f"({', '.join(self._key)}) < ({places})", *self._cursors.read(after))
         rows = await pool.fetch(self._statement(limit), *self._values)
         matching = [row for row in rows if row["matches"]]
         if len(matching) > limit:
@@ -105,4 +105,4 @@ class Walk:
         return f"({' UNION ALL '.join(walks)}) AS {self._table}"
 
     def _cursor(self, row: Any) -> str:
-        return write_cursor([row[column] for column in self._key])
+        return self._cursors.write(*(row[column] for column in self._key))

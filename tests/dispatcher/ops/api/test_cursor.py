@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.ops.api.cursor import AwareTime, BadCursor, read_cursor, read_pages, write_cursor
+from dispatcher.ops.api.cursor import AwareTime, BadCursor, CursorOf, read_pages
 
+FAXES = CursorOf("faxes", tuple[AwareTime, str, str])
 KEY = (datetime(2026, 3, 1, tzinfo=UTC), "phaxio", "1/2 é")
 
 
 def test_a_cursor_is_read_as_the_key_that_it_was_written_of() -> None:
-    assert read_cursor(write_cursor(KEY), tuple[AwareTime, str, str]) == KEY
+    assert FAXES.read(FAXES.write(*KEY)) == KEY
 
 
 @pytest.mark.parametrize(
@@ -25,16 +26,19 @@ def test_a_cursor_is_read_as_the_key_that_it_was_written_of() -> None:
         "nowhere",
         "é",
         "A" * 2_000,
-        write_cursor(KEY[:2]),
-        write_cursor([*KEY, 1]),
-        write_cursor([datetime(2026, 3, 1), "a", "b"]),  # noqa: DTZ001 - what a client makes up
-        urlsafe_b64encode(json.dumps([[] for _ in range(3)]).encode()).decode(),
+        FAXES.write(*KEY[:2]),
+        FAXES.write(*KEY, 1),
+        FAXES.write(),
+        FAXES.write(datetime(2026, 3, 1), "a", "b"),  # noqa: DTZ001 - what a client makes up
+        CursorOf("calls", tuple[AwareTime, str, str]).write(*KEY),  # another list whose keys are alike
+        urlsafe_b64encode(json.dumps(["2026-03-01T00:00:00Z", "a", "b"]).encode()).decode(),  # of no list
+        urlsafe_b64encode(json.dumps(["faxes", [], [], []]).encode()).decode(),
         urlsafe_b64encode(b"[" * 1_500).decode(),
     ],
 )
 def test_a_text_that_is_not_a_cursor_of_this_list_is_refused(text: str) -> None:
     with pytest.raises(BadCursor, match="`next` of a page of this list"):
-        read_cursor(text, tuple[AwareTime, str, str])
+        FAXES.read(text)
 
 
 class _Query(msgspec.Struct):

@@ -162,7 +162,7 @@ REFUSED = [
     ("GET", "/v1/dead-letters?older_than_seconds=old", None, 422, "bad_query"),
     ("GET", "/v1/dead-letters?older_than_seconds=nan", None, 422, "bad_query"),
     ("GET", "/v1/dead-letters?limit=0", None, 422, "bad_query"),
-    ("GET", "/v1/dead-letters?after=nowhere", None, 422, "bad_selection"),
+    ("GET", "/v1/dead-letters?after=nowhere", None, 422, "bad_cursor"),
     ("GET", "/v1/dead-letters?cause=a%00b", None, 422, "bad_query"),
     ("GET", "/v1/jobs/nonsense", None, 404, "job_not_found"),
     ("GET", "/v1/jobs/018f0000-0000-7000-8000-000000000000", None, 404, "job_not_found"),

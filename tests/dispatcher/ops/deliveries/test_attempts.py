@@ -10,9 +10,9 @@ import pytest
 from dispatchers import an_event
 from ledgers import endpoint, take
 
-from dispatcher.ops.api.cursor import BadCursor, write_cursor
+from dispatcher.ops.api.cursor import BadCursor
 from dispatcher.ops.api.moments import BadMoment
-from dispatcher.ops.deliveries.attempts import AttemptReader
+from dispatcher.ops.deliveries.attempts import CURSOR, AttemptReader
 from dispatcher.ops.faxes.lists import found as found_faxes
 from dispatcher.ops.faxes.lists import walk
 from dispatcher.ops.faxes.lists.lists import Contradiction
@@ -118,4 +118,4 @@ async def test_what_no_attempt_can_match_is_refused(filled: AttemptReader) -> No
         await filled.page(AttemptQuery(since="today", until="yesterday"))
     for key in (["x"], [DAY, str(OTHER), 2**31], [DAY, str(OTHER), -1], [DAY.replace(tzinfo=None), str(OTHER), 1]):
         with pytest.raises(BadCursor):
-            await filled.page(AttemptQuery(after=write_cursor(key)))
+            await filled.page(AttemptQuery(after=CURSOR.write(*key)))
