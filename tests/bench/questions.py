@@ -72,6 +72,7 @@ def questions(faxes: int, endpoint_ids: list[UUID], delivery_id: UUID) -> dict[s
     billing, off = endpoint_ids[0], endpoint_ids[9]
     recover = f"/v1/endpoints/{billing}/recover"
     recent = faxes - faxes % 10  # to the first endpoint
+    dead = faxes - faxes % 1000  # its webhook is
     resend = {"filter": {"provider": "phaxio", "fax_id": str(recent)}, "dry_run": True}
     return {
         "what failed yesterday, and why": ("GET", "/v1/faxes?failed=true&since=yesterday&until=today", None),
@@ -80,7 +81,7 @@ def questions(faxes: int, endpoint_ids: list[UUID], delivery_id: UUID) -> dict[s
         "which failed with this reason": ("GET", "/v1/faxes?failure=lineError&since=7d", None),
         "whose webhooks lie dead": ("GET", "/v1/faxes?webhooks=failing", None),
         "what did billing get for fax X": ("GET", f"/v1/faxes/phaxio/{recent}", None),
-        "the fax of job J": ("GET", f"/v1/faxes?job_id=job-{faxes // 2}", None),
+        "the fax of job J": ("GET", f"/v1/faxes?job_id=job-{recent}", None),
         "resend it, previewed": ("POST", "/v1/deliveries/resend", resend),
         "what exactly did it get: the request as it was sent": (
             "GET",
@@ -107,6 +108,13 @@ def questions(faxes: int, endpoint_ids: list[UUID], delivery_id: UUID) -> dict[s
         "its success rates": ("GET", f"/v1/endpoints/{billing}/rates", None),
         "who switched it off": ("GET", f"/v1/audit?subject={off}", None),
         "dead letters by cause": ("GET", "/v1/dead-letters/groups", None),
+        "those of job J": ("GET", f"/v1/dead-letters?job_id=job-{dead}", None),
+        "of a job of many faxes": ("GET", "/v1/dead-letters?job_id=batch", None),
+        "replay the dead letters of fax X, previewed": (
+            "POST",
+            "/v1/dead-letters/replay",
+            {"filter": {"fax_id": str(dead)}, "dry_run": True},
+        ),
         "pause": ("POST", f"/v1/endpoints/{billing}/pause", {}),
         "resume": ("POST", f"/v1/endpoints/{billing}/resume", {}),
     }

@@ -21,7 +21,7 @@ made_faxes AS (
     INSERT INTO faxes (provider, fax_id, direction, state, rank, occurred_at, type_order, event_id, endings, from_number,
                        to_number, job_id, pages, first_received_at, last_received_at)
     SELECT 'phaxio', n::text, 'sent', type, 100, at, 1, 'phaxio:' || n, 1, '+1555010' || lpad((n % 2000)::text, 4, '0'),
-           '+1666' || lpad((n % 500000)::text, 7, '0'), 'job-' || n, 3, at, at FROM numbers
+           '+1666' || lpad((n % 500000)::text, 7, '0'), CASE n % 5 WHEN 4 THEN 'batch' ELSE 'job-' || n END, 3, at, at FROM numbers
 ),
 made_events AS (
     INSERT INTO events (id, provider, fax_id, type, occurred_at, received_at, recorded_at, body)
@@ -46,7 +46,7 @@ FROM made_deliveries
 async def add_faxes(pool: asyncpg.Pool, faxes: int, endpoint_ids: Sequence[UUID]) -> None:
     """Add *faxes* sent faxes of 30 days, of 2,000 numbers, to ten endpoints; the planner knows how many.
 
-    One in twenty failed, one in a thousand has a webhook that died.
+    One in five has the job_id `batch`, each other one of its own. One in twenty failed, one in a thousand has a webhook that died.
     """
     busy = Failure(type="lineError", code="42", message="Busy")
     bodies = encode_event(an_event(1, EventType.FAILED, failure=busy)), encode_event(an_event(1))

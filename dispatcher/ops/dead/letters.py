@@ -30,6 +30,7 @@ NO_NULL: Final = "^[^\\u0000]*$"
 Cause = Annotated[
     str, msgspec.Meta(min_length=1, max_length=100, pattern=NO_NULL, description="a cause's code, or a group's")
 ]
+Named = Annotated[str, msgspec.Meta(min_length=1, max_length=400, pattern=NO_NULL)]
 Age = Annotated[float, msgspec.Meta(ge=0, le=3_650 * 86_400.0, description="seconds since it died")]
 
 
@@ -49,6 +50,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
         reason: A sentence.
         type: Of the event, e.g. `fax.delivered`; None where it could not be read.
         from_number: Of the fax, as the provider gave it, like `to_number`.
+        job_id: Of the fax, as the application gave it.
         attempts: Made so far; 0 for callbacks and events.
         died_at: Aware UTC; None where the broker did not say.
         is_message: A message in `dead.deliveries` that the ledger does not call dead.
@@ -66,6 +68,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     type: str | None = None
     from_number: str | None = None
     to_number: str | None = None
+    job_id: str | None = None
     attempts: int = 0
     died_at: datetime | None = None
     is_message: bool = False
@@ -145,7 +148,8 @@ class DeadFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         older_than_seconds: They died at least so long ago.
         younger_than_seconds: They died at most so long ago.
         since: They died then or later; `until`: before.
-        number: Of their fax.
+        fax_id: Their fax's, with `provider` of one provider only.
+        job_id: Of their fax, like `number`.
     """
 
     kind: Kind | None = None
@@ -159,6 +163,8 @@ class DeadFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     since: MomentText | None = None
     until: MomentText | None = None
     number: Number | None = None
+    fax_id: Named | None = None
+    job_id: Named | None = None
 
 
 class DeadQuery(DeadFilter, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -22,6 +22,8 @@ from shared.ids import parse_uuid
 _OPTION_NAMES: Final = {
     "endpoint_id": "--endpoint",
     "event_id": "--event",
+    "fax_id": "--fax",
+    "job_id": "--job-id",
     "older_than_seconds": "--older-than",
     "younger_than_seconds": "--younger-than",
 }
@@ -47,12 +49,17 @@ def _filter_of(
     number: Annotated[
         str | None, typer.Option(help="Of either side of the fax, in any notation or by its last digits.")
     ] = None,
+    fax: Annotated[str | None, typer.Option("--fax", metavar="PROVIDER:FAX_ID", help="Of this fax.")] = None,
+    job_id: Annotated[str | None, typer.Option("--job-id", help="The job_id that the application gave.")] = None,
 ) -> DeadFilter:
     """Return the filter that the options are; end with a sentence if they are not one."""
+    of_fax, _, fax_id = (fax or "").partition(":")
+    if fax is not None and provider not in {None, of_fax}:
+        contradiction(f"--provider {provider}", f"--fax {fax}", f"that fax is of {of_fax or 'no provider'}")
     given = {
         "kind": kind,
         "endpoint_id": endpoint,
-        "provider": provider,
+        "provider": provider if fax is None else of_fax,
         "cause": cause,
         "type": event_type,
         "event_id": event,
@@ -61,15 +68,18 @@ def _filter_of(
         "since": since,
         "until": until,
         "number": number,
+        "fax_id": None if fax is None else fax_id,
+        "job_id": job_id,
     }
     named = {name: value for name, value in given.items() if value is not None}
     older, younger = given["older_than_seconds"], given["younger_than_seconds"]
     if isinstance(older, float) and isinstance(younger, float) and older > younger:
         contradiction(f"--older-than {older_than}", f"--younger-than {younger_than}", "nothing is both")
-    for option, value in (("--endpoint", endpoint), ("--type", event_type), ("--event", event), ("--number", number)):
+    of_event = {"--endpoint": endpoint, "--type": event_type, "--event": event, "--number": number}
+    for option, value in {**of_event, "--fax": fax, "--job-id": job_id}.items():
         if kind == "callback" and value is not None:
             contradiction("--kind callback", option, "a callback that could not be parsed has no event yet")
-    return read_options(named, DeadFilter, _OPTION_NAMES)
+    return read_options(named, DeadFilter, _OPTION_NAMES if fax is None else {**_OPTION_NAMES, "provider": "--fax"})
 
 
 _OPTIONS: Final = inspect.signature(_filter_of).parameters

@@ -12,13 +12,16 @@ from dispatcher.ops.api.moments import read_span
 from dispatcher.ops.dead.causes import UNANSWERED, delivery_codes, group_of
 from dispatcher.ops.dead.letters import DeadAttempt, DeadFilter, DeadLetter
 from dispatcher.ops.faxes.lists.numbers import numbers_meant, reversed_digits
-from shared.domain import utc_now
+from shared.domain import Provider, utc_now
+
+ALL_PROVIDERS: Final = [str(provider) for provider in Provider]
 
 IS_READY: Final = "coalesce(endpoints.enabled AND endpoints.removed_at IS NULL, false)"
 
 _LETTERS: Final = """
 SELECT d.id, d.reason, d.event_id, d.endpoint_id, d.attempts, d.budget_from, d.settled_at, d.state,
-       events.provider, events.fax_id, events.type, faxes.from_number, faxes.to_number, last.http_status, last.error
+       events.provider, events.fax_id, events.type, faxes.from_number, faxes.to_number, faxes.job_id,
+       last.http_status, last.error
 FROM deliveries d
 JOIN events ON events.id = d.event_id
 LEFT JOIN faxes ON faxes.provider = events.provider AND faxes.fax_id = events.fax_id
@@ -40,6 +43,16 @@ EXISTS (SELECT FROM faxes numbered WHERE (numbered.provider, numbered.fax_id) = 
         AND ({to_number} = ANY({{0}}::text[]) OR {from_number} = ANY({{0}}::text[])) OFFSET 0)
 """.format(**{column: reversed_digits(f"numbered.{column}") for column in ("to_number", "from_number")})
 """The same, of each dead delivery by its fax's key."""
+
+FEW_FAXES: Final = 500
+"""Of a job with so many they are looked up. An application may give one job_id to all that it sends."""
+
+_OF_JOB: Final = "(events.provider, events.fax_id) IN (SELECT provider, fax_id FROM faxes WHERE job_id = {}::text)"
+_HAS_JOB: Final = """
+EXISTS (SELECT FROM faxes named WHERE (named.provider, named.fax_id) = (events.provider, events.fax_id)
+        AND named.job_id = {}::text OFFSET 0)
+"""
+_HAS_MORE_FAXES: Final = "SELECT true FROM faxes WHERE job_id = $1 OFFSET $2 LIMIT 1"
 
 
 async def where(connection: Any, wanted: DeadFilter, *, first: int = 1) -> tuple[str, list[Any]]:
@@ -63,6 +76,12 @@ async def where(connection: Any, wanted: DeadFilter, *, first: int = 1) -> tuple
     add("d.event_id = {}::text", wanted.event_id)
     add("events.provider = {}::text", wanted.provider)
     add("events.type = {}::text", wanted.type)
+    add("events.fax_id = {}::text", wanted.fax_id)
+    if wanted.fax_id is not None and wanted.provider is None:
+        add("events.provider = ANY({}::text[])", ALL_PROVIDERS)  # the index begins with it
+    if wanted.job_id is not None:
+        is_of_few = not await connection.fetchval(_HAS_MORE_FAXES, wanted.job_id, FEW_FAXES)
+        add(_OF_JOB if is_of_few else _HAS_JOB, wanted.job_id)
     if wanted.cause is not None:
         codes, is_negated = delivery_codes(wanted.cause)
         add(f"d.reason {'!~' if is_negated else '~'} {{}}::text", codes)
@@ -186,6 +205,7 @@ class DeliveryStatus(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     from_number: str | None
     to_number: str | None
+    job_id: str | None
     replayed_at: datetime | None
 
 
@@ -194,7 +214,8 @@ async def statuses(connection: Any, delivery_ids: Sequence[UUID]) -> dict[UUID, 
     rows = await connection.fetch(
         """
         SELECT d.id, d.state, d.attempts, d.event_id, d.endpoint_id, d.replayed_at,
-               events.provider, events.fax_id, events.type, faxes.from_number, faxes.to_number
+               events.provider, events.fax_id, events.type, faxes.from_number, faxes.to_number,
+               faxes.job_id
         FROM deliveries d JOIN events ON events.id = d.event_id
         LEFT JOIN faxes ON faxes.provider = events.provider AND faxes.fax_id = events.fax_id
         WHERE d.id = ANY($1::uuid[])
@@ -231,6 +252,7 @@ def _letter(row: Any) -> DeadLetter:
         type=row["type"],
         from_number=row["from_number"],
         to_number=row["to_number"],
+        job_id=row["job_id"],
         attempts=row["attempts"],
         died_at=row["settled_at"],
     )

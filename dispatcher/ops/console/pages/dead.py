@@ -26,7 +26,7 @@ MOST_REASON_CHARACTERS: Final = 500
 DONE_JOBS_SHOWN: Final = 5
 
 FILTER_FIELDS: Final = (
-    "kind", "endpoint_id", "provider", "cause", "type", "event_id", "number", "since", "until",
+    "kind", "endpoint_id", "provider", "cause", "type", "event_id", "number", "job_id", "fax_id", "since", "until",
 )  # fmt: skip
 DIED: Final[Mapping[str, tuple[str, dict[str, float]]]] = {
     "1h": ("in the last hour", {"younger_than_seconds": 3_600.0}),

@@ -11,7 +11,7 @@ import msgspec
 
 from dispatcher.ops.api.cursor import AwareTime, Limit
 from dispatcher.ops.dead.errors import BadSelection
-from dispatcher.ops.dead.letters import NO_NULL, DeadFilter
+from dispatcher.ops.dead.letters import NO_NULL, DeadFilter, Named
 from shared.domain import EventType, Provider
 
 What = Literal["dead.replay", "dead.discard", "endpoint.recover", "delivery.resend"]
@@ -23,7 +23,6 @@ MOST_IDS: Final = 1_000
 """Named one by one in a request; a filter selects any number."""
 
 LetterId = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=NO_NULL)]
-Named = Annotated[str, msgspec.Meta(min_length=1, max_length=400, pattern=NO_NULL)]
 
 
 class Skipped(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

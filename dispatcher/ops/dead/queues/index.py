@@ -65,6 +65,7 @@ def completed(found: Found, status: DeliveryStatus | None) -> DeadLetter:
         type=status.type,
         from_number=status.from_number,
         to_number=status.to_number,
+        job_id=status.job_id,
     )
 
 

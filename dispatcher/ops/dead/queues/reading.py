@@ -97,7 +97,7 @@ def fits(letter: DeadLetter, wanted: DeadFilter, now: datetime) -> bool:
         BadMoment: A time cannot be read.
         BadNumber: The number cannot be read.
     """
-    for name in ("kind", "endpoint_id", "provider", "type", "event_id"):
+    for name in ("kind", "endpoint_id", "provider", "type", "event_id", "fax_id", "job_id"):
         if getattr(wanted, name) not in {None, getattr(letter, name)}:
             return False
     if wanted.cause is not None and wanted.cause not in {letter.cause, letter.group}:
@@ -180,6 +180,7 @@ def _of_event(event: Event) -> dict[str, Any]:
         "type": str(event.type),
         "from_number": event.from_number,
         "to_number": event.to_number,
+        "job_id": event.job_id,
     }
 
 

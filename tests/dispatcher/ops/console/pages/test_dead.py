@@ -46,7 +46,9 @@ async def test_letters_are_found_by_time_and_number_and_a_wrong_one_is_a_sentenc
     session: BrowserSession, harness: DispatcherHarness
 ) -> None:
     await add_dead_deliveries(harness, [await harness.endpoint()], 2)
-    await harness.pool.execute("UPDATE faxes SET from_number = '+15550100001', to_number = '+4930' WHERE fax_id = '1'")
+    await harness.pool.execute(
+        "UPDATE faxes SET from_number = '+15550100001', to_number = '+4930', job_id = 'a job' WHERE fax_id = '1'"
+    )
     await session.log_in()
     page = await session.get("/dead/list?number=0001&since=1h")
     assert (page.status, "fax 1<" in page.text, "fax 0<" in page.text) == (200, True, False)
@@ -54,6 +56,15 @@ async def test_letters_are_found_by_time_and_number_and_a_wrong_one_is_a_sentenc
     assert 'name="number" value="0001"' in page.text
     assert "number=0001" in page.text.partition("/dead/preview?")[2].partition('"')[0], "a replay takes what is shown"
     assert "1 dead letter match" in (await session.get("/dead?number=0001")).text
+    for chosen, other in (("job_id=a+job", "job_id=another"), ("fax_id=1", "fax_id=3")):
+        page = await session.get(f"/dead/list?{chosen}")
+        assert ("fax 1<" in page.text, "fax 0<" in page.text) == (True, False), chosen
+        assert f"/dead/preview?{chosen}&amp;do=replay" in page.text, "a replay takes what is shown"
+        assert "1 dead letter match" in (await session.get(f"/dead?{chosen}")).text
+        preview = await session.get(f"/dead/preview?{chosen}&do=replay")
+        name, _, value = chosen.replace("+", " ").partition("=")
+        assert f'name="{name}" value="{value}"' in preview.text, "and so does its button"
+        assert "No dead letter matches" in (await session.get(f"/dead/list?{other}")).text
     assert (await session.get("/dead?until=2h")).text.count("No dead letter matches") == 1
     for wrong in ("since=soon", "number=seven", "since=1h&until=2h"):
         for path in ("/dead", "/dead/list"):
