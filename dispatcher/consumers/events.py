@@ -105,6 +105,10 @@ class EventHandler:
                 self._report_accepted(event, owed_ids[event.id], is_owed=is_owed)
             else:
                 self._report_repeated(event)
+        # 4. A repetition may bring another URL of the document: that of its event may expire before it is used.
+        repeated = [event for event in events if event.id not in taken.fresh and event.media is not None]
+        if repeated:
+            await self._retry(lambda: self._intake.note_repeated(repeated), len(repeated))
 
     async def _crashed(self, event: Event, error: Exception) -> None:
         await self._give_up(encode_event(event), event.id, "crashed", place_of(error))

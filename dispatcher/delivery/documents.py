@@ -5,7 +5,9 @@
 | is stored | read from the media store; a store that is away is our own trouble |
 | has only a URL, attempt 1 | fetched, kept, written into the ledger: retries and other endpoints use the copy |
 | has only a URL, a later attempt, nothing kept yet | fetched if the URL may still live |
-| has only a URL, and the fetch failed | the event goes out with the URL alone |
+| has only a URL, and a repetition of the event brought another one | fetched from the newest URL |
+| has only a URL, and it is not fetched, or in vain | the copy of another event of the fax is sent |
+| has only a URL, and no event of the fax has a copy | the event goes out with the URL alone |
 | has only a URL, and our proxy is away | our own trouble: the attempt waits |
 | was fetched, but the store or the ledger is away | sent all the same; a retry fetches again, or goes without |
 
@@ -16,8 +18,9 @@ import asyncio
 import re
 import time
 from collections import OrderedDict
+from collections.abc import Coroutine
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -25,7 +28,7 @@ from dispatcher.egress.client import Answer, EgressClient
 from dispatcher.egress.codings import UnknownCoding, undo_codings
 from dispatcher.egress.errors import FAILURES, error_code
 from dispatcher.egress.target import fetched_url
-from dispatcher.ledger import deliveries
+from dispatcher.ledger.faxes.documents import NewerUrl, find_copy_of_fax, find_document, keep_document
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from shared.domain import Event, Media
 from shared.log import get_logger
@@ -39,11 +42,11 @@ FETCH_SECONDS: Final = 20.0
 
 LOOK_SECONDS: Final = 3.0
 KEEP_SECONDS: Final = 7.0
-LEASE_SECONDS: Final = LOOK_SECONDS + FETCH_SECONDS + KEEP_SECONDS
+LEASE_SECONDS: Final = 2 * LOOK_SECONDS + FETCH_SECONDS + KEEP_SECONDS
 """So much longer is a lease that may need a fetch."""
 
 URL_LIVES_SECONDS: Final = 600.0
-"""Of a Telnyx URL, from the event on. The first attempt tries it however late it comes; later ones do not."""
+"""Of a Telnyx URL, from when it was received. The first attempt tries it however late it comes; later ones do not."""
 
 MOST_AT_ONCE: Final = 8
 """Fetches under way: 8 of 32 MiB each bound the memory that they take."""
@@ -51,6 +54,7 @@ MOST_AT_ONCE: Final = 8
 MOST_FAILURES: Final = 10_000
 """Failed fetches that are remembered, so that the other endpoints of an event do not wait for the same again."""
 
+_Found = TypeVar("_Found")
 _OK: Final = 200
 _CONTENT_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}/[a-z0-9][a-z0-9.+-]{0,60}")
 _UNTOLD: Final = frozenset({"", "application/octet-stream", "binary/octet-stream", "application/x-download"})
@@ -79,7 +83,7 @@ class Documents:
         self._client = client
         self._turns = asyncio.Semaphore(MOST_AT_ONCE)
         self._under_way: dict[str, asyncio.Task[tuple[Media, bytes] | None]] = {}
-        self._failed_at: OrderedDict[str, int] = OrderedDict()
+        self._failed_at: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._log = get_logger()
 
     async def of(self, event: Event, attempt: int) -> tuple[Event, bytes | None]:
@@ -109,37 +113,51 @@ class Documents:
         return await asyncio.shield(task)  # one that stops waiting does not end the fetch for the others
 
     async def _find(self, event: Event, attempt: int) -> tuple[Media, bytes] | None:
-        """Return the copy that is kept, or fetch the document."""
+        """Return the copy that is kept, or fetch the document, or return the copy of another event of the fax."""
+        known = await self._look(find_document(self._pool, event.id))
+        if isinstance(known, Media):
+            return known, await self._store.get(known)
+        named = known or _named_by(event)
+        reason = None
+        # The same attempt of another endpoint has failed to fetch it: this one need not wait for the same again.
+        if attempt > self._failed_at.get((event.id, named.url), 0) and _may_live(named, attempt):
+            try:
+                return await self._fetch_and_keep(event.id, named.url)
+            except NotFetched as error:
+                self._remember_failure(event.id, named.url, attempt)
+                reason = error.code
+        copy = await self._look(find_copy_of_fax(self._pool, event))
+        if copy is not None:
+            content = await self._store.get(copy)
+            await self._record(event.id, copy)
+            return copy, content
+        if reason is not None:
+            self._log.warning("media.missing", event_id=event.id, attempt=attempt, reason=reason)
+        return None
+
+    async def _look(self, looking: Coroutine[Any, Any, _Found]) -> _Found | None:
+        """Return what the ledger knows; None also if it is away: an event without its document is told all the same."""
         try:
             async with asyncio.timeout(LOOK_SECONDS):
-                kept = await deliveries.media_of(self._pool, event.id)
+                return await looking
         except LEDGER_UNAVAILABLE:
-            kept = None  # an unnecessary fetch is better than a missing document
-        if kept is not None:
-            return kept, await self._store.get(kept)
-        # The same attempt of another endpoint has failed to fetch it: this one need not wait for the same again.
-        if attempt <= self._failed_at.get(event.id, 0):
             return None
-        age = datetime.now(UTC) - event.received_at
-        if attempt > 1 and age.total_seconds() > URL_LIVES_SECONDS:
-            return None
-        return await self._fetch_and_keep(event, attempt)
 
-    async def _fetch_and_keep(self, event: Event, attempt: int) -> tuple[Media, bytes] | None:
-        assert event.media is not None
-        assert event.media.url is not None
+    async def _fetch_and_keep(self, event_id: str, url: str) -> tuple[Media, bytes]:
+        """Fetch the document.
+
+        Raises:
+            NotFetched: It did not come.
+        """
         started = time.perf_counter()
         try:
             async with asyncio.timeout(FETCH_SECONDS), self._turns:
-                content, content_type = await self._fetch(event.media.url)
-        except (TimeoutError, NotFetched) as error:
-            code = "timeout" if isinstance(error, TimeoutError) else error.code
-            self._remember_failure(event.id, attempt)
-            self._log.warning("media.missing", event_id=event.id, attempt=attempt, reason=code)
-            return None
-        media = await self._keep(event.id, content, content_type, event.media.url)
+                content, content_type = await self._fetch(url)
+        except TimeoutError:
+            raise NotFetched("timeout") from None
+        media = await self._keep(event_id, content, content_type, url)
         seconds = round(time.perf_counter() - started, 6)
-        self._log.info("media.fetched", event_id=event.id, bytes=len(content), seconds=seconds)
+        self._log.info("media.fetched", event_id=event_id, bytes=len(content), seconds=seconds)
         return media, content
 
     async def _fetch(self, url: str) -> tuple[bytes, str]:
@@ -160,15 +178,23 @@ class Documents:
             async with asyncio.timeout(KEEP_SECONDS):
                 stored = await self._store.put(content, content_type, KEEP_SECONDS)
                 media = msgspec.structs.replace(stored, url=url)
-                await deliveries.keep_media(self._pool, event_id, media)
+                await keep_document(self._pool, event_id, media)
                 return media
         except (MediaUnavailable, *LEDGER_UNAVAILABLE) as error:
             self._log.warning("media.unkept", event_id=event_id, reason=type(error).__name__)
             return Media(url=url, bytes=len(content), content_type=content_type)
 
-    def _remember_failure(self, event_id: str, attempt: int) -> None:
-        self._failed_at[event_id] = attempt
-        self._failed_at.move_to_end(event_id)
+    async def _record(self, event_id: str, copy: Media) -> None:
+        """Record that another event's *copy* goes out with this one, too."""
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                await keep_document(self._pool, event_id, copy)
+        except LEDGER_UNAVAILABLE as error:
+            self._log.warning("media.unkept", event_id=event_id, reason=type(error).__name__)
+
+    def _remember_failure(self, event_id: str, url: str, attempt: int) -> None:
+        self._failed_at[event_id, url] = attempt
+        self._failed_at.move_to_end((event_id, url))
         if len(self._failed_at) > MOST_FAILURES:
             self._failed_at.popitem(last=False)
 
@@ -176,6 +202,16 @@ class Documents:
 def may_need_fetch(event: Event) -> bool:
     """Has the provider only named the document?"""
     return event.media is not None and event.media.key is None
+
+
+def _named_by(event: Event) -> NewerUrl:
+    assert event.media is not None
+    assert event.media.url is not None
+    return NewerUrl(event.media.url, event.received_at)
+
+
+def _may_live(named: NewerUrl, attempt: int) -> bool:
+    return attempt == 1 or (datetime.now(UTC) - named.named_at).total_seconds() <= URL_LIVES_SECONDS
 
 
 async def read_document(answer: Answer, most_bytes: int) -> tuple[bytes, str]:

@@ -15,7 +15,7 @@ from dispatcher.ledger.endpoint_rows import COLUMNS
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.pool import Pool
 from dispatcher.policy.delivery import Lease, LeasedDelivery, UnreadableDelivery
-from shared.domain import Media, decode_event
+from shared.domain import decode_event
 from shared.errors import Misconfigured
 from shared.seal import Damaged
 from shared.sql import PARKED_DUE_AT
@@ -111,26 +111,6 @@ def _claimed(row: Any, store: EndpointStore) -> LeasedDelivery | UnreadableDeliv
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the other rows
         return UnreadableDelivery(**lease, error=error)
-
-
-MEDIA_OF: Final = "SELECT media FROM events WHERE id = $1"
-
-
-async def media_of(pool: Pool, event_id: str) -> Media | None:
-    """Return where an event's document is kept that its provider only named by URL; None if it is not."""
-    media = await pool.fetchval(MEDIA_OF, event_id)
-    return None if media is None else _decode_media(media)
-
-
-KEEP_MEDIA: Final = "UPDATE events SET media = $2 WHERE id = $1 AND media IS NULL"
-
-
-async def keep_media(pool: Pool, event_id: str, media: Media) -> None:
-    """Record where it is kept. The first record wins; a later one names the same document, or a copy of it."""
-    await pool.execute(KEEP_MEDIA, event_id, msgspec.json.encode(media).decode())
-
-
-_decode_media: Final = msgspec.json.Decoder(Media).decode
 
 
 RENEW: Final = """

@@ -22,6 +22,7 @@ from typing import Any, Final
 import msgspec
 
 from dispatcher.ledger.endpoints import EndpointStore
+from dispatcher.ledger.faxes.documents import note_repeated_documents
 from dispatcher.ledger.faxes.folding import BY_INDEX, fold_faxes, mark_repeated
 from dispatcher.ledger.parking import lock_waiting
 from dispatcher.ledger.pool import Pool, transaction
@@ -168,6 +169,10 @@ class Intake:
                     each.event.id for each in owed if each.skipped not in {None, ENDPOINT_DISABLED}
                 ),
             )
+
+    async def note_repeated(self, events: Sequence[Event]) -> None:
+        """Note what repetitions say of documents that their events only named."""
+        await note_repeated_documents(self._pool, events)
 
     async def owe_unowed(self, event_ids: Sequence[str], *, leased: bool) -> Taken:
         """Owe those of the events that were owed to no endpoint to the endpoints of their own fax, if it has any now.

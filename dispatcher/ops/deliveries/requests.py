@@ -8,6 +8,7 @@ import msgspec
 
 from dispatcher.channels.rebuild import MadeAttempt, NotShown, Request, check_shown, rebuild
 from dispatcher.channels.sent import Sent, read_sent
+from dispatcher.ledger.faxes.documents import kept_in
 from dispatcher.ledger.pool import Pool
 from dispatcher.ops.api.audit import write_audit
 from dispatcher.ops.api.lookups import NoSuch
@@ -24,8 +25,6 @@ SELECT attempts.*, d.endpoint_id, events.body, events.media
 FROM attempts JOIN deliveries d ON d.id = attempts.delivery_id JOIN events ON events.id = d.event_id
 WHERE attempts.delivery_id = $1 AND attempts.number = $2
 """
-
-_decode_media: Final = msgspec.json.Decoder(Media).decode
 
 
 class RequestReader:
@@ -85,9 +84,9 @@ class RequestReader:
             return event, None
         media = event.media
         if media is None or media.key is None:
-            if row["media"] is None:
+            media = kept_in(row["media"])
+            if media is None:
                 raise NotShown("the document that it carried is not kept any more")
-            media = _decode_media(row["media"])
         if self._media is None:
             raise NotShown("it carried a document: MEDIA_URL must say where documents are kept")
         return msgspec.structs.replace(event, media=media), await self._media.get(media)

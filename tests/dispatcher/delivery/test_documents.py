@@ -62,6 +62,44 @@ async def test_a_retry_uses_the_kept_copy_though_the_url_is_dead_by_then(
     assert len(storage.received) == 1
 
 
+async def test_a_retry_fetches_from_the_newest_url_that_a_repetition_brought(
+    harness: DispatcherHarness, dispatching: Dispatching, storage: Receiver
+) -> None:
+    await harness.endpoint()
+    harness.receiver.answer = lambda _received: 500 if len(harness.receiver.received) == 1 else 200
+    storage.answer = lambda asked: web.Response(body=PDF) if asked.target.endswith("fresh") else 403
+    await harness.publish(received(document_url(storage), seconds_ago=3000))
+    async with dispatching():
+        await harness.receiver.got(1)
+        await until(lambda: _state_is(harness, "retrying"), "recorded")
+        await harness.publish(received(f"{document_url(storage)}&fresh"))
+        await until(lambda: harness.pool.fetchval("SELECT media IS NOT NULL FROM events"), "noted")
+        await attempt_now(harness)
+        await harness.settled(1)
+    assert [[part.content for part in each.form.files] for each in harness.receiver.received] == [[], [PDF]]
+    assert [each.target.endswith("fresh") for each in storage.received] == [False, True]
+
+
+async def test_a_document_that_cannot_be_fetched_any_more_is_taken_from_another_event_of_the_fax(
+    harness: DispatcherHarness, dispatching: Dispatching, storage: Receiver
+) -> None:
+    await harness.endpoint()
+    harness.receiver.answer = lambda _received: 500 if len(harness.receiver.received) == 1 else 200
+    storage.answer = lambda asked: web.Response(body=PDF) if asked.target.endswith("fresh") else 403
+    await harness.publish(received(document_url(storage), seconds_ago=3000))
+    async with dispatching():
+        await harness.receiver.got(1)
+        await until(lambda: _state_is(harness, "retrying"), "recorded")
+        await harness.publish(received(f"{document_url(storage)}&fresh", id="telnyx:later"))
+        await harness.receiver.got(2)
+        await attempt_now(harness)
+        await harness.settled(2)
+        kept = await harness.pool.fetch("SELECT DISTINCT media ->> 'key' AS key FROM events")
+    assert [[part.content for part in each.form.files] for each in harness.receiver.received] == [[], [PDF], [PDF]]
+    assert len(storage.received) == 2
+    assert [row["key"] is not None for row in kept] == [True]
+
+
 async def test_several_endpoints_of_an_event_share_one_fetch_and_those_that_carry_no_file_make_none(
     harness: DispatcherHarness, dispatching: Dispatching, storage: Receiver
 ) -> None:
@@ -172,7 +210,7 @@ async def test_a_proxy_that_is_away_when_a_document_is_to_be_fetched_does_not_co
 
 async def attempt_now(harness: DispatcherHarness) -> None:
     """Do what the delay queue does when the wait is over."""
-    (delivery,) = await harness.deliveries()
+    delivery = (await harness.deliveries())[0]
     body = json.dumps({"delivery_id": str(delivery["id"]), "attempt": delivery["attempts"] + 1}).encode()
     await harness.publisher.publish(FAX_WORK, "delivery", body, {})
 

@@ -10,7 +10,7 @@ from dispatchers import DispatcherHarness, an_event
 from old_events import AGE, an_old_event, in_state
 from stores import take_all
 
-from dispatcher.ledger import deliveries as ledger
+from dispatcher.ledger.faxes.documents import keep_document
 from dispatcher.maintenance.retention import Retention, nothing_waits
 from shared.broker import DEAD_EVENT, FAX_DEAD, FAX_IN
 from shared.domain import Media
@@ -44,7 +44,7 @@ async def test_a_document_that_only_pruned_events_name_is_deleted_and_no_other(
     again = await stored(store, tmp_path, b"6", timedelta(days=2))
     await in_state(harness, an_old_event(1, media=over), "told")
     await in_state(harness, an_old_event(2, media=Media(url="https://provider.example/")), "told")
-    await ledger.keep_media(harness.pool, an_event(2).id, fetched)
+    await keep_document(harness.pool, an_event(2).id, fetched)
     await in_state(harness, an_old_event(3, media=shared_with_dead), "told")
     await in_state(harness, an_old_event(4, media=shared_with_dead), "dead")
     await in_state(harness, an_old_event(5, media=dead), "dead")
