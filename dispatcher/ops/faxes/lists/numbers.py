@@ -26,6 +26,9 @@ Number = Annotated[
 LEAST_DIGITS: Final = 3
 MOST_DIGITS: Final = 20
 LEAST_DIALLED: Final = 10
+DIALLED: Final = "00"
+"""Dialled for + in many countries, and in some numbers as the provider gave them: `+41…` and `0041…` find each other."""
+
 MOST_NUMBERS: Final = 1_000
 """That may end with the digits given: four digits are the end of fifty among half a million numbers."""
 
@@ -98,11 +101,13 @@ def has_number(numbers: Iterable[str | None], text: str) -> bool:
 
     >>> [has_number(["+1 555 010-0102", None], text) for text in ("+15550100102", "0102", "0103", "01 02")]
     [True, True, False, True]
+    >>> [has_number(["0041441234567"], text) for text in ("+41 44 123 45 67", "0041441234567", "044 1234567")]
+    [True, True, True]
     """
     search = read_number(text)
     digits = ["".join(_DIGITS.findall(number))[::-1] for number in numbers if number is not None]
     if search.is_whole:
-        return search.digits in digits
+        return any(each in {search.digits, search.digits + DIALLED} for each in digits)
     ends = (search.digits, search.digits.removesuffix("0"))
     return any(each.startswith(ends) for each in digits)
 
@@ -124,7 +129,7 @@ async def numbers_meant(pool: Pool, text: str) -> Sequence[str]:
     """
     search = read_number(text)
     if search.is_whole:
-        return [search.digits]
+        return [search.digits, search.digits + DIALLED]
     found = await _ending_with(pool, search.digits)
     if not found and search.digits.endswith("0"):
         # The digit that some countries dial before a national number is no part of it.

@@ -42,6 +42,10 @@ def test_any_text_is_digits_or_refused(text: str) -> None:
         ("030 1234567", {"4"}),
         ("+4930 1234567", {"4"}),
         ("+30 1234567", set()),
+        ("0049 30 1234567", {"4"}),
+        ("0041 44 123 45 67", {"6", "7"}),
+        ("+41 44 123 45 67", {"6", "7"}),
+        ("41441234567", {"6", "7"}),
         ("9999", set()),
     ],
 )
@@ -55,6 +59,8 @@ async def test_either_side_s_number_is_found_however_it_is_written(
         an_event(3, to_number="0102"),
         an_event(4, from_number="+49301234567"),
         an_event(5),
+        an_event(6, to_number="0041441234567"),
+        an_event(7, from_number="+41441234567"),
     )
     page = await FaxReader(pool).faxes(FaxQuery(number=text))
     assert sorted(fax.fax_id for fax in page.items) == sorted(found)
