@@ -27,7 +27,7 @@ LEAST_DIGITS: Final = 3
 MOST_DIGITS: Final = 20
 LEAST_DIALLED: Final = 10
 DIALLED: Final = "00"
-"""Dialled for + in many countries, and in some numbers as the provider gave them: `+41…` and `0041…` find each other."""
+"""Dialled for + in many countries; some numbers are kept like that: `+41…` and `0041…` find each other."""
 
 MOST_NUMBERS: Final = 1_000
 """That may end with the digits given: four digits are the end of fifty among half a million numbers."""
