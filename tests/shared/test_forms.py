@@ -12,9 +12,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-import shared.forms
 from shared.errors import Malformed, Refused, UnsupportedMediaType
-from shared.forms import MAX_FIELDS, MAX_FILES, Form, Part, media_type, read_form, sniff_type
+from shared.forms import MAX_FIELDS, MAX_FILES, Form, Part, media_type, multipart, read_form, reading, sniff_type
 
 WIRE = Path(__file__).parents[1] / "samples" / "phaxio" / "wire"
 BOUNDARY = "x-7f3a"
@@ -39,7 +38,7 @@ def file(name: str, content: bytes, filename: str = "f.pdf", more: str = "") -> 
 
 
 def test_the_examples_in_the_docstrings_hold():
-    assert doctest.testmod(shared.forms).failed == 0
+    assert doctest.testmod(reading).failed == 0
 
 
 @pytest.mark.parametrize("meta", sorted(WIRE.glob("*.json")), ids=lambda path: path.stem)
@@ -212,23 +211,68 @@ TAILS = st.sampled_from([b"--", b"--\r\n", b"--x-7f3a--", b"--x-7f3a--\r\n", b"-
 )
 def test_the_short_way_through_multipart_reads_what_the_library_reads(preamble, parts, tail):
     content = preamble + b"".join(parts) + tail
-    plain = shared.forms._read_plain(BOUNDARY, content)
+    plain = multipart._read_plain(BOUNDARY, content)
     if plain is not None:
-        assert shared.forms._read_any(BOUNDARY, content) == plain
+        assert multipart._read_any(BOUNDARY, content) == plain
 
 
 @pytest.mark.parametrize("head", HEADS)
 def test_the_short_way_reads_each_head_as_the_library_does_or_leaves_it(head):
     content = body(part(head, b"1"))
-    plain = shared.forms._read_plain(BOUNDARY, content)
+    plain = multipart._read_plain(BOUNDARY, content)
     if plain is not None:
-        assert shared.forms._read_any(BOUNDARY, content) == plain
+        assert multipart._read_any(BOUNDARY, content) == plain
+
+
+def with_bare_line_feeds(parts: list[tuple[str, bytes]]) -> bytes:
+    """Return the form as a script writes it that knows nothing of carriage returns."""
+    lines = b"".join(
+        b"--x-7f3a\n%b\n\n%b\n" % (head.encode("latin-1").replace(b"\r", b""), content) for head, content in parts
+    )
+    return lines + b"--x-7f3a--\n"
+
+
+CONTENTS_OF_ANY_BYTES = (
+    st.binary(max_size=20) | st.sampled_from([b"", b"\n", b"\r\n\r\n", b"a\n\nb", b"a--x-7f3a", b"\r"])
+).filter(lambda content: b"\n--x-7f3a" not in b"\n" + content)  # which no sender lets a content hold
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([head for head in HEADS if "name=" in head]), CONTENTS_OF_ANY_BYTES),
+        min_size=1,
+        max_size=4,
+    ),
+    st.sampled_from([b"", b"\n", b"\r\n"]),
+)
+def test_a_form_whose_lines_end_with_bare_line_feeds_is_read_like_any_other(parts, preamble):
+    with_both = b"".join(part(head, content) for head, content in parts) + b"--x-7f3a--\r\n"
+    for content_type in (MULTIPART, sniff_type(with_bare_line_feeds(parts))):
+        assert read_form(content_type, preamble + with_bare_line_feeds(parts)) == read_form(MULTIPART, with_both)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"--x-7f3a\n",
+        b"--x-7f3a\n--x-7f3a--\n",
+        b"--x-7f3a\n\n1\n--x-7f3a--\n",
+        b'--x-7f3a\nContent-Disposition: form-data; name="a"\n1\n--x-7f3a--\n',
+        b'--x-7f3a\nContent-Disposition: form-data; name="a"\n\n1\n--x-7f3ab\n',
+        b'--x-7f3a\nContent-Disposition: form-data; name="a"\n\n1--x-7f3a--\n',
+        b'--x-7f3a\nContent-Disposition: form-data; name="a"\n\n1\n' * (MAX_FIELDS + MAX_FILES + 1) + b"--x-7f3a--\n",
+    ],
+    ids=["no end", "no part", "no head", "no blank line", "another boundary", "no line end", "too many"],
+)
+def test_what_is_broken_with_bare_line_feeds_is_malformed(broken):
+    with pytest.raises(Malformed):
+        read_form(MULTIPART, broken)
 
 
 @pytest.mark.parametrize("meta", sorted(WIRE.glob("*.json")), ids=lambda path: path.stem)
 def test_the_short_way_is_the_way_of_what_providers_send(meta):
     content = meta.with_suffix(".body.bin").read_bytes()
-    assert shared.forms._read_plain(content.partition(b"\r\n")[0][2:].decode(), content) is not None
+    assert multipart._read_plain(content.partition(b"\r\n")[0][2:].decode(), content) is not None
 
 
 @given(
