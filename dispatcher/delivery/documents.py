@@ -25,11 +25,11 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from dispatcher.egress.client import Answer, EgressClient
-from dispatcher.egress.codings import UnknownCoding, undo_codings
 from dispatcher.egress.errors import FAILURES, error_code
 from dispatcher.egress.target import fetched_url
 from dispatcher.ledger.faxes.documents import NewerUrl, find_copy_of_fax, find_document, keep_document
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
+from shared.codings import UnknownCoding, undo_codings
 from shared.domain import Event, Media
 from shared.log import get_logger
 from shared.media import MediaStore, MediaUnavailable
@@ -63,7 +63,10 @@ _PAGE: Final = re.compile(
 )
 """How pages and sentences of a server begin: an expired login, an error. No fax comes as one of them."""
 
-_MARKS: Final = ((b"%PDF-", "application/pdf"), (b"II*\0", "image/tiff"), (b"MM\0*", "image/tiff"))
+_MARKS: Final = (
+    *((b"%PDF-", "application/pdf"), (b"II*\0", "image/tiff"), (b"MM\0*", "image/tiff")),
+    (b"{\\rtf", "application/rtf"),
+)
 
 
 class NotFetched(Exception):

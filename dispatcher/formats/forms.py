@@ -11,7 +11,7 @@ import msgspec
 from shared.domain import Event
 
 HARMLESS_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
-_EXTENSIONS = {"application/pdf": "pdf", "image/tiff": "tiff"}
+_EXTENSIONS = {"application/pdf": "pdf", "image/tiff": "tiff", "application/rtf": "rtf", "text/rtf": "rtf"}
 
 
 class FileToSend(msgspec.Struct, frozen=True, kw_only=True):

@@ -263,11 +263,12 @@ def read_flag(value: Any) -> bool | None:
 _FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
-_DOCUMENT_MARKS: Final = (b"%PDF-", b"II*\0", b"MM\0*")
+_RTF_MARK: Final = b"{\\rtf"
+_DOCUMENT_MARKS: Final = (b"%PDF-", b"II*\0", b"MM\0*", _RTF_MARK)
 
 
 def is_document(content: bytes) -> bool:
-    """Return True if *content* begins as a PDF or a TIFF does."""
+    """Return True if *content* begins as a PDF, a TIFF or an RTF does."""
     return content.startswith(_DOCUMENT_MARKS)
 
 
@@ -280,6 +281,8 @@ def document_type(content: bytes, sent: str) -> str:
         return "application/pdf"
     if content.startswith((b"II*\0", b"MM\0*")):
         return "image/tiff"
+    if content.startswith(_RTF_MARK):
+        return "application/rtf"
     return sent or "application/pdf"
 
 

@@ -25,7 +25,7 @@ _MONTHS: Final = (
     *("January", "February", "March", "April", "May", "June", "July"),
     *("August", "September", "October", "November", "December"),
 )
-_EXTENSIONS: Final = {"application/pdf": "pdf", "image/tiff": "tiff"}
+_EXTENSIONS: Final = {"application/pdf": "pdf", "image/tiff": "tiff", "application/rtf": "rtf", "text/rtf": "rtf"}
 _FAILED_RECIPIENT: Final = frozenset({"failure", "failed", "error", "cancelled"})
 _GOOD_RECIPIENT: Final = frozenset({"success", "delivered"})
 

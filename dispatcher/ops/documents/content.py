@@ -12,6 +12,7 @@ _MARKS: Final = (
     (b"MM\0*", "image/tiff", "tiff"),
     (b"\x89PNG\r\n\x1a\n", "image/png", "png"),
     (b"\xff\xd8\xff", "image/jpeg", "jpg"),
+    (b"{\\rtf", "application/rtf", "rtf"),
 )
 
 TYPES: Final = (*dict.fromkeys(kind for _, kind, _ in _MARKS), UNKNOWN_TYPE)

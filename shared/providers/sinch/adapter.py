@@ -12,13 +12,13 @@ from shared.errors import CredentialsInvalid, SignatureInvalid, SignatureMissing
 from shared.providers.bodies import read_body
 from shared.providers.sinch.documents import take_document
 from shared.providers.sinch.event import compose
-from shared.providers.sinch.shapes import flattened, read_report
+from shared.providers.sinch.shapes import flattened, read_report, unbracketed
 from shared.signatures import verify_basic, verify_body
 
 SIGNATURE: Final = "X-Sinch-Signature"
 UNVERIFIED: Final = "sinch-unverified"
 
-_DECIDING: Final = frozenset({"event", "fax", "id", "fax_id", "status"})
+_DECIDING: Final = frozenset({"event", "fax", "id", "fax_id", "status", "fax[id]", "fax[status]", "fax[direction]"})
 """Fields that decide what happened."""
 
 _BESIDE: Final = frozenset({"eventTime", "fileType"})
@@ -89,7 +89,7 @@ class SinchAdapter:
         """
         content_type = callback.headers.get("Content-Type")
         sent, parts = read_body(content_type, callback.body, once=_DECIDING, fields=_BESIDE, file="file")
-        report = read_report(flattened(sent))
+        report = read_report(flattened(unbracketed(sent)))
         document = take_document(report.sent, parts)
         # The dispatcher fetches what `media` names; a sender that nothing verified must not choose what that is.
         may_name_media = document is None and verified.by != UNVERIFIED

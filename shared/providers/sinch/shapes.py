@@ -13,6 +13,8 @@ INCOMING: Final = "INCOMING_FAX"
 COMPLETED: Final = "FAX_COMPLETED"
 _NO_LETTERS: Final = re.compile(r"[^A-Z]+")
 _NAMES: Final = (INCOMING, COMPLETED)
+_BRACKETED: Final = re.compile(r"(?:event|fax)(?:\[[^\[\]]*\]){1,8}")
+_DECIDING: Final = frozenset({"id", "status", "direction"})
 _EVENTS: Final = {_NO_LETTERS.sub("", name): name for name in _NAMES}
 
 
@@ -42,6 +44,39 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     def has_error(self) -> bool:
         """True if any field of an error is filled."""
         return any(text_of(self.fax.get(name)) for name in ("errorType", "errorCode", "errorId", "errorMessage"))
+
+
+def unbracketed(sent: dict[str, Any]) -> dict[str, Any]:
+    """Return names and values with objects in place of what a form writes as `fax[id]` or `event[fax][id]`.
+
+    An object under the same name gets what it does not say itself; what it says differently stays as it came.
+
+    Raises:
+        Unreadable: Both name different faxes, or different outcomes.
+    """
+    bracketed = {name: value for name, value in sent.items() if name.endswith("]") and _BRACKETED.fullmatch(name)}
+    if not bracketed:
+        return sent
+    made = {name: value for name, value in sent.items() if name not in bracketed}
+    for root in {name.partition("[")[0] for name in bracketed}:
+        inner = read_inner(made.get(root))
+        made[root] = dict(inner) if isinstance(inner, dict) else {} if inner in (None, "") else inner
+    for name, value in bracketed.items():
+        root, *steps = name.replace("]", "").split("[")
+        if steps[-1] == "":  # as PHP writes lists
+            steps, value = steps[:-1], value if isinstance(value, list) else [value]  # noqa: PLW2901
+        if not _put(made[root], steps, value):
+            if steps and steps[-1] in _DECIDING:
+                raise Unreadable(f"two shapes in one callback differ in {steps[-1]}")
+            made[name] = sent[name]
+    return made
+
+
+def _put(target: Any, steps: list[str], value: Any) -> bool:
+    """Put *value* where *steps* lead in *target*, unless another one is there."""
+    for step in steps[:-1]:
+        target = target.setdefault(step, {}) if isinstance(target, dict) else None
+    return bool(steps) and isinstance(target, dict) and text_of(target.setdefault(steps[-1], value)) == text_of(value)
 
 
 def flattened(sent: dict[str, Any]) -> dict[str, Any]:

@@ -129,6 +129,31 @@ async def test_what_is_not_the_whole_document_is_not_kept(
     assert len(storage.received) == 1
 
 
+async def test_a_document_whose_transfer_is_packed_arrives(pool: asyncpg.Pool, store: MediaStore) -> None:
+    packed = gzip.compress(PDF)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n")
+        writer.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(packed), packed))
+
+    async with raw_server(answer) as server, documents_of(pool, store) as documents:
+        _, content = await documents.of(received(f"http://127.0.0.1:{port_of(server)}/fax.pdf"), 1)
+    assert content == PDF
+
+
+@pytest.mark.parametrize(("said", "kind"), [("application/octet-stream", "application/rtf"), ("text/rtf", "text/rtf")])
+async def test_a_document_of_another_kind_arrives_as_what_it_is(
+    pool: asyncpg.Pool, store: MediaStore, storage: Receiver, said: str, kind: str
+) -> None:
+    rtf = rb"{\rtf1\ansi A fax as a text.}"
+    storage.answer = lambda _asked: web.Response(body=rtf, content_type=said)
+    async with documents_of(pool, store) as documents:
+        event, content = await documents.of(received(document_url(storage)), 1)
+    assert event.media is not None
+    assert (content, event.media.content_type) == (rtf, kind)
+
+
 @pytest.mark.parametrize(
     ("body", "headers"),
     [
@@ -136,9 +161,10 @@ async def test_what_is_not_the_whole_document_is_not_kept(
         (PDF, {"Content-Encoding": "aws-chunked"}),
         (PDF, {"Content-Encoding": "Identity", "X": "a" * 8_191}),
         (gzip.compress(PDF), {"Content-Encoding": "gzip"}),
+        (gzip.compress(PDF), {"Content-Type": "application/pdf"}),
         (PDF, {f"X-{number}": "a" for number in range(130)}),
     ],
-    ids=["empty", "how it was stored", "a long header", "packed unasked", "many headers"],
+    ids=["empty", "how it was stored", "a long header", "packed unasked", "packed without a word", "many headers"],
 )
 async def test_an_intact_document_arrives_whatever_its_storage_says_beside_it(
     pool: asyncpg.Pool, store: MediaStore, storage: Receiver, body: bytes, headers: dict[str, str]

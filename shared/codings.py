@@ -1,4 +1,7 @@
-"""Undoes the Content-Encoding of a fetched document, within a bound. Pure.
+"""Undoes the codings in which a document comes, within a bound. Pure.
+
+Of documents that come with a callback, and of those that are fetched. What begins as a gzip file does is packed,
+whatever its head says: no fax is one.
 
 | coding | |
 |---|---|
@@ -18,7 +21,7 @@ _NO_CODINGS: Final = frozenset(
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
 _DEFLATE: Final = frozenset({"deflate", "x-deflate"})
 _GZIP_MARK: Final = b"\x1f\x8b"
-_DOCUMENT_MARKS: Final = (b"%PDF-", b"II*\0", b"MM\0*")
+_DOCUMENT_MARKS: Final = (b"%PDF-", b"II*\0", b"MM\0*", b"{\\rtf")
 _ZLIB_OR_GZIP_BITS: Final = zlib.MAX_WBITS | 32
 _RAW_BITS: Final = -zlib.MAX_WBITS
 
@@ -48,7 +51,12 @@ def undo_codings(content: bytes, codings: str, most_bytes: int) -> bytes | None:
         if unpacked is None:
             return None
         content = unpacked
-    return content
+    return _gunzip(content, most_bytes) if is_packed(content) else content
+
+
+def is_packed(content: bytes) -> bool:
+    """Does *content* begin as a gzip file does?"""
+    return content.startswith(_GZIP_MARK)
 
 
 def _gunzip(content: bytes, most_bytes: int) -> bytes | None:

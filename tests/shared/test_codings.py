@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.egress.codings import UnknownCoding, undo_codings
+from shared.codings import UnknownCoding, undo_codings
 
 PDF = b"%PDF-1.4\n" + bytes(range(256)) * 20
 MOST = 100_000
