@@ -26,6 +26,11 @@ class Page:
         return self.headers.get("Location", "")
 
     @property
+    def said(self) -> str:
+        """The text, with what it shows as code between backticks, as sentences of the API have it."""
+        return re.sub("</?code>", "`", self.text)
+
+    @property
     def form_token(self) -> str:
         return re.search(r'name="form_token" value="([^"]+)"', self.text)[1]
 

@@ -1,10 +1,15 @@
 """The details of a line of the audit in words, for command line and console. Pure."""
 
-from typing import Any
+import re
+from datetime import datetime
+from typing import Any, Final
 
 import msgspec
 
 from dispatcher.ops.audit.entries import AuditEntry
+from dispatcher.ops.words import clock
+
+_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
 def details_of(entry: AuditEntry) -> str:
@@ -43,15 +48,17 @@ def details_of(entry: AuditEntry) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value of the details for people.
+    """Return a value of the details for people; a moment as it is shown everywhere.
 
     >>> [shown(each) for each in ("a", None, True, 15.0, ["x", "y"], {"a": 1})]
     ['a', 'none', 'true', '15.0', 'x, y', '{"a":1}']
+    >>> shown("2027-02-27T22:04:27.108776Z"), shown("until 2027-02-27T22:04:27Z")
+    ('2027-02-27 22:04:27 UTC', 'until 2027-02-27T22:04:27Z')
     """
     if value is None:
         return "none"
     if isinstance(value, str):
-        return value
+        return clock(datetime.fromisoformat(value)) if _INSTANT.fullmatch(value) else value
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
         return ", ".join(value) or "none"
     return msgspec.json.encode(value).decode()

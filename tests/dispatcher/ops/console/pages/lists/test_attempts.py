@@ -43,4 +43,4 @@ async def test_the_list_by_command_and_page(session: BrowserSession, harness: Di
         assert (page.count(rows), "<b>" in page) == (count, False), query
     for query, sentence in (("outcome=lost", "outcome: `lost` is unknown"), ("status=1", "`status` is no filter")):
         answer = await session.get(f"/attempts?{query}")
-        assert (answer.status, sentence in answer.text) == (422, True)
+        assert (answer.status, sentence in answer.said) == (422, True)

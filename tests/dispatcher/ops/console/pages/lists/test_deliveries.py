@@ -38,7 +38,7 @@ async def test_rates_origin_and_all_deliveries_by_command_and_page(
     assert (await session.get(f"{path}/deliveries?state=skipped")).text.count('href="/faxes?q=') == 1
     for query, sentence in (("state=lost", "state: `lost` is unknown"), ("stat=told", "`stat` is no filter")):
         answer = await session.get(f"{path}/deliveries?{query}")
-        assert (answer.status, sentence in answer.text) == (422, True)
+        assert (answer.status, sentence in answer.said) == (422, True)
     environment = {**harness.environment, "COLUMNS": "200"}
     code, said, _ = await faxhook(environment, "endpoints", "rates", str(added))
     assert (code, "last week  100 % of 60 attempts delivered" in said) == (0, True), said
