@@ -1,5 +1,6 @@
 """Errors as answers: what an exception becomes over HTTP (RFC 9457), in the API and in the console alike."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -14,6 +15,7 @@ from shared.errors import FaxhookError
 from shared.log import get_logger
 
 CRASHED: Final = "crashed"
+_WORD: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 class WrongField(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +95,7 @@ def problem_of(error: Exception, request: web.Request) -> Problem:
         case web.HTTPException(reason=reason):
             kept = {name: error.headers[name] for name in ("Allow",) if name in error.headers}
             detail = f"{reason}: {request.method} {request.path[:200]}"
-            return Problem(error.status, reason.lower().replace(" ", "_"), detail, headers=kept)
+            return Problem(error.status, _code_of(type(error).__name__), detail, headers=kept)
         case asyncpg.DataError():  # before the ledger's: a value that the driver refuses is one of its errors
             status, code, detail = 422, "bad_value", "a value that the ledger cannot keep, such as a NUL"
         case _ if isinstance(error, LEDGER_UNAVAILABLE):
@@ -105,6 +107,15 @@ def problem_of(error: Exception, request: web.Request) -> Problem:
         case _:
             status, code, detail = 500, CRASHED, "our own code failed; the log says where"
     return Problem(status, code, detail)
+
+
+def _code_of(name: str) -> str:
+    """Return the code of a class of aiohttp's errors. Not of the status: Python renames their phrases.
+
+    >>> _code_of("HTTPRequestEntityTooLarge"), _code_of("HTTPNotFound")
+    ('request_entity_too_large', 'not_found')
+    """
+    return _WORD.sub("_", name.removeprefix("HTTP")).lower()
 
 
 def log_crash(event: str, request: web.Request, error: Exception) -> None:

@@ -100,7 +100,7 @@ async def test_bad_input_gets_a_sentence_and_a_right_status(session: BrowserSess
         ("/dead?kind=postcard", 422, "kind"),
         ("/dead?died=tomorrow", 422, "`tomorrow` is unknown; known are 1h"),
         ("/dead/list?endpoint_id=7", 422, "endpoint_id"),
-        ("/dead/list?after=zzz", 422, ""),
+        ("/dead/list?after=zzz", 404, "Use the links"),
         ("/dead/letters/none", 404, "none"),
         ("/dead/preview?id=none", 404, "none"),
         ("/dead/preview?do=burn", 404, "replayed or discarded"),
