@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from dispatcher.ledger.pool import Pool
-from shared.domain import Event, Media, decode_event
+from shared.domain import Event, Media
 
 
 class NewerUrl(msgspec.Struct, frozen=True):
@@ -59,7 +59,7 @@ async def find_copy_of_fax(pool: Pool, event: Event) -> Media | None:
     """Return the copy that is kept for another event of the same fax, the newest one; None if there is none."""
     rows = await pool.fetch(OF_FAX, event.provider, event.fax_id, event.id)
     for row in rows:
-        own = decode_event(row["body"]).media
+        own = _named_in(row["body"])
         kept = kept_in(row["media"]) or (own if own is not None and own.key is not None else None)
         if kept is not None:
             return kept
@@ -92,17 +92,25 @@ async def note_repeated_documents(pool: Pool, repeated: Sequence[Event]) -> None
     if not brought:
         return
     rows = await pool.fetch(NAMED_BEFORE, list(brought))
-    noted = [event for row in rows if _says_more(event := brought[row["id"]], decode_event(row["body"]))]
+    noted = [event for row in rows if _says_more(event := brought[row["id"]], _named_in(row["body"]))]
     if noted:
         media = [_noted(event) for event in noted]
         await pool.execute(NOTE, [event.id for event in noted], media, [event.received_at for event in noted])
 
 
-def _says_more(repetition: Event, event: Event) -> bool:
-    """Does *event* only name its document, and its *repetition* bring it, or another URL?"""
-    if event.media is None or event.media.key is not None or repetition.media is None:
+def _says_more(repetition: Event, named: Media | None) -> bool:
+    """Does an event only have a URL (*named*) of its document, and its *repetition* bring it, or another URL?"""
+    if named is None or named.key is not None or repetition.media is None:
         return False
-    return repetition.media.key is not None or repetition.media.url not in {None, event.media.url}
+    return repetition.media.key is not None or repetition.media.url not in {None, named.url}
+
+
+def _named_in(body: bytes) -> Media | None:
+    """Return the document that an event names; None also of what a newer version of ours wrote in another way."""
+    try:
+        return _decode_body(body).media
+    except msgspec.DecodeError:
+        return None
 
 
 def _noted(event: Event) -> str:
@@ -113,5 +121,12 @@ def _noted(event: Event) -> str:
     return msgspec.json.encode(NewerUrl(event.media.url, event.received_at)).decode()
 
 
+class _Body(msgspec.Struct):
+    """An event, as far as it is needed here."""
+
+    media: Media | None = None
+
+
+_decode_body: Final = msgspec.json.Decoder(_Body).decode
 _decode_media: Final = msgspec.json.Decoder(Media).decode
 _decode_newer: Final[Any] = msgspec.json.Decoder(NewerUrl).decode

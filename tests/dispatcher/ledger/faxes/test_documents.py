@@ -103,6 +103,15 @@ async def test_the_newest_copy_of_another_event_of_the_same_fax_is_found(harness
     assert await find_copy_of_fax(harness.pool, event) == newer
 
 
+async def test_what_cannot_be_read_names_no_document_and_stops_nothing(harness: DispatcherHarness) -> None:
+    event = event_of("https://p.example/0", 0)
+    await harness.take(event, msgspec.structs.replace(event, id="telnyx:with", media=COPY))
+    await harness.pool.execute("UPDATE events SET body = $1", b'{"media": 7}')
+    await repeat(harness, event_of("https://p.example/1", 1))
+    assert await find_document(harness.pool, event.id) is None
+    assert await find_copy_of_fax(harness.pool, event) is None
+
+
 def test_a_url_alone_is_no_copy() -> None:
     assert kept_in(None) is None
     assert kept_in(json.dumps({"url": "https://p.example/1", "named_at": NOW.isoformat()})) is None
