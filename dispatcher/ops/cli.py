@@ -37,6 +37,11 @@ COMMANDS: Final[dict[str, dict[str, Place]]] = {
             "app",
             "Show what happened to a fax, and why an endpoint did not get its events.",
         ),
+        "events": Place(
+            "dispatcher.ops.faxes.event_commands",
+            "app",
+            "Show events: what came from the providers, and how many endpoints it is owed to.",
+        ),
         "deliveries": Place(
             "dispatcher.ops.deliveries.list_commands",
             "app",

@@ -47,7 +47,7 @@ def say(line: str) -> None:
 
 async def fill(pool: asyncpg.Pool, faxes: int) -> list[UUID]:
     """Fill the ledger; return the ids of the endpoints."""
-    endpoints = [Endpoint(id=uuid7(), url=f"http://127.0.0.1:9/{number}", enabled=number != 9) for number in range(10)]
+    endpoints = [Endpoint(id=uuid7(), url=f"http://127.0.0.1:9/{number}", enabled=number != 9) for number in range(11)]
     for endpoint in endpoints:
         await STORE.insert(pool, endpoint)
     ids = [endpoint.id for endpoint in endpoints]
@@ -58,7 +58,7 @@ async def fill(pool: asyncpg.Pool, faxes: int) -> list[UUID]:
         str(ids[9]),
         timeout=60,
     )
-    await add_faxes(pool, faxes, ids)
+    await add_faxes(pool, faxes, ids[:10])  # the last one is idle
     return ids
 
 
@@ -69,7 +69,7 @@ def ago(days: int) -> str:
 
 def questions(faxes: int, endpoint_ids: list[UUID], delivery_id: UUID) -> dict[str, tuple[str, str, Any]]:
     """Return the questions: method, path and body of each, by its words; *delivery_id*: of one that was attempted."""
-    billing, off = endpoint_ids[0], endpoint_ids[9]
+    billing, off, idle = endpoint_ids[0], endpoint_ids[9], endpoint_ids[10]
     recover = f"/v1/endpoints/{billing}/recover"
     recent = faxes - faxes % 10  # to the first endpoint
     dead = faxes - faxes % 1000  # its webhook is
@@ -104,6 +104,17 @@ def questions(faxes: int, endpoint_ids: list[UUID], delivery_id: UUID) -> dict[s
         "of a number with more faxes than are looked up": ("GET", "/v1/attempts?number=001", None),
         "all deliveries of number …0001": ("GET", "/v1/deliveries?number=0001", None),
         "all events of number …0001": ("GET", "/v1/events?number=0001", None),
+        "all events for endpoint E": ("GET", f"/v1/events?endpoint_id={billing}", None),
+        "those that failed last week": (
+            "GET",
+            f"/v1/events?endpoint_id={billing}&type=fax.failed&since=14d&until=7d",
+            None,
+        ),
+        "events for an endpoint that is owed none": ("GET", f"/v1/events?endpoint_id={idle}", None),
+        "its deliveries": ("GET", f"/v1/deliveries?endpoint_id={idle}", None),
+        "its attempts": ("GET", f"/v1/attempts?endpoint_id={idle}", None),
+        "events of a provider that has none": ("GET", "/v1/events?provider=sinch", None),
+        "all deliveries that died of a timeout": ("GET", "/v1/deliveries?state=dead&reason=timeout", None),
         "attempts of a type that never came": ("GET", "/v1/attempts?type=fax.received", None),
         "its success rates": ("GET", f"/v1/endpoints/{billing}/rates", None),
         "who switched it off": ("GET", f"/v1/audit?subject={off}", None),

@@ -25,11 +25,12 @@ from dispatcher.ops.console.pages.audit import Audit
 from dispatcher.ops.console.pages.dead import DeadPages
 from dispatcher.ops.console.pages.endpoints import EndpointPages
 from dispatcher.ops.console.pages.faxes import FaxPages
-from dispatcher.ops.console.pages.lists import accounts, attempts, deliveries, endpoints
+from dispatcher.ops.console.pages.lists import accounts, attempts, deliveries, endpoints, events
 from dispatcher.ops.console.pages.lists.accounts import AccountsPage
 from dispatcher.ops.console.pages.lists.attempts import AttemptListPage
 from dispatcher.ops.console.pages.lists.deliveries import DeliveryListPage
 from dispatcher.ops.console.pages.lists.endpoints import EndpointListPage
+from dispatcher.ops.console.pages.lists.events import EventListPage
 from dispatcher.ops.console.pages.overview import Overview, Problems
 from dispatcher.ops.console.pages.resends.deliveries import DeliveryPages
 from dispatcher.ops.console.pages.resends.recovery import FIELDS as RECOVERY_FIELDS
@@ -62,7 +63,9 @@ QUERY_NAMES: Final[Mapping[str, Collection[str]]] = {
     "/faxes": ("q", *faxes.FILTER_FIELDS, "after"),
     "/endpoints": (*endpoints.FILTER_FIELDS, "after"),
     "/attempts": (*attempts.FILTER_FIELDS, "after"),
-    "/endpoints/{id}/deliveries": (*deliveries.FILTER_FIELDS, "after"),
+    "/events": (*events.FILTER_FIELDS, "after"),
+    "/deliveries": (*deliveries.FILTER_FIELDS, "after"),
+    "/endpoints/{id}/deliveries": (*deliveries.FILTER_FIELDS_OF_ENDPOINT, "after"),
     "/endpoints/{id}/recover": RECOVERY_FIELDS,
     "/endpoints/new": ("scope", "direction"),
     "/accounts": (*accounts.FILTER_FIELDS, "after"),
@@ -106,7 +109,8 @@ class Console:
         self._tokens = TokenPages(sources.pool)
         self._documents = DocumentPages(documents)
         self._endpoint_list = EndpointListPage(sources)
-        self._endpoint_deliveries = DeliveryListPage(sources, changes)
+        self._delivery_list = DeliveryListPage(sources, changes)
+        self._events = EventListPage(sources)
         self._attempts = AttemptListPage(sources)
         self._accounts = AccountsPage(sources, account_mailing)
         self._recovery = RecoveryPages(sources, changes)
@@ -129,12 +133,14 @@ class Console:
             "/faxes/{provider}/{fax_id:.+}": self._faxes.show,
             "/deliveries/resend": self._deliveries.preview,
             "/deliveries/{id}/attempts/{number}": self._deliveries.attempt,
+            "/events": self._events.show,
+            "/deliveries": self._delivery_list.show,
             "/attempts": self._attempts.show,
             "/endpoints": self._endpoint_list.show,
             "/endpoints/new": self._endpoints.new,
             "/endpoints/{id}": self._endpoints.show,
             "/endpoints/{id}/recover": self._recovery.preview,
-            "/endpoints/{id}/deliveries": self._endpoint_deliveries.show,
+            "/endpoints/{id}/deliveries": self._delivery_list.show_of_endpoint,
             "/accounts": self._accounts.show,
             "/alerts": self._alerts.show,
             "/audit": self._audit.show,

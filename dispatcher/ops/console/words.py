@@ -170,6 +170,7 @@ FILTERS: Final[Mapping[str, Any]] = {
     "named": lambda endpoint: name_of(endpoint.url, endpoint.description),
     "title": title,
     "with_code": with_code,
+    "end": lambda text: with_code(text if text.endswith((".", "!", "?")) else f"{text}."),
     "sentence": lambda text: with_code(sentence(text)),
     "cause": cause_in_words,
     "percent": percent,

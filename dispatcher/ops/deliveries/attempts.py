@@ -13,6 +13,7 @@ from dispatcher.ops.dead.causes import delivery_codes
 from dispatcher.ops.deliveries.bodies import AttemptInList, AttemptPage
 from dispatcher.ops.endpoints.urls import name_of
 from dispatcher.ops.faxes.bodies import Decision
+from dispatcher.ops.faxes.lists.few import few_deliveries
 from dispatcher.ops.faxes.lists.found import ATTEMPTS, narrow_to_faxes
 from dispatcher.ops.faxes.lists.lists import ALL_PROVIDERS, Contradiction, narrow_by_time
 from dispatcher.ops.faxes.lists.queries import AttemptQuery
@@ -67,7 +68,7 @@ class AttemptReader:
         return AttemptPage(items=await self._shown(rows), next=cursor)
 
     async def _deliveries(self, query: AttemptQuery) -> list[set[UUID]]:
-        """Return the ids of the deliveries of the delivery, event and fax that are named."""
+        """Return the ids of the deliveries of the delivery, event and fax, or of the endpoint, that are named."""
         found = [] if query.delivery_id is None else [{query.delivery_id}]
         if query.event_id is not None:
             rows = await self._pool.fetch("SELECT id FROM deliveries WHERE event_id = $1", query.event_id)
@@ -76,6 +77,8 @@ class AttemptReader:
             providers = ALL_PROVIDERS if query.provider is None else [query.provider]
             rows = await self._pool.fetch(_OF_ONE_FAX, providers, query.fax_id)
             found.append({row["id"] for row in rows})
+        if not found and (few := await few_deliveries(self._pool, query, None)) is not None:
+            found.append({row["id"] for row in few})
         return found
 
     async def _shown(self, keys: list[Any]) -> tuple[AttemptInList, ...]:

@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from dispatcher.ops.dead.causes import UNANSWERED, cause_in_words
-from dispatcher.ops.faxes.bodies import Delivery, DeliveryState, EventWithContent, Fax, WebhookCounts
+from dispatcher.ops.faxes.bodies import Delivery, DeliveryState, EventWithContent, Fax, RecordedEvent, WebhookCounts
 from dispatcher.ops.words import SKIPPED, STATES, SUCCESSOR, clock, counted, moment
 from dispatcher.policy.endpoint import Endpoint
 from dispatcher.policy.routing import route
@@ -46,6 +46,16 @@ class EndpointThen(msgspec.Struct, frozen=True):
     created_at: datetime
     updated_at: datetime
     is_gone: bool
+
+
+def notes_on(event: RecordedEvent) -> list[str]:
+    """Return what is particular about an event in a list, each the rest of a sentence."""
+    said = (
+        (event.is_overtaken, "overtaken: a later stage of the fax is known"),
+        (event.repeated_by_list, "a repetition: this ending was reported before"),
+        (event.is_pruned, "its content is pruned"),
+    )
+    return [note for is_so, note in said if is_so]
 
 
 def in_words(failure: Failure | None) -> str:

@@ -1,13 +1,15 @@
 """The lists of faxes, events and deliveries, as SQL. Each is a walk; what is rare and asked for often has its index."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from dispatcher.ledger.pool import Pool
 from dispatcher.ops.api.cursor import AwareTime, CursorOf
 from dispatcher.ops.api.moments import read_span
+from dispatcher.ops.faxes.lists.delivery_ids import id_beyond, least_id
+from dispatcher.ops.faxes.lists.few import few_deliveries, few_events
 from dispatcher.ops.faxes.lists.found import DELIVERIES, EVENTS, FROM, HAS_NUMBER, TO, narrow_to_faxes
 from dispatcher.ops.faxes.lists.numbers import numbers_meant
 from dispatcher.ops.faxes.lists.queries import FAILED, DeliveryQuery, EventQuery, FaxQuery
@@ -25,9 +27,6 @@ _OF_FAXES: Final = CursorOf("faxes", tuple[AwareTime, str, str])
 _OF_FAILING: Final = CursorOf("faxes failing", tuple[UUID])
 _OF_EVENTS: Final = CursorOf("events", tuple[AwareTime, str])
 _OF_DELIVERIES: Final = CursorOf("deliveries", tuple[UUID])
-
-CLOCKS_APART: Final = timedelta(minutes=5)
-"""Between the ledger, which names times, and the dispatcher that made an id."""
 
 ALL_PROVIDERS: Final = [str(provider) for provider in Provider]
 _FAILED_STATES: Final = ", ".join(f"'{state}'" for state in sorted(FAILED))  # as the index has them
@@ -70,7 +69,7 @@ async def list_faxes(pool: Pool, query: FaxQuery) -> Page:
         states = "'dead'" if query.webhooks == "dead" else "'dead', 'retrying'"
         walk = Walk(_FAILING.format(states=states), ("delivery_id",), _OF_FAILING)
         if span[0] is not None:
-            walk.within("delivery_id >= {0}", _first_id(_shifted(span[0], -CLOCKS_APART)))
+            walk.within("delivery_id >= {0}", least_id(span[0]))
         narrow_by_time(walk.matching, span, "first_received_at")
         walk.matching("job_id = {0}", query.job_id)
         if query.number is not None:
@@ -117,14 +116,25 @@ async def list_events(pool: Pool, query: EventQuery) -> Page:
         BadNumber: The number cannot be read.
     """
     walk = Walk("events", ("recorded_at", "id"), _OF_EVENTS)
-    narrow_by_time(walk.within, read_span(query.since, query.until, utc_now()), "recorded_at")
+    span = read_span(query.since, query.until, utc_now())
+    narrow_by_time(walk.within, span, "recorded_at")
+    also = []
     if query.fax_id is not None:
         providers = ALL_PROVIDERS if query.provider is None else [query.provider]
         walk.within("provider = ANY({0}::text[]) AND fax_id = {1}", providers, query.fax_id)
     else:
         walk.matching("provider = {0}", query.provider)
+        if (of_provider := await few_events(pool, query.provider)) is not None:
+            also.append({each["id"] for each in of_provider})
+        if (of_endpoint := await few_deliveries(pool, query, span[0])) is not None:
+            also.append({each["event_id"] for each in of_endpoint})
     walk.matching("type = {0}", query.type)
-    await narrow_to_faxes(pool, walk, EVENTS, query)
+    walk.matching(
+        # Not EXISTS, as above. The index that has each pair once serves it.
+        "(SELECT 1 FROM deliveries d WHERE d.event_id = events.id AND d.endpoint_id = {0}) = 1",
+        query.endpoint_id,
+    )
+    await narrow_to_faxes(pool, walk, EVENTS, query, also)
     return await walk.page(pool, query.limit, query.after)
 
 
@@ -143,12 +153,14 @@ async def list_deliveries(pool: Pool, query: DeliveryQuery) -> Page:
     walk = Walk("deliveries", ("id",), _OF_DELIVERIES)
     since, until = span
     if since is not None:
-        walk.within("id >= {0}", _first_id(_shifted(since, -CLOCKS_APART)))
+        walk.within("id >= {0}", least_id(since))
     if until is not None:
-        walk.within("id < {0}", _first_id(_shifted(until, CLOCKS_APART)))
+        walk.within("id < {0}", id_beyond(until))
     narrow_by_time(walk.matching, span, "created_at")
-    is_narrow = await narrow_to_faxes(pool, walk, DELIVERIES, query)
-    is_narrow = _narrow_deliveries(walk, query) or is_narrow
+    is_narrow = _narrow_deliveries(walk, query)
+    few = None if is_narrow else await few_deliveries(pool, query, since)
+    also = [] if few is None else [{each["id"] for each in few}]
+    is_narrow = await narrow_to_faxes(pool, walk, DELIVERIES, query, also) or is_narrow
     if query.endpoint_id is not None:
         (walk.within if is_narrow else walk.matching)("endpoint_id = {0}", query.endpoint_id)
     walk.matching("reason = {0}", query.reason)
@@ -193,17 +205,3 @@ def narrow_by_time(add: Callable[..., None], span: Span, column: str) -> None:
         add(f"{column} >= {{0}}", since)
     if until is not None:
         add(f"{column} < {{0}}", until)
-
-
-def _shifted(at: datetime, by: timedelta) -> datetime:
-    """Return *at* shifted, or *at* itself at the ends of the calendar."""
-    try:
-        return at + by
-    except OverflowError:
-        return at
-
-
-def _first_id(at: datetime) -> UUID:
-    """Return the least version 7 UUID of a time."""
-    milliseconds = max(0, int(at.timestamp() * 1_000))
-    return UUID(int=milliseconds << 80)

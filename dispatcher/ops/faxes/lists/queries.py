@@ -54,6 +54,7 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     provider: Provider | None = None
     fax_id: Text | None = None
     type: EventType | None = None
+    endpoint_id: Annotated[UUID | None, msgspec.Meta(description="one that is owed the event, or was")] = None
     number: Number | None = None
     job_id: Text | None = None
     since: MomentText | None = None

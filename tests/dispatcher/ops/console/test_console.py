@@ -78,6 +78,12 @@ async def test_text_from_outside_is_text_wherever_it_is_shown(
         f"/faxes?job_id={EVIL}",
         f"/faxes?number={EVIL}",
         f"/faxes?since={EVIL[:40]}",
+        "/events",
+        f"/events?fax_id={EVIL}",
+        "/deliveries",
+        f"/deliveries?reason={EVIL}",
+        f"/endpoints/{endpoint.id}/deliveries",
+        "/attempts",
     ]
     for path in pages:
         page = await session.get(path)

@@ -43,6 +43,7 @@ PAGES = (
         "/dead",
         "/deliveries",
         "/attempts",
+        "/events",
         "/faxes",
         "/endpoints",
         "/accounts",

@@ -10,7 +10,7 @@ import pytest
 from large_ledgers import add_faxes
 
 from dispatcher.ops.deliveries.attempts import AttemptReader
-from dispatcher.ops.faxes.lists import found, walk
+from dispatcher.ops.faxes.lists import few, found, walk
 from dispatcher.ops.faxes.lists.queries import AttemptQuery, DeliveryQuery, EventQuery, FaxQuery
 from dispatcher.ops.faxes.reader import FaxReader
 from shared.domain import EventType
@@ -55,8 +55,12 @@ def rows_read(scan: dict[str, Any]) -> float:
     return each * scan["Actual Loops"]
 
 
-async def test_no_list_reads_a_table_whatever_it_is_asked(pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_list_reads_a_large_table_whatever_it_is_asked(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await add_faxes(pool, FAXES, ENDPOINTS)
+    monkeypatch.setattr(few, "MOST_READ", FAXES - 1)  # this ledger stands for a large one
+    monkeypatch.setattr(few, "MOST_FEW", 200)
     monkeypatch.setattr(walk, "WALKED_AT_MOST", 200)
     monkeypatch.setattr(walk, "LOOKED_INTO_AT_MOST", 100)
     never: dict[str, Any] = {"type": EventType.RECEIVED}
@@ -70,9 +74,15 @@ async def test_no_list_reads_a_table_whatever_it_is_asked(pool: asyncpg.Pool, mo
     wanted_of_all = [*of_faxes, never, never | {"number": "001"}]
     asked: list[tuple[Any, dict[str, Any]]] = [
         *((query, wanted) for query in (AttemptQuery, DeliveryQuery, EventQuery) for wanted in wanted_of_all),
-        *((query, {"endpoint_id": id_}) for query in (AttemptQuery, DeliveryQuery) for id_ in (ENDPOINTS[3], NONE)),
+        *(
+            (query, {"endpoint_id": id_})
+            for query in (AttemptQuery, DeliveryQuery, EventQuery)
+            for id_ in (ENDPOINTS[3], NONE)
+        ),
         *((AttemptQuery, each | {"outcome": "not_told"}) for each in wanted_of_all),
-        *((AttemptQuery, each | {"endpoint_id": NONE}) for each in wanted_of_all),
+        *((query, each | {"endpoint_id": NONE}) for query in (AttemptQuery, EventQuery) for each in wanted_of_all),
+        *((EventQuery, each | {"provider": "phaxio"}) for each in wanted_of_all),
+        (EventQuery, {"provider": "telnyx"}),
         (AttemptQuery, {"fax_id": "17"}),
         (AttemptQuery, {"event_id": "phaxio:17"}),
         (AttemptQuery, {"provider": "telnyx"}),

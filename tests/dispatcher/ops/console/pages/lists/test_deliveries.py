@@ -2,7 +2,7 @@
 
 from apis import faxhook
 from browser_sessions import BrowserSession
-from dispatchers import DispatcherHarness
+from dispatchers import DispatcherHarness, an_event
 
 from shared.ids import uuid7
 
@@ -44,3 +44,40 @@ async def test_rates_origin_and_all_deliveries_by_command_and_page(
     assert (code, "last week  100 % of 60 attempts delivered" in said) == (0, True), said
     code, said, _ = await faxhook(environment, "endpoints", "show", str(added))
     assert (code, "UTC by operator (console)" in said) == (0, True), said
+
+
+async def test_the_deliveries_to_all_endpoints_are_one_list(
+    session: BrowserSession, harness: DispatcherHarness
+) -> None:
+    billing, archive = [await harness.endpoint(description=name) for name in ("Billing <b>", "archive")]
+    for number in (1, 2):
+        await harness.publish(an_event(number, job_id=f"job {number}", to_number=f"+1555010000{number}"))
+    await harness.settled(4)
+    await harness.pool.execute(
+        "UPDATE deliveries SET state = 'dead', reason = 'timeout' WHERE endpoint_id = $1 AND event_id LIKE 'phaxio:1%'",
+        archive.id,
+    )
+    await session.log_in()
+    for query, count, names in (
+        ("", 4, {"Billing", "archive"}),
+        (f"endpoint_id={billing.id}", 2, {"Billing"}),
+        ("state=dead", 1, {"archive"}),
+        ("reason=timeout", 1, {"archive"}),
+        ("number=0002", 2, {"Billing", "archive"}),
+        (f"job_id=job+1&endpoint_id={archive.id}", 1, {"archive"}),
+        ("event_id=phaxio:1-fax.delivered", 2, {"Billing", "archive"}),
+        ("type=fax.failed", 0, set()),
+        ("since=1h", 4, {"Billing", "archive"}),
+        ("until=1h", 0, set()),
+    ):
+        page = (await session.get(f"/deliveries?{query}")).text
+        assert page.count('href="/faxes?q=') == count, query
+        assert {name for name in ("Billing", "archive") if f"To {name}" in page} == names, query
+        assert (("No delivery matches" in page), "<b>" in page) == (not count, False), query
+    page = (await session.get("/deliveries?state=dead")).text
+    assert ('action="/deliveries/resend"' in page, "/exports/deliveries?state=dead&amp;" in page) == (True, True)
+    for query, sentence in (("state=lost", "state: `lost` is unknown"), ("stat=told", "`stat` is no filter")):
+        answer = await session.get(f"/deliveries?{query}")
+        assert (answer.status, sentence in answer.text) == (422, True)
+    of_other = (await session.get(f"/endpoints/{archive.id}/deliveries?endpoint_id={billing.id}")).status
+    assert of_other == 422, "the page of one endpoint is of no other one"
