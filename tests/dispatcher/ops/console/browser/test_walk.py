@@ -49,6 +49,13 @@ WALK: Final[dict[str, tuple[str, ...]]] = {
         "/deliveries/{told}/attempts/1",
         "/deliveries/{letter}/attempts/17",
     ),
+    "/events": (
+        "/events",
+        "/events?endpoint_id={paused}",
+        "/events?provider=telnyx",
+        "/events?type=fax.failed&since=9d",
+    ),
+    "/deliveries": ("/deliveries", "/deliveries?state=dead&since=9d", "/deliveries?reason=none"),
     "/attempts": ("/attempts", "/attempts?endpoint_id={endpoint}&outcome=not_told", "/attempts?error=tls&since=1h"),
     "/endpoints": ("/endpoints", "/endpoints?scope=number", "/endpoints?q=none"),
     "/endpoints/new": ("/endpoints/new", "/endpoints/new?scope=number", "/endpoints/new?scope=fax&direction=sent"),

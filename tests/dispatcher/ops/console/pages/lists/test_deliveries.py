@@ -78,6 +78,6 @@ async def test_the_deliveries_to_all_endpoints_are_one_list(
     assert ('action="/deliveries/resend"' in page, "/exports/deliveries?state=dead&amp;" in page) == (True, True)
     for query, sentence in (("state=lost", "state: `lost` is unknown"), ("stat=told", "`stat` is no filter")):
         answer = await session.get(f"/deliveries?{query}")
-        assert (answer.status, sentence in answer.text) == (422, True)
+        assert (answer.status, sentence in answer.said) == (422, True)
     of_other = (await session.get(f"/endpoints/{archive.id}/deliveries?endpoint_id={billing.id}")).status
     assert of_other == 422, "the page of one endpoint is of no other one"

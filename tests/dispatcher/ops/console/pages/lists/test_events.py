@@ -55,4 +55,4 @@ async def test_pages_follow_each_other_and_a_wrong_filter_is_a_sentence(
         ("after=zzz", 404, "Use the links"),
     ):
         answer = await session.get(f"/events?{query}")
-        assert (answer.status, sentence in answer.text) == (status, True), query
+        assert (answer.status, sentence in answer.said) == (status, True), query
