@@ -19,7 +19,7 @@ import aiohttp
 CLIENT_ID = "console"
 CLIENT_SECRET = "secret-of-the-console"
 PASSWORD = "password-of-the-tests"
-ROLES = {"ada": ["nurses"], "grace": ["x", "faxhook-admins"], "eve": ["cooks"], "mallory": []}
+ROLES = {"ada": ["nurses"], "grace": ["x", "faxhook-admins"], "eve": ["cooks"], "mallory": [], "olga": ["desk"]}
 LOGIN = '<form method="post">{% csrf_token %}{{ form }}<button>Log in</button></form>'
 
 

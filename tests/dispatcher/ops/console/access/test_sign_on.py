@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from browser_sessions import TOKENS, BrowserSession
 from chromium import browsing
+from dead_letters import add_dead_deliveries
 from dispatchers import DispatcherHarness
 from oidc_provider import CLIENT_ID, CLIENT_SECRET, PASSWORD, log_in_at, oidc_provider
 from selenium.webdriver.common.by import By
@@ -22,7 +23,7 @@ from dispatcher.ops.console.access import sign_on
 from shared.runtime.service import Stop
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
-ROLES = {"OIDC_ROLES_CLAIM": "faxhook.roles", "OIDC_ROLES": "nurses=read, faxhook-admins=admin"}
+ROLES = {"OIDC_ROLES_CLAIM": "faxhook.roles", "OIDC_ROLES": "nurses=read, desk=operate, faxhook-admins=admin"}
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +90,29 @@ async def test_a_person_logs_in_with_the_rights_of_their_roles_and_the_audit_nam
     ]
 
 
+async def test_the_role_operate_by_claim_changes_endpoints_and_letters_but_no_access_tokens(
+    console: BrowserSession, harness: DispatcherHarness
+) -> None:
+    endpoint = await harness.endpoint()
+    await add_dead_deliveries(harness, [endpoint], 1)
+    await console.get(await begun(console, "olga"))
+    page = await console.get(f"/endpoints/{endpoint.id}")
+    assert ("olga (sso)" in page.text, "read-only" in page.text) == (True, False)
+    assert (await console.post(f"/endpoints/{endpoint.id}/paused", {"paused": "on"})).status == 303
+    discarded = await console.post("/dead/begin", {"do": "discard", "all": "true", "reason": "moved"})
+    assert (discarded.status, discarded.location[:10]) == (303, "/dead/jobs")
+    assert 'href="/tokens"' not in (await console.get("/audit")).text, "offered to admins only"
+    for page in (
+        await console.get("/tokens"),
+        await console.post("/tokens", {"name": "mine", "right": "admin", "expires": ""}),
+        await console.post(f"/tokens/{endpoint.id}/revoke"),
+    ):
+        assert (page.status, "The right admin is missing" in page.text) == (403, True)
+    assert await harness.pool.fetchval("SELECT count(*) FROM access_tokens") == 0
+    rows = await harness.pool.fetch("SELECT who, what FROM audit WHERE what LIKE 'endpoint.%' OR what = 'dead.discard'")
+    assert {tuple(row) for row in rows} == {("olga (sso)", "endpoint.paused"), ("olga (sso)", "dead.discard")}
+
+
 async def test_a_log_in_that_is_not_this_ones_is_refused_with_a_sentence_and_audited(
     console: BrowserSession, harness: DispatcherHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,9 +122,9 @@ async def test_a_log_in_that_is_not_this_ones_is_refused_with_a_sentence_and_aud
         assert "faxhook_session" not in page.cookies
 
     eve = await begun(console, "eve")
-    await refused(eve, 403, "the claim faxhook.roles names cooks; known are nurses, faxhook-admins")
+    await refused(eve, 403, "the claim faxhook.roles names cooks; known are nurses, desk, faxhook-admins")
     mallory = await begun(console, "mallory")
-    await refused(mallory, 403, "the claim faxhook.roles names none; known are nurses, faxhook-admins")
+    await refused(mallory, 403, "the claim faxhook.roles names none; known are nurses, desk, faxhook-admins")
     callback = await begun(console, "grace")
     other = re.sub(r"&iss=[^&]*", "", callback) + "&iss=https%3A%2F%2Fother.example"
     await refused(other, 403, "comes from another identity provider")

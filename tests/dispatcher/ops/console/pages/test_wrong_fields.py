@@ -1,0 +1,53 @@
+"""Every wrong field of an endpoint's form is named at once, marked, and keeps what was typed."""
+
+import re
+
+import pytest
+from browser_sessions import BrowserSession
+from dispatchers import STORE, DispatcherHarness
+
+FORM = {"scope": "global", "direction": "sent", "format": "phaxio-v2.1", "signing": "generate", "max_concurrent": "8"}
+WRONG = {
+    "url": "ftp://app.example.com/",
+    "failover_url": "nowhere",
+    "timeout_seconds": "soon",
+    "max_concurrent": "1.5",
+    "types": "fax.lost",
+    "headers": "X-Faxhook-Event-Id: 1",
+    "format": "phaxio-v9",
+    "description": "x" * 300,
+}
+INVALID = re.compile(r'name="(\w+)"[^>]*aria-invalid="true" aria-describedby="(\w+)-wrong"')
+
+
+@pytest.mark.parametrize("is_new", [True, False], ids=["new", "changed"])
+async def test_all_wrong_fields_are_reported_at_once(
+    session: BrowserSession, harness: DispatcherHarness, is_new: bool
+) -> None:
+    endpoint = await harness.endpoint(url=harness.receiver.url)
+    await session.log_in()
+    path = "/endpoints/new" if is_new else f"/endpoints/{endpoint.id}"
+    page = await session.post(path, {**FORM, **WRONG})
+    assert page.status == 422
+    marked = INVALID.findall(page.text)
+    assert sorted(name for name, _ in marked) == sorted(WRONG)
+    assert all(name == described for name, described in marked), "each says what is wrong with it"
+    assert page.text.count("autofocus") == 1, "the first wrong field has the focus"
+    (alert,) = re.findall(r'<p class="notice bad" role="alert">(.*?)</p>', page.text, re.DOTALL)
+    for name, typed in WRONG.items():
+        assert f'id="{name}-wrong"' in page.text, name
+        assert typed.replace("'", "&#39;") in page.text or name == "format", "what was typed stays"
+    assert alert.count("; ") >= len(WRONG) - 1, "one sentence has them all"
+    assert await STORE.everything(harness.pool) == [endpoint], "nothing was changed"
+
+
+async def test_fields_that_contradict_each_other_are_reported_beside_the_others(
+    session: BrowserSession, harness: DispatcherHarness
+) -> None:
+    await session.log_in()
+    page = await session.post(
+        "/endpoints/new", {**FORM, "scope": "number", "number": "seven", "url": "x", "timeout_seconds": "900"}
+    )
+    assert page.status == 422
+    assert {name for name, _ in INVALID.findall(page.text)} == {"number", "url", "timeout_seconds"}
+    assert await STORE.everything(harness.pool) == []
