@@ -7,6 +7,7 @@ too late to refuse. Phaxio, whose signature covers a form's fields, reads its bo
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
+from shared.codings import is_packed
 from shared.errors import Malformed, Refused, Unreadable
 from shared.forms import (
     JSON,
@@ -20,7 +21,7 @@ from shared.forms import (
     read_form,
     sniff_type,
 )
-from shared.providers.common import clean_text, is_document, read_json_object
+from shared.providers.common import PACKED, clean_text, is_document, read_json_object
 
 _DOCUMENT_TYPES: Final = ("application/pdf", "application/octet-stream", "image/")
 """Content types by which a part without a file name is a file nevertheless."""
@@ -78,6 +79,8 @@ def read_form_as(
     Raises:
         Malformed, UnsupportedMediaType: Neither reads it.
     """
+    if is_packed(body):
+        raise Malformed(PACKED)
     if media_type(said) == URLENCODED:
         body = body.strip()  # a line end before or behind it is no part of a name or value
     try:

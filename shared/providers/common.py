@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from shared.codings import is_packed
 from shared.domain import Media, Provider
 from shared.errors import Unreadable
 
@@ -24,6 +25,7 @@ MAX_DEPTH: Final = 64
 MAX_BRACKETS: Final = 10_000
 """Objects and arrays in one JSON. Providers send some ten for each recipient; each costs a microsecond to look into."""
 
+PACKED: Final = "the body is packed (gzip)"
 UTF_8_BOM: Final = b"\xef\xbb\xbf"
 _UTF_16_MARKS: Final = frozenset({b"\xff\xfe", b"\xfe\xff"})
 
@@ -102,6 +104,8 @@ def read_json(source: str | bytes) -> Any:
 def _text_in(octets: bytes) -> str:
     if octets[:1] == b"{":  # nearly always
         return octets.decode("utf-8", "replace")
+    if is_packed(octets):
+        raise Unreadable(PACKED)
     if octets[:2] in _UTF_16_MARKS:
         return octets.decode("utf-16", "replace")
     return octets.removeprefix(UTF_8_BOM).decode("utf-8", "replace")

@@ -1,6 +1,7 @@
 """Every adapter refuses, parses or calls unreadable whatever comes, and its sentences hold no secret."""
 
 import base64
+import gzip
 import json
 from pathlib import Path
 from urllib.parse import urlencode
@@ -27,7 +28,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.callback import Callback, Verified
-from shared.errors import Refused
+from shared.errors import Refused, Unreadable
 from shared.forms import Form
 from shared.providers import ALL_ROUTES, ProviderSettings, make_adapters
 from shared.providers.common import MAX_DEPTH
@@ -123,6 +124,17 @@ def test_any_bytes_under_any_headers_are_refused_with_a_4xx_and_never_an_error(r
 @given(body=bodies, content_type=st.one_of(st.none(), st.sampled_from(TYPES), st.text(max_size=60)))
 def test_any_bytes_rightly_signed_are_parsed_or_unreadable(route, body, content_type):
     judge(route, body, content_type=content_type)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("content_type", [None, *TYPES])
+def test_a_packed_body_is_unreadable_with_that_reason(route, content_type):
+    body = gzip.compress(b'{"id": "1", "event": "INCOMING_FAX"}')
+    headers = credentials(route, body) | ({} if content_type is None else {"Content-Type": content_type})
+    made = callback(route, body, headers)
+    verified = ADAPTERS[route].verify(made)
+    with pytest.raises(Unreadable, match=r"^the body is packed \(gzip\)$"):
+        ADAPTERS[route].parse(made, verified)
 
 
 scalars = st.one_of(
