@@ -1,7 +1,7 @@
 """Settings that are missing or wrong, and stores that are not prepared: exit 78 and a sentence that says what to do."""
 
 import pytest
-from processes import start
+from processes import running, start
 from running_stack import RunningStack
 from stores import drop, with_database
 
@@ -123,3 +123,26 @@ async def test_a_host_that_is_not_of_this_machine_is_one_sentence(
     assert code == 78, said
     assert said.startswith(f"{module}: {prefix}_HOST is wrong: `{host}`")
     assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "prefix"), [("ingress", "dispatcher", "OPS"), ("dispatcher", "ingress", "INGRESS")]
+)
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", ""])  # noqa: S104 - the default of containers
+async def test_two_services_on_one_port_are_one_sentence_of_the_second_and_the_first_goes_on(
+    running_stack: RunningStack, unused_tcp_port: int, first: str, second: str, prefix: str, host: str
+) -> None:
+    ports = {"INGRESS_PORT": str(unused_tcp_port), "OPS_PORT": str(unused_tcp_port)}
+    hosts = {"INGRESS_HOST": host, "OPS_HOST": host} if host else {}
+    environments = {each: {**getattr(running_stack, each), **ports, **hosts} for each in (first, second)}
+    if not host:  # as they are without a setting
+        for environment in environments.values():
+            environment.pop("INGRESS_HOST", None)
+            environment.pop("OPS_HOST", None)
+    async with running(first, environments[first]) as serving:
+        code, said = await ended_with(second, environments[second])
+        assert code == 78, said
+        assert said.startswith(f"{second}: {prefix}_PORT={unused_tcp_port}: the port is taken")
+        assert "INGRESS_PORT and OPS_PORT must differ" in said
+        assert len(said.splitlines()) == 1
+        assert await serving.is_ready()

@@ -1,6 +1,7 @@
 """`faxhook endpoints`: added, listed, changed and removed on the command line, with the checks of the API."""
 
 import asyncio
+import re
 from typing import Any
 
 import asyncpg
@@ -33,6 +34,24 @@ async def test_an_endpoint_is_added_listed_changed_and_removed(environment: dict
     assert (await as_json(environment, "list"))["items"] == []
     assert (await as_json(environment, "show", added["id"]))["removed_at"] is not None
     assert "REMOVED" in (await faxhook(environment, "endpoints", "show", added["id"]))[1]
+
+
+async def test_a_list_says_that_there_are_more_and_its_command_goes_on(
+    environment: dict[str, str], pool: asyncpg.Pool
+) -> None:
+    made = [str((await endpoint(pool)).id) for _ in range(5)]
+    seen: list[str] = []
+    following: list[str] = []
+    for page in range(3):
+        code, said, _ = await faxhook(environment, "endpoints", "list", "--limit", "2", *following)
+        seen += [each for each in made if each in said]
+        more = re.findall(r"^there are more: (--after \S+)$", said, re.MULTILINE)
+        assert (code, len(more)) == (0, int(page < 2)), said
+        following = more[0].split() if more else []
+    assert seen == made, "each once, the oldest first"
+    assert "there are more" not in (await faxhook(environment, "endpoints", "list", "--limit", "5"))[1]
+    page = await as_json(environment, "list", "--limit", "4")
+    assert (len(page["items"]), len((await as_json(environment, "list", "--after", page["next"]))["items"])) == (4, 1)
 
 
 async def test_the_audit_names_the_command_line_and_what_changed_and_no_secret(
