@@ -21,10 +21,13 @@ MOST_AT_ONCE: Final = 10
 """Messages of background work under way: 1 ms of the event loop, and a small part of the confirms."""
 
 PAUSE_SECONDS: Final = 0.02
-"""Between those few: what is live gets its turn at the broker's disk, and waits behind one such group at most, not
+"""Between those few: what is live gets its turn at the broker's disk, and waits behind a few of them at most, not
 behind all that an open circuit puts back."""
 
-PAUSED_UP_TO: Final = 500
+WITHIN_SECONDS: Final = 1.0
+"""What waits is spread over so long: one message at a time costs what is live least."""
+
+PAUSED_UP_TO: Final = int(MOST_AT_ONCE * WITHIN_SECONDS / PAUSE_SECONDS)
 """Messages that wait; more are published without a pause, as fast as they are confirmed."""
 
 MOST_UNPUBLISHED: Final = 10_000
@@ -153,7 +156,8 @@ class BackgroundPublisher:
                 self._idle.set()
                 self._has_work.clear()
                 await self._has_work.wait()
-            batch = [self._waiting.popleft() for _ in range(min(MOST_AT_ONCE, len(self._waiting)))]
+            size = per_pause(len(self._waiting), is_hurried=self._is_hurried)
+            batch = [self._waiting.popleft() for _ in range(size)]
             answers = await publish_in_turn(publish_delivery(self._publisher, *each) for each in batch)
             # What was not kept goes to the end: a queue without a leader must not hold up those of other queues.
             refused = [(each, answer) for each, answer in zip(batch, answers, strict=True) if answer is not None]
@@ -165,3 +169,13 @@ class BackgroundPublisher:
             was_logged = bool(refused)
             if 0 < len(self._waiting) <= PAUSED_UP_TO and not self._is_hurried:
                 await asyncio.sleep(PAUSE_SECONDS)
+
+
+def per_pause(waiting: int, *, is_hurried: bool = False) -> int:
+    """Return how many of *waiting* messages to publish before the next pause.
+
+    >>> [per_pause(waiting) for waiting in (1, 99, 100, 9_000)], per_pause(3, is_hurried=True)
+    ([1, 1, 2, 10], 3)
+    """
+    most = MOST_AT_ONCE if is_hurried else max(1, int(waiting * PAUSE_SECONDS / WITHIN_SECONDS))
+    return min(waiting, MOST_AT_ONCE, most)

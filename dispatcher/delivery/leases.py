@@ -52,16 +52,20 @@ SLACK_SECONDS: Final = 2.0
 """Between the answer of the ledger and our note of it."""
 
 GATHER_SECONDS: Final = 1.0
-"""For what is to be deferred, while it is little: while a circuit is open each event of its endpoint is, and a commit
-and messages for every two or three of them would keep the disks of both stores busy. What is due at once, or is to be
-parked, does not wait."""
+"""For what is to be deferred, while fewer than `LEAST_DEFERRED`. What is due at once or to be parked does not wait."""
 
 RELEASE_EVERY_SECONDS: Final = 0.1
+LEAST_DEFERRED: Final = 5
+"""What an open circuit defers trickles: it comes back in the rhythm in which it went, and is claimed then. A lane's 150
+at once delayed live events by 10 ms and more, when they went and when they came back."""
+
 LEAST_PER_RELEASE: Final = 50
+"""Where something is due at once or to be parked: a person waits for a pause to be in force."""
+
 MOST_PER_RELEASE: Final = 500
 RELEASE_PART: Final = 0.1
-"""Of what is queued, each time: 500 a second, more only while more than 500 are queued, and always faster than one
-endpoint's events can come. So what is queued never uses up the capacity of the process."""
+"""Of what is queued, each time: always faster than one endpoint's events can come. So what is queued never uses up the
+capacity of the process."""
 
 
 class LeaseKeeper:
@@ -162,7 +166,7 @@ class Releaser:
         self._queued.update((lease.delivery_id, (lease, wait_seconds)) for lease in leases)
         self._idle.clear()
         self._has_work.set()
-        if not wait_seconds or len(self._queued) >= LEAST_PER_RELEASE:
+        if not wait_seconds or len(self._queued) >= LEAST_DEFERRED:
             self._is_pressing.set()
 
     def withdraw(self, delivery_id: UUID) -> bool:
@@ -189,7 +193,8 @@ class Releaser:
                 await self._has_work.wait()
             if not self._is_hurried:
                 await self._gathered()
-            size = per_release(len(self._queued), is_hurried=self._is_hurried)
+            is_deferred = all(wait for _, wait in islice(self._queued.values(), LEAST_PER_RELEASE))
+            size = per_release(len(self._queued), is_deferred=is_deferred, is_hurried=self._is_hurried)
             batch = [self._queued.pop(each) for each in list(islice(self._queued, size))]
             self._in_hand = len(batch)
             await self._retry.in_parts(self._release, batch)
@@ -202,7 +207,7 @@ class Releaser:
         with suppress(TimeoutError):
             async with asyncio.timeout(GATHER_SECONDS):
                 await self._is_pressing.wait()
-        if len(self._queued) < LEAST_PER_RELEASE:  # all of it goes now
+        if len(self._queued) < LEAST_DEFERRED:  # all of it goes now
             self._is_pressing.clear()
 
     async def _release(self, batch: Sequence[tuple[Lease, float | None]]) -> None:
@@ -258,12 +263,15 @@ class Releaser:
         )
 
 
-def per_release(queued: int, *, is_hurried: bool = False) -> int:
-    """Return how many of *queued* leases to give back next.
+def per_release(queued: int, *, is_deferred: bool = False, is_hurried: bool = False) -> int:
+    """Return how many of *queued* leases to give back next. *is_deferred*: those next in turn wait all for later.
 
     >>> [per_release(queued) for queued in (3, 1_000, 3_000, 9_000)], per_release(3, is_hurried=True)
     ([50, 100, 300, 500], 500)
+    >>> [per_release(queued, is_deferred=True) for queued in (3, 150, 9_000)]
+    [5, 15, 500]
     """
     if is_hurried:
         return MOST_PER_RELEASE
-    return min(MOST_PER_RELEASE, max(LEAST_PER_RELEASE, int(queued * RELEASE_PART)))
+    least = LEAST_DEFERRED if is_deferred else LEAST_PER_RELEASE
+    return min(MOST_PER_RELEASE, max(least, int(queued * RELEASE_PART)))

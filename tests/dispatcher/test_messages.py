@@ -83,6 +83,7 @@ async def test_a_background_publisher_has_few_messages_under_way_and_goes_on_unt
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "PUBLISH_RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(module, "WITHIN_SECONDS", 0.0001)
     under_way = most = 0
 
     class Counting(Refusing):
@@ -105,7 +106,7 @@ async def test_a_background_publisher_has_few_messages_under_way_and_goes_on_unt
     assert sorted(json.loads(body)["delivery_id"] for _, _, body, _ in publisher.kept) == sorted(map(str, wanted))
 
 
-async def test_a_background_publisher_pauses_between_its_few_unless_many_wait_or_the_process_stops(
+async def test_a_background_publisher_spreads_what_waits_over_a_second_unless_many_wait_or_the_process_stops(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "PAUSE_SECONDS", 0.1)
@@ -119,10 +120,11 @@ async def test_a_background_publisher_pauses_between_its_few_unless_many_wait_or
         await background.drained()
         return time.monotonic() - began
 
-    assert await seconds_for(50) >= 4 * module.PAUSE_SECONDS
-    assert await seconds_for(10) < module.PAUSE_SECONDS, "nothing waits behind them"
-    monkeypatch.setattr(module, "PAUSED_UP_TO", 20)
-    assert await seconds_for(50) < 3 * module.PAUSE_SECONDS, "the last two pauses only"
+    assert await seconds_for(30) >= module.WITHIN_SECONDS
+    assert await seconds_for(1) < module.PAUSE_SECONDS, "nothing waits behind it"
+    with monkeypatch.context() as many_wait:
+        many_wait.setattr(module, "PAUSED_UP_TO", 0)
+        assert await seconds_for(50) < module.PAUSE_SECONDS
     background.hurry()
     assert await seconds_for(50) < module.PAUSE_SECONDS
     await end({running})

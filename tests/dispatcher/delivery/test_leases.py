@@ -66,8 +66,9 @@ async def test_a_lane_that_takes_longer_than_its_leases_tells_each_once(
             nonlocal expired
             expired += 1
             await harness.pool.execute(
+                "WITH locked AS (SELECT id FROM deliveries WHERE state = 'pending' ORDER BY id FOR UPDATE) "
                 "UPDATE deliveries SET lease_until = now() - interval '1 s', due_at = now() - interval '1 hour' "
-                "WHERE state = 'pending'"
+                "FROM locked WHERE deliveries.id = locked.id"
             )
             return await _put_back(harness) or len(harness.receiver.received) >= 30
 
@@ -181,7 +182,7 @@ async def test_a_lane_is_given_back_in_a_few_statements_and_every_delivery_has_i
     assert releasing.releaser.progress() == (120, 0)
     async with releasing.running():
         await releasing.releaser.drained()
-    assert releasing.sizes == [50, 50, 20]
+    assert releasing.sizes == _deferred_in_turn(120)
     messages = await take_all(harness.amqp_url, defer_queue(wait))
     assert {json.loads(each.body)["delivery_id"] for each in messages} == {str(each.delivery_id) for each in leased}
     assert await releasing.without_lease() == 120
@@ -194,20 +195,45 @@ async def test_what_an_open_circuit_defers_is_gathered_and_what_is_due_at_once_t
     harness: DispatcherHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     releasing = Releasing(harness, monkeypatch)
-    leased = await releasing.lease(31)
+    few = module.LEAST_DEFERRED - 1
+    leased = await releasing.lease(2 * few + 1)
     began = time.monotonic()
     async with releasing.running():
-        for each in leased[:20]:  # as they come
+        for each in leased[:few]:  # as they come
             releasing.releaser.release([each], DEFER_WAITS_SECONDS[0])
             await asyncio.sleep(0.01)  # the pace of what comes
         await releasing.releaser.drained()
         assert time.monotonic() - began >= module.GATHER_SECONDS
-        releasing.releaser.release(leased[20:30], DEFER_WAITS_SECONDS[0])
-        releasing.releaser.release(leased[30:], 0.0)
+        releasing.releaser.release(leased[few:-1], DEFER_WAITS_SECONDS[0])
+        releasing.releaser.release(leased[-1:], 0.0)
         began = time.monotonic()
         await releasing.releaser.drained()
         assert time.monotonic() - began < module.GATHER_SECONDS
-    assert releasing.sizes == [20, 11]
+    assert releasing.sizes == [few, few + 1]
+
+
+async def test_what_a_lane_defers_trickles_and_what_is_due_at_once_does_not(
+    harness: DispatcherHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    releasing = Releasing(harness, monkeypatch)
+    leased = await releasing.lease(100)
+    async with releasing.running():
+        releasing.releaser.release(leased[:60], DEFER_WAITS_SECONDS[0])
+        await releasing.releaser.drained()
+        trickled, releasing.sizes = releasing.sizes, []
+        releasing.releaser.release(leased[60:], 0.0)
+        await releasing.releaser.drained()
+    assert trickled == _deferred_in_turn(60)
+    assert max(trickled) < 10
+    assert releasing.sizes == [40]
+
+
+def _deferred_in_turn(queued: int) -> list[int]:
+    sizes = []
+    while queued:
+        sizes.append(min(queued, module.per_release(queued, is_deferred=True)))
+        queued -= sizes[-1]
+    return sizes
 
 
 async def test_leases_are_renewed_by_their_own_age_those_taken_lately_are_not(
