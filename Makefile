@@ -9,7 +9,7 @@ COMPILE = $(PINS) pyproject.toml
 PYTHON_IS_NEW = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "faxhook needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 …")'
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test measure faults cluster-faults fuzz bench bench-full bench-check check images up down services services-down docs manifests lock
+.PHONY: help run demo test measure faults cluster-faults fuzz bench bench-full bench-check bench-questions check images up down services services-down docs manifests lock
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -48,6 +48,9 @@ bench-full: $(READY) ## The same with what takes long: retries, a ledger of FAXE
 
 bench-check: $(READY) ## Fails if a callback or a delivery costs about twice what it did; a minute, several beside other work
 	@$(BIN)/python tests/bench/check.py
+
+bench-questions: $(READY) ## Fails if a question of an operator takes above 300 ms among FAXES faxes (a million); 3 minutes
+	@$(BIN)/python tests/bench/questions.py $(if $(FAXES),--faxes $(FAXES))
 
 check: $(READY) ## Linters, format, types, layering, sizes of files and packages
 	@$(BIN)/ruff check .

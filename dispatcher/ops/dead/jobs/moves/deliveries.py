@@ -13,7 +13,6 @@ from dispatcher.ops.dead.jobs.moves import missed, successors
 from dispatcher.ops.dead.jobs.moves.fates import (
     JOINS,
     JOINS_OF_ENDPOINT,
-    JOINS_OF_EVENT,
     NOT_OWED,
     fate_of,
     tells_again,
@@ -66,7 +65,7 @@ async def count_fates(connection: Any, what: What, selection: Selection) -> list
     """Return (endpoint, fate, how many) of the deliveries that match the filter or were skipped; not those of ids."""
     if selection.skipped is not None and selection.skipped.told:
         fate = _unless_taken(what, selection, fate_of(what, selection))
-        counts = await missed.count_with_told(connection, selection.skipped, fate, JOINS_OF_EVENT)
+        counts = await missed.count_with_told(connection, selection.skipped, fate)
         if counts is not None:
             return counts
     condition, arguments = await _condition(connection, selection, first=1)

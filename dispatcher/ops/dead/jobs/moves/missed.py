@@ -6,13 +6,13 @@ each, with its content, when its turn comes.
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, get_args
 from uuid import UUID
 
 from dispatcher.ledger.endpoint_rows import COLUMNS, endpoint_of
 from dispatcher.ledger.endpoints import sealed_of_events
 from dispatcher.ops.dead.jobs.bodies import Selection, Skipped
-from dispatcher.ops.dead.jobs.items import IS_TAKEN
+from dispatcher.ops.dead.jobs.items import IS_TAKEN, Fate
 from dispatcher.ops.dead.jobs.moves.fates import IS_OVERTAKEN
 from dispatcher.ops.dead.jobs.moves.kinds import ENDINGS, array, kinds_of, split_endings
 from dispatcher.policy.candidates import Candidates
@@ -181,13 +181,11 @@ async def count(connection: Any, selection: Selection) -> list[tuple[UUID, str, 
     return [(selection.skipped.endpoint_id, row["fate"], row["count"]) for row in rows]
 
 
-async def count_with_told(
-    connection: Any, skipped: Skipped, fate_of_told: str, joins_of_told: str
-) -> list[tuple[UUID, str, int]] | None:
+async def count_with_told(connection: Any, skipped: Skipped, fate_of_told: str) -> list[tuple[UUID, str, int]] | None:
     """Return the same of what the endpoint missed and what it got, the events of that time being read once.
 
-    *fate_of_told*, of a delivery `d` and its `events`, and the *joins_of_told* that it needs are SQL. None if one
-    reading cannot say it: another job recovers something of the endpoint, or no event decides alone.
+    *fate_of_told* is SQL, of a delivery `d`, its `events`, `faxes` and `endpoints`. None if one reading cannot say it:
+    another job recovers something of the endpoint, or no event decides alone.
     """
     row = await connection.fetchrow(f"SELECT {COLUMNS} FROM endpoints WHERE id = $1", skipped.endpoint_id)  # noqa: S608 - a constant
     if row is None or row["removed_at"] is not None:
@@ -199,21 +197,39 @@ async def count_with_told(
         return None
     since, until = between(skipped.since, skipped.until)
     arguments = (endpoint.id, since, until, first_delivery(since))
-    statements = [
+    fates = [
         f"""
-        SELECT CASE WHEN d.id IS NULL THEN '{_fate_of(endpoint)}' ELSE {fate_of_told} END AS fate, count(*) FROM events
-        LEFT JOIN deliveries d ON d.event_id = events.id AND d.endpoint_id = $1::uuid AND d.id >= $4::uuid
-        {joins_of_told}
+        SELECT CASE WHEN d.id IS NULL THEN '{_fate_of(endpoint)}' ELSE {_of_what_it_got(fate_of_told)} END AS fate
+        FROM events LEFT JOIN ({_GOT}) AS d ON d.event_id = events.id
         WHERE {_OF_TIME} AND (d.id IS NOT NULL OR events.body IS NOT NULL AND {_are_for_it(endings, around)})
-        GROUP BY 1
         """  # noqa: S608 - what is inserted is ours
     ]
     if kinds:
-        rest = _missed_kinds(endpoint, endings, kinds)
-        fate = f"CASE WHEN is_overtaken THEN 'overtaken' ELSE '{_fate_of(endpoint)}' END"
-        statements.append(f"SELECT {fate} AS fate, count(*) FROM ({rest}) AS missed GROUP BY 1")  # noqa: S608 - ours
-    rows = [each for statement in statements for each in await connection.fetch(statement, *arguments)]
-    return [(endpoint.id, each["fate"], each["count"]) for each in rows]
+        fate = f"CASE WHEN is_overtaken THEN 'overtaken' ELSE '{_fate_of(endpoint)}' END AS fate"
+        fates.append(f"SELECT {fate} FROM ({_missed_kinds(endpoint, endings, kinds)}) AS missed")  # noqa: S608 - ours
+    rows = [await connection.fetchrow(_COUNTED.format(fates=each), *arguments) for each in fates]
+    return [(endpoint.id, fate, count) for each in rows for fate, count in each.items() if count]
+
+
+_FATES: Final = [fate for some in get_args(Fate) for fate in get_args(some)]
+_COUNTED: Final = "SELECT {counts} FROM ({{fates}} OFFSET 0) AS decided".format(  # noqa: S608 - what is inserted is ours
+    counts=", ".join(f"count(*) FILTER (WHERE fate = '{fate}') AS {fate}" for fate in _FATES)
+)
+"""Not by GROUP BY: the planner, which takes each event's fate for another one, would sort them all."""
+
+_GOT: Final = """
+SELECT d.id, d.event_id, d.state, d.reason, endpoints.url, endpoints.format, endpoints.enabled, endpoints.removed_at
+FROM deliveries d JOIN endpoints ON endpoints.id = d.endpoint_id
+WHERE d.endpoint_id = $1::uuid AND d.id >= $4::uuid OFFSET 0  -- joined before they meet the events, which are more
+"""
+
+
+def _of_what_it_got(fate: str) -> str:
+    """Return *fate* as SQL of an event and its `_GOT`: an ending tells all by itself, all else with its fax's row."""
+    fate = fate.replace("endpoints.", "d.")
+    of_ending = fate.replace("faxes.direction", "NULL::text").replace("faxes.rank", "NULL::smallint")
+    of_fax = f"SELECT {fate} FROM faxes WHERE faxes.provider = events.provider AND faxes.fax_id = events.fax_id"  # noqa: S608 - ours
+    return f"CASE WHEN events.type = ANY({array(list(map(str, ENDINGS)))}) THEN {of_ending} ELSE ({of_fax}) END"
 
 
 async def insert_items(connection: Any, job_id: UUID, selection: Selection) -> None:
