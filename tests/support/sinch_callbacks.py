@@ -1,5 +1,6 @@
 """Sinch's callbacks, made for tests, and adapters that take them."""
 
+import base64
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,8 @@ CODES = json.loads((SINCH / "error_codes.json").read_text())["codes"]
 SECRET = "sinch-hmac-secret"
 NOW = datetime(2025, 10, 21, 12, 0, 0, tzinfo=UTC)
 PDF = b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n\r\n\x00\xff\xfe--end"
+ENCODED = base64.b64encode(PDF).decode()
+FAX = {"id": "F1", "direction": "INBOUND", "status": "COMPLETED", "from": "+15550100101", "to": "+15550100102"}
 
 
 def adapter(*, users=(), passwords=(), secrets=(), allow_unverified=False):
