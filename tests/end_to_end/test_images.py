@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from running_stack import TOKEN, RunningStack
 from waiting import until
 
-from deploy.images import default_base
+from deploy.images import PYTHON_VERSION, default_base
 from deploy.services.processes import free_port
 
 REPOSITORY = Path(__file__).parents[2]
@@ -42,10 +42,11 @@ def described(engine: Engine, service: str) -> dict:
 
 
 def locked(service: str) -> dict[str, str]:
-    """Return the versions that the lock file of *service* pins for this platform."""
+    """Return the versions that the lock file of *service* pins for this platform and the Python of the images."""
     lines = (REPOSITORY / f"requirements-{service}.lock").read_text().splitlines()
     pins = [Requirement(line.rstrip(" \\")) for line in lines if line[:1].isalnum()]
-    return {pin.name: str(pin.specifier) for pin in pins if pin.marker is None or pin.marker.evaluate()}
+    of_the_image = {"python_version": PYTHON_VERSION, "python_full_version": f"{PYTHON_VERSION}.0"}
+    return {pin.name: str(pin.specifier) for pin in pins if pin.marker is None or pin.marker.evaluate(of_the_image)}
 
 
 @pytest.fixture(scope="module")
