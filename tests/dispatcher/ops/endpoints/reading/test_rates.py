@@ -1,10 +1,13 @@
 """Rates are counted from the attempts in the ledger, over an hour, a day and a week; a sample of many is called one."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
+from large_ledgers import add_faxes
 from ledgers import endpoint
 
 from dispatcher.ops.endpoints.reading import rates
@@ -76,3 +79,37 @@ async def test_of_more_than_are_looked_at_it_is_a_sample_and_says_so(
         await tried(pool, wanted, now - timedelta(seconds=10 + second))
     hour = (await rates_of(pool, wanted, now))["hour"]
     assert (hour.told, hour.is_sample) == (3, True)
+
+
+async def test_no_attempts_are_read_but_those_of_the_deliveries_that_are_looked_at(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rates, "WALKED_AT_MOST", 10)
+    ids = [(await endpoint(pool)).id for _ in range(10)]
+    await add_faxes(pool, 8_000, ids)  # 1,900 of them in the last week
+    asked: list[tuple[str, tuple[Any, ...]]] = []
+
+    class RecordingPool:
+        async def fetch(self, statement: str, *values: Any) -> Any:
+            asked.append((statement, values))
+            return await pool.fetch(statement, *values)
+
+    recording: Any = RecordingPool()
+    week = (await read_rates(recording, ids[0], utc_now())).items[-1]
+    assert (week.told + week.failed >= 20, week.is_sample) == (True, True)
+    for statement, values in asked:
+        plan = await pool.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *values)
+        scans = [
+            each for each in nodes(msgspec.json.decode(plan)[0]["Plan"]) if each.get("Relation Name") == "attempts"
+        ]
+        read = sum(
+            (each["Actual Rows"] + each.get("Rows Removed by Filter", 0)) * each["Actual Loops"] for each in scans
+        )
+        assert len(scans) > 0
+        assert read <= 300, scans
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for each in plan.get("Plans", ()):
+        yield from nodes(each)
