@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
+from shared.errors import EXIT_BAD_INPUT
 from shared.programs import version
 from shared.runtime.interrupts import ending_at_once
 from shared.runtime.output import ending_with_output
@@ -195,6 +196,18 @@ class ByName(TyperGroup):
         heading, place = _PLACES[cmd_name]
         return TyperCommand(name=cmd_name, help=place.help, rich_help_panel=heading)
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; a value that an option or argument cannot take ends it as our own refusals do."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            if type(error) is not typer.BadParameter or error.param is None:  # one that is missing: how it is called
+                raise
+            from dispatcher.ops.terminal import fail  # noqa: PLC0415 - slow to import, and only used here
+
+            named = error.param.opts[0] if error.param.param_type_name == "option" else error.param.human_readable_name
+            fail(f"{named}: {_in_plain_words(error.message)}", EXIT_BAD_INPUT)
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help."""
         self._is_helping = True
@@ -204,13 +217,25 @@ class ByName(TyperGroup):
             self._is_helping = False
 
 
+def _in_plain_words(message: str) -> str:
+    """Return the library's refusal of a value as the rest of a sentence of ours.
+
+    >>> _in_plain_words("'x' is not a valid int range."), _in_plain_words("0 is not in the range 1<=x<=9.")
+    ("'x' is not a whole number", '0 is not in the range 1<=x<=9')
+    """
+    subject, is_said, kind = message.rstrip(".").partition(" is not a valid ")
+    numbers = {"integer": "whole number", "int range": "whole number", "float": "number", "float range": "number"}
+    return f"{subject} is not a {numbers.get(kind, f'valid {kind}')}" if is_said else subject
+
+
 app = typer.Typer(
     cls=ByName,
     no_args_is_help=True,
     add_completion=False,
     help="Operate faxhook. It talks to the stores directly, so it works while a service is down.",
     epilog="Settings come from the environment: AMQP_URL, DATABASE_URL, … Exit codes: 0 done, 1 partly done, "
-    "65 the input is wrong, 69 something does not answer, 78 a setting is wrong.",
+    "2 no such command or option, or one is missing, 65 the input is wrong, 69 something does not answer, 78 a setting "
+    "is wrong.",
 )
 
 

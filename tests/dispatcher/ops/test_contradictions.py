@@ -49,3 +49,35 @@ def test_options_that_contradict_each_other_are_refused_and_both_are_named(line,
     assert result.stderr.count("\n") == 1
     assert first in result.stderr
     assert second in result.stderr
+
+
+WRONG_VALUES = [
+    ("faxes list --limit 0", "--limit: 0 is not in the range"),
+    ("events list --limit 20000", "--limit: 20000 is not in the range"),
+    ("attempts list --limit many", "--limit: 'many' is not a whole number"),
+    ("dead replay --all --rate 0", "--rate: 0.0 is not in the range"),
+    ("dead list --older-than long", "--older-than wants a number"),
+    ("queues --watch --interval x", "--interval: 'x' is not a number"),
+]
+MISUSED = [
+    "frobnicate",
+    "faxes",
+    "faxes lost",
+    "faxes list --nope",
+    "faxes list --state",
+    "faxes show",
+    "attempts list extra",
+]
+
+
+@pytest.mark.parametrize(("line", "sentence"), WRONG_VALUES)
+def test_a_wrong_value_is_65_and_a_sentence_that_names_its_option(line: str, sentence: str) -> None:
+    result = CliRunner().invoke(app, line.split(), env=ENVIRONMENT)
+    assert (result.exit_code, result.stdout) == (65, "")
+    assert result.stderr.startswith(f"faxhook: {sentence}")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("line", MISUSED)
+def test_a_command_line_that_cannot_be_understood_is_2(line: str) -> None:
+    assert CliRunner().invoke(app, line.split(), env=ENVIRONMENT).exit_code == 2
