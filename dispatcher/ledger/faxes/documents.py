@@ -56,7 +56,7 @@ ORDER BY received_at DESC, id
 
 
 async def find_copy_of_fax(pool: Pool, event: Event) -> Media | None:
-    """Return the copy that is kept for another event of the same fax, the newest one; None if there is none."""
+    """Return the copy that is kept for another event of the same fax, the newest one; None if no other has one."""
     rows = await pool.fetch(OF_FAX, event.provider, event.fax_id, event.id)
     for row in rows:
         own = _named_in(row["body"])
