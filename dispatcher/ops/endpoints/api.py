@@ -23,6 +23,7 @@ from dispatcher.ops.api.idempotency import digest_of
 from dispatcher.ops.api.lookups import read_id
 from dispatcher.ops.api.operation import Operation
 from dispatcher.ops.endpoints.bodies import (
+    ChangedEndpoint,
     EndpointBody,
     EndpointPage,
     EndpointQuery,
@@ -98,10 +99,11 @@ class EndpointApi:
                 "PATCH",
                 "/v1/endpoints/{id}",
                 self.change,
-                "Change an endpoint; a field that is not given stays as it is",
+                "Change an endpoint; a field that is not given stays as it is. Another scope or match leaves faxes: "
+                "the answer says which endpoints get them instead",
                 body=EndpointFields,
                 example={"timeout_seconds": 30, "max_concurrent": 4},
-                answer=EndpointBody,
+                answer=ChangedEndpoint,
                 is_command=True,
             ),
             Operation(

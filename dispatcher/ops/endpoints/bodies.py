@@ -103,6 +103,24 @@ class PausedEndpoint(EndpointBody, frozen=True, kw_only=True):
     under_way: int
 
 
+class LeftFaxes(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of the faxes that a changed scope or match leaves.
+
+    Attributes:
+        applies_instead: The more general endpoints that get them from now on.
+        sentence: The same for people.
+    """
+
+    applies_instead: tuple[UUID, ...]
+    sentence: str
+
+
+class ChangedEndpoint(EndpointBody, frozen=True, kw_only=True):
+    """An endpoint after a change. `left`: only where its scope or match is another one than before."""
+
+    left: LeftFaxes | UnsetType = UNSET
+
+
 class EndpointPage(msgspec.Struct, frozen=True, kw_only=True):
     """Endpoints in the order of their ids: the oldest first."""
 

@@ -27,6 +27,7 @@ from dispatcher.ops.endpoints.model import (
     shown,
     token_bodies,
 )
+from dispatcher.ops.endpoints.reading.removal import read_left
 from dispatcher.ops.endpoints.urls import BadEndpoint
 from dispatcher.ops.words import counted
 from dispatcher.policy.endpoint import Endpoint
@@ -93,6 +94,8 @@ class EndpointChanges:
     async def change(self, command: Command, endpoint_id: UUID, fields: GivenFields) -> Answer:
         """Change the fields that are given. The audit has their old and new values as they are shown to readers.
 
+        Another scope or match leaves faxes: `left` in the answer says which endpoints get them instead.
+
         Raises:
             BadEndpoint: Names every field that is wrong.
             Duplicate: Another endpoint gets the same faxes at the same URL, and this one did not before.
@@ -112,7 +115,10 @@ class EndpointChanges:
                 connection, command.who, "endpoint.changed", endpoint_id, _audited(before, endpoint, given)
             )
             after.append(endpoint)
-            return 200, shown(endpoint, tokens="tokens" in given)
+            body = shown(endpoint, tokens="tokens" in given)
+            if (endpoint.scope, endpoint.match) != (before.scope, before.match):
+                body["left"] = msgspec.to_builtins(await read_left(connection, self._store, before))
+            return 200, body
 
         answer = await self._made(command, change, after)
         if fields.values.get("paused"):

@@ -1,4 +1,7 @@
-"""What removing an endpoint leads to: only then do more general endpoints get its faxes, and a person should know."""
+"""What removing an endpoint, or another scope or match of it, leads to for the faxes that were its own.
+
+Only then do more general endpoints get them, and a person should know.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from dispatcher.ledger.endpoints import EndpointStore
+from dispatcher.ops.endpoints.bodies import LeftFaxes
 from dispatcher.ops.endpoints.sample import sample_event
 from dispatcher.ops.endpoints.urls import masked_url
 from dispatcher.ops.words import counted
@@ -36,17 +40,26 @@ async def preview_removal(connection: Any, store: EndpointStore, endpoint: Endpo
     """Return what removing *endpoint* would lead to, as endpoints are set now."""
     event = sample_event(endpoint)
     known = Candidates(await store.of_events(connection, [event])).of(event)
-    others = [each for each in known if each.id != endpoint.id]
+    instead, sentence = _left(endpoint, [each for each in known if each.id != endpoint.id])
+    return RemovalPreview(id=endpoint.id, applies_instead=instead, sentence=sentence)
+
+
+async def read_left(connection: Any, store: EndpointStore, before: Endpoint) -> LeftFaxes:
+    """Return what becomes of the faxes of an endpoint as it was *before*, now that its scope or match is another."""
+    event = sample_event(before)
+    instead, sentence = _left(before, Candidates(await store.of_events(connection, [event])).of(event))
+    return LeftFaxes(applies_instead=instead, sentence=sentence)
+
+
+def _left(endpoint: Endpoint, others: Sequence[Endpoint]) -> tuple[tuple[UUID, ...], str]:
+    """Return which of the *others*, which apply to its faxes, get them instead, and the sentence on it."""
+    event = sample_event(endpoint)
     peers = [each for each in others if each.scope == endpoint.scope]
     # Of any type: another endpoint may want other events than this one.
     events = [msgspec.structs.replace(event, type=each, phase=each.phase) for each in EventType]
     after = {owed.endpoint.id for each in events for owed in route(each, others)}
     instead = [each for each in others if each.id in after and endpoint.scope not in {"global", each.scope}]
-    return RemovalPreview(
-        id=endpoint.id,
-        applies_instead=tuple(each.id for each in instead),
-        sentence=sentence_of(endpoint, peers, instead),
-    )
+    return tuple(each.id for each in instead), sentence_of(endpoint, peers, instead)
 
 
 def sentence_of(endpoint: Endpoint, peers: Sequence[Endpoint], instead: Sequence[Endpoint]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import msgspec
 import pytest
-from apis import faxhook
+from apis import Api, faxhook
 from dispatchers import STORE
 from ledgers import endpoint
 
@@ -58,3 +58,20 @@ async def test_a_dry_run_of_the_command_changes_nothing_and_the_removal_says_the
     assert "removed endpoint" in page
     assert "more general endpoints" in page
     assert await STORE.get(pool, made.id) is None
+
+
+async def test_another_match_or_scope_says_who_gets_the_faxes_that_it_leaves(api: Api, pool: asyncpg.Pool) -> None:
+    general, made = await endpoint(pool), await endpoint(pool, **NUMBER)
+    path = f"/v1/endpoints/{made.id}"
+    status, body = await api.ask("PATCH", path, {"timeout_seconds": 20})
+    assert (status, "left" in body) == (200, False), "it leaves nothing"
+    status, body = await api.ask("PATCH", path, {"match": "+15552"})
+    assert (status, body["match"], body["left"]["applies_instead"]) == (200, "+15552", [str(general.id)])
+    assert "sent to the more general endpoints: http://127.0.0.1:1/hook" in body["left"]["sentence"]
+    await endpoint(pool, scope="number", match="+15552")
+    status, body = await api.ask("PATCH", path, {"match": "+15553"})
+    assert (status, body["left"]["applies_instead"]) == (200, [])
+    assert "stay with another endpoint of the same number" in body["left"]["sentence"]
+    status, body = await api.ask("PATCH", path, {"scope": "global", "match": None, "allow_duplicate": True})
+    assert (status, set(body["left"]["applies_instead"])) == (200, {str(general.id), str(made.id)}), "itself, too"
+    assert "left" not in (await api.ask("GET", path))[1]
