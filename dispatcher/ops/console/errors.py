@@ -57,6 +57,7 @@ def page_error_of(error: Exception, problem: Problem) -> PageError:
     """Return the page for the *problem* that *error* became."""
     if problem.code == "unavailable":
         return PageError(problem.status, *(BROKER_AWAY if isinstance(error, ConnectionLost) else LEDGER_AWAY))
-    detail = f"{problem.detail}." if problem.field else sentence(problem.detail)  # a field's name stays as it is
+    begins_with_name = problem.field is not None and problem.detail.startswith(problem.field)
+    detail = f"{problem.detail}." if begins_with_name else sentence(problem.detail)  # a field's name stays as it is
     title = TITLES.get(problem.code, "That did not work")
     return PageError(problem.status, title, SENTENCES.get(problem.code, detail))

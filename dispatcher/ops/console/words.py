@@ -68,6 +68,15 @@ AUDITED: Final[Mapping[str, str]] = {
 }
 
 
+LABELS: Final[Mapping[str, str]] = {
+    "description": "Name", "scope": "Applies to", "direction": "Direction", "number": "Our number", "fax_id": "Fax id",
+    "types": "Only these events", "url": "URL", "failover_url": "Failover URL", "format": "Payload format",
+    "headers": "Headers", "timeout_seconds": "Timeout", "token": "Token",
+    "max_concurrent": "Max. concurrent requests per dispatcher",
+}  # fmt: skip
+"""The fields of an endpoint's form, as the form calls them."""
+
+
 def ago(at: datetime | None, now: datetime) -> str:
     """Return when *at* is or was, in words."""
     return "at an unknown time" if at is None else moment(at, now)
@@ -170,6 +179,7 @@ FILTERS: Final[Mapping[str, Any]] = {
     "named": lambda endpoint: name_of(endpoint.url, endpoint.description),
     "title": title,
     "with_code": with_code,
+    "label": lambda field: LABELS.get(field, ""),
     "end": lambda text: with_code(text if text.endswith((".", "!", "?")) else f"{text}."),
     "sentence": lambda text: with_code(sentence(text)),
     "cause": cause_in_words,

@@ -172,6 +172,7 @@ class EndpointPages:
             token_list=token_bodies(endpoint, dates),
             next_rotation=next_rotation(dates),
             public_key=shown(endpoint)["public_key"],
+            stored_url=shown(endpoint)["url"],
             health=healths.get(endpoint.id),
             origin=await read_origin(self._sources.pool, endpoint.id),
             rates=(await read_rates(self._sources.pool, endpoint.id, utc_now())).items,

@@ -5,7 +5,7 @@ pytest tests/dispatcher/ops/console/browser/test_walk.py` leaves a picture of ea
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Final
@@ -14,13 +14,13 @@ import aiohttp
 import pytest
 from aiohttp import web
 from browser_sessions import OPS_TOKEN, READ_TOKEN, TOKENS, BrowserSession
-from chromium import complaints, resize
-from console_in_browser import in_browser, log_in
+from console_in_browser import in_browser, log_in, wait
 from dispatchers import DispatcherHarness
-from page_checks import CONTRAST, CUT_OFF, KEYBOARD, LABELS, WIDER, WORDS
+from looked_at import LookedAt
 from seeded_ledger import HistoryOfAnHour
+from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
-from walked_console import fill_ledger, use_console
+from walked_console import UNBROKEN, fill_ledger, use_console
 
 from dispatcher.ops.console.console import Console
 from shared.backoff import DEFAULT_BACKOFF
@@ -28,7 +28,7 @@ from shared.runtime.service import Stop
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 
-DESK, PHONE = (1280, 900), (360, 780)
+PICTURES: Final = os.environ.get("WALK_PICTURES")
 
 WALK: Final[dict[str, tuple[str, ...]]] = {
     "/": ("/",),
@@ -146,38 +146,49 @@ async def test_no_page_is_left_out_of_the_walk(names: dict[str, str], routes: se
 async def test_every_page_is_readable_labelled_worked_by_keyboard_and_whole_on_a_phone(
     names: dict[str, str], token: str, dark: bool
 ) -> None:
-    wrong: list[str] = []
-    pictures = os.environ.get("WALK_PICTURES")
+    looked_at = LookedAt(PICTURES if token == OPS_TOKEN else None, "dark" if dark else "light")
 
     def walk(browser: WebDriver) -> None:
         browser.get(names["url"] + "/login")
-        look(browser, "/login", "/login")
+        looked_at.look(browser, "logged out")
         log_in(browser, names["url"], token)
         for templates in WALK.values():
             for template in templates:
-                path = template.format_map(names)
-                browser.get(names["url"] + path)
-                assert browser.get_cookies(), path
-                look(browser, path, template)
-
-    def look(browser: WebDriver, path: str, template: str) -> None:
-        refusals = [each["message"] for each in complaints(browser)]
-        wrong.extend(f"{path}: {each}" for each in refusals if "the server responded with a status of 4" not in each)
-        browser.execute_script("for (const each of document.querySelectorAll('details')) each.open = true")
-        for size, checks in ((DESK, (CONTRAST, LABELS, WORDS, KEYBOARD, WIDER, CUT_OFF)), (PHONE, (WIDER, CUT_OFF))):
-            resize(browser, *size)
-            wrong.extend(f"{path} at {size[0]}: {found}" for check in checks for found in browser.execute_script(check))
-            if pictures and token == OPS_TOKEN:
-                take_picture(browser, Path(pictures), f"{size[0]}-{'dark' if dark else 'light'}", template)
+                browser.get(names["url"] + template.format_map(names))
+                looked_at.look(browser, template)
 
     await in_browser(walk, dark=dark)
-    assert not wrong, "\n".join(wrong)
+    assert not looked_at.wrong, "\n".join(looked_at.wrong)
 
 
-def take_picture(browser: WebDriver, folder: Path, kind: str, path: str) -> None:
-    """Leave a picture of the whole page."""
-    height = browser.execute_script("return document.documentElement.scrollHeight")
-    width = browser.execute_script("return window.innerWidth")
-    resize(browser, width, min(height, 6_000))
-    name = "".join(each if each.isalnum() else "_" for each in path)[:90] or "_"
-    (folder / f"{kind}-{name}.png").write_bytes(browser.get_screenshot_as_png())
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+async def test_what_a_form_answers_is_as_readable(names: dict[str, str], dark: bool) -> None:
+    """What is refused, with every field wrong; and what is shown once."""
+    looked_at = LookedAt(PICTURES, "dark" if dark else "light")
+
+    def send(browser: WebDriver, path: str, fields: Mapping[str, str], button: str, answer: str) -> None:
+        browser.get(names["url"] + path.format_map(names))
+        for name, value in fields.items():
+            field = browser.find_element(By.NAME, name)
+            browser.execute_script("arguments[0].value = arguments[1]; arguments[0].required = false", field, value)
+        (found,) = [each for each in browser.find_elements(By.CSS_SELECTOR, "button") if each.text == button]
+        found.click()
+        wait(browser, lambda: answer in browser.find_element(By.TAG_NAME, "main").text)
+        looked_at.look(browser, f"{path} {button} {answer}")
+
+    wrong = {"url": f"ftp://{UNBROKEN}", "failover_url": UNBROKEN, "timeout_seconds": "soon", "max_concurrent": "x"}
+    wrong |= {"types": "fax.lost", "headers": f"Host: {UNBROKEN}"}
+    token = {"name": "gateway of the accounting department in the north"}
+
+    def walk(browser: WebDriver) -> None:
+        send(browser, "/", {"token": UNBROKEN}, "Log in", "The token is neither the ops token")
+        log_in(browser, names["url"])
+        send(browser, "/endpoints/new", wrong, "Add endpoint", "must begin with http://")
+        send(browser, "/endpoints/{paused}", wrong, "Save", "must begin with http://")
+        send(browser, "/endpoints/{endpoint}", {}, "Add a token", "A token was added")
+        send(browser, "/tokens", token, "Create", "It is shown here once")
+        send(browser, "/tokens", token, "Create", "There is a token gateway of the")
+        send(browser, "/dead/preview?all=true&do=discard", {"reason": " "}, "Discard 21 dead letters", "Enter a reason")
+
+    await in_browser(walk, dark=dark)
+    assert not looked_at.wrong, "\n".join(looked_at.wrong)

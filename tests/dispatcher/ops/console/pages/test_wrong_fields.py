@@ -24,7 +24,7 @@ INVALID = re.compile(r'name="(\w+)"[^>]*aria-invalid="true" aria-describedby="(\
 async def test_all_wrong_fields_are_reported_at_once(
     session: BrowserSession, harness: DispatcherHarness, is_new: bool
 ) -> None:
-    endpoint = await harness.endpoint(url=harness.receiver.url)
+    endpoint = await harness.endpoint(url=harness.receiver.url, description="Billing", tokens=("the-first-token",))
     await session.log_in()
     path = "/endpoints/new" if is_new else f"/endpoints/{endpoint.id}"
     page = await session.post(path, {**FORM, **WRONG})
@@ -33,12 +33,14 @@ async def test_all_wrong_fields_are_reported_at_once(
     assert sorted(name for name, _ in marked) == sorted(WRONG)
     assert all(name == described for name, described in marked), "each says what is wrong with it"
     assert page.text.count("autofocus") == 1, "the first wrong field has the focus"
-    (alert,) = re.findall(r'<p class="notice bad" role="alert">(.*?)</p>', page.text, re.DOTALL)
+    (alert,) = re.findall(r'<div class="notice bad" role="alert">(.*?)</div>', page.text, re.DOTALL)
     for name, typed in WRONG.items():
         assert f'id="{name}-wrong"' in page.text, name
         assert typed.replace("'", "&#39;") in page.text or name == "format", "what was typed stays"
-    assert alert.count("; ") >= len(WRONG) - 1, "one sentence has them all"
+    assert sorted(re.findall(r'<a href="#(\w+)">[A-Z]', alert)) == sorted(WRONG), "named as the form names them"
     assert await STORE.everything(harness.pool) == [endpoint], "nothing was changed"
+    head = page.text.partition(alert)[0]
+    assert WRONG["url"] not in head, "above the form stands what it is, not what was typed"
 
 
 async def test_fields_that_contradict_each_other_are_reported_beside_the_others(
