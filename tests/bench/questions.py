@@ -118,6 +118,7 @@ def questions(faxes: int, endpoint_ids: list[UUID], delivery_id: UUID) -> dict[s
             None,
         ),
         "events for an endpoint that is owed none": ("GET", f"/v1/events?endpoint_id={idle}", None),
+        "its faxes": ("GET", f"/v1/faxes?endpoint_id={idle}", None),
         "its deliveries": ("GET", f"/v1/deliveries?endpoint_id={idle}", None),
         "its attempts": ("GET", f"/v1/attempts?endpoint_id={idle}", None),
         "events of a provider that has none": ("GET", "/v1/events?provider=sinch", None),

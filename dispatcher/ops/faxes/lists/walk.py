@@ -46,7 +46,14 @@ class Walk:
         self._values.append(list(values))
         place = f"${len(self._values)}::{kind}[]"
         other = "" if unless is None else f" AND ({unless} = ANY({place})) IS NOT TRUE"
-        self._branches.append((place, f"{column} = value{other}"))
+        self._branches.append((f"unnest({place}) AS value", f"{column} = value{other}"))
+
+    def within_pairs(self, columns: tuple[str, str], pairs: Sequence[tuple[str, str]]) -> None:
+        """Walk over the rows of each of *pairs* in two *columns*, both text, as `within_any` does of one."""
+        self._values += ([each for each, _ in pairs], [each for _, each in pairs])
+        first, second = (f"${len(self._values) - back}::text[]" for back in (1, 0))
+        condition = f"({columns[0]}, {columns[1]}) = (pair.first, pair.second)"
+        self._branches.append((f"unnest({first}, {second}) AS pair (first, second)", condition))
 
     def matching(self, condition: str, *values: Any) -> None:
         """Add a condition that is tested on each row walked over; none where a value is None."""
@@ -98,7 +105,7 @@ class Walk:
         # Of each value no more than can be shown: where every row matches, that is a page.
         most = self._most if self._matching else limit + 1
         walks = [
-            f"SELECT found.* FROM unnest({values}) AS value CROSS JOIN LATERAL (SELECT * FROM {self._table} "  # noqa: S608 - as above
+            f"SELECT found.* FROM {values} CROSS JOIN LATERAL (SELECT * FROM {self._table} "  # noqa: S608 - as above
             f"WHERE {' AND '.join([condition, *self._within])} ORDER BY {order} LIMIT {most}) AS found"
             for values, condition in self._branches
         ]

@@ -7,7 +7,7 @@ from ledgers import endpoint, take
 
 from dispatcher.ops.deliveries.attempts import AttemptReader
 from dispatcher.ops.faxes.lists.few import few_deliveries
-from dispatcher.ops.faxes.lists.queries import AttemptQuery, DeliveryQuery, EventQuery
+from dispatcher.ops.faxes.lists.queries import AttemptQuery, DeliveryQuery, EventQuery, FaxQuery
 from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 from shared.domain import EventType, Provider, utc_now
@@ -57,6 +57,26 @@ async def test_the_few_of_an_endpoint_are_on_one_page(pool: asyncpg.Pool, rare: 
     ):
         page = await read(query(endpoint_id=rare.id, **asked))
         assert (len(page.items), page.next) == (count, None), asked
+
+
+async def test_the_few_faxes_of_an_endpoint_are_on_one_page(pool: asyncpg.Pool, rare: Endpoint) -> None:
+    await take(pool, an_event(200, job_id="a job"))
+    await take(pool, *(an_event(number) for number in range(201, 215)))
+    faxes = FaxReader(pool)
+    page = await faxes.faxes(FaxQuery(endpoint_id=rare.id))
+    assert ([each.fax_id for each in page.items], page.next) == (["200", "0"], None)
+    first = await faxes.faxes(FaxQuery(endpoint_id=rare.id, limit=1))
+    second = await faxes.faxes(FaxQuery(endpoint_id=rare.id, limit=1, after=first.next))
+    assert ([each.fax_id for each in (*first.items, *second.items)], second.next) == (["200", "0"], None)
+    for asked, found in (
+        ({"job_id": "a job"}, ["200", "0"]),
+        ({"failed": True}, []),
+        ({"since": "10000d", "state": EventType.DELIVERED}, ["200", "0"]),
+        ({"until": "10000d"}, []),
+        ({"provider": Provider.SINCH}, []),
+    ):
+        page = await faxes.faxes(FaxQuery(endpoint_id=rare.id, **asked))  # type: ignore[arg-type]  # as a query has them
+        assert ([each.fax_id for each in page.items], page.next) == (found, None), asked
 
 
 @pytest.mark.parametrize("query", PAGES)
