@@ -16,7 +16,7 @@ from typing import Any, Final
 from dispatcher.alerts.opening import open_alerter
 from dispatcher.channels.by_scheme import open_channels
 from dispatcher.consumers.consumer import Consumer
-from dispatcher.consumers.deliveries import DELIVERIES_PER_BATCH, DELIVERIES_PREFETCH, DeliveryHandler
+from dispatcher.consumers.deliveries import DELIVERIES_PER_BATCH, DELIVERIES_PREFETCH, DeliveryHandler, was_deferred
 from dispatcher.consumers.events import EVENTS_PER_BATCH, EVENTS_PREFETCH, EventHandler
 from dispatcher.consumers.lag import ConsumerLag
 from dispatcher.delivery.deliverer import Deliverer
@@ -147,6 +147,7 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             held,
             prefetch=DELIVERIES_PREFETCH,
             batch=DELIVERIES_PER_BATCH,
+            can_wait=was_deferred,
         )
         # maintenance
         sweeper = Sweeper(background, publisher, metrics, lambda: lag.grace_seconds(deliveries.idle_seconds))

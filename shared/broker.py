@@ -33,6 +33,12 @@ DEAD_DELIVERY: Final = "delivery"
 WORK_KEY: Final = "delivery"
 """Routing key of a delivery put back into `fax.work`, whose one queue takes them all."""
 
+DEFER_QUEUES: Final = "defer."
+"""How the names of the queues begin in which deliveries are held back."""
+
+FIRST_DEATH_QUEUE: Final = "x-first-death-queue"
+"""The header in which the broker says which queue a message was first dead-lettered from."""
+
 WORK_DELIVERY_LIMIT: Final = 50
 """A backstop only: our own code parks poison long before. Small limits kill the healthy neighbours of a crash loop."""
 
@@ -85,7 +91,7 @@ def retry_queue(wait_seconds: float) -> str:
 
 def defer_queue(wait_seconds: float) -> str:
     """Return the name of the queue in which a delivery that is held back waits, e.g. `defer.1m`."""
-    return f"defer.{wait_name(wait_seconds)}"
+    return f"{DEFER_QUEUES}{wait_name(wait_seconds)}"
 
 
 def topology(backoff: Sequence[float]) -> Topology:

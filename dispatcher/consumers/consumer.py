@@ -27,6 +27,13 @@ messages to others as soon as the old channel is closed.
 """
 
 
+GATHER_SECONDS: Final = 0.2
+"""For messages that can wait, see `Consumer`."""
+
+GATHERED: Final = 50
+"""Messages that are enough for a batch: a larger one saves little."""
+
+
 class Capacity(Protocol):
     """How much this process may still hold."""
 
@@ -49,8 +56,16 @@ class Handler(Protocol):
         """Do it; nothing of the batch is acked if it raises. All but `CutOff` ends the process."""
 
 
+def never(_message: Message) -> bool:
+    """Say of every message that it cannot wait."""
+    return False
+
+
 class Consumer:
-    """Consumes one queue in batches over a connection of its own."""
+    """Consumes one queue in batches over a connection of its own.
+
+    *can_wait* says of a message that it may be taken a little later: while there are only such, they are gathered.
+    """
 
     def __init__(
         self,
@@ -62,7 +77,9 @@ class Consumer:
         *,
         prefetch: int,
         batch: int,
+        can_wait: Callable[[Message], bool] = never,
     ) -> None:
+        self._can_wait = can_wait
         self._amqp_url = amqp_url
         self.queue = queue
         self._handler = handler
@@ -148,6 +165,8 @@ class Consumer:
             while await self._unless_stopping(self._next(channel)):
                 if not channel.received:
                     return True
+                if all(map(self._can_wait, channel.received)):
+                    await self._gathered(channel)
                 if wait_seconds := self._linger.wait_seconds(len(channel.received), time.monotonic()):
                     await asyncio.sleep(wait_seconds)
                 batch = channel.take(self._batch)
@@ -156,6 +175,14 @@ class Consumer:
             return False
         finally:
             asking.cancel()
+
+    async def _gathered(self, channel: AmqpChannel) -> None:
+        """Wait, not for long, while there are only messages that can wait, and few of them."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GATHER_SECONDS):
+                while len(channel.received) < GATHERED and all(map(self._can_wait, channel.received)):
+                    channel.received_some.clear()
+                    await channel.received_some.wait()
 
     async def _handle(self, channel: AmqpChannel, batch: list[Message]) -> None:
         self._in_hand = len(batch)

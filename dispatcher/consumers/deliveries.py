@@ -22,13 +22,21 @@ from dispatcher.messages import DeliveryMessage, PersistentPublisher, Publishing
 from dispatcher.policy.delivery import LeasedDelivery
 from dispatcher.policy.endpoint import LEASE_MARGIN_SECONDS
 from shared.amqp.frames import Message
-from shared.broker import DEAD_DELIVERY, FAX_DEAD
+from shared.broker import DEAD_DELIVERY, DEFER_QUEUES, FAX_DEAD, FIRST_DEATH_QUEUE
 from shared.errors import place_of
 from shared.log import get_logger
 
 DELIVERIES_PER_BATCH: Final = 100
 DELIVERIES_PREFETCH: Final = 200
 """One batch being claimed, one on its way."""
+
+
+def was_deferred(message: Message) -> bool:
+    """Return whether it comes from a `defer.*` queue: it has waited for 15 s and more, and a claim can wait a little.
+
+    One claim for several of them is one commit, beside live events that are told meanwhile.
+    """
+    return str(message.headers.get(FIRST_DEATH_QUEUE, "")).startswith(DEFER_QUEUES)
 
 
 class DeliveryHandler:

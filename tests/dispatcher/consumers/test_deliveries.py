@@ -5,11 +5,16 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
+import aio_pika
 from dispatchers import DispatcherHarness, an_event
 from stores import count, take_all
 from waiting import until
 
-from shared.broker import FAX_WORK, WORK_DELIVERIES
+from dispatcher.consumers.deliveries import was_deferred
+from shared.amqp.channel import AmqpChannel
+from shared.amqp.connection import connected
+from shared.backoff import DEFER_WAITS_SECONDS, parse_backoff
+from shared.broker import FAX_RETRY, FAX_WORK, WORK_DELIVERIES, WORK_KEY, defer_queue, topology
 from shared.ids import uuid7
 from shared.runtime.service import Stop
 
@@ -77,3 +82,26 @@ async def test_what_a_removed_endpoint_was_still_owed_becomes_a_dead_letter_when
 
 async def _state_is(harness: DispatcherHarness, state: str) -> bool:
     return [each["state"] for each in await harness.deliveries()] == [state]
+
+
+async def test_a_message_that_comes_out_of_a_defer_queue_is_known_from_one_of_a_retry_or_the_sweeper(
+    harness: DispatcherHarness,
+) -> None:
+    queues = {queue.name: queue for queue in topology(parse_backoff("5m")).queues}
+    async with await aio_pika.connect(harness.amqp_url, timeout=10) as connection:
+        channel = await connection.channel()
+        for name in (defer_queue(DEFER_WAITS_SECONDS[0]), "retry.5m"):
+            quick = queues[name].all_arguments() | {"x-message-ttl": 10, "x-expires": 60_000}
+            waiting = await channel.declare_queue(f"{name}.quick", durable=True, arguments=quick)
+            await waiting.bind(FAX_RETRY, waiting.name)
+            await harness.publisher.publish(FAX_RETRY, waiting.name, name.encode(), {})
+    await harness.publisher.publish(FAX_WORK, WORK_KEY, b"the sweeper", {})
+    async with connected(harness.amqp_url, "test") as raw:
+        consuming = await AmqpChannel.open(raw, prefetch=10)
+        await consuming.consume(WORK_DELIVERIES)
+        await until(lambda: len(consuming.received) == 3, "all came")
+        messages = consuming.take(3)
+        consuming.ack(messages[-1].tag, multiple=True)
+        await consuming.close()
+    found = {message.body.decode(): was_deferred(message) for message in messages}
+    assert found == {defer_queue(DEFER_WAITS_SECONDS[0]): True, "retry.5m": False, "the sweeper": False}

@@ -309,3 +309,39 @@ async def test_a_small_batch_waits_for_what_comes_meanwhile(harness: DispatcherH
     finally:
         consumer.stop()
         await running
+
+
+async def test_what_can_wait_is_gathered_and_what_cannot_is_taken_at_once_with_it(
+    harness: DispatcherHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dispatcher.consumers.consumer.GATHER_SECONDS", 1.0)
+    monkeypatch.setattr("dispatcher.consumers.consumer.GATHERED", 4)
+    handler, patient = Collecting(), {an_event(number).id for number in range(9)}
+    consumer = Consumer(
+        harness.amqp_url,
+        WORK_EVENTS,
+        handler,
+        AnsweringLedger(),
+        UnusedCapacity(),
+        prefetch=10,
+        batch=10,
+        can_wait=lambda message: message.headers["event_id"] in patient,
+    )
+    running = asyncio.create_task(consumer.run(ready))
+
+    async def seconds_for(*numbers: int) -> float:
+        began, wanted = time.monotonic(), len(handler.event_ids) + len(numbers)
+        for number in numbers:  # one by one, as they come
+            await harness.publish(an_event(number))
+        await until(lambda: len(handler.event_ids) == wanted, "handled")
+        return time.monotonic() - began
+
+    try:
+        await until(lambda: consumer.is_consuming, "it consumes")
+        assert await seconds_for(0, 1) >= 1.0
+        assert handler.batches == 1, "gathered"
+        assert await seconds_for(2, 3, 4, 5) < 1.0, "enough"
+        assert await seconds_for(6, 7, 99) < 1.0, "one cannot wait"
+    finally:
+        consumer.stop()
+        await running
