@@ -84,4 +84,4 @@ async def test_the_command_prints_the_settings_of_a_dispatcher_and_refuses_bad_i
     code, _, err = await faxhook({}, "simulate-provider")
     assert (code, "TELNYX_SIMULATE_SEED" in err) == (78, True)
     assert (await faxhook(SECRETS | SEED, "simulate-provider", "--to", "ftp://x"))[0] == 65
-    assert (await faxhook(SECRETS | SEED, "simulate-provider", "--drop", "101"))[0] == 2
+    assert (await faxhook(SECRETS | SEED, "simulate-provider", "--drop", "101"))[0] == 65
