@@ -130,7 +130,8 @@ class Documents:
                 self._remember_failure(event.id, named.url, attempt)
                 reason = error.code
         copy = await self._look(find_copy_of_fax(self._pool, event))
-        if copy is not None:
+        # A store that is away is waited for; a copy that it no longer has must not hold up the webhook.
+        if copy is not None and copy.key is not None and await self._store.stored_at(copy.key) is not None:
             content = await self._store.get(copy)
             await self._record(event.id, copy)
             return copy, content

@@ -100,6 +100,21 @@ async def test_a_document_that_cannot_be_fetched_any_more_is_taken_from_another_
     assert [row["key"] is not None for row in kept] == [True]
 
 
+async def test_a_copy_of_another_event_that_the_store_no_longer_has_holds_up_no_webhook(
+    harness: DispatcherHarness, dispatching: Dispatching, storage: Receiver
+) -> None:
+    await harness.endpoint()
+    storage.answer = lambda asked: web.Response(body=PDF) if asked.target.endswith("fresh") else 403
+    await harness.publish(received(f"{document_url(storage)}&fresh", id="telnyx:earlier"))
+    async with dispatching():
+        await harness.settled(1)
+        key = await harness.pool.fetchval("SELECT media ->> 'key' FROM events")
+        (Path(urlsplit(harness.environment["MEDIA_URL"]).path) / key).unlink()
+        await harness.publish(received(document_url(storage)))
+        await harness.settled(2)
+    assert [[part.content for part in each.form.files] for each in harness.receiver.received] == [[PDF], []]
+
+
 async def test_several_endpoints_of_an_event_share_one_fetch_and_those_that_carry_no_file_make_none(
     harness: DispatcherHarness, dispatching: Dispatching, storage: Receiver
 ) -> None:
