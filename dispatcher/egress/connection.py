@@ -62,19 +62,20 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The host writes no more: the answer ends here."""
-        if self._reader is not None and not self._reader.is_complete:
-            try:
-                self._reader.feed_end()
-            except (BadAnswer, ConnectionError) as error:
-                self._fail(error)
+        self._end_answer()
         self._wake()
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Whatever waits for the connection fails."""
+        """Whatever waits for the connection fails, unless its end is that of the answer.
+
+        uvloop tells an end of TLS without `close_notify`, as many hosts end it, only by this, and without an error.
+        """
         self._transport = None
-        if self._reader is not None and not self._reader.is_complete and self._error is None:
-            self._error = error or ConnectionResetError("the connection ended before the answer did")
+        if error is None:
+            self._end_answer()
+        elif self._reader is not None and not self._reader.is_complete and self._error is None:
+            self._error = error
         self._may_write.set()
         self._wake()
 
@@ -206,6 +207,13 @@ class Connection(asyncio.Protocol):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def _end_answer(self) -> None:
+        if self._reader is not None and not self._reader.is_complete:
+            try:
+                self._reader.feed_end()
+            except (BadAnswer, ConnectionError) as error:
+                self._fail(error)
 
     def _fail(self, error: Exception) -> None:
         if self._error is None:

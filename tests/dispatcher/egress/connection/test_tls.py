@@ -107,3 +107,39 @@ def test_a_stalled_handshake_costs_the_timeout_and_no_more(on_loop: OnLoop) -> N
             await client.close()
 
     on_loop(test)
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_told"),
+    [
+        (b"HTTP/1.0 200 OK\r\n\r\n", True),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nok", True),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", True),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok", False),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Le", False),
+    ],
+)
+def test_tls_that_ends_without_a_word_ends_an_answer_as_a_plain_connection_does(
+    on_loop: OnLoop, authority: Authority, monkeypatch: pytest.MonkeyPatch, answer: bytes, is_told: bool
+) -> None:
+    """Python's own `http.server` ends so behind TLS: without a length, and without `close_notify`."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca_file))
+
+    async def ends(host: Host, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await host.request(reader)
+        writer.write(answer)
+        writer.transport.abort()
+
+    async def test() -> None:
+        host = Host(ends)
+        server = await asyncio.start_server(host.serve, "127.0.0.1", 0, ssl=authority.server)
+        async with server:
+            client = EgressClient(parse_networks(["127.0.0.0/8"]))
+            url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
+            outcome = await WebhookChannel(client).post(url, url, b"x", {}, 5.0)
+            await client.close()
+        assert isinstance(outcome, Told) == is_told, outcome
+        assert is_told or (isinstance(outcome, NotTold) and outcome.error == "reset"), outcome
+
+    on_loop(test)
