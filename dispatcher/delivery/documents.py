@@ -8,6 +8,7 @@
 | has only a URL, and a repetition of the event brought another one | fetched from the newest URL |
 | has only a URL, and it is not fetched, or in vain | the copy of another event of the fax is sent |
 | has only a URL, and no event of the fax has a copy | the event goes out with the URL alone |
+| has only a URL, and the kept copy is gone from the store | as if no copy was kept |
 | has only a URL, and our proxy is away | our own trouble: the attempt waits |
 | was fetched, but the store or the ledger is away | sent all the same; a retry fetches again, or goes without |
 
@@ -118,9 +119,9 @@ class Documents:
     async def _find(self, event: Event, attempt: int) -> tuple[Media, bytes] | None:
         """Return the copy that is kept, or fetch the document, or return the copy of another event of the fax."""
         known = await self._look(find_document(self._pool, event.id))
-        if isinstance(known, Media):
-            return known, await self._store.get(known)
-        named = known or _named_by(event)
+        if isinstance(known, Media) and (content := await self._content_of(known)) is not None:
+            return known, content
+        named = known if isinstance(known, NewerUrl) else _named_by(event)
         reason = None
         # The same attempt of another endpoint has failed to fetch it: this one need not wait for the same again.
         if attempt > self._failed_at.get((event.id, named.url), 0) and _may_live(named, attempt):
@@ -130,14 +131,25 @@ class Documents:
                 self._remember_failure(event.id, named.url, attempt)
                 reason = error.code
         copy = await self._look(find_copy_of_fax(self._pool, event))
-        # A store that is away is waited for; a copy that it no longer has must not hold up the webhook.
-        if copy is not None and copy.key is not None and await self._store.stored_at(copy.key) is not None:
-            content = await self._store.get(copy)
+        if copy is not None and (content := await self._content_of(copy)) is not None:
             await self._record(event.id, copy)
             return copy, content
         if reason is not None:
             self._log.warning("media.missing", event_id=event.id, attempt=attempt, reason=reason)
         return None
+
+    async def _content_of(self, copy: Media) -> bytes | None:
+        """Return it; None if the store no longer has it, which must not hold up the webhook.
+
+        Raises:
+            MediaUnavailable: The store is away.
+        """
+        try:
+            return await self._store.get(copy)
+        except MediaUnavailable:
+            if copy.key is None or await self._store.stored_at(copy.key) is not None:
+                raise
+            return None
 
     async def _look(self, looking: Coroutine[Any, Any, _Found]) -> _Found | None:
         """Return what the ledger knows; None also if it is away: an event without its document is told all the same."""

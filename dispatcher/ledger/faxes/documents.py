@@ -51,13 +51,16 @@ async def keep_document(pool: Pool, event_id: str, media: Media) -> None:
 
 OF_FAX: Final = """
 SELECT body, media FROM events WHERE provider = $1 AND fax_id = $2 AND id <> $3 AND body IS NOT NULL
-ORDER BY received_at DESC, id
+ORDER BY media ->> 'key' IS NULL, received_at DESC, id LIMIT $4
 """
+
+MOST_LOOKED_AT: Final = 50
+"""Of the events of one fax, which have some tens at most; those whose copy the ledger names come first."""
 
 
 async def find_copy_of_fax(pool: Pool, event: Event) -> Media | None:
     """Return the copy that is kept for another event of the same fax, the newest one; None if no other has one."""
-    rows = await pool.fetch(OF_FAX, event.provider, event.fax_id, event.id)
+    rows = await pool.fetch(OF_FAX, event.provider, event.fax_id, event.id, MOST_LOOKED_AT)
     for row in rows:
         own = _named_in(row["body"])
         kept = kept_in(row["media"]) or (own if own is not None and own.key is not None else None)

@@ -115,6 +115,28 @@ async def test_a_copy_of_another_event_that_the_store_no_longer_has_holds_up_no_
     assert [[part.content for part in each.form.files] for each in harness.receiver.received] == [[PDF], []]
 
 
+@pytest.mark.parametrize("still_there", [True, False], ids=["its URL lives", "its URL is dead"])
+async def test_a_kept_copy_that_the_store_no_longer_has_is_fetched_again_and_holds_up_no_webhook(
+    harness: DispatcherHarness, dispatching: Dispatching, storage: Receiver, still_there: bool
+) -> None:
+    await harness.endpoint()
+    harness.receiver.answer = lambda _received: 500 if len(harness.receiver.received) == 1 else 200
+    await harness.publish(received(document_url(storage)))
+    async with dispatching():
+        await harness.receiver.got(1)
+        await until(lambda: _state_is(harness, "retrying"), "recorded")
+        key = await harness.pool.fetchval("SELECT media ->> 'key' FROM events")
+        copy = Path(urlsplit(harness.environment["MEDIA_URL"]).path) / key
+        copy.unlink()
+        if not still_there:
+            storage.answer = lambda _received: 403
+        await attempt_now(harness)
+        await harness.settled(1)
+    sent = [[part.content for part in each.form.files] for each in harness.receiver.received]
+    assert sent == [[PDF], [PDF] if still_there else []]
+    assert copy.exists() == still_there
+
+
 async def test_several_endpoints_of_an_event_share_one_fetch_and_those_that_carry_no_file_make_none(
     harness: DispatcherHarness, dispatching: Dispatching, storage: Receiver
 ) -> None:
