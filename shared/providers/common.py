@@ -138,12 +138,6 @@ def only(value: Any) -> Any:
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
-def numbered(value: Any) -> Any:
-    """Return a number that is written as a list of one, or an object with one (`to: [{"phone_number": …}]`)."""
-    value = only(value)
-    return first_of(value, ("phone_number", "phoneNumber", "number")) if isinstance(value, dict) else value
-
-
 def text_of(value: Any) -> str:
     """Return a scalar as trimmed text, as ids and digests need it; empty for null, and for what is not a scalar.
 

@@ -10,11 +10,12 @@ from shared.callback import Callback
 from shared.domain import Direction, Event, EventType, Failure, Provider
 from shared.errors import Unreadable
 from shared.providers.common import digest_id, e164, read_count, read_id, read_job_id, text_of
+from shared.providers.numbers import numbered
 
 # Asterisk itself only ever sets SUCCESS and FAILED. RECEIVED is Faxbot's word, FAILURE that of Asterisk's own manual,
 # "FAILED: error: …", quotes included, what FreePBX's dialplan sets. They are read by how they begin, after the
 # variable's own name if that was sent along.
-_PREFIX: Final = r"(?:(?:RES_)?FAX(?: ?STATUS)?\b|STATUS\b)?[\s:=\"']*"
+_PREFIX: Final = r"(?:(?:RES_)?FAX[ _]?(?:STATUS|RESULT)?|STATUS|RESULT)?[\s:=\"'_*-]*"
 _GOOD: Final = re.compile(rf"{_PREFIX}(?:SUCC|RECEIVED|OK(?:AY)?\b|COMPLETE)")
 _BAD: Final = re.compile(
     rf"$|{_PREFIX}(?:FAIL|ERR\b|ERROR|UNSUCC|UNDELIV|INCOMPLETE|NOT?\b|NO_|NOANSWER|ABORT|CANCEL|BUSY|REJECT|REFUSE"
@@ -56,7 +57,7 @@ def compose(report: Mapping[str, Any], path: str, callback: Callback, sent: dict
         Unreadable: It cannot be told which fax this was, or what became of it.
     """
     outcome = _outcome(report, path)
-    to_number = e164(report.get("to_number"))
+    to_number = e164(numbered(report.get("to_number")))
     unique_id = _unique_id(report)
     if not unique_id and not path:
         raise Unreadable("there is neither uniqueid nor tiff_path: it cannot be told which fax this was")
@@ -72,7 +73,7 @@ def compose(report: Mapping[str, Any], path: str, callback: Callback, sent: dict
         fax_id=unique_id or digest_id(Provider.ASTERISK, ("tiff_path", path, to_number or "")).partition(":")[2],
         occurred_at=None,  # not reported; the number in uniqueid is when the call began
         received_at=callback.received_at,
-        from_number=e164(report.get("from_number")),
+        from_number=e164(numbered(report.get("from_number"))),
         to_number=to_number,
         pages=_pages(report),
         status=text_of(report.get("faxstatus")) or None,

@@ -10,7 +10,6 @@ from shared.providers.common import (
     e164,
     first_of,
     named_media,
-    numbered,
     only,
     read_count,
     read_id,
@@ -18,11 +17,16 @@ from shared.providers.common import (
     read_time,
     text_of,
 )
+from shared.providers.numbers import numbered
 from shared.providers.sinch.errors import is_permanent
 from shared.providers.sinch.shapes import COMPLETED, INCOMING, Report
 
 _DIRECTIONS: Final = {"INBOUND": Direction.RECEIVED, "OUTBOUND": Direction.SENT}
 _OF_EVENT: Final = {INCOMING: Direction.RECEIVED, COMPLETED: Direction.SENT}
+
+_FROM: Final = ("from", "from_number", "from[]", "from[0]")
+_TO: Final = ("to", "to_number", "to[]", "to[0]")
+"""The last two are how a form without an object writes a list of one."""
 
 _GOOD: Final = {Direction.SENT: EventType.DELIVERED, Direction.RECEIVED: EventType.RECEIVED}
 _BAD: Final = {Direction.SENT: EventType.FAILED, Direction.RECEIVED: EventType.RECEIVE_FAILED}
@@ -32,8 +36,8 @@ _UNDER_WAY: Final[dict[str, dict[Direction, EventType]]] = {
 }
 _STATUSES: Final[dict[str, dict[Direction, EventType]]] = {
     **_UNDER_WAY,
-    # Sinch writes COMPLETED and FAILURE; the others are Faxbot's words.
-    **dict.fromkeys(("COMPLETED", "SUCCESS", "RECEIVED"), _GOOD),
+    # Sinch writes COMPLETED and FAILURE; SUCCESS, RECEIVED and FAILED are Faxbot's words, the others plain ones.
+    **dict.fromkeys(("COMPLETED", "SUCCESS", "RECEIVED", "COMPLETE", "DELIVERED", "SENT", "SUCCESSFUL", "OK"), _GOOD),
     **dict.fromkeys(("FAILURE", "FAILED"), _BAD),
 }
 
@@ -74,8 +78,8 @@ def compose(report: Report, callback: Callback, *, may_name_media: bool, has_doc
         fax_id=fax_id,
         occurred_at=read_time(fax.get("completedTime")) or read_time(report.sent.get("eventTime")),
         received_at=callback.received_at,
-        from_number=e164(numbered(first_of(fax, ("from", "from_number")))),
-        to_number=e164(numbered(first_of(fax, ("to", "to_number")))),
+        from_number=e164(numbered(first_of(fax, _FROM))),
+        to_number=e164(numbered(first_of(fax, _TO))),
         pages=pages,
         status=text_of(fax.get("status")) or None,
         failure=_failure(report) if event_type in _BAD.values() else None,
@@ -91,7 +95,7 @@ def _event_type(report: Report, name: str, direction: Direction, *, arrived: boo
     """Decide what happened. *arrived*: all pages of a sent fax, or something of a received one.
 
     Both events that Sinch names report an ending, whatever the status says: unknown, or one of a fax under way. Without
-    an event's name the status says it all, and an unknown one may mean anything.
+    an event's name the status says it all, and an unknown one may mean anything, unless it was completed at a time.
     """
     if name not in _OF_EVENT:
         return EventType.UNKNOWN
@@ -102,7 +106,7 @@ def _event_type(report: Report, name: str, direction: Direction, *, arrived: boo
         return _BAD[direction]
     if not status:  # everything but the id is optional in practice
         return _GOOD[direction]
-    if not report.is_named:
+    if not report.is_named and read_time(report.fax.get("completedTime")) is None:
         return EventType.UNKNOWN
     return (_GOOD if arrived else _BAD)[direction]
 

@@ -15,6 +15,12 @@ _NO_LETTERS: Final = re.compile(r"[^A-Z]+")
 _NAMES: Final = (INCOMING, COMPLETED)
 _BRACKETED: Final = re.compile(r"(?:event|fax)(?:\[[^\[\]]*\]){1,8}")
 _DECIDING: Final = frozenset({"id", "status", "direction"})
+_NO_WORDS: Final = frozenset({"NULL", "NONE", "UNDEFINED"})
+"""What is written into a form where there is nothing."""
+
+_EVENT_NAMES: Final = ("event", "type", "name", "eventType", "event_type")
+"""Where an object in `event` may hold Sinch's word; the first counts."""
+
 _EVENTS: Final = {_NO_LETTERS.sub("", name): name for name in _NAMES}
 
 
@@ -38,7 +44,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def status(self) -> str:
         """Upper case, as the tables and the event id want it."""
-        return _unquoted(self.fax.get("status")).upper() or self.default_status
+        word = _unquoted(self.fax.get("status")).upper()
+        return self.default_status if word in _NO_WORDS else word or self.default_status
 
     @property
     def has_error(self) -> bool:
@@ -88,7 +95,9 @@ def flattened(sent: dict[str, Any]) -> dict[str, Any]:
     event = read_inner(sent.get("event"))  # in a form, objects come as texts
     if not isinstance(event, dict):
         return sent
-    return {name: value for name, value in sent.items() if name != "event"} | event
+    beside = {name: value for name, value in sent.items() if name != "event"} | event
+    words = [word for name in _EVENT_NAMES if (word := _event_name(event.get(name))) in _NAMES]
+    return beside | ({"event": words[0]} if words else {})
 
 
 def read_report(sent: dict[str, Any]) -> Report:
@@ -118,6 +127,8 @@ def _event_name(value: Any) -> str:
     if value in _NAMES:
         return str(value)
     word = _unquoted(only(value)).upper()
+    if word in _NO_WORDS:
+        return ""
     return _EVENTS.get(_NO_LETTERS.sub("", word), word)
 
 

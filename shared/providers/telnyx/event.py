@@ -9,7 +9,6 @@ from shared.errors import Unreadable
 from shared.providers.common import (
     e164,
     named_media,
-    numbered,
     read_count,
     read_flag,
     read_id,
@@ -17,6 +16,7 @@ from shared.providers.common import (
     read_time,
     text_of,
 )
+from shared.providers.numbers import numbered
 from shared.providers.telnyx.errors import INBOUND_ONLY, is_permanent
 
 _DIRECTIONS: Final = {

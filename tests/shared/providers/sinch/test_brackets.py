@@ -7,6 +7,7 @@ import pytest
 from sinch_callbacks import FAX, PDF, event_of, multipart, parse
 
 from shared.callback import Document
+from shared.domain import EventType
 from shared.errors import Unreadable
 
 BRACKETED = {"event": "INCOMING_FAX", "fax[price][amount]": "0.07"} | {
@@ -64,3 +65,40 @@ def test_a_bracketed_name_that_decides_has_one_value(name):
 def test_what_is_not_bracketed_like_an_object_stays_as_it_came(name):
     event = event_of(urlencode({**BRACKETED, name: "stays"}).encode(), content_type=None)
     assert (event.fax_id, event.fields[name]) == ("F1", "stays")
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        {"to[]": "+15550100102"},
+        {"to[0]": "+15550100102"},
+        {"to": '["+15550100102"]'},
+        {"to": '[{"phoneNumber": "+15550100102"}]'},
+        {"to": '"+15550100102"'},
+        {"fax[to][]": "+15550100102"},
+        {"fax[to][0]": "+15550100102"},
+    ],
+)
+def test_a_list_of_one_number_is_that_number_however_a_form_writes_it(to):
+    """Without its number, a received fax would be told to the endpoints of all numbers."""
+    names = {"fax[id]": "F1", "fax[status]": "COMPLETED"} if any("fax" in name for name in to) else {"id": "F1"}
+    fields = {"event": "INCOMING_FAX", **names, **to}
+    assert event_of(urlencode(fields).encode(), content_type=None).to_number == "+15550100102"
+    assert event_of(**multipart(list(fields.items()))).to_number == "+15550100102"
+
+
+@pytest.mark.parametrize("word", ["null", '"null"', "None", "undefined", ""])
+def test_an_event_that_a_form_says_is_absent_is_absent(word):
+    fields = {"event": word, "id": "F1", "status": "received"}
+    event = event_of(urlencode(fields).encode(), content_type=None)
+    assert (event.type, event.id) == (
+        EventType.RECEIVED,
+        event_of({"event": None, "id": "F1", "status": "received"}).id,
+    )
+
+
+@pytest.mark.parametrize("name", ["event", "type", "name", "eventType", "event_type"])
+def test_an_object_in_event_may_hold_the_event_s_name(name):
+    fax = {"id": "F1", "direction": "OUTBOUND", "status": "EXPIRED"}
+    event = event_of({"event": {name: "FAX_COMPLETED", "fax": fax}})
+    assert (event.type, event.id) == (EventType.FAILED, event_of({"event": "FAX_COMPLETED", "fax": fax}).id)

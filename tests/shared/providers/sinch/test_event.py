@@ -42,6 +42,8 @@ from shared.domain import EventType, Failure, Phase
         ("FAX_COMPLETED", "OUTBOUND", "PENDING", EventType.FAILED),
         ("FAX_COMPLETED", None, "EXPIRED", EventType.FAILED),
         ("INCOMING_FAX", "INBOUND", "ABDUCTED", EventType.RECEIVE_FAILED),
+        ("FAX_COMPLETED", "OUTBOUND", "DELIVERED", EventType.DELIVERED),
+        ("FAX_COMPLETED", "OUTBOUND", "null", EventType.DELIVERED),
         (None, "OUTBOUND", "ABDUCTED", EventType.UNKNOWN),
         # Unknown events are kept and shown, and decide nothing.
         ("FAX_TELEPORTED", "OUTBOUND", "COMPLETED", EventType.UNKNOWN),
@@ -66,6 +68,13 @@ def test_a_completed_fax_whose_status_is_no_ending_is_judged_by_what_arrived(sta
     assert cut.failure.type == status
     assert cut.partial
     assert event_of(incoming(status=status, numberOfPages=1)).type is EventType.RECEIVED
+
+
+def test_a_fax_that_was_completed_at_a_time_is_finished_without_an_event_s_name_too():
+    fax = {"id": "F1", "direction": "OUTBOUND", "status": "EXPIRED", "completedTime": "2025-01-01T00:00:00Z"}
+    event = event_of({"event": {"fax": fax}})
+    assert (event.type, event.failure and event.failure.type) == (EventType.FAILED, "EXPIRED")
+    assert event_of({"event": {"fax": {**fax, "completedTime": None}}}).type is EventType.UNKNOWN
 
 
 def test_an_error_without_a_status_that_is_known_is_a_failure():
