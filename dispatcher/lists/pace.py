@@ -4,9 +4,10 @@
 |---|---|
 | faxes that are read | a fraction of a millisecond at a time, and at most `FAXES_PER_SECOND` |
 | faxes that are looked up | `AT_ONCE`, a fraction of a millisecond of the ledger |
-| statements over many rows | after each a rest that is as long again, at most `MOST_REST_SECONDS` |
+| statements over many rows | after each a rest of `RESTS` times as long, at most `MOST_REST_SECONDS` |
 
-Where the machine is busy, work takes longer and the rests are shorter: a list of 100,000 faxes has a minute.
+Where the machine is busy, work takes longer and the rests are shorter. A list of 100,000 faxes has a minute: it is read
+in 46 s and counted in a few more.
 """
 
 import asyncio
@@ -21,8 +22,9 @@ STEP_SECONDS: Final = 0.0003
 """One live delivery waits for the event loop some dozen times on its way."""
 
 AT_ONCE: Final = 50
-FAXES_PER_SECOND: Final = 3_000.0
+FAXES_PER_SECOND: Final = 2_200.0
 MOST_LAG_SECONDS: Final = 0.05
+RESTS: Final = 2
 MOST_REST_SECONDS: Final = 0.05
 
 
@@ -69,5 +71,5 @@ class Pace:
         began = self._clock()
         result = await statement
         self.statement_seconds = self._clock() - began
-        await self._sleep(min(self.statement_seconds, MOST_REST_SECONDS))
+        await self._sleep(min(RESTS * self.statement_seconds, MOST_REST_SECONDS))
         return result

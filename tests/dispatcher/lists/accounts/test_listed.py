@@ -1,6 +1,6 @@
 """What a page named is looked up by index, however the plan came about, and only what changed is written."""
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -8,11 +8,12 @@ import pytest
 
 from dispatcher.ledger.pool import planned_by_index
 from dispatcher.lists.accounts import listed
-from dispatcher.lists.accounts.listed import Listed, note_listed
+from dispatcher.lists.accounts.listed import Listed, cover, note_listed
 from dispatcher.lists.known import known_faxes
 from shared.domain import Provider
 
 DAY = date(2026, 11, 29)
+MIDNIGHT = datetime(2026, 11, 29, tzinfo=UTC)
 FAXES = 20_000
 PAGE = 250
 READ = "SELECT coalesce(sum(seq_tup_read), 0)::int FROM pg_stat_user_tables WHERE relname = ANY($1::text[])"
@@ -42,6 +43,29 @@ async def test_a_page_reads_no_whole_table_though_its_plan_was_made_when_that_wa
         await connection.execute("SELECT pg_stat_force_next_flush()")
         assert await connection.fetchval(READ, tables) - before < FAXES
     assert await pool.fetchval("SHOW enable_seqscan") == "on"
+
+
+async def test_live_commits_do_not_wait_for_what_a_list_named_and_the_part_that_was_read_is_kept_for_good(
+    pool: asyncpg.Pool,
+) -> None:
+    """A trigger notes how each transaction will commit."""
+    await pool.execute(
+        """
+        CREATE TABLE commits (of text, synchronous text);
+        CREATE FUNCTION note_commit() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            INSERT INTO commits VALUES (TG_TABLE_NAME, current_setting('synchronous_commit'));
+            RETURN NULL;
+        END $$;
+        CREATE TRIGGER note_commit AFTER INSERT ON listed_faxes FOR EACH STATEMENT EXECUTE FUNCTION note_commit();
+        CREATE TRIGGER note_commit AFTER INSERT ON accounts FOR EACH STATEMENT EXECUTE FUNCTION note_commit();
+        """
+    )
+    async with pool.acquire() as connection:
+        await note_listed(connection, Provider.PHAXIO, page(1))
+        await cover(connection, Provider.PHAXIO, MIDNIGHT, MIDNIGHT + timedelta(hours=2))
+    found = await pool.fetch("SELECT of, synchronous FROM commits")
+    assert [tuple(row) for row in found] == [("listed_faxes", "off"), ("accounts", "on")]
 
 
 async def test_only_what_changed_is_written(pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
