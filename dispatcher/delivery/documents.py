@@ -42,9 +42,10 @@ FETCH_SECONDS: Final = 20.0
 """For one fetch, waiting for its turn included."""
 
 LOOK_SECONDS: Final = 3.0
+READ_SECONDS: Final = 15.0
 KEEP_SECONDS: Final = 7.0
-LEASE_SECONDS: Final = 2 * LOOK_SECONDS + FETCH_SECONDS + KEEP_SECONDS
-"""So much longer is a lease that may need a fetch."""
+LEASE_SECONDS: Final = 2 * (LOOK_SECONDS + READ_SECONDS) + FETCH_SECONDS + KEEP_SECONDS
+"""So much longer is a lease that may need a fetch: two looks at the ledger, each with the copy that it names."""
 
 URL_LIVES_SECONDS: Final = 600.0
 """Of a Telnyx URL, from when it was received. The first attempt tries it however late it comes; later ones do not."""
@@ -58,7 +59,8 @@ MOST_FAILURES: Final = 10_000
 _Found = TypeVar("_Found")
 _OK: Final = 200
 _CONTENT_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}/[a-z0-9][a-z0-9.+-]{0,60}")
-_UNTOLD: Final = frozenset({"", "application/octet-stream", "binary/octet-stream", "application/x-download"})
+_OTHER_TYPE: Final = "application/octet-stream"
+_UNTOLD: Final = frozenset({"", _OTHER_TYPE, "binary/octet-stream", "application/x-download"})
 _PAGE: Final = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<(?:!doctype|html|head|body|\?xml|error)\b|\{\s*[\"}])", re.IGNORECASE
 )
@@ -132,8 +134,8 @@ class Documents:
                 reason = error.code
         copy = await self._look(find_copy_of_fax(self._pool, event))
         if copy is not None and (content := await self._content_of(copy)) is not None:
-            await self._record(event.id, copy)
-            return copy, content
+            # Stored anew: retention takes a document that no old event names for needless by when it was stored.
+            return await self._keep(event.id, content, copy.content_type or _OTHER_TYPE, copy.url), content
         if reason is not None:
             self._log.warning("media.missing", event_id=event.id, attempt=attempt, reason=reason)
         return None
@@ -145,11 +147,15 @@ class Documents:
             MediaUnavailable: The store is away.
         """
         try:
-            return await self._store.get(copy)
-        except MediaUnavailable:
-            if copy.key is None or await self._store.stored_at(copy.key) is not None:
-                raise
-            return None
+            async with asyncio.timeout(READ_SECONDS):
+                try:
+                    return await self._store.get(copy)
+                except MediaUnavailable:
+                    if copy.key is None or await self._store.stored_at(copy.key) is not None:
+                        raise
+                    return None
+        except TimeoutError:
+            raise MediaUnavailable(f"the media store did not give {copy.key} in time") from None
 
     async def _look(self, looking: Coroutine[Any, Any, _Found]) -> _Found | None:
         """Return what the ledger knows; None also if it is away: an event without its document is told all the same."""
@@ -188,7 +194,7 @@ class Documents:
         except FAILURES as error:
             raise NotFetched(error_code(error)) from None  # its text may hold the URL
 
-    async def _keep(self, event_id: str, content: bytes, content_type: str, url: str) -> Media:
+    async def _keep(self, event_id: str, content: bytes, content_type: str, url: str | None) -> Media:
         """Keep it for retries and other endpoints, if the stores take it."""
         try:
             async with asyncio.timeout(KEEP_SECONDS):
@@ -199,14 +205,6 @@ class Documents:
         except (MediaUnavailable, *LEDGER_UNAVAILABLE) as error:
             self._log.warning("media.unkept", event_id=event_id, reason=type(error).__name__)
             return Media(url=url, bytes=len(content), content_type=content_type)
-
-    async def _record(self, event_id: str, copy: Media) -> None:
-        """Record that another event's *copy* goes out with this one, too."""
-        try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                await keep_document(self._pool, event_id, copy)
-        except LEDGER_UNAVAILABLE as error:
-            self._log.warning("media.unkept", event_id=event_id, reason=type(error).__name__)
 
     def _remember_failure(self, event_id: str, url: str, attempt: int) -> None:
         self._failed_at[event_id, url] = attempt
@@ -280,4 +278,4 @@ def _content_type(header: str, content: bytes) -> str:
     named = header.partition(";")[0].strip().lower()
     if named not in _UNTOLD and _CONTENT_TYPE.fullmatch(named):
         return named
-    return next((kind for mark, kind in _MARKS if content.startswith(mark)), "application/octet-stream")
+    return next((kind for mark, kind in _MARKS if content.startswith(mark)), _OTHER_TYPE)

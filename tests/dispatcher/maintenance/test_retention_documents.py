@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 from dispatchers import DispatcherHarness, an_event
+from documents import document_url, received
 from old_events import AGE, an_old_event, in_state
+from receiver import Receiver
 from stores import take_all
 
+from dispatcher.delivery.documents import Documents
+from dispatcher.egress.client import EgressClient
+from dispatcher.egress.guard import parse_networks
 from dispatcher.ledger.faxes.documents import keep_document
 from dispatcher.maintenance.retention import Retention, nothing_waits
 from shared.broker import DEAD_EVENT, FAX_DEAD, FAX_IN
@@ -77,6 +82,31 @@ async def test_a_document_whose_event_was_replayed_late_is_kept_though_it_was_st
     await harness.take(an_old_event(2, media=document))
     await retention.prune()
     assert is_kept(document)
+
+
+async def test_a_copy_that_a_later_event_of_the_fax_took_over_is_kept_for_as_long_as_that_event(
+    harness: DispatcherHarness,
+    retention: Retention,
+    store: MediaStore,
+    storage: Receiver,
+    tmp_path: Path,
+    is_kept: Callable[[Media], bool],
+) -> None:
+    await harness.endpoint()
+    document = await stored(store, tmp_path, b"1")
+    url = document_url(storage)
+    old = received(url, id="telnyx:old", seconds_ago=AGE.total_seconds())
+    await in_state(harness, old, "told")
+    await keep_document(harness.pool, old.id, document)
+    late = received(url, id="telnyx:late")
+    await harness.take(late)
+    storage.answer = lambda _asked: 403
+    client = EgressClient(parse_networks(["127.0.0.0/8"]))
+    assert (await Documents(harness.pool, store, client).of(late, 1))[1] == b"1"
+    assert (await retention.prune()).events == 1
+    assert is_kept(document)
+    assert (await Documents(harness.pool, store, client).of(late, 2))[1] == b"1"
+    await client.close()
 
 
 @pytest.mark.parametrize(
