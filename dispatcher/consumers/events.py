@@ -21,6 +21,7 @@ import asyncpg
 
 from dispatcher.consumers.isolation import bisect_batch
 from dispatcher.delivery.lanes import Lanes
+from dispatcher.ledger.faxes.documents import merge_repeated
 from dispatcher.ledger.health import LedgerHealth
 from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.pool import LEDGER_REFUSES
@@ -65,6 +66,7 @@ class EventHandler:
     async def __call__(self, batch: Sequence[Message]) -> None:
         """Take *batch*; afterwards each of its messages is in the ledger or in `dead.events`."""
         events: dict[str, Event] = {}
+        repeated: dict[str, list[Event]] = {}
         traces: dict[str, str] = {}
         for message in batch:
             try:
@@ -75,9 +77,12 @@ class EventHandler:
                 continue
             if event.id in events:
                 self._report_repeated(event)
-            events[event.id] = event
+                repeated.setdefault(event.id, [events[event.id]]).append(event)
+            else:
+                events[event.id] = event
             if (trace := read_trace(message.headers)) is not None:
                 traces[event.id] = trace
+        events |= {event_id: merge_repeated(copies) for event_id, copies in repeated.items()}
         if events:
             await bisect_batch(list(events.values()), partial(self._take, traces), self._crashed)
 

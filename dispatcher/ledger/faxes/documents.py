@@ -69,6 +69,17 @@ async def find_copy_of_fax(pool: Pool, event: Event) -> Media | None:
     return None
 
 
+def merge_repeated(copies: Sequence[Event]) -> Event:
+    """Return the last of the *copies* of one event, with the best document of them: a stored one, else the newest URL.
+
+    Copies that come in one batch are one event: none of them may cost it what another brings.
+    """
+    copies = sorted(copies, key=lambda each: each.received_at)
+    named = [each.media for each in copies if each.media is not None]
+    named.sort(key=lambda each: each.key is not None)  # it keeps the order otherwise
+    return msgspec.structs.replace(copies[-1], media=named[-1] if named else None)
+
+
 NAMED_BEFORE: Final = """
 SELECT id, body FROM events WHERE id = ANY($1::text[]) AND body IS NOT NULL AND media ->> 'key' IS NULL
 """

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+import msgspec
 import pytest
 from dispatchers import DispatcherHarness, an_event
+from documents import PDF, document_url, received
 from proxy import proxied
+from receiver import Receiver
 from stores import count, take_all
 from waiting import until
 
@@ -55,6 +58,17 @@ async def test_an_event_that_the_ledger_refuses_is_parked_alone(
     (parked,) = await take_all(harness.amqp_url, "dead.events")
     assert json.loads(parked.body)["id"] == an_event(5).id
     assert parked.headers["cause"] == "ledger_refused"
+
+
+async def test_a_repetition_without_its_document_in_the_same_batch_does_not_cost_the_event_its_own(
+    harness: DispatcherHarness, dispatching: Dispatching, storage: Receiver
+) -> None:
+    await harness.endpoint()
+    event = received(document_url(storage))
+    await harness.publish(event, msgspec.structs.replace(event, media=None))
+    async with dispatching():
+        await harness.settled(1)
+    assert [[part.content for part in each.form.files] for each in harness.receiver.received] == [[PDF]]
 
 
 async def test_an_event_that_is_owed_to_no_endpoint_is_recorded_all_the_same(

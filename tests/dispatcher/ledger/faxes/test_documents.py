@@ -16,6 +16,7 @@ from dispatcher.ledger.faxes.documents import (
     find_document,
     keep_document,
     kept_in,
+    merge_repeated,
 )
 from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.pruning import documents_of
@@ -116,3 +117,14 @@ def test_a_url_alone_is_no_copy() -> None:
     assert kept_in(None) is None
     assert kept_in(json.dumps({"url": "https://p.example/1", "named_at": NOW.isoformat()})) is None
     assert kept_in(msgspec.json.encode(COPY).decode()) == COPY
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations((0, 1, 2))))
+def test_of_copies_in_one_batch_the_best_document_stays_in_any_order(order: tuple[int, ...]) -> None:
+    without = msgspec.structs.replace(event_of("", 3), media=None)
+    first, second = event_of("https://p.example/1", 1), event_of("https://p.example/2", 2)
+    stored = msgspec.structs.replace(first, media=COPY)
+    for copies, media in (((without, first, second), second.media), ((without, stored, second), COPY)):
+        merged = merge_repeated([copies[place] for place in order])
+        assert (merged.media, merged.received_at) == (media, without.received_at)
+    assert merge_repeated([without, without]) == without
