@@ -1,9 +1,11 @@
-"""Healthy endpoints' p99 while one of twenty hangs or drips, at a third of the traffic.
+"""Healthy endpoints' p99 while one of twenty is bad, in each of five ways, at a third of the traffic.
 
 Phases in which the third goes to an endpoint that is well and phases in which it goes to a bad one take turns; all of
-them count. Each bad phase has an endpoint of its own, whose circuit is closed when it begins. It opens after 5 s, and
-the phase lasts until what was deferred came back, and one of it was the probe. Then the rest of it is thrown away, so
-that the next phase without it is without it.
+them count. Each bad phase has an endpoint of its own, whose circuit is closed when it begins. Where it opens, it does so
+after 5 s, and the phase lasts until what was deferred came back, and one of it was the probe. Then the rest of it is
+thrown away, so that the next phase without it is without it.
+
+A name that resolves slowly is tried by `tests/dispatcher/delivery/test_bad_neighbour.py` only: it takes another machine.
 """
 
 from collections.abc import Callable
@@ -25,7 +27,13 @@ from shared.amqp.session import broker_session
 from shared.backoff import DEFER_WAITS_SECONDS
 from shared.broker import defer_queue
 
-KINDS = ("hang", "drip")
+KINDS = {
+    "hang": "hangs",
+    "drip": "drips",
+    "tls": "hangs in the TLS handshake",
+    "refuse": "refuses connections",
+    "http_500": "answers 500",
+}
 PER_SECOND = 90.0
 TIMEOUT_SECONDS = 5.0
 SECONDS = 22.0
@@ -37,7 +45,7 @@ GOAL = 1.1
 async def measure(run: Run) -> None:
     """Add a row for each kind of bad neighbour."""
     run.stores.pin(run.cores.measured)
-    for kind in KINDS:
+    for kind, is_bad in KINDS.items():
         figures, chances = {}, []
         for position, tree in enumerate(run.trees):
             async with AsyncExitStack() as opened:
@@ -55,7 +63,7 @@ async def measure(run: Run) -> None:
                     [b / (w * v) ** 0.5 for b, (w, v) in zip(bad, pairwise(well), strict=True)]
                 )
                 chances.append(noise(well))
-        what = f"healthy endpoints' p99 beside one that {kind}s at a third of the traffic ÷ beside one that is well"
+        what = f"healthy endpoints' p99 beside one that {is_bad} at a third of the traffic ÷ beside one that is well"
         note = f"{PER_SECOND:.0f}/s in all; by chance up to {max(chances):.2f}"
         run.report.rows.append(Row(what, f"< {GOAL}", GOAL, "times", figures, note=note))
 
