@@ -1,5 +1,6 @@
 """Counts, codes and names as the pages show them: the filters of the templates. Pure."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -71,10 +72,10 @@ AUDITED: Final[Mapping[str, str]] = {
 LABELS: Final[Mapping[str, str]] = {
     "description": "Name", "scope": "Applies to", "direction": "Direction", "number": "Our number", "fax_id": "Fax id",
     "types": "Only these events", "url": "URL", "failover_url": "Failover URL", "format": "Payload format",
-    "headers": "Headers", "timeout_seconds": "Timeout", "token": "Token",
-    "max_concurrent": "Max. concurrent requests per dispatcher",
+    "headers": "Headers", "timeout_seconds": "Timeout", "max_concurrent": "Max. concurrent requests per dispatcher",
+    "token": "Token",
 }  # fmt: skip
-"""The fields of an endpoint's form, as the form calls them."""
+"""The fields of an endpoint's form in its order, as it calls them."""
 
 
 def ago(at: datetime | None, now: datetime) -> str:
@@ -161,6 +162,23 @@ def with_code(text: str) -> Markup:
     )
 
 
+_BREAKS: Final = re.compile(r"(?<=[/@=])(?=[^/])|(?=[?&])")
+FITS_A_PHONE: Final = 28
+"""Characters of a heading on a phone's line."""
+
+
+def breakable(text: str) -> Markup:
+    """Return *text*, an address, so that a narrow page breaks it behind a separator rather than in a word.
+
+    >>> breakable("https://shop.example.com/fax?b=<1>")
+    Markup('https://<wbr>shop.example.com/<wbr>fax<wbr>?b=<wbr>&lt;1&gt;')
+    >>> breakable("shop.example.com/fax")
+    Markup('shop.example.com/fax')
+    """
+    parts = _BREAKS.split(text) if len(text) > FITS_A_PHONE else [text]
+    return Markup("<wbr>").join(escape(part) for part in parts)
+
+
 FILTERS: Final[Mapping[str, Any]] = {
     "duration": lambda seconds: "-" if seconds is None else duration(seconds),
     "number": number,
@@ -180,7 +198,8 @@ FILTERS: Final[Mapping[str, Any]] = {
     "title": title,
     "with_code": with_code,
     "label": lambda field: LABELS.get(field, ""),
-    "end": lambda text: with_code(text if text.endswith((".", "!", "?")) else f"{text}."),
+    "breakable": breakable,
+    "end": lambda text: with_code(text if text.endswith((".", "!", "?", ":")) else f"{text}."),
     "sentence": lambda text: with_code(sentence(text)),
     "cause": cause_in_words,
     "percent": percent,

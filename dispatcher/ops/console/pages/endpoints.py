@@ -15,6 +15,7 @@ from dispatcher.ops.console.errors import UNCHANGED, PageError
 from dispatcher.ops.console.pages.audit import Audit
 from dispatcher.ops.console.pages.endpoint_form import BLANK, fields_of, values_of
 from dispatcher.ops.console.sources import Sources
+from dispatcher.ops.console.words import LABELS
 from dispatcher.ops.endpoints.bodies import RotationAction
 from dispatcher.ops.endpoints.changes import Command, EndpointChanges
 from dispatcher.ops.endpoints.checks.duplicates import Duplicate
@@ -195,7 +196,7 @@ class EndpointPages:
             200 if error is None else error.status,
             may_change=visit.session.may_change and not (context.get("endpoint") and context["endpoint"].removed_at),
             values=values,
-            wrong={} if error is None else {_input_of(each, values): why for each, why in error.wrong.items()},
+            wrong={} if error is None else _by_input(error.wrong, values),
             is_duplicate=isinstance(error, Duplicate),
             formats=list(FORMATS),
             providers=list(Provider),
@@ -219,6 +220,13 @@ class EndpointPages:
 
 def _own_fields(form: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in form.items() if name in BLANK and name != "token"}
+
+
+def _by_input(wrong: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:
+    """Return what is wrong by the form's fields, in their order: the first has the focus, and is the topmost."""
+    found = {_input_of(each, values): why for each, why in wrong.items()}
+    order = [*LABELS, *found]
+    return {each: found[each] for each in sorted(found, key=order.index)}
 
 
 def _input_of(field: str, values: Mapping[str, str]) -> str:

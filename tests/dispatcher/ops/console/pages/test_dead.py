@@ -1,5 +1,7 @@
 """The pages of dead letters: those of a removed endpoint are sent to a successor that is previewed and confirmed."""
 
+import re
+
 from browser_sessions import BrowserSession
 from dead_letters import add_dead_deliveries
 from dispatchers import STORE, DispatcherHarness
@@ -26,6 +28,8 @@ async def test_the_letters_of_a_removed_endpoint_are_sent_to_the_successor_that_
         assert (answer.status, sentence in answer.text) == (422, True), wrong
     answer = await session.get(f"{preview}&to={successor.id}")
     assert (answer.status, "Replay 3 dead letters to billing, new?" in answer.text) == (200, True)
+    ids = re.findall(r' id="([^"]+)"', answer.text)
+    assert len(ids) == len(set(ids)), "the label of a field names one thing"
     given = {"do": "replay", "endpoint_id": str(old.id), "to": str(successor.id)}
     answer = await session.post("/dead/begin", {**given, "do": "discard", "reason": "moved"})
     assert (answer.status, "has no successor" in answer.text) == (422, True)
