@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from typing import Final
 
 import msgspec
@@ -15,6 +16,8 @@ MAX_FILES: Final = 8
 MAX_HEADER_BYTES: Final = 8 * 1024  # of one header line of a part
 MAX_HEADERS: Final = 8  # of one part; forms have two or three
 
+_DOCUMENT_MARKS: Final = (b"%PDF-", b"II*\0", b"MM\0*", b"{\\rtf")
+_DATA_URL: Final = re.compile(rb"\s*data:[^,]{0,100};base64,", re.IGNORECASE)
 _FROM_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 
 
@@ -56,9 +59,10 @@ def decoded(part: Part) -> Part:
         Malformed: Its base64 cannot be decoded.
     """
     if part.encoding == "base64":
-        if part.content.startswith((b"%PDF-", b"II*\0", b"MM\0*")):
+        if part.content.startswith(_DOCUMENT_MARKS):
             return part
-        octets = b"".join(part.content.split()).translate(_FROM_URL_SAFE).rstrip(b"=")
+        encoded = part.content[found.end() :] if (found := _DATA_URL.match(part.content)) else part.content
+        octets = b"".join(encoded.split()).translate(_FROM_URL_SAFE).rstrip(b"=")
         try:
             content = base64.b64decode(octets + b"=" * (-len(octets) % 4), validate=True)
         except ValueError:

@@ -98,6 +98,20 @@ def test_a_boundary_that_is_not_the_body_s_is_taken_from_its_first_line(more):
     assert parsed.event.fax_id == "F1"
 
 
+@pytest.mark.parametrize("word", [b"null", b"None", b"undefined", b"[]", b"{}", b'""', b" \r\n"])
+@pytest.mark.parametrize("head", PART_HEADS.values(), ids=PART_HEADS.keys())
+def test_a_part_that_says_that_there_is_no_file_is_no_document(head, word):
+    assert parse(**form_of(head, word)).document is None
+
+
+def test_base64_of_a_part_may_be_a_data_url_and_an_rtf_that_is_not_in_base64_stays():
+    head = PART_HEADS["no file name"] + b"\r\nContent-Transfer-Encoding: base64"
+    parsed = parse(**form_of(head, b"data:application/pdf;base64," + ENCODED.encode()))
+    assert parsed.document == Document(content=PDF, content_type="application/pdf")
+    rtf = b"{\\rtf1 hello}"
+    assert parse(**form_of(head, rtf)).document == Document(content=rtf, content_type="application/rtf")
+
+
 def test_a_text_named_file_elsewhere_is_no_document():
     parsed = parse({"event": "INCOMING_FAX", "fax": {**FAX, "labels": {"file": "report01"}}})
     assert parsed.document is None
