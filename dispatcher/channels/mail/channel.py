@@ -2,7 +2,7 @@
 
 | what happened | outcome |
 |---|---|
-| the relay took the mail (250 after its content) | told, whatever comes after |
+| the relay took the mail (2xx after its content) | told, whatever comes after |
 | it refused recipient or content (4xx, 5xx) | not told: `smtp_550`, … |
 | it was silent after RCPT was sent, until the timeout | not told: `timeout` |
 | it hung up after RCPT was sent | not told: `reset`. It may have the mail, so this must be counted |
@@ -35,7 +35,6 @@ CHUNK_BYTES: Final = 128 * 1024
 """Of a mail, before other tasks run."""
 
 START_INPUT: Final = 354
-ACCEPTED: Final = 250
 MESSAGE_TOO_LARGE: Final = 552
 RELAYS_OWN_TROUBLE: Final = frozenset({421, 530})
 """Service not available; authentication required."""
@@ -143,18 +142,32 @@ async def _converse(connection: aiosmtplib.SMTP, sender: str, recipient: str, me
     try:
         await connection.mail(sender, options=options)
     except aiosmtplib.SMTPResponseException as error:
-        return _refused(error, url) if error.code == MESSAGE_TOO_LARGE else NotTried(error=f"smtp_{error.code}")
+        if not _is_accepted(error.code):
+            return _refused(error, url) if error.code == MESSAGE_TOO_LARGE else NotTried(error=f"smtp_{error.code}")
     except (aiosmtplib.SMTPException, OSError):
         return NotTried(error="smtp_disconnected")
     # RCPT and DATA: what fails here is this mail, unless the answer is about the relay itself.
     try:
-        await connection.rcpt(recipient)
+        await _recipient_named(connection, recipient)
         answer = await _content_sent(connection, message)
     except aiosmtplib.SMTPResponseException as error:
         return NotTried(error=f"smtp_{error.code}") if error.code in RELAYS_OWN_TROUBLE else _refused(error, url)
     except (aiosmtplib.SMTPException, OSError):
         return NotTold(error="reset", url=url)
     return Told(url=url, answer=_kept(answer.code, answer.message))
+
+
+async def _recipient_named(connection: aiosmtplib.SMTP, recipient: str) -> None:
+    try:
+        await connection.rcpt(recipient)
+    except aiosmtplib.SMTPRecipientRefused as error:  # so the library calls a 252, too
+        if not _is_accepted(error.code):
+            raise
+
+
+def _is_accepted(code: int) -> bool:
+    """Any 2xx is yes (RFC 5321, section 4.2.1): a mail that was taken with another code than 250 would come again."""
+    return 200 <= code < 300  # noqa: PLR2004 - SMTP
 
 
 async def _content_sent(connection: aiosmtplib.SMTP, message: bytes) -> aiosmtplib.SMTPResponse:
@@ -181,7 +194,7 @@ async def _content_sent(connection: aiosmtplib.SMTP, message: bytes) -> aiosmtpl
         response = await answering
     finally:
         answering.cancel()
-    if response.code != ACCEPTED:
+    if not _is_accepted(response.code):
         raise aiosmtplib.SMTPDataError(response.code, response.message)
     return response
 

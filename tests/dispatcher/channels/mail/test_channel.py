@@ -96,6 +96,20 @@ async def test_a_relay_that_refuses_before_it_has_heard_all_is_counted_with_its_
     assert answered(outcome) == NotTold(error="smtp_552", url=URL, answer=b"552 5.3.4 that is enough")
 
 
+@pytest.mark.parametrize(
+    "answers",
+    [
+        ("250 ok", "250 ok", "354 go on", "251 queued elsewhere"),
+        ("250 ok", "252 cannot verify, will try", "354 go on", "250 ok"),
+        ("250 ok", "251 will forward", "354 go on", "200 fine"),
+        ("251 odd, but yes", "250 ok", "354 go on", "250 ok"),
+    ],
+)
+async def test_any_2xx_of_the_relay_is_yes(answers: tuple[str, ...]) -> None:
+    async with talking("220 hello", "250 relay", *answers) as port, mailing(f"smtp://127.0.0.1:{port}") as channel:
+        assert answered(await channel.attempt(an_attempt())) == Told(url=URL, answer=answers[-1].encode())
+
+
 async def test_a_line_that_begins_with_a_dot_does_not_end_the_mail() -> None:
     event = an_event(1, EventType.FAILED, failure=Failure(message="." * 200), from_number="." * 80)
     async with both() as (relay, channel):
