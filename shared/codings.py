@@ -14,6 +14,11 @@ import zlib
 from typing import Final
 
 MOST_CODINGS: Final = 4
+MOST_MEMBERS: Final = 10_000
+"""Of a gzip file. Programs that pack in pieces make one for 64 kB or more."""
+
+PIECE_BYTES: Final = 16 * 1024
+"""Unpacked at a time: what lies behind a member is copied once for each member."""
 
 _NO_CODINGS: Final = frozenset(
     {"", "identity", "aws-chunked", "chunked", "binary", "7bit", "8bit", "none", "utf-8", "utf8", "iso-8859-1"}
@@ -61,13 +66,23 @@ def is_packed(content: bytes) -> bool:
 
 def _gunzip(content: bytes, most_bytes: int) -> bytes | None:
     """Return the members of a gzip file, joined."""
-    unpacked = b""
-    while content.startswith(_GZIP_MARK):
-        member, content = _undo(content, _ZLIB_OR_GZIP_BITS, most_bytes - len(unpacked))
-        if member is None:
-            return None
-        unpacked += member
-    return unpacked  # bytes behind the last member are padding
+    packed, at, unpacked = memoryview(content), 0, bytearray()
+    for _ in range(MOST_MEMBERS + 1):
+        if not content.startswith(_GZIP_MARK, at):  # bytes behind the last member are padding
+            return bytes(unpacked)
+        unpacker = zlib.decompressobj(_ZLIB_OR_GZIP_BITS)
+        while not unpacker.eof:
+            piece = packed[at : at + PIECE_BYTES]
+            if not piece:
+                raise UnknownCoding  # it breaks off
+            try:
+                unpacked += unpacker.decompress(piece, most_bytes + 1 - len(unpacked))
+            except zlib.error:
+                raise UnknownCoding from None
+            if len(unpacked) > most_bytes:
+                return None
+            at += len(piece) - len(unpacker.unused_data)
+    raise UnknownCoding
 
 
 def _inflate(content: bytes, most_bytes: int) -> bytes | None:
@@ -75,20 +90,20 @@ def _inflate(content: bytes, most_bytes: int) -> bytes | None:
     if not content:
         return b""
     try:
-        return _undo(content, _ZLIB_OR_GZIP_BITS, most_bytes)[0]
+        return _undo(content, _ZLIB_OR_GZIP_BITS, most_bytes)
     except UnknownCoding:
-        return _undo(content, _RAW_BITS, most_bytes)[0]
+        return _undo(content, _RAW_BITS, most_bytes)
 
 
-def _undo(content: bytes, window_bits: int, most_bytes: int) -> tuple[bytes | None, bytes]:
-    """Return the unpacked bytes, None if there are more than *most_bytes*, and what follows them."""
+def _undo(content: bytes, window_bits: int, most_bytes: int) -> bytes | None:
+    """Return the unpacked bytes, None if there are more than *most_bytes*."""
     unpacker = zlib.decompressobj(window_bits)
     try:
         unpacked = unpacker.decompress(content, most_bytes + 1)
     except zlib.error:
         raise UnknownCoding from None
     if len(unpacked) > most_bytes:
-        return None, b""
+        return None
     if not unpacker.eof:
         raise UnknownCoding  # it breaks off
-    return unpacked, unpacker.unused_data
+    return unpacked

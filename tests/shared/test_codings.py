@@ -1,6 +1,7 @@
 """A document's content encoding is undone within its bound; what says how it was transferred is no encoding."""
 
 import gzip
+import time
 import zlib
 from contextlib import suppress
 
@@ -96,6 +97,23 @@ def test_what_would_unpack_to_more_than_the_bound_is_not_unpacked(pack: object) 
     assert undo_codings(pack(bytes(MOST + 1)), "deflate", MOST) is None  # type: ignore[operator]
     assert undo_codings(packed(bytes(MOST)) * 3, "gzip", MOST) is None
     assert undo_codings(packed(packed(bytes(50_000_000))), "gzip, gzip", MOST) is None
+
+
+def test_a_file_of_very_many_members_costs_no_more_than_its_reading() -> None:
+    small = packed(b"")
+    assert undo_codings(small * 9_999 + packed(PDF), "gzip", MOST) == PDF
+    started = time.process_time()
+    with pytest.raises(UnknownCoding):
+        undo_codings(small * 500_000, "gzip", MOST)
+    assert time.process_time() - started < 2.0
+
+
+@pytest.mark.parametrize("step", [1, 7, 16 * 1024 - 1, 16 * 1024])
+def test_members_of_any_size_are_joined(step: int) -> None:
+    noise = b"".join(zlib.crc32(bytes([each % 256, each // 256])).to_bytes(4, "big") for each in range(20_000))
+    content = noise[:300] if step < 10 else noise
+    whole = b"".join(packed(content[at : at + step]) for at in range(0, len(content), step))
+    assert undo_codings(whole + bytes(9), "gzip", MOST) == content
 
 
 @given(st.binary(max_size=200), st.sampled_from(["gzip", "deflate", "gzip, deflate", "x-gzip,aws-chunked"]))
