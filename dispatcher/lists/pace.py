@@ -25,7 +25,7 @@ AT_ONCE: Final = 50
 FAXES_PER_SECOND: Final = 2_400.0
 MOST_LAG_SECONDS: Final = 0.05
 RESTS: Final = 2
-MOST_REST_SECONDS: Final = 0.05
+MOST_REST_SECONDS: Final = 0.01
 
 
 class Pace:
