@@ -54,8 +54,7 @@ def browsing(*, dark: bool = False, width: int = 1280, height: int = 900, scale:
     lent = _idle.pop() if _idle else _started()
     try:
         lent.execute_cdp_cmd("Network.clearBrowserCookies", {})
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        lent.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+        prefer(lent, "dark" if dark else "light")
         resize(lent, width, height, scale)
         complaints(lent)
         yield lent
@@ -95,6 +94,13 @@ def resize(browser: WebDriver, width: int, height: int, scale: float = 1.0) -> N
     """Give the page exactly this many pixels."""
     metrics = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": width <= PHONE_WIDTH}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+def prefer(browser: WebDriver, scheme: str) -> None:
+    """Let the page be "light" or "dark", at once, and without the transitions that a person may see."""
+    wanted = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+    features = [{"name": name, "value": value} for name, value in wanted.items()]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 
 def complaints(browser: WebDriver) -> list[dict[str, Any]]:

@@ -123,7 +123,6 @@ async def names(
     unused_tcp_port: int,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    routes: set[str],
 ) -> Any:
     """The names in the addresses of a running console that has something to show on every page."""
     monkeypatch.setattr("dispatcher.ops.server.QueueHistory", HistoryOfAnHour)
@@ -136,17 +135,16 @@ async def names(
         yield {"url": url, **names, **await use_console(BrowserSession(http, url), names)}
 
 
-async def test_no_page_is_left_out_of_the_walk(names: dict[str, str], routes: set[str]) -> None:
-    assert names
-    assert routes == {*WALK, *NO_PAGES}, "add a new page to WALK"
+async def test_no_page_is_left_out_of_the_walk(routes: set[str], dispatching: Dispatching) -> None:
+    async with dispatching(**TOKENS):
+        assert routes == {*WALK, *NO_PAGES}, "add a new page to WALK"
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("token", [OPS_TOKEN, READ_TOKEN], ids=["operator", "reader"])
 async def test_every_page_is_readable_labelled_worked_by_keyboard_and_whole_on_a_phone(
-    names: dict[str, str], token: str, dark: bool
+    names: dict[str, str], token: str
 ) -> None:
-    looked_at = LookedAt(PICTURES if token == OPS_TOKEN else None, "dark" if dark else "light")
+    looked_at = LookedAt(PICTURES if token == OPS_TOKEN else None)
 
     def walk(browser: WebDriver) -> None:
         browser.get(names["url"] + "/login")
@@ -157,14 +155,13 @@ async def test_every_page_is_readable_labelled_worked_by_keyboard_and_whole_on_a
                 browser.get(names["url"] + template.format_map(names))
                 looked_at.look(browser, template)
 
-    await in_browser(walk, dark=dark)
+    await in_browser(walk)
     assert not looked_at.wrong, "\n".join(looked_at.wrong)
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-async def test_what_a_form_answers_is_as_readable(names: dict[str, str], dark: bool) -> None:
+async def test_what_a_form_answers_is_as_readable(names: dict[str, str]) -> None:
     """What is refused, with every field wrong; and what is shown once."""
-    looked_at = LookedAt(PICTURES, "dark" if dark else "light")
+    looked_at = LookedAt(PICTURES)
 
     def send(browser: WebDriver, path: str, fields: Mapping[str, str], button: str, answer: str) -> None:
         browser.get(names["url"] + path.format_map(names))
@@ -190,5 +187,5 @@ async def test_what_a_form_answers_is_as_readable(names: dict[str, str], dark: b
         send(browser, "/tokens", token, "Create", "There is a token gateway of the")
         send(browser, "/dead/preview?all=true&do=discard", {"reason": " "}, "Discard 21 dead letters", "Enter a reason")
 
-    await in_browser(walk, dark=dark)
+    await in_browser(walk)
     assert not looked_at.wrong, "\n".join(looked_at.wrong)
