@@ -5,8 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,13 +84,22 @@ def _started() -> WebDriver:
     ):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    return webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    environment = {**os.environ, "TMPDIR": str(_folder())}
+    return webdriver.Chrome(options=options, service=webdriver.ChromeService(driver, env=environment))
+
+
+@cache
+def _folder() -> Path:
+    """Make a folder for what browsers leave behind; a short name, since a socket's has 107 bytes at most."""
+    return Path(tempfile.mkdtemp(prefix="chromium-"))
 
 
 @atexit.register
 def _quit_all() -> None:
     for browser in _idle:
         browser.quit()
+    if _folder.cache_info().currsize:
+        shutil.rmtree(_folder(), ignore_errors=True)
 
 
 def resize(browser: WebDriver, width: int, height: int, scale: float = 1.0) -> None:
