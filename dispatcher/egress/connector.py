@@ -3,10 +3,12 @@
 import asyncio
 import base64
 import ipaddress
+import os
 import socket
 import ssl
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -57,8 +59,7 @@ class Connector:
         self._resolver = resolver
         self._socket_factory = socket_factory
         self._proxy = proxy
-        self._tls = ssl.create_default_context()
-        self._tls.set_alpn_protocols(["http/1.1"])
+        self._tls = _tls_of(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
         self._addresses: OrderedDict[tuple[str, int], tuple[float, Sequence[Any]]] = OrderedDict()
 
     async def open(self, target: Target) -> Connection:
@@ -151,6 +152,17 @@ def _check_tunnel(answer: AnswerReader) -> None:
         raise EgressRefused
     if not 200 <= answer.status < 300:  # noqa: PLR2004 - HTTP
         raise TunnelRefused(answer.status)
+
+
+@lru_cache(maxsize=1)
+def _tls_of(_cert_file: str | None, _cert_dir: str | None) -> ssl.SSLContext:
+    """Return what verifies by the authorities that OpenSSL finds there, the system's if it is not told where.
+
+    One for all connectors of a process: to read the authorities takes as long as a hundred requests.
+    """
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 def _server_name(target: Target) -> str:

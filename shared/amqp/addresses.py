@@ -59,6 +59,8 @@ def _check_files(variable: str, address: str) -> None:
         raise BadSetting(f"{variable} is wrong: {', '.join(files)} is for TLS, so the URL must begin with amqps://")
     if "keyfile" in files and "certfile" not in files:
         raise BadSetting(f"{variable} is wrong: keyfile is set, but certfile is not")
+    if not files:
+        return  # to read the system's authorities takes longer than all other settings
     try:
         context = ssl.create_default_context(cafile=files.get("cafile"), capath=files.get("capath"))
         if "certfile" in files:
