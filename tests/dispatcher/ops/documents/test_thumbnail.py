@@ -1,6 +1,8 @@
 """A first page is drawn of what can be drawn, in bounded time and memory, and a hostile document harms nothing."""
 
 import asyncio
+from collections.abc import Callable
+from functools import cache, partial
 from io import BytesIO
 
 import pytest
@@ -11,7 +13,11 @@ from dispatcher.ops.documents.thumbnail import NoThumbnail, Thumbnails
 from dispatcher.ops.simulator.documents import sample_pdf
 
 HUGE_PAGE = sample_pdf("huge").replace(b"[0 0 595 842]", b"[0 0 9e9 9e9]")
-MANY_PAGES = sample_pdf("many", pages=2_000)
+
+
+@cache
+def many_pages() -> bytes:
+    return sample_pdf("many", pages=2_000)
 
 
 def picture(kind: str, size: tuple[int, int] = (1728, 2200), **options: object) -> bytes:
@@ -23,19 +29,20 @@ def picture(kind: str, size: tuple[int, int] = (1728, 2200), **options: object) 
 
 
 @pytest.mark.parametrize(
-    "content",
+    "made",
     [
-        sample_pdf("a referral"),
-        MANY_PAGES,
-        picture("TIFF", compression="group4", dpi=(204, 196)),
-        picture("TIFF", compression="group3", dpi=(204, 98), size=(1728, 1100)),
-        picture("TIFF", compression="tiff_lzw"),
-        picture("PNG"),
-        picture("JPEG"),
-        picture("TIFF", size=(3, 3), dpi=(0, 0)),
+        partial(sample_pdf, "a referral"),
+        many_pages,
+        partial(picture, "TIFF", compression="group4", dpi=(204, 196)),
+        partial(picture, "TIFF", compression="group3", dpi=(204, 98), size=(1728, 1100)),
+        partial(picture, "TIFF", compression="tiff_lzw"),
+        partial(picture, "PNG"),
+        partial(picture, "JPEG"),
+        partial(picture, "TIFF", size=(3, 3), dpi=(0, 0)),
     ],
 )
-async def test_the_first_page_is_drawn(content: bytes) -> None:
+async def test_the_first_page_is_drawn(made: Callable[[], bytes]) -> None:
+    content = made()
     with Image.open(BytesIO(await Thumbnails().of(content))) as page:
         assert (page.format, page.mode) == ("PNG", "L")
         assert 1 <= page.width <= 620
@@ -45,7 +52,7 @@ async def test_the_first_page_is_drawn(content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "content",
+    "given",
     [
         b"",
         b"<svg/>",
@@ -53,13 +60,14 @@ async def test_the_first_page_is_drawn(content: bytes) -> None:
         b"%PDF-" + bytes(1_000_000),
         HUGE_PAGE[:200],
         b"II*\0" + b"\xff" * 5_000,
-        picture("TIFF", compression="group4")[:300],
-        picture("TIFF", size=(30_000, 30_000), compression="group4"),  # more than its memory
-        picture("TIFF", size=(8_000, 8_000), compression="group4"),  # more dots than any page has
+        lambda: picture("TIFF", compression="group4")[:300],
+        partial(picture, "TIFF", size=(30_000, 30_000), compression="group4"),  # more than its memory
+        partial(picture, "TIFF", size=(8_000, 8_000), compression="group4"),  # more dots than any page has
         b"\x89PNG\r\n\x1a\n" + b"\0" * 64,
     ],
 )
-async def test_what_cannot_be_drawn_is_a_sentence(content: bytes) -> None:
+async def test_what_cannot_be_drawn_is_a_sentence(given: bytes | Callable[[], bytes]) -> None:
+    content = given() if callable(given) else given
     with pytest.raises(NoThumbnail) as refused:
         await Thumbnails().of(content)
     assert "download it" in str(refused.value)
@@ -84,7 +92,7 @@ async def test_what_takes_too_long_is_ended_with_its_process(monkeypatch: pytest
     monkeypatch.setattr(thumbnail.asyncio, "create_subprocess_exec", kept)
     monkeypatch.setattr(thumbnail, "SECONDS", 0.001)
     with pytest.raises(NoThumbnail, match="too long"):
-        await Thumbnails().of(MANY_PAGES)
+        await Thumbnails().of(many_pages())
     assert started[0].returncode is not None
 
 
