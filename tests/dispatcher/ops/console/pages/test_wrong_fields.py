@@ -45,13 +45,32 @@ async def test_all_wrong_fields_are_reported_at_once(
     assert WRONG["url"] not in head, "above the form stands what it is, not what was typed"
 
 
+@pytest.mark.parametrize(
+    ("fields", "contradicting", "sentence"),
+    [
+        ({"scope": "number", "number": "seven"}, "number", "must be a number in E.164"),
+        (
+            {"scope": "fax", "job_id": "7", "provider": "phaxio", "fax_id": "1"},
+            "fax_id",
+            "must hold either provider and fax_id, or job_id alone",
+        ),
+        (
+            {"url": "http://user:pass@127.0.0.1:1/fax", "headers": "Authorization: Bearer x"},
+            "headers",
+            "Authorization",
+        ),
+        ({"url": "mailto:fax@example.com", "headers": "X-Tenant: 7"}, "headers", "a mailto url gets mail"),
+    ],
+    ids=["number", "fax", "login", "mail"],
+)
 async def test_fields_that_contradict_each_other_are_reported_beside_the_others(
-    session: BrowserSession, harness: DispatcherHarness
+    session: BrowserSession, harness: DispatcherHarness, fields: dict[str, str], contradicting: str, sentence: str
 ) -> None:
     await session.log_in()
-    page = await session.post(
-        "/endpoints/new", {**FORM, "scope": "number", "number": "seven", "url": "x", "timeout_seconds": "900"}
-    )
+    form = {**FORM, "url": harness.receiver.url, **fields, "timeout_seconds": "900", "max_concurrent": "many"}
+    page = await session.post("/endpoints/new", form)
     assert page.status == 422
-    assert {name for name, _ in INVALID.findall(page.text)} == {"number", "url", "timeout_seconds"}
+    assert {name for name, _ in INVALID.findall(page.text)} == {contradicting, "timeout_seconds", "max_concurrent"}
+    beside = page.text.partition(f'id="{contradicting}-wrong">')[2].partition("</span>")[0]
+    assert sentence in re.sub("<[^>]*>", "", beside)
     assert await STORE.everything(harness.pool) == []

@@ -79,5 +79,9 @@ async def test_the_deliveries_to_all_endpoints_are_one_list(
     for query, sentence in (("state=lost", "state: `lost` is unknown"), ("stat=told", "`stat` is no filter")):
         answer = await session.get(f"/deliveries?{query}")
         assert (answer.status, sentence in answer.said) == (422, True)
+    for query, count in (("", 2), ("state=dead", 1), ("number=0002", 1), ("state=skipped", 0)):
+        page = (await session.get(f"/endpoints/{archive.id}/deliveries?{query}")).text
+        assert page.count('href="/faxes?q=') == count, query
+        assert (f"endpoint_id={archive.id}&amp;format=csv" in page) == bool(count), "its export is of the same ones"
     of_other = (await session.get(f"/endpoints/{archive.id}/deliveries?endpoint_id={billing.id}")).status
     assert of_other == 422, "the page of one endpoint is of no other one"
