@@ -15,25 +15,16 @@ from dispatcher.ops.api.moments import HOW
 from dispatcher.ops.contradictions import contradiction
 from dispatcher.ops.faxes.bodies import FaxInList, FaxStory
 from dispatcher.ops.faxes.explain import in_words, webhooks_in_words
-from dispatcher.ops.faxes.lists.queries import FaxQuery
+from dispatcher.ops.faxes.lists.queries import ENDINGS, FaxQuery
 from dispatcher.ops.faxes.reader import FaxReader
 from dispatcher.ops.faxes.timeline import Moment, timeline
 from dispatcher.ops.terminal import Json, console, print_json, read_options, run, settings_of
 from dispatcher.ops.words import clock, counted, duration, printable
 from dispatcher.settings import LedgerSettings
-from shared.domain import Direction, EventType, Provider, utc_now
+from shared.domain import Provider, utc_now
 from shared.errors import FaxhookError
 
 app = typer.Typer(no_args_is_help=True, help="Show what happened to a fax, and why an endpoint did not get its events.")
-
-ENDINGS: Final = {
-    EventType.DELIVERED: Direction.SENT,
-    EventType.PARTIALLY_DELIVERED: Direction.SENT,
-    EventType.FAILED: Direction.SENT,
-    EventType.RECEIVED: Direction.RECEIVED,
-    EventType.RECEIVE_FAILED: Direction.RECEIVED,
-}
-"""States that only faxes of one direction reach."""
 
 STYLES: Final = {"plain": "", "good": "green", "bad": "red", "waiting": "yellow", "faint": "dim"}
 DETAIL_LINES: Final = 5

@@ -34,6 +34,8 @@ def wrong_fields(after: Endpoint, before: Endpoint | None, given: Mapping[str, A
     } - set(unread)
     wrong: dict[str, str] = {}
     for field, sentence in _wrong(after, before, given, changed):
+        if field == "headers" and field in wrong:  # each sentence is of another header
+            wrong[field] += f"; {sentence}"
         wrong.setdefault(field, sentence)
     return wrong
 

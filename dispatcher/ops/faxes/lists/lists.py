@@ -12,7 +12,7 @@ from dispatcher.ops.faxes.lists.delivery_ids import id_beyond, least_id
 from dispatcher.ops.faxes.lists.few import few_deliveries, few_events
 from dispatcher.ops.faxes.lists.found import DELIVERIES, EVENTS, FROM, HAS_NUMBER, TO, narrow_to_faxes
 from dispatcher.ops.faxes.lists.numbers import numbers_meant
-from dispatcher.ops.faxes.lists.queries import FAILED, DeliveryQuery, EventQuery, FaxQuery
+from dispatcher.ops.faxes.lists.queries import ENDINGS, FAILED, DeliveryQuery, EventQuery, FaxQuery
 from dispatcher.ops.faxes.lists.walk import Walk
 from shared.domain import EventType, Provider, utc_now
 from shared.errors import FaxhookError
@@ -203,6 +203,9 @@ def _narrow_state(walk: Walk, query: FaxQuery) -> None:
 
 
 def _check(query: FaxQuery) -> None:
+    reached_by = None if query.state is None else ENDINGS.get(query.state)
+    if reached_by is not None and query.direction not in {None, reached_by}:
+        raise Contradiction("direction", f"state={query.state} is that of a {reached_by} fax: leave one of them out")
     if query.state is not None and query.failed is not None and query.failed is not (query.state in FAILED):
         raise Contradiction("failed", f"contradicts state={query.state}: leave one of them out")
     if query.failure is not None and query.failed is False:

@@ -16,6 +16,15 @@ Text = Annotated[str, msgspec.Meta(min_length=1, max_length=400, pattern=NO_NULL
 FAILED: Final = frozenset({EventType.FAILED, EventType.PARTIALLY_DELIVERED, EventType.RECEIVE_FAILED})
 """The states of a fax that failed, as the index `faxes_failed` has them."""
 
+ENDINGS: Final = {
+    EventType.DELIVERED: Direction.SENT,
+    EventType.PARTIALLY_DELIVERED: Direction.SENT,
+    EventType.FAILED: Direction.SENT,
+    EventType.RECEIVED: Direction.RECEIVED,
+    EventType.RECEIVE_FAILED: Direction.RECEIVED,
+}
+"""States that only faxes of one direction reach."""
+
 Webhooks = Literal["failing", "dead"]
 Outcome = Literal["told", "not_told"]
 """Of an attempt."""

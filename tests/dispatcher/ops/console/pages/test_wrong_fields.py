@@ -13,7 +13,7 @@ WRONG = {
     "timeout_seconds": "soon",
     "max_concurrent": "1.5",
     "types": "fax.lost",
-    "headers": "X-Faxhook-Event-Id: 1",
+    "headers": "X-Faxhook-Event-Id: 1\nHost: x",
     "format": "phaxio-v9",
     "description": "x" * 300,
 }
@@ -40,6 +40,8 @@ async def test_all_wrong_fields_are_reported_at_once(
     named = re.findall(r'<a href="#(\w+)">[A-Z]', alert)
     assert named == [name for name, _ in marked], "named as the form names them, in the order of the form"
     assert "mailto:." not in alert
+    (headers,) = re.findall(r'id="headers-wrong">(.*?)</span>', page.text)
+    assert ("X-Faxhook-Event-Id" in headers, "Host" in headers) == (True, True), "each of its lines"
     assert await STORE.everything(harness.pool) == [endpoint], "nothing was changed"
     head = page.text.partition(alert)[0]
     assert WRONG["url"] not in head, "above the form stands what it is, not what was typed"

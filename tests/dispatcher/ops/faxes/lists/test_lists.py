@@ -15,7 +15,7 @@ from dispatcher.ops.faxes.lists import walk
 from dispatcher.ops.faxes.lists.lists import Contradiction
 from dispatcher.ops.faxes.lists.queries import DeliveryQuery, EventQuery, FaxQuery
 from dispatcher.ops.faxes.reader import FaxReader
-from shared.domain import EventType, Failure, Phase
+from shared.domain import Direction, EventType, Failure, Phase
 from shared.ids import uuid7
 
 DAY = datetime(2026, 10, 3, tzinfo=UTC)
@@ -158,6 +158,8 @@ async def test_deliveries_are_found_by_their_reason(filled: FaxReader, pool: asy
         ({"state": EventType.FAILED, "failed": False}, "failed"),
         ({"failure": "42", "failed": False}, "failure"),
         ({"failure": "42", "state": EventType.DELIVERED}, "failure"),
+        ({"direction": Direction.RECEIVED, "state": EventType.DELIVERED}, "direction"),
+        ({"direction": Direction.SENT, "state": EventType.RECEIVE_FAILED}, "direction"),
     ],
 )
 async def test_filters_that_contradict_each_other_are_refused(
