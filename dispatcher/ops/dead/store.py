@@ -9,9 +9,10 @@ import msgspec
 
 from dispatcher.egress.target import public_url
 from dispatcher.ops.api.moments import read_span
-from dispatcher.ops.dead.causes import UNANSWERED, delivery_codes, group_of
+from dispatcher.ops.dead.causes import UNANSWERED, cause_in_words, delivery_codes, group_of
 from dispatcher.ops.dead.letters import DeadAttempt, DeadFilter, DeadLetter
 from dispatcher.ops.faxes.lists.numbers import numbers_meant, reversed_digits
+from dispatcher.ops.words import counted
 from shared.domain import Provider, utc_now
 
 ALL_PROVIDERS: Final = [str(provider) for provider in Provider]
@@ -259,9 +260,22 @@ def _letter(row: Any) -> DeadLetter:
 
 
 def _reason(row: Any) -> str:
+    """Return why a delivery is dead, in a sentence: what the title says already is not said again.
+
+    >>> row = {"attempts": 17, "reason": "host_not_found", "http_status": None, "error": "host_not_found"}
+    >>> _reason(row)
+    'host not found, after 17 attempts'
+    >>> _reason({**row, "reason": "endpoint_removed", "attempts": 1, "error": "refused"})
+    'endpoint removed, after 1 attempt, which failed: it refused the connection'
+    >>> _reason({**row, "reason": "endpoint_disabled", "http_status": 503, "error": "http_503"})
+    'endpoint disabled, after 17 attempts, the last of which answered 503'
+    """
     made, cause = row["attempts"], row["reason"] or ""
     title = group_of("delivery", cause).title
     if not made:
         return f"{title}: {UNANSWERED}" if cause == "timeout" else f"{title}, before the first attempt"
-    answered = f"answered {row['http_status']}" if row["http_status"] else (row["error"] or cause)
-    return f"{title}; the last of {made} attempt{'s' if made > 1 else ''}: {answered}"
+    tried = f"{title}, after {counted(made, 'attempt')}"
+    which = f"{tried}, {'which' if made == 1 else 'the last of which'}"
+    if row["http_status"]:
+        return f"{which} answered {row['http_status']}"
+    return tried if row["error"] in {None, cause} else f"{which} failed: {cause_in_words(row['error'])}"
