@@ -8,7 +8,7 @@
 | has only a URL, and a repetition of the event brought another one | fetched from the newest URL |
 | has only a URL, and it is not fetched, or in vain | the copy of another event of the fax is sent |
 | has only a URL, and no event of the fax has a copy | the event goes out with the URL alone |
-| has only a URL, and the kept copy is gone from the store | as if no copy was kept |
+| has only a URL, and the store lost the kept copy | as if no copy was kept, but goes without after a day only |
 | has only a URL, and our proxy is away | our own trouble: the attempt waits |
 | was fetched, but the store or the ledger is away | sent all the same; a retry fetches again, or goes without |
 
@@ -49,6 +49,10 @@ LEASE_SECONDS: Final = 2 * (LOOK_SECONDS + READ_SECONDS) + FETCH_SECONDS + KEEP_
 
 URL_LIVES_SECONDS: Final = 600.0
 """Of a Telnyx URL, from when it was received. The first attempt tries it however late it comes; later ones do not."""
+
+LOST_SECONDS: Final = 86_400.0
+"""After an event was received its webhooks wait so long for a kept copy that the store no longer has, and nothing else
+gives: a folder that is not mounted, or another bucket, looks the same."""
 
 MOST_AT_ONCE: Final = 8
 """Fetches under way: 8 of 32 MiB each bound the memory that they take."""
@@ -119,10 +123,16 @@ class Documents:
         return await asyncio.shield(task)  # one that stops waiting does not end the fetch for the others
 
     async def _find(self, event: Event, attempt: int) -> tuple[Media, bytes] | None:
-        """Return the copy that is kept, or fetch the document, or return the copy of another event of the fax."""
+        """Return the copy that is kept, or fetch the document, or return the copy of another event of the fax.
+
+        Raises:
+            MediaUnavailable: The store is away, or lost the copy, and no other is to be had.
+            ProxyAway: As `of`.
+        """
         known = await self._look(find_document(self._pool, event.id))
         if isinstance(known, Media) and (content := await self._content_of(known)) is not None:
             return known, content
+        is_lost = isinstance(known, Media)
         named = known if isinstance(known, NewerUrl) else _named_by(event)
         reason = None
         # The same attempt of another endpoint has failed to fetch it: this one need not wait for the same again.
@@ -136,12 +146,14 @@ class Documents:
         if copy is not None and (content := await self._content_of(copy)) is not None:
             # Stored anew: retention takes a document that no old event names for needless by when it was stored.
             return await self._keep(event.id, content, copy.content_type or _OTHER_TYPE, copy.url), content
-        if reason is not None:
-            self._log.warning("media.missing", event_id=event.id, attempt=attempt, reason=reason)
+        if is_lost and _age_seconds(event.received_at) < LOST_SECONDS:
+            raise MediaUnavailable("the media store no longer has a copy that it took")
+        if reason is not None or is_lost:
+            self._log.warning("media.missing", event_id=event.id, attempt=attempt, reason=reason or "lost")
         return None
 
     async def _content_of(self, copy: Media) -> bytes | None:
-        """Return it; None if the store no longer has it, which must not hold up the webhook.
+        """Return it; None if the store no longer has it, which must not hold up the webhook for ever.
 
         Raises:
             MediaUnavailable: The store is away.
@@ -225,7 +237,11 @@ def _named_by(event: Event) -> NewerUrl:
 
 
 def _may_live(named: NewerUrl, attempt: int) -> bool:
-    return attempt == 1 or (datetime.now(UTC) - named.named_at).total_seconds() <= URL_LIVES_SECONDS
+    return attempt == 1 or _age_seconds(named.named_at) <= URL_LIVES_SECONDS
+
+
+def _age_seconds(moment: datetime) -> float:
+    return (datetime.now(UTC) - moment).total_seconds()
 
 
 async def read_document(answer: Answer, most_bytes: int) -> tuple[bytes, str]:

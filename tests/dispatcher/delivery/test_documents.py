@@ -115,18 +115,15 @@ async def test_a_copy_of_another_event_that_the_store_no_longer_has_holds_up_no_
     assert [[part.content for part in each.form.files] for each in harness.receiver.received] == [[PDF], []]
 
 
-@pytest.mark.parametrize("still_there", [True, False], ids=["its URL lives", "its URL is dead"])
-async def test_a_kept_copy_that_the_store_no_longer_has_is_fetched_again_and_holds_up_no_webhook(
+@pytest.mark.parametrize("still_there", [True, False], ids=["its URL lives", "its URL is dead, for a day"])
+async def test_a_kept_copy_that_the_store_no_longer_has_is_fetched_again_and_holds_up_no_webhook_for_ever(
     harness: DispatcherHarness, dispatching: Dispatching, storage: Receiver, still_there: bool
 ) -> None:
     await harness.endpoint()
     harness.receiver.answer = lambda _received: 500 if len(harness.receiver.received) == 1 else 200
-    await harness.publish(received(document_url(storage)))
+    await harness.publish(received(document_url(storage), seconds_ago=0 if still_there else 86_500))
     async with dispatching():
-        await harness.receiver.got(1)
-        await until(lambda: _state_is(harness, "retrying"), "recorded")
-        key = await harness.pool.fetchval("SELECT media ->> 'key' FROM events")
-        copy = Path(urlsplit(harness.environment["MEDIA_URL"]).path) / key
+        copy = await _kept_and_retrying(harness)
         copy.unlink()
         if not still_there:
             storage.answer = lambda _received: 403
@@ -135,6 +132,39 @@ async def test_a_kept_copy_that_the_store_no_longer_has_is_fetched_again_and_hol
     sent = [[part.content for part in each.form.files] for each in harness.receiver.received]
     assert sent == [[PDF], [PDF] if still_there else []]
     assert copy.exists() == still_there
+
+
+async def test_a_webhook_waits_uncounted_for_a_kept_copy_that_is_away_as_if_its_folder_was_not_mounted(
+    harness: DispatcherHarness, dispatching: Dispatching, storage: Receiver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await harness.endpoint()
+    harness.receiver.answer = lambda _received: 500 if len(harness.receiver.received) == 1 else 200
+    await harness.publish(received(document_url(storage)))
+    async with dispatching():
+        copy = await _kept_and_retrying(harness)
+        elsewhere = copy.rename(copy.with_suffix(".away"))
+        storage.answer = lambda _received: 403
+        await attempt_now(harness)
+        logged = ""
+
+        async def waited() -> bool:
+            nonlocal logged
+            logged += capsys.readouterr().out
+            return '"media_unavailable"' in logged and "delivery.deferred" in logged
+
+        await until(waited, "it waits")
+        elsewhere.rename(copy)
+        await harness.settled(1)
+    assert [[part.content for part in each.form.files] for each in harness.receiver.received] == [[PDF], [PDF]]
+    assert [each["attempts"] for each in await harness.deliveries()] == [2]
+
+
+async def _kept_and_retrying(harness: DispatcherHarness) -> Path:
+    """Return where the copy is kept, once the first attempt is recorded."""
+    await harness.receiver.got(1)
+    await until(lambda: _state_is(harness, "retrying"), "recorded")
+    key = await harness.pool.fetchval("SELECT media ->> 'key' FROM events")
+    return Path(urlsplit(harness.environment["MEDIA_URL"]).path) / str(key)
 
 
 async def test_several_endpoints_of_an_event_share_one_fetch_and_those_that_carry_no_file_make_none(
