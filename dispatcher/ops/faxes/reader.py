@@ -14,6 +14,7 @@ from dispatcher.ops.endpoints.urls import masked_url, name_of
 from dispatcher.ops.faxes.bodies import (
     Attempt,
     Decision,
+    Delivery,
     DeliveryPage,
     DeliveryWithAttempts,
     EventPage,
@@ -22,6 +23,7 @@ from dispatcher.ops.faxes.bodies import (
     FaxInList,
     FaxPage,
     FaxStory,
+    RecordedEvent,
     Untold,
 )
 from dispatcher.ops.faxes.explain import EndpointThen, summarize, why_untold
@@ -117,6 +119,11 @@ class FaxReader:
         ids, now = [row["id"] for row in rows], utc_now()
         by_id = {row["id"]: delivery_of(row, now) for row in await self._pool.fetch(DELIVERIES, ids)}
         return DeliveryPage(items=tuple(by_id[each] for each in ids if each in by_id), next=cursor)
+
+    async def events_of(self, deliveries: Sequence[Delivery]) -> dict[str, RecordedEvent]:
+        """Return the events that *deliveries* are of, by their ids."""
+        rows = await self._pool.fetch(EVENTS, list({each.event_id for each in deliveries}))
+        return {row["id"]: event_of(row) for row in rows}
 
     async def _with_webhooks(self, rows: Sequence[Any]) -> tuple[FaxInList, ...]:
         """Return the faxes of *rows* with the states of their webhooks, and why they failed."""

@@ -178,6 +178,7 @@ class EndpointPages:
             origin=await read_origin(self._sources.pool, endpoint.id),
             rates=(await read_rates(self._sources.pool, endpoint.id, utc_now())).items,
             deliveries=owed.items,
+            events=await self._sources.faxes.events_of(owed.items),
             outcome=outcome,
             left_to=await self._left_to(endpoint),
             entries=await self._audit.of_subject(str(endpoint.id), MOST_AUDITED),

@@ -55,6 +55,7 @@ class DeliveryListPage:
             page=page,
             endpoint=endpoint,
             deliveries=found,
+            events=await self._sources.faxes.events_of(found),
             chosen=chosen,
             asked={**chosen, **fixed},
             is_first=not after,

@@ -73,6 +73,7 @@ async def test_the_deliveries_to_all_endpoints_are_one_list(
         page = (await session.get(f"/deliveries?{query}")).text
         assert page.count('href="/faxes?q=') == count, query
         assert {name for name in ("Billing", "archive") if f"To {name}" in page} == names, query
+        assert ("<strong>phaxio fax " in page) == bool(count), "a person knows the fax, not the digest of its event"
         assert (("No delivery matches" in page), "<b>" in page) == (not count, False), query
     page = (await session.get("/deliveries?state=dead")).text
     assert ('action="/deliveries/resend"' in page, "/exports/deliveries?state=dead&amp;" in page) == (True, True)
