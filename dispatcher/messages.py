@@ -150,23 +150,24 @@ class BackgroundPublisher:
 
     async def run(self) -> None:
         """Publish for ever."""
-        was_logged = False
+        was_refused = False
         while True:
             if not self._waiting:
                 self._idle.set()
                 self._has_work.clear()
                 await self._has_work.wait()
-            size = per_pause(len(self._waiting), is_hurried=self._is_hurried)
+            # Each of a queue without a leader takes a while to be refused: one by one they would hold up all others.
+            size = per_pause(len(self._waiting), is_hurried=self._is_hurried or was_refused)
             batch = [self._waiting.popleft() for _ in range(size)]
             answers = await publish_in_turn(publish_delivery(self._publisher, *each) for each in batch)
             # What was not kept goes to the end: a queue without a leader must not hold up those of other queues.
             refused = [(each, answer) for each, answer in zip(batch, answers, strict=True) if answer is not None]
             self._waiting.extend(each for each, _ in refused)
             for (exchange, routing_key, *_), answer in refused[:1]:
-                if not was_logged:
+                if not was_refused:
                     get_logger().warning("publish.delayed", exchange=exchange, key=routing_key, reason=str(answer))
                 await asyncio.sleep(PUBLISH_RETRY_SECONDS)
-            was_logged = bool(refused)
+            was_refused = bool(refused)
             if 0 < len(self._waiting) <= PAUSED_UP_TO and not self._is_hurried:
                 await asyncio.sleep(PAUSE_SECONDS)
 

@@ -14,7 +14,7 @@ from dispatcher import messages as module
 from dispatcher.messages import BackgroundPublisher, DeadDelivery, PersistentPublisher, publish_dead, publish_delivery
 from dispatcher.metrics import Metrics
 from shared.amqp.publisher import NotKept
-from shared.broker import FAX_DEAD, FAX_WORK, WORK_KEY
+from shared.broker import FAX_DEAD, FAX_RETRY, FAX_WORK, WORK_KEY
 from shared.ids import uuid7
 from shared.runtime.service import end
 
@@ -128,6 +128,34 @@ async def test_a_background_publisher_spreads_what_waits_over_a_second_unless_ma
     background.hurry()
     assert await seconds_for(50) < module.PAUSE_SECONDS
     await end({running})
+
+
+async def test_a_queue_that_leaves_each_message_without_an_answer_holds_those_of_others_up_for_a_few_times_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "PUBLISH_RETRY_SECONDS", 0.0)
+    times = under_way = 0
+    is_kept = asyncio.Event()
+
+    class WithoutLeader(Refusing):
+        async def publish(self, *message: Any) -> None:
+            nonlocal times, under_way
+            if message[0] == FAX_WORK:
+                is_kept.set()
+                return
+            times += not under_way
+            under_way += 1
+            await asyncio.sleep(0.01)  # as the broker's silence, which lasts 10 s
+            under_way -= 1
+            raise NotKept("no answer")
+
+    background = BackgroundPublisher(WithoutLeader())
+    for exchange in (*[FAX_RETRY] * 60, FAX_WORK):
+        background.publish(exchange, WORK_KEY, uuid7(), 1)
+    running = asyncio.create_task(background.run())
+    await is_kept.wait()
+    await end({running})
+    assert times <= 1 + 60 / module.MOST_AT_ONCE
 
 
 async def test_a_background_publisher_leaves_the_oldest_to_the_sweeper_before_it_fills_the_memory(
