@@ -97,16 +97,16 @@ def explain(status: DeliveryStatus, now: datetime) -> str:
             if status.reason == "timeout" and not lately:
                 before_that = f", {counted(before, 'attempt')} before its replay" if before else ""
                 return f"given up{before_that}: {UNANSWERED}"
-            tried = counted(lately, "attempt") if lately else "no attempt"
+            tried = f"after {counted(lately, 'attempt')}" if lately else "before any attempt"
             tried += f" since its replay, {before} before" if before else ""
-            return f"given up after {tried}: {cause_in_words(status.reason)}"
+            return f"given up {tried}: {cause_in_words(status.reason)}"
     return f"not delivered yet: {_what_next(status, now)}"
 
 
 def _why_skipped(status: DeliveryStatus) -> str:
     reason, made = status.reason or "no reason was recorded", status.attempts_made
     if reason == "discarded":
-        return f"discarded after {counted(made, 'attempt') if made else 'no attempt'}"
+        return f"discarded after {counted(made, 'attempt')}" if made else "discarded before any attempt"
     if reason.startswith(SUCCESSOR):
         return f"sent to its endpoint's successor {reason.removeprefix(SUCCESSOR)} instead"
     return f"skipped: {SKIPPED.get(reason, reason)}"

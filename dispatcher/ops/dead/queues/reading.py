@@ -39,6 +39,10 @@ _BROKER: Final = {
 }
 
 
+UNREADABLE_MESSAGE: Final = "the message cannot be read"
+_TYPED: Final = {"unreadable": UNREADABLE_MESSAGE, "ledger_refused": "the ledger refuses it"}
+"""Causes of which the reason is the type of the error: its text may quote the message."""
+
 _PREFIXES: Final[dict[Kind, str]] = {"delivery": "message", "event": "event", "callback": "callback"}
 """Of the ids of letters that are known by a digest only."""
 
@@ -222,7 +226,7 @@ def _unread(kind: Kind, digest: str, message: Message, fields: Mapping[str, Any]
     headers = message.headers
     broker_cause, broker_died_at = _x_death(headers)
     cause = _text(headers.get("cause")) or broker_cause or "unreadable"
-    reason = _text(headers.get("reason")) or _BROKER.get(broker_cause, "") or "the message cannot be read"
+    reason = _ours(cause, _text(headers.get("reason"))) or _BROKER.get(broker_cause, "") or UNREADABLE_MESSAGE
     return DeadLetter(
         id=f"{_PREFIXES[kind]}-{digest[:32]}",
         kind=kind,
@@ -232,6 +236,16 @@ def _unread(kind: Kind, digest: str, message: Message, fields: Mapping[str, Any]
         died_at=_time(headers.get("died_at")) or broker_died_at,
         **fields,
     )
+
+
+def _ours(cause: str, reason: str) -> str:
+    """Return the *reason* that we wrote, for people: it may be the bare type of an error, whose text would tell more.
+
+    >>> _ours("unreadable", "ValidationError"), _ours("ledger_refused", "DataError"), _ours("crashed", "at a line")
+    ('the message cannot be read (ValidationError)', 'the ledger refuses it (DataError)', 'at a line')
+    """
+    is_bare = reason.isidentifier() and cause in _TYPED
+    return f"{_TYPED[cause]} ({reason})" if is_bare else reason
 
 
 def _x_death(headers: Mapping[str, Any]) -> tuple[str, datetime | None]:

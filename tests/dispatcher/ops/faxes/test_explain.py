@@ -45,9 +45,9 @@ def status(**fields: Any) -> DeliveryStatus:
             status(state="dead", reason="timeout", attempts_made=17, attempts_before_replay=17),
             "given up, 17 attempts before its replay: its endpoint had not answered for as long as",
         ),
-        (status(state="dead", reason="gone", attempts_made=0), "given up after no attempt: it answered 410"),
+        (status(state="dead", reason="gone", attempts_made=0), "given up before any attempt: it answered 410"),
         (status(state="skipped", reason="discarded", attempts_made=17), "discarded after 17 attempts"),
-        (status(state="skipped", reason="discarded", attempts_made=0), "discarded after no attempt"),
+        (status(state="skipped", reason="discarded", attempts_made=0), "discarded before any attempt"),
         (
             status(attempts_before_replay=1, resent_from=1),
             "not delivered yet: sent again after 1 attempt; deferred",
