@@ -119,13 +119,21 @@ def classify(answer: Answer, shown: str, body: bytes) -> Outcome:
 
 
 async def _read(answer: Answer) -> bytes:
-    """Wait for the end of the answer, or its limit; return its beginning."""
+    """Wait for the end of the answer, or its limit; return its beginning.
+
+    A host that answers without a length, and ends the connection before it has read all of our request, resets it: that
+    is the end of its answer all the same.
+    """
     kept = bytearray()
     size = 0
-    while size < ANSWER_LIMIT_BYTES and (piece := await answer.read()):
-        size += len(piece)
-        if len(kept) < ANSWER_KEPT_BYTES:
-            kept += piece[: ANSWER_KEPT_BYTES - len(kept)]
+    try:
+        while size < ANSWER_LIMIT_BYTES and (piece := await answer.read()):
+            size += len(piece)
+            if len(kept) < ANSWER_KEPT_BYTES:
+                kept += piece[: ANSWER_KEPT_BYTES - len(kept)]
+    except ConnectionError:
+        if not answer.ends_with_connection:
+            raise
     return bytes(kept)
 
 

@@ -15,7 +15,7 @@ bytes behind the end. The limit protects us; past it what was read of the head d
 """
 
 import re
-from enum import Enum, auto
+from enum import Enum
 from typing import Final
 
 HEAD_LIMIT_BYTES: Final = 256 * 1024
@@ -59,14 +59,7 @@ class BadAnswer(Exception):
     code = "bad_answer"
 
 
-class _Part(Enum):
-    HEAD = auto()
-    LENGTH = auto()
-    CHUNK_SIZE = auto()
-    CHUNK = auto()
-    CHUNK_END = auto()
-    UNTIL_CLOSED = auto()
-    DONE = auto()
+_Part = Enum("_Part", ["HEAD", "LENGTH", "CHUNK_SIZE", "CHUNK", "CHUNK_END", "UNTIL_CLOSED", "DONE"])
 
 
 class AnswerReader:
@@ -102,6 +95,11 @@ class AnswerReader:
     def is_complete(self) -> bool:
         """Has all of the answer come?"""
         return self._part is _Part.DONE
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """Is its body whatever comes until the connection ends?"""
+        return self._part is _Part.UNTIL_CLOSED
 
     @property
     def is_reusable(self) -> bool:

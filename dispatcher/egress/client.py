@@ -61,6 +61,11 @@ class Answer:
         self.headers: Mapping[str, str] = reader.headers
         self.length = reader.length
 
+    @property
+    def ends_with_connection(self) -> bool:
+        """Is its body whatever comes until the connection ends?"""
+        return self._reader.ends_with_connection
+
     async def read(self) -> bytes:
         """Return the next piece of the body, as it was transferred; empty at its end.
 

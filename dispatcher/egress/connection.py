@@ -4,7 +4,9 @@ What comes while no answer is awaited was not asked for: the connection is throw
 """
 
 import asyncio
+import os
 import select
+from contextlib import suppress
 from typing import Final, cast
 
 from dispatcher.egress.answer_reader import AnswerReader, BadAnswer
@@ -71,10 +73,12 @@ class Connection(asyncio.Protocol):
 
         uvloop tells an end of TLS without `close_notify`, as many hosts end it, only by this, and without an error.
         """
-        self._transport = None
+        transport, self._transport = self._transport, None
         if error is None:
             self._end_answer()
         elif self._reader is not None and not self._reader.is_complete and self._error is None:
+            if transport is not None and transport.get_extra_info("ssl_object") is None:
+                self._read_rest(self._reader, transport.get_extra_info("socket").fileno())
             self._error = error
         self._may_write.set()
         self._wake()
@@ -207,6 +211,19 @@ class Connection(asyncio.Protocol):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def _read_rest(self, reader: AnswerReader, descriptor: int) -> None:
+        """Read what still waits in the socket.
+
+        A host that answers and ends the connection before it has read all of our request resets it. If writing is what
+        notices that, the answer was not read yet.
+        """
+        with suppress(OSError, BadAnswer):  # BlockingIOError where there is no more
+            while not reader.is_complete and reader.buffered_bytes <= BUFFERED_BYTES:
+                data = os.read(descriptor, PIECE_BYTES)
+                if not data:
+                    return
+                reader.feed(data)
 
     def _end_answer(self) -> None:
         if self._reader is not None and not self._reader.is_complete:

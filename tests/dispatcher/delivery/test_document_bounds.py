@@ -13,6 +13,7 @@ import structlog
 from aiohttp import web
 from documents import PDF, document_url, received
 from raw import port_of, raw_server
+from raw_hosts import reset_on_close
 from receiver import Receiver
 from resolving import Answers
 
@@ -199,6 +200,20 @@ async def test_a_url_with_a_line_break_adds_nothing_to_the_request(
     async with documents_of(pool, store) as documents:
         await documents.of(received(f"{storage.base_url}/a HTTP/1.1\r\nX-Added: 1\r\nX-Rest: 1"), 1)
     assert not [each for each in storage.received if "X-Added" in each.headers]
+
+
+async def test_a_document_without_a_length_whose_connection_is_reset_is_not_kept(
+    pool: asyncpg.Pool, store: MediaStore
+) -> None:
+    """For an answer to a webhook that is an end; here it may be the middle of the fax."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(HEAD + b"Connection: close\r\n\r\n" + PDF)
+        reset_on_close(writer)
+
+    async with raw_server(answer) as server, documents_of(pool, store) as documents:
+        assert await reason_of(documents, received(f"http://127.0.0.1:{port_of(server)}/")) == "reset"
 
 
 async def test_a_document_that_breaks_off_is_not_kept(pool: asyncpg.Pool, store: MediaStore) -> None:

@@ -88,3 +88,34 @@ def test_an_answer_before_the_body_was_read_counts_even_if_the_connection_is_res
             await client.close()
 
     on_loop(test)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.0 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    ],
+)
+def test_a_host_that_reads_no_body_answers_and_closes_has_answered_however_the_packets_come(
+    on_loop: OnLoop, answer: bytes
+) -> None:
+    """Python's own `http.server` does so; its system resets the connection, and whether we notice it by reading or by
+    writing is chance."""
+
+    async def script(_host: Host, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+
+    async def test() -> None:
+        async with serving(Host(script)) as (host, _):
+            client = EgressClient(parse_networks(["127.0.0.0/8"]))
+            for _ in range(20):
+                for size in (300_000, 3_000_000):
+                    outcome = await WebhookChannel(client).post(host.url, host.url, b"x" * size, {}, 5.0)
+                    assert isinstance(outcome, Told), outcome
+            await client.close()
+
+    on_loop(test)
