@@ -1,13 +1,14 @@
 """Fixtures: an empty ledger, a dispatcher in the process of the test, and documents."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import asyncpg
 import pytest
 from aiohttp import web
+from compiled_once import compiled_once
 from dispatchers import SECRETS_KEY, DispatcherHarness
 from documents import PDF
 from old_events import yes
@@ -23,6 +24,12 @@ from shared.media import MediaStore
 from shared.runtime.service import Stop, end
 
 Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _compiled_once() -> Iterator[None]:
+    with compiled_once():
+        yield
 
 
 @pytest.fixture
