@@ -42,10 +42,13 @@ LONGEST_FIRST = (
     "tests/docs/test_blocks.py",
     "tests/faults/",
     "tests/dispatcher/consumers/test_recovery.py",
+    "tests/dispatcher/lists/reconciler/test_interrupted.py",
     "tests/end_to_end/",
     "tests/deploy/",
     "tests/dispatcher/ops/console/",
     "tests/dispatcher/ops/dead/",
+    "tests/dispatcher/lists/reconciler/",
+    "tests/fuzz/",
 )
 """Files that take half a minute and more. They are started first, so that no worker is left alone with one at the end."""
 

@@ -91,12 +91,14 @@ async def fresh_topology(amqp_url: str, wanted: Topology) -> None:
     """
     if not await _emptied(amqp_url, wanted):
         await _delete(amqp_url, wanted)
-    await declare(amqp_url, wanted)
+        await declare(amqp_url, wanted)
 
 
 async def _emptied(amqp_url: str, wanted: Topology) -> bool:
-    """Declare the queues of *wanted* and purge them; return False if one is another, or someone still reads it."""
+    """Declare *wanted* and purge its queues; return False if one is another, or someone still reads it."""
     async with broker_session(amqp_url, "fresh topology") as broker:
+        for each in wanted.exchanges:
+            await broker.call(commands.Exchange.Declare(exchange=each.name, exchange_type=each.kind, durable=True))
         for queue in wanted.queues:
             arguments: Any = queue.all_arguments()
             try:
@@ -105,6 +107,7 @@ async def _emptied(amqp_url: str, wanted: Topology) -> bool:
                 return False
             if found.consumer_count:  # what it holds unacknowledged would come back
                 return False
+            await broker.call(commands.Queue.Bind(queue=queue.name, exchange=queue.exchange, routing_key=queue.key))
         # First those whose messages go on into others.
         for queue in sorted(wanted.queues, key=lambda queue: _EXCHANGES_IN_ORDER.index(queue.exchange)):
             await broker.call(commands.Queue.Purge(queue=queue.name))
