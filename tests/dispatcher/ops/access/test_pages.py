@@ -1,25 +1,8 @@
 """Administrators create and revoke access tokens on the console; the token is shown once, and others are refused."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
-
 import aiohttp
 import asyncpg
-import pytest
-from browser_sessions import READ_TOKEN, TOKENS, BrowserSession
-
-from shared.runtime.service import Stop
-
-Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
-
-
-@pytest.fixture
-async def session(dispatching: Dispatching, unused_tcp_port: int) -> AsyncIterator[BrowserSession]:
-    async with (
-        dispatching(**TOKENS),
-        aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http,
-    ):
-        yield BrowserSession(http, f"http://127.0.0.1:{unused_tcp_port}")
+from browser_sessions import READ_TOKEN, BrowserSession
 
 
 async def test_a_token_is_created_shown_once_used_and_revoked(session: BrowserSession, pool: asyncpg.Pool) -> None:
