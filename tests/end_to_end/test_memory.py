@@ -50,7 +50,7 @@ async def test_many_requests_of_one_megabyte_under_way_stay_within_the_fixed_par
                 if piece_bytes < BODY_BYTES:
                     with suppress(ConnectionError):  # refused meanwhile
                         await writer.drain()
-                    await asyncio.sleep(PIECE_SECONDS)
+                    await asyncio.sleep(PIECE_SECONDS)  # the pace of a slow client
             sent[0] += 1
             await stop.wait()
             try:

@@ -104,7 +104,7 @@ async def test_a_dispatcher_killed_while_it_catches_up_leaves_everything_to_the_
     await harness.take(*[an_event(number) for number in range(80)])
 
     async def slowly(_: Any) -> int:
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # so that the dispatcher is killed in the middle
         return 200
 
     harness.receiver.answer = slowly

@@ -44,7 +44,7 @@ def test_code_that_keeps_the_interpreter_to_itself_ends_the_process_too() -> Non
     body = """
     import shared.runtime.hang_detector
     shared.runtime.hang_detector.LOCKED_SECONDS = 0.5
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.3)  # the detector's thread has begun
     re.match(r"(a|a)*b", "a" * 60)
 """
     code, stderr, seconds = run(body.strip(), blocked_seconds=30.0)

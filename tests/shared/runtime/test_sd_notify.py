@@ -69,9 +69,9 @@ import asyncio, time
 from shared.runtime.hang_detector import HangDetector
 async def main():
     HangDetector("service", asyncio.get_running_loop(), lambda: False, turn_seconds=0.05).start()
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(0.5)  # ten turns, which are told
     print("blocked", flush=True)
-    time.sleep(1.5)
+    time.sleep(1.5)  # thirty turns that do not come
 asyncio.run(main())
 """
     with subprocess.Popen([sys.executable, "-c", code], env={"NOTIFY_SOCKET": name}, stdout=subprocess.PIPE) as process:
