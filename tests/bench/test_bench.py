@@ -10,8 +10,6 @@ import pytest
 from bench import PARTS, arguments, write
 from rows import Figure, Point, Report, Row
 
-pytestmark = pytest.mark.alone
-
 BENCH = Path(__file__).with_name("bench.py")
 
 
@@ -23,6 +21,7 @@ async def run(*arguments: str) -> tuple[int, str, str]:
     return process.returncode or 0, out.decode(), errors.decode()
 
 
+@pytest.mark.alone
 async def test_the_bench_measures_every_goal_with_tiny_counts(amqp_url: str, database_url: str, tmp_path: Path) -> None:
     parts = (*PARTS, "retries", "memory", "ledger")  # not the neighbours: tests/dispatcher/delivery has them
     code, out, errors = await run(

@@ -10,8 +10,6 @@ from capacity import arguments
 
 from dispatcher.maintenance.retention import EVENTS_PER_STEP
 
-pytestmark = pytest.mark.alone
-
 SCRIPT = Path(__file__).with_name("capacity.py")
 
 
@@ -23,6 +21,7 @@ async def run(*arguments: str) -> tuple[int, str, str]:
     return process.returncode or 0, out.decode(), errors.decode()
 
 
+@pytest.mark.alone
 async def test_every_figure_is_measured_and_everything_old_is_pruned(amqp_url: str, database_url: str) -> None:
     code, out, errors = await run(
         *("--callbacks", "64", "--rows", str(2 * EVENTS_PER_STEP), "--json"),
