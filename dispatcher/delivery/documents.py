@@ -92,7 +92,7 @@ class Documents:
         self._store = store
         self._client = client
         self._turns = asyncio.Semaphore(MOST_AT_ONCE)
-        self._under_way: dict[str, asyncio.Task[tuple[Media, bytes] | None]] = {}
+        self._under_way: dict[tuple[str, bool], asyncio.Task[tuple[Media, bytes] | None]] = {}
         self._failed_at: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._log = get_logger()
 
@@ -115,11 +115,12 @@ class Documents:
 
     async def _shared(self, event: Event, attempt: int) -> tuple[Media, bytes] | None:
         """Join the fetch that is under way, or begin one."""
-        task = self._under_way.get(event.id)
+        key = (event.id, attempt == 1)  # a first attempt tries a URL that a later one leaves alone
+        task = self._under_way.get(key)
         if task is None:
             task = asyncio.create_task(self._find(event, attempt))
-            self._under_way[event.id] = task
-            task.add_done_callback(lambda _: self._under_way.pop(event.id, None))
+            self._under_way[key] = task
+            task.add_done_callback(lambda _: self._under_way.pop(key, None))
         return await asyncio.shield(task)  # one that stops waiting does not end the fetch for the others
 
     async def _find(self, event: Event, attempt: int) -> tuple[Media, bytes] | None:

@@ -276,6 +276,16 @@ async def test_a_later_attempt_tries_again_only_while_the_url_may_live(
         assert (await documents.of(young, 3))[1] == PDF
 
 
+async def test_a_first_attempt_beside_a_retry_of_another_endpoint_tries_the_url_that_the_retry_leaves_alone(
+    pool: asyncpg.Pool, store: MediaStore, storage: Receiver
+) -> None:
+    storage.answer = lambda _received: web.Response(body=PDF)
+    event = await recorded(pool, received(document_url(storage), seconds_ago=601))
+    async with documents_of(pool, store) as documents:
+        retry, first = await asyncio.gather(documents.of(event, 2), documents.of(event, 1))
+    assert (retry, first[1]) == ((event, None), PDF)
+
+
 async def test_another_process_finds_the_copy_in_the_ledger(
     pool: asyncpg.Pool, store: MediaStore, storage: Receiver
 ) -> None:
