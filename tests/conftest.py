@@ -48,6 +48,8 @@ LONGEST_FIRST = (
     "tests/dispatcher/ops/console/",
     "tests/dispatcher/ops/dead/",
     "tests/dispatcher/lists/reconciler/",
+    "tests/dispatcher/maintenance/test_catch_up.py",
+    "tests/dispatcher/test_watches.py",
     "tests/fuzz/",
 )
 """Files that take half a minute and more. They are started first, so that no worker is left alone with one at the end."""
