@@ -33,6 +33,10 @@ MOST_IDLE_PAGES: Final = 3
 """Pages one after another that bring nothing new, before the list is taken to be over."""
 
 
+IDS_AT_ONCE: Final = 100
+"""Of a page, between two turns of the event loop."""
+
+
 class Slice(msgspec.Struct, frozen=True):
     """A part of a window: faxes created from *since* to *until*."""
 
@@ -116,8 +120,10 @@ async def read_pages(client: ListClient, part: Slice) -> AsyncIterator[PageOfFax
         number, idle = 1, 0
         while True:
             page = await _page(client, part, number)
-            await asyncio.sleep(0)  # each of these steps takes the event loop for a third of a millisecond
-            faxes = [(id_of(raw), raw) for raw in map(bytes, page.faxes)]
+            faxes: list[tuple[str, bytes]] = []
+            for start in range(0, len(page.faxes), IDS_AT_ONCE):
+                await asyncio.sleep(0)  # each of these steps takes the event loop for a third of a millisecond
+                faxes += [(id_of(raw), raw) for raw in map(bytes, page.faxes[start : start + IDS_AT_ONCE])]
             is_new = reading.add(page, [fax_id for fax_id, _ in faxes])
             await asyncio.sleep(0)
             yield PageOfFaxes(number, [fax for fax in faxes if fax[0] not in given])
