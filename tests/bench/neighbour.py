@@ -24,8 +24,8 @@ from waiting import until
 from wire import post_all
 
 from shared.amqp.session import broker_session
-from shared.backoff import DEFER_WAITS_SECONDS
-from shared.broker import defer_queue
+from shared.backoff import DEFAULT_BACKOFF, DEFER_WAITS_SECONDS, parse_backoff
+from shared.broker import defer_queue, retry_queue
 
 KINDS = {
     "hang": "hangs",
@@ -82,8 +82,10 @@ async def _forget(way: Contestant) -> None:
         "UPDATE deliveries SET state = 'skipped', settled_at = now() WHERE state IN ('pending', 'retrying')"
     )
     async with broker_session(place.amqp_url, "bench") as broker:
-        for wait_seconds in DEFER_WAITS_SECONDS:
-            await broker.call(commands.Queue.Purge(queue=defer_queue(wait_seconds)))
+        # The first retries would come back in a later phase, too.
+        retries = {retry_queue(each) for each in parse_backoff(DEFAULT_BACKOFF)}
+        for queue in (*retries, *(defer_queue(each) for each in DEFER_WAITS_SECONDS)):
+            await broker.call(commands.Queue.Purge(queue=queue))
 
 
 def _endpoints(url: str, bad_url: Callable[[int], str], rounds: int) -> list[dict[str, Any]]:
