@@ -28,6 +28,10 @@ notice a black hole only after half a minute."""
 MOST_UNCONFIRMED: Final = 2_000
 """Messages without a confirm; past it `NotKept` at once, because waiting in line only turns overload into timeouts."""
 
+HOLD_SECONDS: Final = 0.002
+"""While earlier messages wait for their confirm, new ones are gathered until it comes, for so long at most: one write,
+one wake-up for their confirms. At 1,500 callbacks a second: 0.89 of the CPU of an ingress, 1 to 2 ms more at p99."""
+
 
 class NotKept(FaxhookError):
     """The broker did not confirm that a queue holds the message. The sentence says why."""
@@ -54,6 +58,9 @@ class Publisher:
         self._connects = 0
         self._last_tag = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._held = bytearray()
+        self._first_held = 0
+        self._hold_timer: asyncio.TimerHandle | None = None
         # In the order of their tags, so that a confirm of many takes them from the front.
         self._unconfirmed: dict[int, tuple[asyncio.Future[None], float]] = {}
 
@@ -109,11 +116,32 @@ class Publisher:
         self._last_tag = tag
         confirmed: asyncio.Future[None] = loop.create_future()
         self._unconfirmed[tag] = (confirmed, loop.time())
-        channel.write(frames)
+        if not self._held and next(iter(self._unconfirmed)) == tag:
+            channel.write(frames)  # no earlier one waits
+        else:
+            self._hold(tag, frames)
         # One timer for all: a timer for each would cost as much as the frames.
         if self._timer is None:
             self._timer = loop.call_later(self._timeout_seconds, self._give_up_late)
         await confirmed
+
+    def _hold(self, tag: int, frames: bytes) -> None:
+        if not self._held:
+            self._first_held = tag
+            self._hold_timer = asyncio.get_running_loop().call_later(HOLD_SECONDS, self._send_held)
+        self._held += frames
+
+    def _send_held(self) -> None:
+        held = self._take_held()
+        if self._channel is not None:
+            self._channel.write(held)
+
+    def _take_held(self) -> bytes:
+        if self._hold_timer is not None:
+            self._hold_timer.cancel()
+            self._hold_timer = None
+        held, self._held = bytes(self._held), bytearray()
+        return held
 
     @asynccontextmanager
     async def connected_once(self) -> AsyncIterator[None]:
@@ -143,18 +171,21 @@ class Publisher:
         finally:
             asking.cancel()
             self._channel = None
+            self._take_held()  # their tags are those of this channel
             waiting, self._unconfirmed = self._unconfirmed, {}
             for confirmed, _ in waiting.values():
                 _fail(confirmed, "the connection to the broker was lost before the confirm")
 
     def _on_confirm(self, tag: int, multiple: bool, acked: bool) -> None:
-        if not multiple:
+        if multiple:
+            for waiting in list(self._unconfirmed):
+                if waiting > tag:
+                    break
+                self._settle(waiting, acked)
+        else:
             self._settle(tag, acked)
-            return
-        for waiting in list(self._unconfirmed):
-            if waiting > tag:
-                break
-            self._settle(waiting, acked)
+        if self._held and next(iter(self._unconfirmed)) == self._first_held:
+            self._send_held()
 
     def _settle(self, tag: int, acked: bool) -> None:
         confirmed, _ = self._unconfirmed.pop(tag, (None, 0.0))

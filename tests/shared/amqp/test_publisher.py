@@ -134,3 +134,57 @@ async def test_each_publish_waits_for_its_own_timeout_and_no_longer(amqp_url: st
         seconds = await asyncio.gather(*given_up)
         again = await seconds_until_given_up()  # no timer was left
     assert all(0.59 < each < 0.9 for each in (*seconds, again)), (seconds, again)
+
+
+async def test_messages_that_come_while_one_waits_for_its_confirm_go_out_together_with_that_confirm(
+    amqp_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.amqp.publisher.HOLD_SECONDS", 30.0)  # so that only a confirm sends them
+    async with publishing(amqp_url) as publisher:
+        written = written_by(publisher)
+        await asyncio.gather(*(publisher.publish(FAX_IN, "a.b", b"%d" % number, {}) for number in range(20)))
+        await publisher.publish(FAX_IN, "a.b", b"20", {})
+    assert [each.count(b"a.b") for each in written] == [1, 19, 1]
+    assert [int(message.body) for message in await take_all(amqp_url, WORK_EVENTS)] == list(range(21))
+
+
+async def test_a_confirm_that_does_not_come_holds_up_no_other_message(amqp_url: str) -> None:
+    async with publishing(amqp_url) as publisher:
+        written = written_by(publisher)
+        publisher._unconfirmed[0] = (asyncio.get_running_loop().create_future(), asyncio.get_running_loop().time())
+        async with asyncio.timeout(1.0):
+            await asyncio.gather(*(publisher.publish(FAX_IN, "a.b", b"{}", {}) for _ in range(3)))
+    assert [each.count(b"a.b") for each in written] == [3]
+
+
+async def test_what_was_held_when_the_connection_was_lost_is_not_kept_and_never_sent(
+    amqp_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.amqp.publisher.HOLD_SECONDS", 30.0)
+    async with proxied(amqp_url) as (proxy, url), publishing(url) as publisher:
+        proxy.stall(both=False)
+        results = [asyncio.create_task(publisher.publish(FAX_IN, "a.b", b"old", {})) for _ in range(5)]
+        await until(lambda: publisher.unconfirmed == 5, "one sent, four held")
+        proxy.cut()
+        for each in results:
+            with pytest.raises(NotKept, match="was lost before the confirm"):
+                await each
+        proxy.restore()
+        await until(lambda: publisher.is_ready, "connected again")
+        await asyncio.gather(*(publisher.publish(FAX_IN, "a.b", b"new", {}) for _ in range(5)))
+    bodies = [message.body for message in await take_all(amqp_url, WORK_EVENTS)]
+    assert (bodies.count(b"new"), bodies.count(b"old") <= 1) == (5, True)
+
+
+def written_by(publisher: Publisher) -> list[bytes]:
+    """Return what *publisher* writes from now on, write by write."""
+    channel, written = publisher._channel, []
+    assert channel is not None
+    write = channel.write
+
+    def spied(payload: bytes) -> None:
+        written.append(bytes(payload))
+        write(payload)
+
+    channel.write = spied  # type: ignore[method-assign]
+    return written
