@@ -16,25 +16,21 @@ import asyncio
 import gc
 import json
 import os
-import random
-import statistics
 import sys
 import tempfile
-import time
-from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 sys.path.extend(str((Path(__file__).parent / folder).resolve()) for folder in (".", "../support", "../.."))
 
 import asyncpg
 import uvloop
-from aiohttp import web
 from dispatchers import SECRETS_KEY, STORE, an_event
-from list_provider import ProviderFax
+from list_rounds import GOAL_RATIO, PHASE_SECONDS, Round, compared, is_too_high, reading_seconds, undisturbed
+from list_server import SPAN
 from others import Others
 from processes import ServiceProcess, running
 from receiver import Receiver, receiving
@@ -52,20 +48,12 @@ from shared.domain import EventType, Provider, encode_event, utc_now
 from shared.ids import uuid7
 from shared.sql.migrate import migrate
 
-SPAN = timedelta(hours=40)
-"""The faxes of the list were created within so long before now, but for the last hour."""
-
 PER_SECOND = 100.0
-PHASE_SECONDS = 1.0
-MOST_OF_OTHERS = 0.05
-"""Of a core: a phase in which other programs took more is left out."""
-
 EDGE_SECONDS = 0.25
 """At the start of each phase: the last page of the one before is still being read, or the first one is asked for."""
 
-
-DRAWS = 300
-GOAL_SECONDS, GOAL_BYTES, GOAL_RATIO = 60.0, 200 * 1024 * 1024, 1.1
+SERVER = Path(__file__).with_name("list_server.py")
+GOAL_SECONDS, GOAL_BYTES = 60.0, 200 * 1024 * 1024
 READINGS = """
 SELECT extract(epoch FROM started_at)::float8 AS began, extract(epoch FROM finished_at)::float8 AS ended
 FROM list_readings ORDER BY started_at
@@ -111,105 +99,16 @@ class Live:
         return found
 
 
-@dataclass(frozen=True)
-class Round:
-    """A reading and its account.
-
-    Attributes:
-        seconds: What it took, but for the provider's pauses.
-        taken: How long the live events took, by phase; odd phases are the provider's pauses.
-        account: The same while the account was drawn up.
-    """
-
-    seconds: float
-    taken: dict[int, list[float]]
-    account: list[float]
-
-    def without(self, busy: set[int]) -> "Round":
-        """Return the round without some phases."""
-        return replace(self, taken={phase: some for phase, some in self.taken.items() if phase not in busy})
-
-
-def compared(rounds: list[Round]) -> tuple[float, float, float]:
-    """Return p99 of live traffic while a list was read or counted, between that, and the noise of such a comparison.
-
-    The noise is what the ratio of the two exceeds in one of a hundred comparisons where there is no difference: those of the
-    same phases, with which of them counts as read drawn at random.
-    """
-    phases = [(is_read_in(phase), some) for one in rounds for phase, some in one.taken.items()]
-    of_account = [each for one in rounds for each in one.account]
-    during = [each for is_read, some in phases if is_read for each in some] + of_account
-    paused = [each for is_read, some in phases if not is_read for each in some]
-    dice, labels, drawn = random.Random(0), [is_read for is_read, _ in phases], []
-    for _ in range(DRAWS):
-        dice.shuffle(labels)
-        halves = [
-            p99([each for label, (_, some) in zip(labels, phases, strict=True) if label is half for each in some])
-            for half in (True, False)
-        ]
-        drawn.append(halves[0] / halves[1])
-    return p99(during), p99(paused), p99(drawn)
-
-
-def is_too_high(during: float, paused: float, noise: float) -> bool:
-    """Return whether the goal is missed by more than chance explains in 99 of 100 comparisons."""
-    return during / paused >= GOAL_RATIO * noise
-
-
-def is_read_in(phase: int) -> bool:
-    """Return whether the provider answers in a phase."""
-    return phase % 2 == 0
-
-
 def say(line: str) -> None:
     """Print a line at once."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
-def serve(faxes: int, since: datetime) -> None:
-    """Be the provider: print the port, then answer pages of Phaxio's list until killed."""
-    created = [since + number * (SPAN / faxes) for number in range(faxes)]
-    listed = [
-        json.dumps(ProviderFax("phaxio", str(number + 1), "fax.delivered", at, at).listed()).encode()
-        for number, at in enumerate(created)
-    ]
-
-    async def answer(request: web.Request) -> web.Response:
-        phase, into = divmod(time.time(), PHASE_SECONDS)
-        if not is_read_in(int(phase)):
-            await asyncio.sleep(PHASE_SECONDS - into)
-        query = request.query
-        first = bisect_left(created, datetime.fromisoformat(query["created_after"]))
-        last = bisect_right(created, datetime.fromisoformat(query["created_before"]))
-        number, size = int(query["page"]), int(query["per_page"])
-        end = last - (number - 1) * size  # the newest first
-        shown = listed[max(first, end - size) : end][::-1]
-        paging = json.dumps({"total": last - first, "per_page": size, "page": number}).encode()
-        body = b'{"success":true,"message":"","data":[' + b",".join(shown) + b'],"paging":' + paging + b"}"
-        return web.Response(body=body, content_type="application/json")
-
-    async def run() -> None:
-        app = web.Application()
-        app.router.add_get("/v2.1/faxes", answer)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        say(str(runner.addresses[0][1]))
-        await asyncio.Event().wait()
-
-    asyncio.run(run())
-
-
 def memory_bytes(process: ServiceProcess, name: str) -> int:
     """Return `VmRSS` or `VmHWM` (the most so far) of a process."""
     lines = Path(f"/proc/{process.process.pid}/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
-
-
-def p99(seconds: list[float]) -> float:
-    """Return the 99th percentile."""
-    return statistics.quantiles(seconds, n=100)[98]
 
 
 def every_seconds(faxes: int) -> float:
@@ -227,7 +126,7 @@ async def measure_lists(stores: Stores, faxes: int, rounds: int, most_rounds: in
     await migrate(stores.database_url)
     since = utc_now() - SPAN - timedelta(hours=1)
     provider = await asyncio.create_subprocess_exec(
-        *(sys.executable, __file__, "--serve", since.isoformat(), "--faxes", str(faxes)), stdout=asyncio.subprocess.PIPE
+        *(sys.executable, str(SERVER), str(faxes), since.isoformat()), stdout=asyncio.subprocess.PIPE
     )
     try:
         assert provider.stdout is not None
@@ -282,13 +181,6 @@ async def measure_lists(stores: Stores, faxes: int, rounds: int, most_rounds: in
     return counted, most
 
 
-def undisturbed(rounds: list[Round], others: Others) -> list[Round]:
-    """Return the rounds without the phases in which other programs were busy; all, if hardly any would be left."""
-    phases = {phase for each in rounds for phase in each.taken}
-    busy = {phase for phase in phases if others.shares.get(phase, 0.0) > MOST_OF_OTHERS}
-    return [each.without(busy) for each in rounds] if len(phases - busy) >= len(phases) / 4 else rounds
-
-
 async def _send(amqp_url: str, sent: dict[str, float]) -> None:
     """Publish events at a steady pace until cancelled; note when each was sent."""
     publisher = Publisher(amqp_url, "bench", confirm_timeout_seconds=10.0)
@@ -333,13 +225,6 @@ async def _round(pool: asyncpg.Pool, number: int, live: Live) -> Round:
     return done
 
 
-def reading_seconds(began: float, ended: float) -> float:
-    """Return how much of the time from *began* to *ended* the provider answered."""
-    phases = range(int(began // PHASE_SECONDS), int(ended // PHASE_SECONDS) + 1)
-    bounds = [(max(began, each * PHASE_SECONDS), min(ended, (each + 1) * PHASE_SECONDS)) for each in phases]
-    return sum(end - start for each, (start, end) in zip(phases, bounds, strict=True) if is_read_in(each))
-
-
 def _report(done: list[Round], most_bytes: int) -> dict[str, float]:
     """Say and return what the readings came to; the first one reads and notes every fax."""
     during, paused, noise = compared(done)
@@ -359,14 +244,11 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--most-rounds", type=int, default=0, help="more, while the goal is clearly missed")
     parser.add_argument("--json", type=Path, help="write the figures there")
-    parser.add_argument("--serve", help=argparse.SUPPRESS)
     parser.add_argument("--amqp-url")
     parser.add_argument("--database-url")
     asked = parser.parse_args()
     os.sched_setaffinity(0, range(os.cpu_count() or 1))
     gc.disable()  # a collection over all that was received would stop the application that measures
-    if asked.serve:
-        serve(asked.faxes, datetime.fromisoformat(asked.serve).astimezone(UTC))
     given = asked.amqp_url and asked.database_url
     with nullcontext(Stores(asked.amqp_url, asked.database_url)) if given else private_stores() as stores:
         figures = _report(*uvloop.run(measure_lists(stores, asked.faxes, asked.rounds, asked.most_rounds)))
