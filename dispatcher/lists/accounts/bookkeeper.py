@@ -66,6 +66,8 @@ class Bookkeeper:
         first = (here - self._window).date()
         oldest = (here - self._kept).date()
         days = [first + timedelta(days=number) for number in range((here.date() - first).days + 1)]
+        if not self._has_list and not await ledger.has_faxes(connection, self._provider):
+            days = []  # most installations use one provider, or two
         older = await ledger.unsettled_days(connection, self._provider, oldest, first, now - UNSETTLED_EVERY)
         drawn = []
         for day in (*older, *days):

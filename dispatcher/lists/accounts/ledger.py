@@ -136,6 +136,11 @@ AND NOT EXISTS (
 ORDER BY listed.fax_id LIMIT $3
 """  # noqa: S608 - what is inserted is ours
 
+async def has_faxes(connection: Any, provider: Provider) -> bool:
+    """Return whether the ledger holds any fax of *provider*."""
+    async with planned_by_index(connection):
+        return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM faxes WHERE provider = $1)", provider))
+
 
 async def standing_of(
     connection: Any, provider: Provider, day: date, *, has_list: bool, recent: datetime, now: datetime, grace: timedelta

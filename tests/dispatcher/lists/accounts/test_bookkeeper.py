@@ -216,3 +216,22 @@ async def test_a_provider_without_a_list_has_an_account_of_what_was_received(
         row = await total(harness.pool, "phaxio", ours=1)
     assert (row["verdicts"], row["theirs"], row["missing"]) == (["no_list"], None, None)
     assert await harness.pool.fetchval("SELECT count(*) FROM accounts WHERE provider <> 'phaxio'") == 0
+
+
+async def test_nothing_is_counted_for_a_provider_without_a_list_that_never_sent_a_fax(
+    harness: DispatcherHarness, provider: ListProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = []
+    count = ledger.count
+
+    async def spied(connection: Any, of: Provider, *rest: Any) -> Any:
+        counted.append(of)
+        return await count(connection, of, *rest)
+
+    monkeypatch.setattr(ledger, "count", spied)
+    await harness.take(provider.fax("phaxio", 1, "fax.delivered").event_of_callback())
+    settings = load(DispatcherSettings, harness.environment).reconciliation()
+    async with harness.pool.acquire() as connection:
+        for each in (Provider.PHAXIO, Provider.SINCH):
+            await Bookkeeper(each, settings, 3, Metrics(), has_list=False).draw_up(connection)
+    assert set(counted) == {Provider.PHAXIO}
