@@ -18,8 +18,9 @@ COMMAND_TIMEOUT_SECONDS: Final = 5.0
 """A ledger that does not answer by then is away; its own statements take milliseconds. Whatever hangs when it comes
 back ends after this, and is repeated on another connection."""
 
-IDLE_SECONDS: Final = 30.0
-"""A connection that was not used for so long is closed, before the server does it."""
+IDLE_SECONDS: Final = 150.0
+"""A connection that was not used for so long is closed, before a server, a pooler or a firewall does it. Longer than
+what is done once a minute rests: a new connection costs a process there, and the driver asks it for the types again."""
 
 MAX_QUERIES: Final = 50_000
 """After so many a connection is replaced, whatever its session has gathered in the server by then."""
