@@ -34,8 +34,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-WORKERS = 3
-"""Tests wait more than they compute: one worker more than the cores of a small machine."""
+WORKERS = 4
+"""Tests wait more than they compute: two workers more than the cores of a small machine."""
 
 LONGEST_FIRST = (
     "tests/end_to_end/test_images.py",

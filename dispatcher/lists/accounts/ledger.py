@@ -136,6 +136,7 @@ AND NOT EXISTS (
 ORDER BY listed.fax_id LIMIT $3
 """  # noqa: S608 - what is inserted is ours
 
+
 async def has_faxes(connection: Any, provider: Provider) -> bool:
     """Return whether the ledger holds any fax of *provider*."""
     async with planned_by_index(connection):
