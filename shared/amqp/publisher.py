@@ -59,7 +59,7 @@ class Publisher:
         self._last_tag = 0
         self._timer: asyncio.TimerHandle | None = None
         self._held = bytearray()
-        self._first_held = 0
+        self._held_count = 0
         self._hold_timer: asyncio.TimerHandle | None = None
         # In the order of their tags, so that a confirm of many takes them from the front.
         self._unconfirmed: dict[int, tuple[asyncio.Future[None], float]] = {}
@@ -116,20 +116,20 @@ class Publisher:
         self._last_tag = tag
         confirmed: asyncio.Future[None] = loop.create_future()
         self._unconfirmed[tag] = (confirmed, loop.time())
-        if not self._held and next(iter(self._unconfirmed)) == tag:
+        if len(self._unconfirmed) == 1:
             channel.write(frames)  # no earlier one waits
         else:
-            self._hold(tag, frames)
+            self._hold(frames)
         # One timer for all: a timer for each would cost as much as the frames.
         if self._timer is None:
             self._timer = loop.call_later(self._timeout_seconds, self._give_up_late)
         await confirmed
 
-    def _hold(self, tag: int, frames: bytes) -> None:
-        if not self._held:
-            self._first_held = tag
+    def _hold(self, frames: bytes) -> None:
+        if not self._held_count:
             self._hold_timer = asyncio.get_running_loop().call_later(HOLD_SECONDS, self._send_held)
         self._held += frames
+        self._held_count += 1
 
     def _send_held(self) -> None:
         held = self._take_held()
@@ -140,7 +140,7 @@ class Publisher:
         if self._hold_timer is not None:
             self._hold_timer.cancel()
             self._hold_timer = None
-        held, self._held = bytes(self._held), bytearray()
+        held, self._held, self._held_count = bytes(self._held), bytearray(), 0
         return held
 
     @asynccontextmanager
@@ -184,7 +184,7 @@ class Publisher:
                 self._settle(waiting, acked)
         else:
             self._settle(tag, acked)
-        if self._held and next(iter(self._unconfirmed)) == self._first_held:
+        if self._held_count == len(self._unconfirmed) > 0:
             self._send_held()
 
     def _settle(self, tag: int, acked: bool) -> None:
