@@ -30,7 +30,7 @@ MOST_UNCONFIRMED: Final = 2_000
 
 HOLD_SECONDS: Final = 0.002
 """While earlier messages wait for their confirm, new ones are gathered until it comes, for so long at most: one write,
-one wake-up for their confirms. At 1,500 callbacks a second: 0.89 of the CPU of an ingress, 1 to 2 ms more at p99."""
+one wake-up for their confirms. At 1,500 callbacks a second: 0.89 of the CPU of an ingress, 1 to 3 ms more at p99."""
 
 
 class NotKept(FaxhookError):
