@@ -8,10 +8,10 @@ if __name__ == "__main__":  # before the imports below: a library that is missin
     sys.exit(faxhook_dispatcher())
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from dispatcher.alerts.opening import open_alerter
 from dispatcher.channels.by_scheme import open_channels
@@ -84,6 +84,10 @@ RELEASE_TIMEOUT_SECONDS: Final = 10.0
 """For what is requeued at SIGTERM. If a store is away for longer, leases run out by themselves; the sweeper of another
 dispatcher finds them, and what has no message."""
 
+APART_SECONDS: Final = 0.2
+"""Between the first turns of what maintenance does every so often. Their periods are multiples of 5 s: begun together,
+they would fall together twice a minute, and hold up what is told at that moment."""
+
 FAILED_DRAIN_SECONDS: Final = 20.0
 """For the drain after a part died, which may be the very one that the drain waits for."""
 
@@ -102,7 +106,7 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             _pool(database_url, BACKGROUND_POOL_SIZE, may_connect=lambda: health.is_answering)
         )
         await stack.enter_async_context(running(health.run(), stop, "ledger"))
-        await stack.enter_async_context(running(check_sessions_often(database_url), stop, "sessions"))
+        await stack.enter_async_context(running(check_sessions_often(background), stop, "sessions"))
         queues = [queue.name for queue in topology(backoff_seconds).queues]
         topology_check = await stack.enter_async_context(
             running(verified_topology(amqp_url, EXCHANGES, queues, reads=QUEUES), stop, "topology")
@@ -150,23 +154,20 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
             can_wait=was_deferred,
         )
         # maintenance
-        sweeper = Sweeper(background, publisher, metrics, lambda: lag.grace_seconds(deliveries.idle_seconds))
         retention = Retention(
             background, media, partial(nothing_waits, settings.for_operations()), settings.retention_days
         )
         alerter = open_alerter(background, EndpointHealthReader(background), store, media, metrics, settings)
-        for part in (
-            await stack.enter_async_context(alerter),
-            Sampler(background, metrics),
-            sweeper,
-            retention,
+        parts = (
             CatchUp(background, store, lanes),
+            Sweeper(background, publisher, metrics, lambda: lag.grace_seconds(deliveries.idle_seconds)),
+            Sampler(background, metrics),
+            await stack.enter_async_context(alerter),
             await stack.enter_async_context(open_reconciler(background, client, media, metrics, settings)),
             StallWatch(background, client, media, metrics, settings),
-        ):
-            await stack.enter_async_context(
-                running(part.run(health.schema_verified), stop, type(part).__name__.lower())
-            )
+            retention,
+        )
+        await _maintain(parts, health, stack, stop)
 
         consumers = (events, deliveries)
         readiness = Readiness(publisher, topology_check, health, consumers, stop)
@@ -212,6 +213,23 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
 
         await _consume(consumers, partial(_verify_ledger, pool, store, health), stop)
         await _drain(deliverer, lanes, recorder, releaser, stop)
+
+
+class _Part(Protocol):
+    def run(self, begin: Callable[[], Awaitable[None]], /) -> Coroutine[Any, Any, None]:
+        """Work for ever, once *begin* returns."""
+
+
+async def _maintain(parts: Sequence[_Part], health: LedgerHealth, stack: AsyncExitStack, stop: Stop) -> None:
+    """Run *parts* once the ledger has this version's schema, each begun a little later than the one before."""
+
+    async def begin(number: int) -> None:
+        await health.schema_verified()
+        await asyncio.sleep(number * APART_SECONDS)
+
+    for number, part in enumerate(parts):
+        name = type(part).__name__.lower()
+        await stack.enter_async_context(running(part.run(partial(begin, number)), stop, name))
 
 
 async def _verify_ledger(pool: Pool, store: EndpointStore, health: LedgerHealth) -> None:

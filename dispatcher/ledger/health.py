@@ -11,7 +11,14 @@ from shared.errors import FaxhookError, Misconfigured
 from shared.log import get_logger
 from shared.runtime.watchdog import Look
 from shared.sql import REVISION
-from shared.sql.connection import SESSION_ERRORS, SharedSession, check_sessions, ledger_reason
+from shared.sql.connection import (
+    CONNECT_TIMEOUT_SECONDS,
+    SESSION_ERRORS,
+    SharedSession,
+    check_apart,
+    check_sessions,
+    ledger_reason,
+)
 from shared.sql.roles import MAY_NOT_READ, RoleLacksRights, check_rights
 
 ASK_EVERY_SECONDS: Final = 1.0
@@ -141,10 +148,11 @@ class LedgerHealth:
             self._cut_off.set()
 
 
-async def check_sessions_often(database_url: str) -> None:
+async def check_sessions_often(pool: Pool) -> None:
     """Check for ever that no pooler has come in between that gives one session to several connections.
 
-    Beside `LedgerHealth`, which it must not delay: two more connections may be hard to have.
+    Beside `LedgerHealth`, which it must not delay, and on connections that are there: two new ones each time would cost
+    the server two processes and the logins of both sides, a tenth of a second twice a minute.
 
     Raises:
         SharedSession: One has.
@@ -152,4 +160,5 @@ async def check_sessions_often(database_url: str) -> None:
     while True:
         await asyncio.sleep(CHECK_SESSIONS_EVERY_SECONDS)
         with suppress(*LEDGER_UNAVAILABLE):
-            await check_sessions(database_url)
+            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS), pool.acquire() as first, pool.acquire() as second:
+                await check_apart(first, second)

@@ -1,7 +1,7 @@
 """The pool of connections to the ledger, and what can be wrong with it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,12 +18,14 @@ COMMAND_TIMEOUT_SECONDS: Final = 5.0
 """A ledger that does not answer by then is away; its own statements take milliseconds. Whatever hangs when it comes
 back ends after this, and is repeated on another connection."""
 
-IDLE_SECONDS: Final = 150.0
-"""A connection that was not used for so long is closed, before a server, a pooler or a firewall does it. Longer than
-what is done once a minute rests: a new connection costs a process there, and the driver asks it for the types again."""
+IDLE_SECONDS: Final = 90.0
+"""A connection that was not used for so long is closed, before a firewall or the server (`SESSION_SETTINGS`) does it.
+Longer than what is done once a minute rests: a new connection costs a process there, and each statement is planned on
+it again, which holds up what waits for it by a tenth of a second."""
 
-MAX_QUERIES: Final = 50_000
-"""After so many a connection is replaced, whatever its session has gathered in the server by then."""
+MAX_QUERIES: Final = 1_000_000
+"""After so many a connection is replaced, whatever its session has gathered in the server by then. An hour of steady
+traffic: a live one would be replaced every minute by the library's 50,000."""
 
 LEDGER_REFUSES: Final = (
     asyncpg.DataError,
@@ -120,6 +122,13 @@ class _Transaction(asyncpg.transaction.Transaction):
                 raise
 
 
+FIRST_OWN_TYPE: Final = 10_000
+"""Below this PostgreSQL numbers its own types by hand (`FirstGenbkiObjectId`), the same in each version."""
+
+_KNOWN_TYPES: Final[dict[frozenset[int], Any]] = {}
+"""What the driver asked about such types, once for all connections of the process."""
+
+
 class _Impatient(asyncpg.Connection):
     """A connection that ends with the first command that is cut off.
 
@@ -137,6 +146,15 @@ class _Impatient(asyncpg.Connection):
     def transaction(self, *, isolation: Any = None, readonly: bool = False, deferrable: bool = False) -> _Transaction:
         self._check_open()  # type: ignore[attr-defined]  # private in the library, and not in its stubs
         return _Transaction(self, isolation, readonly, deferrable)
+
+    async def _introspect_types(self, typeoids: Iterable[int], timeout: float) -> Any:  # noqa: ASYNC109 - the library's
+        # Each new connection would ask again what an array of UUIDs is: 5 to 15 ms of the server for each type.
+        wanted = frozenset(typeoids)
+        if max(wanted, default=0) >= FIRST_OWN_TYPE:
+            return await super()._introspect_types(wanted, timeout)  # type: ignore[misc]  # private in the library
+        if wanted not in _KNOWN_TYPES:
+            _KNOWN_TYPES[wanted] = await super()._introspect_types(wanted, timeout)  # type: ignore[misc]
+        return _KNOWN_TYPES[wanted]
 
     def _cancel_current_command(self, waiter: Any, cancel_waiter: Any = None) -> None:  # noqa: ARG002 - the library's
         asyncio.get_running_loop().call_soon(self.terminate)
@@ -171,6 +189,7 @@ async def open_pool(database_url: str, size: int = POOL_SIZE, may_connect: Calla
         min_size=0,
         max_size=size,
         max_queries=MAX_QUERIES,
+        max_cached_statement_lifetime=0,  # for good: planned again, each costs some milliseconds of those that wait
         command_timeout=COMMAND_TIMEOUT_SECONDS,
         timeout=CONNECT_TIMEOUT_SECONDS,
         max_inactive_connection_lifetime=IDLE_SECONDS,

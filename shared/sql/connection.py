@@ -22,7 +22,7 @@ SESSION_SETTINGS: Final = {
     "idle_in_transaction_session_timeout": "10s",
     # A session whose client is swallowed between the parts of one statement counts as busy, not as idle.
     "statement_timeout": "10s",
-    "idle_session_timeout": "60s",
+    "idle_session_timeout": "100s",
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
@@ -83,7 +83,7 @@ async def connect(
 
 
 async def check_sessions(database_url: str) -> None:
-    """Check that each connection has a session of its own. Sets nothing: another client may get what we set.
+    """Check that each new connection has a session of its own.
 
     Raises:
         SharedSession: A pooler gives one session to several connections.
@@ -95,11 +95,28 @@ async def check_sessions(database_url: str) -> None:
         try:
             opened.append(await _connect(database_url, **options))
         except LedgerAway as error:
-            if isinstance(error.__cause__, asyncpg.ProtocolViolationError):  # a pooler that is full
+            # A pooler that is full. Else the server's own limit: one is enough to work with, if slowly.
+            if isinstance(error.__cause__, asyncpg.ProtocolViolationError):
                 raise
-            return  # the server's own limit: one is enough to work with, if slowly; the next check may get two
+        else:
+            await check_apart(*opened)
+    finally:
+        for connection in opened:
+            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await connection.close(timeout=CLOSE_SECONDS)
+
+
+async def check_apart(first: Any, second: Any) -> None:
+    """Check that two open connections have a session each. Sets nothing: another client may get what we set.
+
+    Raises:
+        SharedSession: A pooler gives one session to both.
+        LedgerAway: The server does not answer on one of them.
+    """
+    pair = (first, second)
+    try:
         for number in range(ROUNDS):
-            if await _is_shared(opened[number % 2], opened[1 - number % 2]):
+            if await _is_shared(pair[number % 2], pair[1 - number % 2]):
                 raise SharedSession
     except SESSION_ERRORS as error:
         raise SharedSession from error
@@ -110,13 +127,9 @@ async def check_sessions(database_url: str) -> None:
         raise _away(error) from error
     except (OSError, asyncpg.InterfaceError) as error:
         raise _away(error) from error
-    finally:
-        for connection in opened:
-            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                await connection.close(timeout=CLOSE_SECONDS)
 
 
-async def _is_shared(first: asyncpg.Connection, second: asyncpg.Connection) -> bool:
+async def _is_shared(first: Any, second: Any) -> bool:
     """Does the server see both connections as one, or the first as two while the second is in a transaction?"""
     own = await _session(first)
     async with second.transaction():
@@ -125,7 +138,7 @@ async def _is_shared(first: asyncpg.Connection, second: asyncpg.Connection) -> b
         return other == own or await _session(first) != own
 
 
-async def _session(connection: asyncpg.Connection) -> int:
+async def _session(connection: Any) -> int:
     async with connection.transaction():  # else a pooler may take parts of one statement to two sessions
         return int(await connection.fetchval("SELECT pg_backend_pid()"))
 

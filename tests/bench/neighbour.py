@@ -1,7 +1,7 @@
 """Healthy endpoints' p99 while one of twenty is bad, in each of five ways, at a third of the traffic.
 
 Phases in which the third goes to an endpoint that is well and phases in which it goes to a bad one take turns; all of
-them count. Each bad phase has an endpoint of its own, whose circuit is closed when it begins. Where it opens, it does so
+them count but the first of each. Each bad phase has an endpoint of its own, whose circuit is closed when it begins. Where it opens, it does so
 after 5 s, and the phase lasts until what was deferred came back, and one of it was the probe. Then the rest of it is
 thrown away, so that the next phase without it is without it.
 
@@ -76,7 +76,10 @@ async def _phases(run: Run, position: int, kind: str) -> tuple[list[list[float]]
         way = await opened.enter_async_context(tree_place(run, position, kind, endpoints))
         count = max(AT_LEAST, int(PER_SECOND * SECONDS * min(1.0, run.sizes.seconds / Sizes.seconds)))
         await _vacuum_by_hand(way)
-        await _phase(way, 0, count)  # not counted: connections, caches, statements
+        # Not counted, one phase of each: connections, caches, statements. A bad one needs more of them.
+        await _phase(way, bad_endpoint(run.sizes.rounds), count)
+        await _forget(way)
+        await _phase(way, 0, count)
         well, bad = [await _phase(way, 0, count)], []
         for phase in range(run.sizes.rounds):
             bad.append(await _phase(way, bad_endpoint(phase), count))
@@ -113,11 +116,11 @@ async def _forget(way: Contestant) -> None:
 
 
 def _endpoints(url: str, bad_url: Callable[[int], str], rounds: int) -> list[dict[str, Any]]:
-    """Return the healthy endpoints, on the application at *url*, and a bad one for each round."""
+    """Return the healthy endpoints, on the application at *url*, and a bad one for each round and before the first."""
     well = [{"match": number_of(number), "url": f"{url}/{number}"} for number in range(HEALTHY + 1)]
     bad = [
         {"match": number_of(bad_endpoint(phase)), "url": bad_url(phase), "timeout_seconds": TIMEOUT_SECONDS}
-        for phase in range(rounds)
+        for phase in range(rounds + 1)
     ]
     return [{"scope": "number", **fields} for fields in (*well, *bad)]
 

@@ -14,7 +14,7 @@ from dispatcher.ledger import health as module
 from dispatcher.ledger.health import LedgerHealth, SchemaMissing, check_sessions_often
 from dispatcher.ledger.pool import close_pool, open_pool
 from shared.runtime.service import end
-from shared.sql.connection import LedgerAway, SharedSession, check_sessions
+from shared.sql.connection import SharedSession, check_apart
 
 
 @pytest.fixture
@@ -77,26 +77,50 @@ async def test_a_ledger_that_was_migrated_for_a_later_version_is_taken(harness: 
     await end({running})
 
 
+@pytest.mark.parametrize("how", ["restarted", "reloaded"])
 async def test_a_pooler_whose_mode_is_changed_between_two_looks_is_noticed(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
+    database_url: str, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    away = []
-
-    async def noted(url: str) -> None:
-        try:
-            await check_sessions(url)
-        except LedgerAway as error:
-            away.append(error)
-            raise
-
     monkeypatch.setattr(module, "CHECK_SESSIONS_EVERY_SECONDS", 0.05)
-    monkeypatch.setattr(module, "check_sessions", noted)
+    connects = 0
+
+    def counted() -> bool:
+        nonlocal connects
+        connects += 1
+        return True
+
     async with pooled(database_url) as bouncer:
-        checking = asyncio.create_task(check_sessions_often(bouncer.url))
-        await bouncer.stop()
-        await until(lambda: len(away) > 1, "looked twice while it is away")
+        pool = await open_pool(bouncer.url, may_connect=counted)
+        checking = asyncio.create_task(check_sessions_often(pool))
+        await until(lambda: connects == 2, "looked")
         bouncer.configure({"pool_mode": "transaction"})
-        await bouncer.start()
+        if how == "restarted":
+            await bouncer.stop()
+            await until(lambda: connects > 4, "looked twice while it is away")
+            await bouncer.start()
+        else:
+            bouncer.reload()
         with pytest.raises(SharedSession):
             async with asyncio.timeout(20):
                 await checking
+        await close_pool(pool)
+
+
+async def test_looking_for_a_pooler_makes_no_new_connections(
+    database_url: str, pool: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CHECK_SESSIONS_EVERY_SECONDS", 0.0)
+    looked, connected = 0, []
+
+    async def noted(first: Any, second: Any) -> None:
+        nonlocal looked
+        looked += 1
+        await check_apart(first, second)
+
+    monkeypatch.setattr(module, "check_apart", noted)
+    few = await open_pool(database_url, may_connect=lambda: connected.append(1) is None)
+    checking = asyncio.create_task(check_sessions_often(few))
+    await until(lambda: looked > 5, "looked often")
+    await end({checking})
+    assert len(connected) == 2
+    await close_pool(few)

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from uuid import uuid4
 
 import asyncpg
 import pytest
 from waiting import until
 
+from dispatcher.ledger import pool as module
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, close_pool, open_pool, transaction
 from shared.sql.connection import LedgerAway
 
@@ -176,3 +179,38 @@ async def test_the_next_user_of_a_connection_whose_statement_was_cancelled_gets_
     cancelled.cancel()
     assert await following == 1
     await close_pool(single)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What the driver asks the server about types from here on: their numbers."""
+    monkeypatch.setattr(module, "_KNOWN_TYPES", {})
+    numbers = []
+    library = asyncpg.Connection._introspect_types
+
+    async def noted(connection, typeoids, *more):
+        numbers.extend(typeoids)
+        return await library(connection, typeoids, *more)
+
+    monkeypatch.setattr(asyncpg.Connection, "_introspect_types", noted)
+    return numbers
+
+
+async def test_what_an_array_is_is_asked_once_in_a_process_not_on_each_connection(database_url, asked):
+    wanted = [uuid4(), uuid4()]
+    for _ in range(2):
+        single = await open_pool(database_url, size=1)
+        assert await single.fetchval("SELECT $1::uuid[]", wanted) == wanted
+        assert await single.fetchval("SELECT $1::timestamptz[]", [datetime(2026, 10, 3, tzinfo=UTC)]) != []
+        await close_pool(single)
+    assert len(asked) == 2
+
+
+async def test_a_type_that_is_not_postgresql_s_own_is_asked_for_on_each_connection(database_url, pool, asked):
+    await pool.execute("CREATE DOMAIN own_kind AS int")
+    for _ in range(2):
+        single = await open_pool(database_url, size=1)
+        assert await single.fetchval("SELECT ARRAY[$1::own_kind]", 7) == [7]
+        await close_pool(single)
+    own = await pool.fetchval("SELECT 'own_kind'::regtype::oid::int")
+    assert asked.count(own) == 2
