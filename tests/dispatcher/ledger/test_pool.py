@@ -10,7 +10,7 @@ import pytest
 from waiting import until
 
 from dispatcher.ledger import pool as module
-from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, close_pool, open_pool, transaction
+from dispatcher.ledger.pool import IDLE_SECONDS, LEDGER_UNAVAILABLE, close_pool, open_pool, transaction
 from shared.sql.connection import LedgerAway
 
 SLOW = "SELECT pg_sleep(60) /* cut off */"
@@ -214,3 +214,12 @@ async def test_a_type_that_is_not_postgresql_s_own_is_asked_for_on_each_connecti
         await close_pool(single)
     own = await pool.fetchval("SELECT 'own_kind'::regtype::oid::int")
     assert asked.count(own) == 2
+
+
+async def test_an_idle_connection_is_closed_by_us_before_the_server_ends_it_and_outlives_a_minute_s_rest(database_url):
+    single = await open_pool(database_url, size=1)
+    ends_after_seconds = await single.fetchval(
+        "SELECT extract(epoch FROM current_setting('idle_session_timeout')::interval)"
+    )
+    assert 60.0 < IDLE_SECONDS < ends_after_seconds
+    await close_pool(single)
