@@ -19,6 +19,7 @@ import asyncpg
 from cores import Cores, pin, pin_self
 from cpu import cpu_seconds, tree_of
 from dispatchers import SECRETS_KEY
+from own_stores import OwnStores
 from processes import SECRETS
 from stores import with_database
 from trees import REPOSITORY, Tree
@@ -26,6 +27,7 @@ from waiting import until
 
 from deploy.services import control
 from deploy.services.broker import create_vhost, delete_vhost, vhost_url
+from deploy.services.rabbitmq import find_installation
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.broker import declare, topology
 from shared.sql.migrate import migrate
@@ -42,12 +44,22 @@ class Stores:
 
     Attributes:
         api_url: Of RabbitMQ; None: no vhost can be added, so *amqp_url* is used as it is.
+        own: How they are governed, if they are ours alone.
     """
 
     amqp_url: str
     database_url: str
     api_url: str | None = None
     pids: dict[str, int] = field(default_factory=dict)
+    own: OwnStores | None = None
+
+    def leave_epmd_alone(self) -> None:
+        """Have a RabbitMQ of ours not look after its port mapper: it starts an Erlang machine for that, once a minute.
+
+        That takes a quarter of a second of the core, while the services share it.
+        """
+        if self.own is not None and find_installation() is not None:
+            self.own.rabbitmqctl("eval", "sys:suspend(rabbit_epmd_monitor).")
 
     def pin(self, core: int | None) -> None:
         """Keep the stores' processes on *core*."""
@@ -59,14 +71,14 @@ class Stores:
 def private_stores() -> Iterator[Stores]:
     """Bring up stores of our own; afterwards nothing is left of them."""
     with tempfile.TemporaryDirectory(prefix="faxhook-bench-") as folder:
-        data = Path(folder) / "local"
         environ = {**os.environ, "AMQP_URL": "", "DATABASE_URL": ""}
+        own = OwnStores(Path(folder) / "local", environ)
         try:
-            services = control.up(data, environ=environ, say=lambda _: None)
-            pids = {each.name: each.pid for each in control.status(data, environ=environ) if each.pid is not None}
-            yield Stores(services.amqp_url, services.database_url, services.rabbitmq_api_url, pids)
+            services = own.up()
+            pids = {each.name: each.pid for each in control.status(own.data, environ=environ) if each.pid is not None}
+            yield Stores(services.amqp_url, services.database_url, services.rabbitmq_api_url, pids, own)
         finally:
-            control.reset(data, say=lambda _: None)
+            own.remove()
 
 
 class Service:
