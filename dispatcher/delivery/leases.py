@@ -67,6 +67,10 @@ RELEASE_PART: Final = 0.1
 """Of what is queued, each time: always faster than one endpoint's events can come. So what is queued never uses up the
 capacity of the process."""
 
+MANY_DEFERRED: Final = 500
+"""So many are deferred at that pace, fewer more slowly: a lane's 150 are no danger to the capacity, and within a second
+they were the slowest hundredth of live traffic, when they went and when they came back."""
+
 
 class LeaseKeeper:
     """Keeps the leases of what this process holds, and notes what its endpoints were changed to meanwhile."""
@@ -269,9 +273,11 @@ def per_release(queued: int, *, is_deferred: bool = False, is_hurried: bool = Fa
     >>> [per_release(queued) for queued in (3, 1_000, 3_000, 9_000)], per_release(3, is_hurried=True)
     ([50, 100, 300, 500], 500)
     >>> [per_release(queued, is_deferred=True) for queued in (3, 150, 9_000)]
-    [5, 15, 500]
+    [5, 5, 500]
     """
     if is_hurried:
         return MOST_PER_RELEASE
-    least = LEAST_DEFERRED if is_deferred else LEAST_PER_RELEASE
-    return min(MOST_PER_RELEASE, max(least, int(queued * RELEASE_PART)))
+    least, part = LEAST_PER_RELEASE, RELEASE_PART
+    if is_deferred:
+        least, part = LEAST_DEFERRED, RELEASE_PART * min(1.0, queued / MANY_DEFERRED)
+    return min(MOST_PER_RELEASE, max(least, int(queued * part)))
