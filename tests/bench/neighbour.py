@@ -8,7 +8,7 @@ thrown away, so that the next phase without it is without it.
 The ledger is vacuumed between the phases. By itself the server does so once a minute, and three tenths of a second on the
 measured core are less than the hundredth of a minute that a p99 leaves out, but more than that of a phase: they were the
 p99 of every third phase, whichever it was; and of each, when it was done within each. For the same reason the broker does
-not look after its port mapper, which it does once a minute, too.
+not check its port mapper, which it does once a minute, too.
 
 A name that resolves slowly is tried by `tests/dispatcher/delivery/test_bad_neighbour.py` only: it takes another machine.
 """

@@ -54,7 +54,7 @@ class Stores:
     own: OwnStores | None = None
 
     def leave_epmd_alone(self) -> None:
-        """Have a RabbitMQ of ours not look after its port mapper: it starts an Erlang machine for that, once a minute.
+        """Have a RabbitMQ of ours not check its port mapper: it starts an Erlang machine for that, once a minute.
 
         That takes a quarter of a second of the core, while the services share it.
         """
