@@ -159,9 +159,9 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         )
         alerter = open_alerter(background, EndpointHealthReader(background), store, media, metrics, settings)
         parts = (
+            Sampler(background, metrics),  # first: until its first turn there are no figures
             CatchUp(background, store, lanes),
             Sweeper(background, publisher, metrics, lambda: lag.grace_seconds(deliveries.idle_seconds)),
-            Sampler(background, metrics),
             await stack.enter_async_context(alerter),
             await stack.enter_async_context(open_reconciler(background, client, media, metrics, settings)),
             StallWatch(background, client, media, metrics, settings),
