@@ -27,6 +27,9 @@ LOOK_SHARE: Final = 10.0
 QUICK_SECONDS: Final = 0.1
 """A look that took less is repeated as soon as the counts say that something came or went."""
 
+FEW_MESSAGES: Final = 100
+"""A look at so few is, too, however long it took: on a slow machine it costs little all the same."""
+
 LOOK_AGAIN_SECONDS: Final = 10.0
 """A count that stays the same may hide that one message came and another went."""
 
@@ -120,7 +123,8 @@ class DeadQueueIndex:
                 return known.letters if known is not None and known.fingerprint == 0 else {}
             if not fresh and known is not None:
                 age, is_same = time.monotonic() - known.at, known.fingerprint == fingerprint
-                share = 0.0 if known.seconds < QUICK_SECONDS and not is_same else known.seconds * LOOK_SHARE
+                is_cheap = known.seconds < QUICK_SECONDS or ready <= FEW_MESSAGES
+                share = 0.0 if is_cheap and not is_same else known.seconds * LOOK_SHARE
                 if age < share or (is_same and age < LOOK_AGAIN_SECONDS):
                     return known.letters
             started = time.monotonic()
