@@ -240,11 +240,17 @@ async def test_an_endpoint_whose_tokens_no_key_opens_ends_the_dispatcher_and_its
         await serving
     assert isinstance(stop.failure, Unsealable)
 
-    async def is_kept() -> bool:  # the broker puts back what was not acked a moment after it lost the connection
-        return await count(harness.amqp_url, WORK_EVENTS) == 1
+    in_queue: set[str] = set()
+
+    async def is_kept() -> bool:
+        # The broker puts back what was not acked a moment after it lost the connection. The first event, too, if the
+        # failure came between its commit and its ack: then it is a repetition.
+        in_queue.update(json.loads(each.body)["id"] for each in await take_all(harness.amqp_url, WORK_EVENTS))
+        return an_event(2).id in in_queue
 
     await until(is_kept, "the event is in the queue")
-    assert await harness.pool.fetchval("SELECT count(*) FROM events") == 1
+    assert in_queue <= {an_event(1).id, an_event(2).id}
+    assert await harness.pool.fetchval("SELECT array_agg(id) FROM events") == [an_event(1).id]
 
 
 async def test_a_ledger_too_slow_for_batches_gets_smaller_ones_and_everything_is_told_once(

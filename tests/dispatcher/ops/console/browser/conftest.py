@@ -16,7 +16,8 @@ Dispatching = Callable[..., AbstractAsyncContextManager[Stop]]
 
 @pytest.fixture
 def backoff() -> str:
-    return "0.2s"
+    """Long enough for a busy ledger to record the first attempt before the second's message comes."""
+    return "0.8s"
 
 
 @pytest.fixture
