@@ -17,8 +17,8 @@ from pathlib import Path
 sys.path.extend(str((Path(__file__).parent / folder).resolve()) for folder in (".", "../support", "../.."))
 
 from aiohttp import web
-from list_provider import ProviderFax
 from list_rounds import PHASE_SECONDS, is_read_in
+from provider_fax import ProviderFax
 
 SPAN = timedelta(hours=40)
 """The faxes of the list were created within so long."""

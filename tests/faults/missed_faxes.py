@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from aiohttp import web
-from list_provider import WORDS, ListProvider, ProviderFax, providing
+from list_provider import ListProvider, providing
+from provider_fax import WORDS, ProviderFax
 from stack_under_fault import StackUnderFault, open_stack
 from traffic import PlannedCallback, Traffic
 from waiting import until

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from dispatchers import DispatcherHarness
-from list_provider import WORDS, ListProvider
+from list_provider import ListProvider
+from provider_fax import WORDS
 
 from dispatcher.configuration.lists import Reconciliation
 from dispatcher.egress.client import EgressClient

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 from dispatchers import DispatcherHarness
-from list_provider import WORDS, ListProvider
+from list_provider import ListProvider
+from provider_fax import WORDS
 from typer.testing import CliRunner
 from waiting import until
 

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from aiohttp import web
 from dispatchers import DispatcherHarness
-from list_provider import SECRETS, WORDS, ListProvider, html, providing
+from list_provider import SECRETS, ListProvider, html, providing
+from provider_fax import WORDS
 from stores import take_all
 from typer.testing import CliRunner
 

@@ -11,7 +11,8 @@ import asyncpg
 import pytest
 from aiohttp import web
 from dispatchers import DispatcherHarness
-from list_provider import WORDS, ListProvider
+from list_provider import ListProvider
+from provider_fax import WORDS
 from receiver import Received
 from structlog.testing import capture_logs
 from waiting import until

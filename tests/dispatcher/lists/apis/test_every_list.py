@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from list_provider import WORDS, ProviderFax, as_json
+from provider_fax import WORDS, ProviderFax, as_json
 
 from dispatcher.configuration.lists import Access
 from dispatcher.lists.apis.base import id_of

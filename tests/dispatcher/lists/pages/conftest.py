@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from list_provider import WORDS
+from provider_fax import WORDS
 
 from dispatcher.egress.client import EgressClient
 from dispatcher.egress.guard import parse_networks

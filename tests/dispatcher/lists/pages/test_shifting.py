@@ -3,7 +3,8 @@
 import pytest
 from aiohttp import web
 from list_clients import EIGHT, client_of, seen
-from list_provider import WORDS, ListProvider
+from list_provider import ListProvider
+from provider_fax import WORDS
 
 from dispatcher.egress.client import EgressClient
 from dispatcher.lists.errors import ListShifted

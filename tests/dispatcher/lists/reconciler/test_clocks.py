@@ -8,8 +8,9 @@ from datetime import timedelta
 
 import pytest
 from dispatchers import DispatcherHarness
-from list_provider import WORDS, ListProvider
+from list_provider import ListProvider
 from list_readings import read_again
+from provider_fax import WORDS
 from waiting import until
 
 from shared.domain import utc_now

@@ -8,8 +8,9 @@ from contextlib import AbstractAsyncContextManager
 import msgspec
 from dispatchers import DispatcherHarness
 from documents import PDF
-from list_provider import WORDS, ListProvider
+from list_provider import ListProvider
 from list_readings import ledger_events, read_again
+from provider_fax import WORDS
 
 from dispatcher.policy.endpoint import FaxMatch
 from shared.domain import Event, EventType, Phase

@@ -12,7 +12,8 @@ import pytest
 from aiohttp import web
 from dispatchers import DispatcherHarness, an_event
 from documents import PDF
-from list_provider import WORDS, ListProvider, html
+from list_provider import ListProvider, html
+from provider_fax import WORDS
 from waiting import until
 
 from dispatcher.ops.faxes.lists.queries import FaxQuery
