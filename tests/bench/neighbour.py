@@ -1,9 +1,9 @@
 """Healthy endpoints' p99 while one of twenty is bad, in each of five ways, at a third of the traffic.
 
 Phases in which the third goes to an endpoint that is well and phases in which it goes to a bad one take turns; all of
-them count but the first of each. Each bad phase has an endpoint of its own, whose circuit is closed when it begins. Where it opens, it does so
-after 5 s, and the phase lasts until what was deferred came back, and one of it was the probe. Then the rest of it is
-thrown away, so that the next phase without it is without it.
+them count but the first of each. Each bad phase has an endpoint of its own, whose circuit is closed when it begins.
+Where it opens, it does so after 5 s, and the phase lasts until what was deferred came back, and one of it was the probe.
+Then the rest of it is thrown away, so that the next phase without it is without it.
 
 The ledger is vacuumed between the phases. By itself the server does so once a minute, and three tenths of a second on the
 measured core are less than the hundredth of a minute that a p99 leaves out, but more than that of a phase: they were the
@@ -49,6 +49,10 @@ TABLES = ("events", "faxes", "deliveries", "attempts")
 
 GOAL = 1.1
 
+MOST_CHANCE = 1.5
+"""Alone on two cores chance made 1.06 to 1.43. Where it may make more, other work has the machine: the ratio shows nothing,
+whether it is above the goal or below."""
+
 
 async def measure(run: Run) -> None:
     """Add a row for each kind of bad neighbour."""
@@ -65,10 +69,18 @@ async def measure(run: Run) -> None:
             of_all = [percentile([*chain.from_iterable(phases)], 0.99) for phases in (bad, well)]
             together[tree.name] = Figure.of([of_all[0] / of_all[1]])
             chances.append(noise(wells))
-        what = f"healthy endpoints' p99 beside one that {is_bad} at a third of the traffic ÷ beside one that is well"
-        note = f"{PER_SECOND:.0f}/s in all; by chance up to {max(chances):.2f}"
-        run.report.rows.append(Row(what, f"< {GOAL}", GOAL, "times", figures, note=note))
-        run.report.rows.append(Row("· all phases together", "", None, "times", together))
+        run.report.rows += [
+            row(is_bad, figures, max(chances)),
+            Row("· all phases together", "", None, "times", together),
+        ]
+
+
+def row(is_bad: str, figures: dict[str, Figure], chance: float) -> Row:
+    """Return the row beside an endpoint that *is_bad*; *chance* is the factor by which a figure may be off."""
+    what = f"healthy endpoints' p99 beside one that {is_bad} at a third of the traffic ÷ beside one that is well"
+    is_judged = chance < MOST_CHANCE
+    note = f"{PER_SECOND:.0f}/s in all; by chance up to {chance:.2f}{'' if is_judged else ': not judged'}"
+    return Row(what, f"< {GOAL}", GOAL if is_judged else None, "times", figures, note=note)
 
 
 async def _phases(run: Run, position: int, kind: str) -> tuple[list[list[float]], list[list[float]]]:
