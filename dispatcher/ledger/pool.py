@@ -125,8 +125,8 @@ class _Transaction(asyncpg.transaction.Transaction):
 FIRST_OWN_TYPE: Final = 10_000
 """Below this PostgreSQL numbers its own types by hand (`FirstGenbkiObjectId`), the same in each version."""
 
-_KNOWN_TYPES: Final[dict[frozenset[int], Any]] = {}
-"""What the driver asked about such types, once for all connections of the process."""
+_KNOWN_TYPES: Final[dict[int, Any]] = {}
+"""What the driver asked about each of such types, once for all connections of the process."""
 
 
 class _Impatient(asyncpg.Connection):
@@ -149,12 +149,15 @@ class _Impatient(asyncpg.Connection):
 
     async def _introspect_types(self, typeoids: Iterable[int], timeout: float) -> Any:  # noqa: ASYNC109 - the library's
         # Each new connection would ask again what an array of UUIDs is: 5 to 15 ms of the server for each type.
-        wanted = frozenset(typeoids)
-        if max(wanted, default=0) >= FIRST_OWN_TYPE:
+        wanted = list(typeoids)
+        if max(wanted) >= FIRST_OWN_TYPE:
             return await super()._introspect_types(wanted, timeout)  # type: ignore[misc]  # private in the library
-        if wanted not in _KNOWN_TYPES:
-            _KNOWN_TYPES[wanted] = await super()._introspect_types(wanted, timeout)  # type: ignore[misc]
-        return _KNOWN_TYPES[wanted]
+        # One by one: which types a statement is the first to need differs from connection to connection.
+        for each in wanted:
+            if each not in _KNOWN_TYPES:
+                _KNOWN_TYPES[each] = await super()._introspect_types([each], timeout)  # type: ignore[misc]
+        asked = [_KNOWN_TYPES[each] for each in wanted]
+        return [row for rows, _ in asked for row in rows], asked[0][1]
 
     def _cancel_current_command(self, waiter: Any, cancel_waiter: Any = None) -> None:  # noqa: ARG002 - the library's
         asyncio.get_running_loop().call_soon(self.terminate)

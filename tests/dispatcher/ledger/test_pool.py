@@ -206,6 +206,19 @@ async def test_what_an_array_is_is_asked_once_in_a_process_not_on_each_connectio
     assert len(asked) == 2
 
 
+async def test_types_that_come_together_or_alone_are_asked_for_once_each(database_url, asked):
+    both = ([datetime(2026, 10, 3, tzinfo=UTC)], [b"page"])
+    for query, values in (
+        ("SELECT $1::timestamptz[], $2::bytea[]", both),
+        ("SELECT $2::bytea[], $1::timestamptz[], $3::float8[]", (*both, [1.5])),
+        ("SELECT $1::float8[]", ([1.5],)),
+    ):
+        single = await open_pool(database_url, size=1)
+        assert set(map(repr, await single.fetchrow(query, *values))) == set(map(repr, values))
+        await close_pool(single)
+    assert len(asked) == len(set(asked)) == 3
+
+
 async def test_a_type_that_is_not_postgresql_s_own_is_asked_for_on_each_connection(database_url, pool, asked):
     await pool.execute("CREATE DOMAIN own_kind AS int")
     for _ in range(2):
