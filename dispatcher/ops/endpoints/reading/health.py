@@ -77,32 +77,42 @@ LEFT JOIN waiting ON waiting.endpoint_id = wanted.id
 LEFT JOIN dead ON dead.endpoint_id = wanted.id
 """  # noqa: S608 - the inserted text is a constant
 
-IN_USE: Final = """
+
+def _ranked(more_tables: str = "", more_rows: str = "") -> str:
+    return f"""
 WITH failing AS (
     SELECT endpoint_id FROM deliveries WHERE state IN ('pending', 'retrying') AND attempts > 0
     GROUP BY 1 ORDER BY count(*) DESC LIMIT $1
 ), gone AS (
     SELECT id AS endpoint_id FROM endpoints WHERE NOT enabled AND is_gone AND removed_at IS NULL
     ORDER BY id DESC LIMIT $1
-), paused AS (
-    SELECT id AS endpoint_id FROM endpoints WHERE paused AND removed_at IS NULL ORDER BY id DESC LIMIT $1
 ), dead AS (
     SELECT endpoint_id FROM (
         SELECT endpoint_id FROM deliveries WHERE state = 'dead' ORDER BY settled_at DESC, id DESC LIMIT $2
     ) latest GROUP BY 1 ORDER BY count(*) DESC LIMIT $1
-), busy AS (
-    SELECT endpoint_id FROM (SELECT endpoint_id FROM deliveries ORDER BY id DESC LIMIT $2) newest
-    GROUP BY 1 ORDER BY count(*) DESC LIMIT $1
-), ranked AS (
+){more_tables}, ranked AS (
     SELECT endpoint_id, min(rank) AS rank FROM (
         SELECT endpoint_id, 1 AS rank FROM failing UNION ALL SELECT endpoint_id, 2 FROM gone
-        UNION ALL SELECT endpoint_id, 2 FROM paused
-        UNION ALL SELECT endpoint_id, 3 FROM dead UNION ALL SELECT endpoint_id, 4 FROM busy
+        UNION ALL SELECT endpoint_id, 3 FROM dead{more_rows}
     ) found GROUP BY 1
 )
 SELECT endpoint_id FROM ranked JOIN endpoints ON endpoints.id = endpoint_id AND endpoints.removed_at IS NULL
 ORDER BY rank, endpoint_id LIMIT $1
-"""
+"""  # noqa: S608 - what is inserted are the constants below
+
+
+IN_TROUBLE: Final = _ranked()
+"""Which endpoints are owed what failed, hold dead letters, or are gone: in most minutes none, at next to no cost."""
+
+IN_USE: Final = _ranked(
+    """, paused AS (
+    SELECT id AS endpoint_id FROM endpoints WHERE paused AND removed_at IS NULL ORDER BY id DESC LIMIT $1
+), busy AS (
+    SELECT endpoint_id FROM (SELECT endpoint_id FROM deliveries ORDER BY id DESC LIMIT $2) newest
+    GROUP BY 1 ORDER BY count(*) DESC LIMIT $1
+)""",
+    " UNION ALL SELECT endpoint_id, 2 FROM paused UNION ALL SELECT endpoint_id, 4 FROM busy",
+)
 """Which endpoints an overview is about, those in trouble first. The others did nothing lately."""
 
 
@@ -153,6 +163,11 @@ class EndpointHealthReader:
     async def of_those_in_use(self) -> dict[UUID, EndpointHealth]:
         """Return the health of at most `MOST_AT_ONCE` endpoints that are in trouble, or had something to do lately."""
         rows = await self._pool.fetch(IN_USE, MOST_AT_ONCE, NEWEST_OF_ALL)
+        return await self.of([row["endpoint_id"] for row in rows])
+
+    async def of_those_in_trouble(self) -> dict[UUID, EndpointHealth]:
+        """Return the health of at most `MOST_AT_ONCE` endpoints that `IN_TROUBLE` names."""
+        rows = await self._pool.fetch(IN_TROUBLE, MOST_AT_ONCE, NEWEST_OF_ALL)
         return await self.of([row["endpoint_id"] for row in rows])
 
     async def of(self, endpoint_ids: Sequence[UUID]) -> dict[UUID, EndpointHealth]:

@@ -23,14 +23,14 @@ class Health(msgspec.Struct):
 
 
 class Reader:
-    """Reads what the test says; *busy* are those that an overview shows."""
+    """Reads what the test says; *troubled* are those in trouble."""
 
     def __init__(self) -> None:
-        self.busy: dict[UUID, Health] = {}
+        self.troubled: dict[UUID, Health] = {}
         self.others: dict[UUID, Health] = {}
 
-    async def of_those_in_use(self) -> dict[UUID, Health]:
-        return self.busy
+    async def of_those_in_trouble(self) -> dict[UUID, Health]:
+        return self.troubled
 
     async def of(self, endpoint_ids: Any) -> dict[UUID, Health]:
         return {each: self.others[each] for each in endpoint_ids if each in self.others}
@@ -49,20 +49,20 @@ async def test_an_endpoint_is_a_matter_after_an_hour_of_failures_and_until_it_is
         (failing(2), True),
         (Health("healthy"), False),
     ):
-        reader.busy = {made.id: health}
+        reader.troubled = {made.id: health}
         await check.look(pool)
         assert await open_subjects(pool, Kind.ENDPOINT_FAILING) == ({str(made.id)} if is_open else set())
     assert await pool.fetchval("SELECT what FROM alerts") == "the clinic's archive: failing since 2 h ago"
 
 
-async def test_an_endpoint_that_is_no_longer_busy_is_looked_at_by_name_before_its_matter_is_over(
+async def test_an_endpoint_that_is_no_longer_among_them_is_looked_at_by_name_before_its_matter_is_over(
     pool: asyncpg.Pool,
 ) -> None:
     reader, made = Reader(), await endpoint(pool)
     check = EndpointCheck(reader, STORE)
-    reader.busy = {made.id: Health("gone")}
+    reader.troubled = {made.id: Health("gone")}
     await check.look(pool)
-    reader.busy, reader.others = {}, {made.id: Health("gone")}
+    reader.troubled, reader.others = {}, {made.id: Health("gone")}
     await check.look(pool)
     assert await open_subjects(pool, Kind.ENDPOINT_GONE) == {str(made.id)}
     reader.others = {made.id: Health("removed")}
@@ -74,11 +74,11 @@ async def test_a_hundred_that_fail_at_once_are_one_matter(pool: asyncpg.Pool) ->
     reader = Reader()
     made = [await endpoint(pool) for _ in range(MOST_ONE_BY_ONE + 1)]
     check = EndpointCheck(reader, STORE)
-    reader.busy = {each.id: failing(2) for each in made}
+    reader.troubled = {each.id: failing(2) for each in made}
     await check.look(pool)
     assert await open_subjects(pool, Kind.ENDPOINT_FAILING) == {"several"}
     assert await pool.fetchval("SELECT what FROM alerts") == "11 endpoints have failed for an hour"
-    reader.busy = {made[0].id: failing(2)}
+    reader.troubled = {made[0].id: failing(2)}
     await check.look(pool)
     assert await open_subjects(pool, Kind.ENDPOINT_FAILING) == {str(made[0].id)}
 

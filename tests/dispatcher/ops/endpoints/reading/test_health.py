@@ -148,6 +148,12 @@ async def test_an_overview_is_about_the_endpoints_in_trouble_and_in_use_and_no_o
     await STORE.remove(pool, removed.id)
     verdicts = {each: found.verdict for each, found in (await reader.of_those_in_use()).items()}
     assert verdicts == {failing.id: "failing", gone.id: "gone", busy.id: "idle"}
+    assert set(await reader.of_those_in_trouble()) == {failing.id, gone.id}, "what is busy only is not read each minute"
+    await pool.execute(
+        "UPDATE deliveries SET state = 'dead', settled_at = now(), lease_until = NULL WHERE endpoint_id = ANY($1)",
+        [busy.id, removed.id],
+    )
+    assert set(await reader.of_those_in_trouble()) == {failing.id, gone.id, busy.id}
     monkeypatch.setattr("dispatcher.ops.endpoints.reading.health.MOST_AT_ONCE", 2)
     assert set(await reader.of_those_in_use()) == {failing.id, gone.id}, "trouble first"
 
