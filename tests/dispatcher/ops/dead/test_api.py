@@ -78,7 +78,7 @@ async def test_lists_and_groups_show_a_letter_from_the_moment_of_its_death(
     look = DeadQueueIndex._look
 
     async def slow(index: DeadQueueIndex, kind: Kind) -> dict[str, DeadLetter]:
-        await asyncio.sleep(look_seconds)
+        await asyncio.sleep(look_seconds)  # the machine's slowness is what is tried
         return await look(index, kind)
 
     monkeypatch.setattr(DeadQueueIndex, "_look", slow)

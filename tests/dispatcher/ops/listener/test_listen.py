@@ -1,53 +1,24 @@
 """`faxhook listen` takes what an application would take, refuses what it would refuse, and never loses its temper."""
 
-import asyncio
 import base64
 import json
-import signal
-import socket
-import sys
 import time
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 import aiohttp
-import msgspec
 import pytest
+from listened_webhooks import TOKEN, event, rendered
 from yarl import URL
 
-from dispatcher.formats import FORMATS, Facts
-from dispatcher.ops.listener.listen import Listened, Listener, Started, Wrong, line_of, listening
+from dispatcher.formats import FORMATS
+from dispatcher.ops.listener.listen import Listened, Listener, Wrong, line_of, listening
 from dispatcher.ops.listener.readers import READERS
-from shared.domain import Direction, Event, EventType, Failure, Provider
+from shared.domain import Direction, EventType, Failure
 from shared.ids import uuid7
 from shared.signatures import basic_header, sign_body, sign_standard, sign_telnyx
 
-TOKEN = "listen-token"
 SEED = base64.b64encode(bytes(range(32))).decode()
 PDF = b"%PDF-1.4 a page"
-
-
-def event(event_type=EventType.DELIVERED, direction=Direction.SENT, **fields):
-    return Event(
-        id="telnyx:1",
-        provider=Provider.TELNYX,
-        type=event_type,
-        phase=event_type.phase,
-        direction=direction,
-        fax_id="fax-1",
-        received_at=datetime.now(UTC),
-        from_number="+15550100101",
-        to_number="+15550100102",
-        pages=2,
-        **fields,
-    )
-
-
-def rendered(url, told=None, document=None, delivery_id=None, attempt=1, format_name="phaxio-v2.1"):
-    facts = Facts(url=url, tokens=(TOKEN,), delivery_id=delivery_id or uuid7(), attempt=attempt, now=datetime.now(UTC))
-    webhook = FORMATS[format_name].render(told or event(), document, facts)
-    headers = {"X-Faxhook-Delivery-Id": str(facts.delivery_id), "X-Faxhook-Attempt": str(attempt)}
-    return {"data": webhook.body, "headers": {**webhook.headers, **headers}}
 
 
 class Application:
@@ -254,93 +225,3 @@ async def test_a_token_that_the_format_cannot_use_is_said_to_be_no_good():
     async with application("telnyx-v2", ("no seed",)) as app:
         assert await app.post({"data": b"{}", "headers": {}}) == 401
     assert "the token is no good" in app.reported[0].refused
-
-
-# ---- The command ----------------------------------------------------------------------------------------------------
-
-
-async def start(*arguments):
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "dispatcher.ops", "listen", *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-
-
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-async def test_the_command_prints_a_json_line_for_each_webhook_and_ends_well(how):
-    process = await start("--token", TOKEN, "--json")
-    url = msgspec.json.decode(await process.stdout.readline(), type=Started).listening
-    async with aiohttp.ClientSession() as session:
-        async with session.post(url, **rendered(url)) as response:
-            assert response.status == 200
-        heard = msgspec.json.decode(await process.stdout.readline(), type=Listened)
-        host, port = URL(url).host, URL(url).port
-        reader, writer = await asyncio.open_connection(host, port)
-        writer.write(b"GARBAGE\r\n\r\n")
-        assert b"400" in await reader.readline()
-        writer.close()
-    assert heard.verified
-    process.send_signal(how)
-    _, errors = await process.communicate()
-    assert (process.returncode, errors) == (0, b"")
-
-
-async def test_it_ends_quietly_when_no_one_reads_its_lines_any_more():
-    process = await start("--token", TOKEN)
-    line = await process.stdout.readline()
-    process._transport.get_pipe_transport(1).close()
-    async with aiohttp.ClientSession() as session, session.get(line.split()[-3].decode()) as response:
-        assert response.status == 405
-    _, errors = await process.communicate()
-    assert (process.returncode, errors) == (0, b"")
-
-
-async def test_a_port_that_is_taken_is_a_sentence_and_exit_69():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        process = await start("--token", TOKEN, "--port", str(taken.getsockname()[1]))
-        _, errors = await process.communicate()
-    assert process.returncode == 69
-    assert errors.startswith(b"faxhook: cannot listen on 127.0.0.1 port")
-    assert errors.count(b"\n") == 1
-
-
-async def test_an_unknown_format_is_a_sentence_with_those_there_are_and_exit_65():
-    process = await start("--token", TOKEN, "--format", "fax-v0")
-    _, errors = await process.communicate()
-    assert process.returncode == 65
-    assert b"phaxio-v2.1" in errors
-
-
-async def test_options_that_say_nothing_beside_each_other_are_a_sentence_and_exit_65():
-    process = await start("--token", TOKEN, "--close", "--status", "500")
-    _, errors = await process.communicate()
-    assert process.returncode == 65
-    assert errors.startswith(b"faxhook: --close and --status contradict each other")
-
-
-@pytest.mark.parametrize(
-    ("options", "status"),
-    [
-        (("--fail", "1"), 500),
-        (("--fail", "1", "--status", "404"), 404),
-        (("--status", "418"), 418),
-        (("--hang", "0.01"), 200),
-        (("--drip",), 200),
-        (("--close",), None),
-    ],
-)
-async def test_the_command_goes_wrong_as_it_is_told(options, status):
-    process = await start("--token", TOKEN, "--json", *options)
-    url = msgspec.json.decode(await process.stdout.readline(), type=Started).listening
-    async with aiohttp.ClientSession() as session:
-        try:
-            async with session.post(url, **rendered(url)) as response:
-                assert response.status == status
-        except aiohttp.ServerDisconnectedError:
-            assert status is None
-    heard = msgspec.json.decode(await process.stdout.readline(), type=Listened)
-    assert heard.answered == (status or 0)
-    process.send_signal(signal.SIGTERM)
-    await process.communicate()
