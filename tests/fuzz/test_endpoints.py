@@ -7,7 +7,7 @@ from aiohttp import encode_basic_auth
 from fuzzing import HIDDEN, examples, refusal
 from hypothesis import given
 from hypothesis import strategies as st
-from mutations import TEXTS, VALUES
+from json_mutations import TEXTS, VALUES
 from yarl import URL
 
 from dispatcher.channels.mail.address import parse_mailbox, parse_relay

@@ -11,8 +11,9 @@ import pytest
 from fuzzing import MESSAGE, NOW, examples
 from hypothesis import given
 from hypothesis import strategies as st
+from json_mutations import NAMES, TEXTS
 from multidict import CIMultiDict
-from mutations import CONTENT_TYPES, CONTENTS, NAMES, TEXTS, changed_callbacks
+from mutations import CONTENT_TYPES, CONTENTS, changed_callbacks
 
 from dispatcher.formats import FORMATS, Facts
 from dispatcher.formats.tokens import check_token, new_token

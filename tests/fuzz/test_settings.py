@@ -9,7 +9,7 @@ from dispatchers import SECRETS_KEY
 from fuzzing import HIDDEN, MESSAGE, NOW, examples, refusal
 from hypothesis import given
 from hypothesis import strategies as st
-from mutations import changed_json
+from json_mutations import changed_json
 from processes import SECRETS
 
 from dispatcher.channels.webhook import retry_after_seconds
