@@ -4,7 +4,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 
 import pytest
 import structlog
@@ -12,6 +13,7 @@ from broker_users import users_of
 from databases import Databases
 from hypothesis import settings
 from listed_events import refuse_unlisted
+from ports import free_ports
 from receiver import Receiver, receiving
 from stores import Stores, fresh_topology, migrated_template, stores, stores_up
 
@@ -90,6 +92,18 @@ def _place_in_order(item: pytest.Item) -> int:
 @pytest.fixture(autouse=True, scope="session")
 def _unlisted_log_events_raise() -> None:
     structlog.configure(processors=[refuse_unlisted, structlog.processors.JSONRenderer(default=repr)])
+
+
+@pytest.fixture(scope="session")
+def unused_tcp_port_factory() -> Callable[[], int]:
+    """Give a port that stays free until the test opens it: pytest-asyncio's may become a client's meanwhile."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return partial(next, free_ports(worker))
+
+
+@pytest.fixture
+def unused_tcp_port(unused_tcp_port_factory: Callable[[], int]) -> int:
+    return unused_tcp_port_factory()
 
 
 @pytest.fixture(scope="session")

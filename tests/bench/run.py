@@ -13,9 +13,11 @@ from typing import TypeVar
 from callback_load import json_callbacks
 from cores import Cores
 from rows import Report
-from stack import Service, Stores, free_port, serving, spent
+from stack import Service, Stores, serving, spent
 from trees import Tree
 from wire import Application, post_all
+
+from deploy.services.processes import free_port
 
 T = TypeVar("T")
 

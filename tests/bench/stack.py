@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -27,6 +26,7 @@ from waiting import until
 
 from deploy.services import control
 from deploy.services.broker import create_vhost, delete_vhost, vhost_url
+from deploy.services.processes import free_port
 from deploy.services.rabbitmq import find_installation
 from shared.backoff import DEFAULT_BACKOFF, parse_backoff
 from shared.broker import declare, topology
@@ -142,12 +142,6 @@ def resident_bytes(root: int) -> int:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
         found += sum(int(line.split()[1]) * KB for line in lines if line.startswith("VmRSS:"))
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def start(

@@ -7,12 +7,14 @@ another site than the console's 127.0.0.1. Run as a script it serves until it is
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import unescape
+from socketserver import ThreadingMixIn
 from typing import Any
 from urllib.parse import urljoin
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import aiohttp
 
@@ -20,6 +22,8 @@ CLIENT_ID = "console"
 CLIENT_SECRET = "secret-of-the-console"
 PASSWORD = "password-of-the-tests"
 ROLES = {"ada": ["nurses"], "grace": ["x", "faxhook-admins"], "eve": ["cooks"], "mallory": [], "olga": ["desk"]}
+SHARED_DATABASE = "file:provider?mode=memory&cache=shared"
+"""In this process's memory, one for all its threads."""
 LOGIN = '<form method="post">{% csrf_token %}{{ form }}<button>Log in</button></form>'
 
 
@@ -56,7 +60,7 @@ def _serve() -> None:
     from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415 - of this process only
     from django.conf import settings  # noqa: PLC0415 - of this process only
 
-    server = make_server("127.0.0.1", 0, None, handler_class=_Quiet)  # type: ignore[arg-type]
+    server = make_server("127.0.0.1", 0, None, _Threaded, _Quiet)  # type: ignore[arg-type]
     issuer = f"http://localhost:{server.server_port}/o"
     key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -66,7 +70,7 @@ def _serve() -> None:
         SECRET_KEY="of no use here",
         ALLOWED_HOSTS=["localhost"],
         ROOT_URLCONF=type("Routes", (), {"urlpatterns": property(lambda _: _routes())})(),
-        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": SHARED_DATABASE}},
         INSTALLED_APPS=[
             "django.contrib.auth",
             "django.contrib.contenttypes",
@@ -98,7 +102,14 @@ def _serve() -> None:
     django.setup()
     call_command("migrate", verbosity=0)
     _fill()
-    server.set_app(get_wsgi_application())
+    application, turn = get_wsgi_application(), threading.Lock()
+
+    def one_at_a_time(environ: Any, start_response: Any) -> Any:
+        """Threads that share SQLite's memory refuse each other, instead of waiting."""
+        with turn:
+            return application(environ, start_response)
+
+    server.set_app(one_at_a_time)
     print(issuer, flush=True)  # noqa: T201 - for who started it
     server.serve_forever()
 
@@ -145,6 +156,12 @@ def _routes() -> list[Any]:
         path("login/", LoginView.as_view()),
         path("o/", include("oauth2_provider.urls", namespace="oauth2_provider")),
     ]
+
+
+class _Threaded(ThreadingMixIn, WSGIServer):
+    """A thread for each connection: a browser opens some ahead and sends nothing on them, which must not hold it up."""
+
+    daemon_threads = True
 
 
 class _Quiet(WSGIRequestHandler):

@@ -8,11 +8,12 @@ from pathlib import Path
 import aio_pika
 from contestants import Contestant
 from run import Run
-from stack import Service, free_port, serving, start
+from stack import Service, serving, start
 from waiting import until
 from wire import applying
 
 from deploy.services.broker import create_vhost, delete_vhost, vhost_url
+from deploy.services.processes import free_port
 
 HERE = Path(__file__).parent
 PEERS = {"FastAPI + FastStream": "fastapi_faststream.py", "aiohttp + aio-pika": "aiohttp_aio_pika.py"}

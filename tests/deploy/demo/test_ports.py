@@ -23,8 +23,8 @@ def silent(_line):
 
 def test_a_port_that_is_taken_gives_way_to_a_free_one_unless_it_was_asked_for(monkeypatch):
     said = []
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
         monkeypatch.setitem(ports.DEFAULT_PORTS, "INGRESS_PORT", port)
         other = chosen_ports({}, said.append)["INGRESS_PORT"]
         assert other != port
@@ -66,8 +66,8 @@ def test_a_default_port_that_was_asked_for_by_the_other_variable_gives_way():
 
 
 def test_a_port_whose_last_connections_are_in_time_wait_is_free():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)) as server:
         client = socket.create_connection(("127.0.0.1", port))
         accepted, _ = server.accept()
         accepted.close()  # the side that closes first is the one in TIME_WAIT

@@ -162,12 +162,10 @@ async def test_a_250_in_the_moment_of_the_timeout_is_told_or_was_not_sent() -> N
 # ---- Our own trouble: not counted -----------------------------------------------------------------------------------
 
 
-async def test_a_relay_that_is_away_is_not_tried_and_told_when_it_is_back() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    async with mailing(f"smtp://127.0.0.1:{port}") as channel:
+async def test_a_relay_that_is_away_is_not_tried_and_told_when_it_is_back(unused_tcp_port: int) -> None:
+    async with mailing(f"smtp://127.0.0.1:{unused_tcp_port}") as channel:
         assert await channel.attempt(an_attempt()) == NotTried(error="smtp_unreachable")
-        async with relaying(port=port):
+        async with relaying(port=unused_tcp_port):
             assert isinstance(await channel.attempt(an_attempt()), Told)
 
 

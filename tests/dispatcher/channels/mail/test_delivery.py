@@ -1,7 +1,6 @@
 """Mail, from the event to the relay: what arrives, what is counted, and what happens while the relay is away."""
 
 import json
-import socket
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -45,11 +44,10 @@ async def test_a_received_fax_becomes_a_mail_with_its_document_and_is_told(
 
 
 async def test_a_relay_that_is_away_costs_no_attempt_and_the_mail_goes_out_when_it_is_back(
-    harness: DispatcherHarness, dispatching: Dispatching
+    harness: DispatcherHarness, dispatching: Dispatching, unused_tcp_port_factory: Callable[[], int]
 ) -> None:
     await harness.endpoint(url=URL)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = unused_tcp_port_factory()
     await harness.publish(an_event(1))
     async with dispatching(SMTP_URL=f"smtp://127.0.0.1:{port}", MAIL_FROM=MAIL_FROM):
         await until(lambda: count(harness.amqp_url, DEFERRED), "put back")

@@ -161,6 +161,17 @@ async def test_in_a_real_browser_the_way_back_from_another_site_ends_on_the_want
     assert "ada (sso)" in await asyncio.to_thread(walk)
 
 
+async def test_the_provider_of_these_tests_answers_beside_a_connection_that_a_browser_opened_ahead(issuer: str) -> None:
+    port = URL(issuer).port
+    _, ahead = await asyncio.open_connection("127.0.0.1", port)
+    configuration = f"http://127.0.0.1:{port}/o/.well-known/openid-configuration"
+    async with aiohttp.ClientSession() as http, http.get(
+        configuration, headers={"Host": f"localhost:{port}"}, timeout=aiohttp.ClientTimeout(20)
+    ) as response:  # fmt: skip
+        assert (await response.json())["issuer"] == issuer
+    ahead.close()
+
+
 async def test_a_provider_that_is_away_is_a_sentence_and_tokens_still_open_the_console(
     dispatching: Dispatching, unused_tcp_port: int, unused_tcp_port_factory: Callable[[], int]
 ) -> None:
