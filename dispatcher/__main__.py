@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 from dispatcher.alerts.opening import open_alerter
 from dispatcher.channels.by_scheme import open_channels
 from dispatcher.consumers.consumer import Consumer
+from dispatcher.consumers.deferrer import Deferrer
 from dispatcher.consumers.deliveries import DELIVERIES_PER_BATCH, DELIVERIES_PREFETCH, DeliveryHandler, was_deferred
 from dispatcher.consumers.events import EVENTS_PER_BATCH, EVENTS_PREFETCH, EventHandler
 from dispatcher.consumers.lag import ConsumerLag
@@ -131,9 +132,9 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         attempts = make_attempts(channels, Documents(pool, media, client), tracing)
         deliverer = Deliverer(attempts, settler, leases, metrics, backoff_seconds)
         lanes = Lanes(deliverer, settler, held, lambda wanted: claim(background, store, wanted, LEASE_MARGIN_SECONDS))
-        intake = Intake(pool, store)
-        lag = ConsumerLag()
-        event_handler = EventHandler(intake, health, lanes, publisher, metrics)
+        intake = Intake(pool, store, deliverer.defer_seconds)
+        deferrer, lag = Deferrer(background, deliverer, held, releaser, sum(backoff_seconds)), ConsumerLag()
+        event_handler = EventHandler(intake, health, lanes, releaser, publisher, metrics)
         events = Consumer(
             amqp_url,
             WORK_EVENTS,
@@ -146,7 +147,7 @@ async def serve(settings: DispatcherSettings, stop: Stop) -> None:
         deliveries = Consumer(
             amqp_url,
             WORK_DELIVERIES,
-            DeliveryHandler(pool, store, health, lanes, publisher, lag),
+            DeliveryHandler(pool, store, health, lanes, deferrer, publisher, lag),
             health,
             held,
             prefetch=DELIVERIES_PREFETCH,

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from dispatcher.consumers.deferrer import Deferrer
 from dispatcher.consumers.isolation import bisect_batch
 from dispatcher.consumers.lag import ConsumerLag
 from dispatcher.delivery.lanes import Lanes
@@ -48,12 +49,14 @@ class DeliveryHandler:
         store: EndpointStore,
         health: LedgerHealth,
         lanes: Lanes,
+        deferrer: Deferrer,
         publisher: Publishing,
         lag: ConsumerLag,
     ) -> None:
         self._pool = pool
         self._store = store
         self._lanes = lanes
+        self._deferrer = deferrer
         self._publisher = PersistentPublisher(publisher)
         self._lag = lag
         self._retry = LedgerRetry("batch.delayed", health)
@@ -79,13 +82,20 @@ class DeliveryHandler:
             await bisect_batch(list(wanted.values()), self._claim, self._crashed)
 
     async def _claim(self, wanted: Sequence[DeliveryMessage]) -> None:
-        pairs = [(each.delivery_id, each.attempt) for each in wanted]
+        pairs = {(each.delivery_id, each.attempt) for each in wanted}
+        # 1. What would only be given back is deferred without being leased.
+        deferred = await self._retry(lambda: self._deferrer.defer([*pairs]), len(pairs))
+        pairs -= {(each.delivery_id, each.attempt) for each in deferred}
+        self._lag.note_claims([each.overdue_seconds for each in deferred])
+        if not pairs:
+            return
+        # 2. The rest is leased, if it may be attempted now.
         claimed = await self._retry(
-            lambda: deliveries.claim(self._pool, self._store, pairs, LEASE_MARGIN_SECONDS), len(pairs)
+            lambda: deliveries.claim(self._pool, self._store, [*pairs], LEASE_MARGIN_SECONDS), len(pairs)
         )
         self._lag.note_claims([each.overdue_seconds for each in claimed if isinstance(each, LeasedDelivery)])
         self._lanes.enter(claimed)
-        for delivery_id, attempt in set(pairs) - {(each.delivery_id, each.attempt) for each in claimed}:
+        for delivery_id, attempt in pairs - {(each.delivery_id, each.attempt) for each in claimed}:
             self._log.info("delivery.dropped", delivery_id=str(delivery_id), attempt=attempt)
 
     async def _crashed(self, wanted: DeliveryMessage, error: Exception) -> None:

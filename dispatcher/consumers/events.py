@@ -9,6 +9,7 @@
 | our own code | fails | the same, after a few tries |
 | | kills the process, again and again | what has come often comes alone, see `consumer.groups` |
 | after the commit | we die before the ack | the messages come again and are repetitions |
+| | we die before what was deferred has its message | the sweeper finds it, due without one |
 """
 
 from collections import Counter
@@ -21,9 +22,10 @@ import asyncpg
 
 from dispatcher.consumers.isolation import bisect_batch
 from dispatcher.delivery.lanes import Lanes
+from dispatcher.delivery.leases import Releaser
 from dispatcher.ledger.faxes.documents import merge_repeated
 from dispatcher.ledger.health import LedgerHealth
-from dispatcher.ledger.intake import Intake
+from dispatcher.ledger.intake import Intake, Taken
 from dispatcher.ledger.pool import LEDGER_REFUSES
 from dispatcher.ledger.retry import LedgerRetry
 from dispatcher.messages import PersistentPublisher, Publishing
@@ -48,11 +50,13 @@ class EventHandler:
         intake: Intake,
         health: LedgerHealth,
         lanes: Lanes,
+        releaser: Releaser,
         publisher: Publishing,
         metrics: Metrics,
     ) -> None:
         self._intake = intake
         self._lanes = lanes
+        self._releaser = releaser
         self._publisher = PersistentPublisher(publisher)
         self._metrics = metrics
         self._retry = LedgerRetry("batch.delayed", health)
@@ -95,15 +99,15 @@ class EventHandler:
                 raise
             await self._give_up(encode_event(events[0]), events[0].id, "ledger_refused", type(error).__name__)
             return
-        # 2. Into the lanes at once: what follows may wait for the ledger, a first attempt need not.
-        self._lanes.enter(taken.deliveries)
+        # 2. Into the lanes at once, or deferred: what follows may wait for the ledger, a first attempt need not.
+        self._enter(taken)
         # 3. An endpoint of a fax may have been registered meanwhile: what was owed to no endpoint is looked at again.
-        owed_ids = Counter([*(delivery.event_id for delivery in taken.deliveries), *taken.parked])
+        owed_ids = Counter(taken.owed_ids)
         is_settled = taken.recorded_only | taken.repeated
         unowed = [each.id for each in events if each.id not in owed_ids and each.id not in is_settled]
         late = await self._retry(lambda: self._intake.owe_unowed(unowed, leased=True), len(unowed))
-        self._lanes.enter(late.deliveries)
-        owed_ids.update([*(delivery.event_id for delivery in late.deliveries), *late.parked])
+        self._enter(late)
+        owed_ids.update(late.owed_ids)
         for event in events:
             if event.id in taken.fresh - taken.repeated:
                 is_owed = event.id in owed_ids or event.id in taken.recorded_only
@@ -114,6 +118,11 @@ class EventHandler:
         repeated = [event for event in events if event.id not in taken.fresh and event.media is not None]
         if repeated:
             await self._retry(lambda: self._intake.note_repeated(repeated), len(repeated))
+
+    def _enter(self, taken: Taken) -> None:
+        self._lanes.enter(taken.deliveries)
+        for each in taken.deferred:
+            self._releaser.leave_message(each, each.wait_seconds)
 
     async def _crashed(self, event: Event, error: Exception) -> None:
         await self._give_up(encode_event(event), event.id, "crashed", place_of(error))

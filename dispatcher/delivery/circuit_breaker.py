@@ -57,14 +57,16 @@ class Circuit:
         failed_probes = max(0, self._timeouts - TIMEOUTS_TO_OPEN)
         return DEFER_WAITS_SECONDS[min(failed_probes, len(DEFER_WAITS_SECONDS) - 1)]
 
+    def refuses(self, now: float) -> bool:
+        """Is it open at *now* (monotonic seconds), and wants no probe?"""
+        return self.is_open and (self._probing or now < self._next_probe_at)
+
     def admit(self, now: float) -> Admitted | None:
         """Let a delivery be attempted at *now* (monotonic seconds), as the probe if the circuit is open; or not."""
-        if not self.is_open:
-            return Admitted(is_probe=False)
-        if self._probing or now < self._next_probe_at:
+        if self.refuses(now):
             return None
-        self._probing = True
-        return Admitted(is_probe=True)
+        self._probing |= self.is_open
+        return Admitted(is_probe=self.is_open)
 
     def report(self, admitted: Admitted, outcome: Outcome, now: float, seconds: float = 0.0) -> None:
         """Take the outcome of an attempt that took *seconds* and was admitted, maybe before the circuit opened."""

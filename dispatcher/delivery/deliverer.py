@@ -15,7 +15,8 @@ from dispatcher.delivery.document_budget import DocumentBudget, Reservation
 from dispatcher.delivery.leases import LeaseKeeper
 from dispatcher.delivery.settler import MadeAttempt, Settler
 from dispatcher.metrics import Metrics
-from dispatcher.policy.delivery import LeasedDelivery
+from dispatcher.policy.delivery import LeasedDelivery, Refused
+from dispatcher.policy.endpoint import Endpoint
 from dispatcher.policy.verdict import GiveUp, Park, Requeue, RetryAfter, Verdict, judge, may_be_overtaken, refuse
 from shared.log import get_logger
 
@@ -49,6 +50,22 @@ class Deliverer:
         """Does this endpoint get no attempts of this process now but probes?"""
         return (circuit := self._circuits.get(endpoint_id)) is not None and circuit.is_open
 
+    def defer_seconds(self, endpoint: Endpoint) -> float | None:
+        """Return for how long what comes newly for *endpoint* is deferred; None: it may be attempted at once."""
+        circuit = self._circuits.get(endpoint.id)
+        if circuit is None or circuit.urls != _urls(endpoint) or not circuit.refuses(time.monotonic()):
+            return None
+        return circuit.wait_seconds
+
+    def refused(self) -> list[Refused]:
+        """Return the endpoints that get no attempt of this process now, not even a probe."""
+        now = time.monotonic()
+        return [
+            Refused(endpoint_id=each, url=urls[0], failover_url=urls[1], wait_seconds=circuit.wait_seconds)
+            for each, circuit in self._circuits.items()
+            if circuit.refuses(now) and (urls := circuit.urls)
+        ]
+
     def stop(self) -> None:
         """Requeue from now on what waits for its attempt. Attempts under way are finished.
 
@@ -77,7 +94,7 @@ class Deliverer:
 
     async def _through_circuit(self, delivery: LeasedDelivery, coming: Iterable[LeasedDelivery]) -> None:
         # 1. Leave of the circuit. Whatever happens then, it is told the outcome: a probe must not be missed for ever.
-        urls = (delivery.endpoint.url, delivery.endpoint.failover_url)
+        urls = _urls(delivery.endpoint)
         circuit = self._circuits.get(delivery.endpoint_id)
         if circuit is None or circuit.urls != urls:  # what timed out at another URL says nothing about this one
             self._circuits.pop(delivery.endpoint_id, None)
@@ -162,3 +179,7 @@ class Deliverer:
             wait_seconds=verdict.wait_seconds if isinstance(verdict, RetryAfter) else None,
             seconds=round(made.seconds, 6),
         )
+
+
+def _urls(endpoint: Endpoint) -> Urls:
+    return endpoint.url, endpoint.failover_url

@@ -29,7 +29,7 @@ from dispatcher.ledger.pool import LEDGER_UNAVAILABLE, Pool
 from dispatcher.ledger.retry import LedgerRetry
 from dispatcher.messages import BackgroundPublisher
 from dispatcher.metrics import Metrics
-from dispatcher.policy.delivery import Lease, LeasedDelivery
+from dispatcher.policy.delivery import Lease, LeasedDelivery, NextAttempt
 from shared.broker import FAX_RETRY, FAX_WORK, WORK_KEY, defer_queue
 from shared.log import get_logger
 from shared.runtime.watchdog import Look
@@ -225,7 +225,7 @@ class Releaser:
             self._held.free(lease.delivery_id)
             # 3. Its message; none if the lease was another process's by now.
             if lease.delivery_id in released:
-                self._leave_message(lease, released[lease.delivery_id])
+                self.leave_message(lease, released[lease.delivery_id])
 
     async def _try_release(
         self, batch: Sequence[tuple[Lease, float | None]]
@@ -242,27 +242,28 @@ class Releaser:
                 waits |= {each: None if is_parked else 0.0 for each, is_parked in parked.items()}
             return waits, until
 
-    def _leave_message(self, lease: Lease, wait_seconds: float | None) -> None:
+    def leave_message(self, delivery: NextAttempt, wait_seconds: float | None) -> None:
+        """Leave the message of a delivery that no process holds, to come after *wait_seconds*; none if it is parked."""
         if wait_seconds is None:
             get_logger().info(
                 "delivery.parked",
-                event_id=lease.event_id,
-                delivery_id=str(lease.delivery_id),
-                endpoint_id=str(lease.endpoint_id),
-                attempt=lease.attempt,
+                event_id=delivery.event_id,
+                delivery_id=str(delivery.delivery_id),
+                endpoint_id=str(delivery.endpoint_id),
+                attempt=delivery.attempt,
             )
             return
         if not wait_seconds:
-            self._messages.publish(FAX_WORK, WORK_KEY, lease.delivery_id, lease.attempt)
+            self._messages.publish(FAX_WORK, WORK_KEY, delivery.delivery_id, delivery.attempt)
             return
-        self._messages.publish(FAX_RETRY, defer_queue(wait_seconds), lease.delivery_id, lease.attempt)
+        self._messages.publish(FAX_RETRY, defer_queue(wait_seconds), delivery.delivery_id, delivery.attempt)
         self._metrics.deferred.inc()
         get_logger().info(
             "delivery.deferred",
-            event_id=lease.event_id,
-            delivery_id=str(lease.delivery_id),
-            endpoint_id=str(lease.endpoint_id),
-            attempt=lease.attempt,
+            event_id=delivery.event_id,
+            delivery_id=str(delivery.delivery_id),
+            endpoint_id=str(delivery.endpoint_id),
+            attempt=delivery.attempt,
             seconds=wait_seconds,
         )
 

@@ -1,4 +1,4 @@
-"""Deliveries in the ledger: claimed, recorded, released; one function for each statement.
+"""Deliveries in the ledger: claimed, recorded, released, deferred; one function for each statement.
 
 All writes come in batches (`unnest`) with sorted keys, because two batches with the same keys in opposite order
 deadlock. Nothing is decided here: what is owed, overtaken, told or dead is decided by `policy`.
@@ -14,7 +14,7 @@ import msgspec
 from dispatcher.ledger.endpoint_rows import COLUMNS
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.pool import Pool
-from dispatcher.policy.delivery import Lease, LeasedDelivery, UnreadableDelivery
+from dispatcher.policy.delivery import Deferred, Lease, LeasedDelivery, Refused, UnreadableDelivery
 from shared.domain import decode_event
 from shared.errors import Misconfigured
 from shared.seal import Damaged
@@ -46,14 +46,17 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     sent: str | None = None
 
 
+_MAY_BE_CLAIMED: Final = """d.state IN ('pending', 'retrying')
+      AND d.attempts = message.attempt - 1
+      AND (d.lease_until IS NULL OR d.lease_until < now())"""
+_OWED_SINCE: Final = "greatest(d.created_at, d.replayed_at, d.resumed_at)"
+
 CLAIM: Final = f"""
 WITH wanted AS (
     SELECT d.id
     FROM deliveries d
     JOIN unnest($1::uuid[], $2::integer[]) AS message (id, attempt) ON message.id = d.id
-    WHERE d.state IN ('pending', 'retrying')
-      AND d.attempts = message.attempt - 1
-      AND (d.lease_until IS NULL OR d.lease_until < now())
+    WHERE {_MAY_BE_CLAIMED}
     ORDER BY d.id
     FOR UPDATE OF d
 )
@@ -67,7 +70,7 @@ WHERE d.id = wanted.id
   AND events.id = d.event_id AND events.body IS NOT NULL
   AND faxes.provider = events.provider AND faxes.fax_id = events.fax_id
 RETURNING d.id, d.event_id, d.attempts, d.budget_from, coalesce(d.replayed_at, d.resumed_at) IS NOT NULL AS has_waited,
-          greatest(d.created_at, d.replayed_at, d.resumed_at) AS owed_since, d.lease_until, d.tells_overtaken,
+          {_OWED_SINCE} AS owed_since, d.lease_until, d.tells_overtaken,
           extract(epoch FROM now() - d.due_at)::float8 AS overdue_seconds, events.body, events.trace,
           faxes.rank, {COLUMNS}
 """  # noqa: S608 - the inserted text is a constant
@@ -145,6 +148,62 @@ async def release(pool: Pool, leases: Sequence[tuple[Lease, float]]) -> frozense
     """Give leases back without an attempt, each due after its seconds; return those that were ours to give."""
     rows = await pool.fetch(RELEASE, *_columns(leases))
     return frozenset(row["id"] for row in rows)
+
+
+DEFER: Final = f"""
+WITH unhurried AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
+wanted AS (
+    SELECT d.id, refused.wait_seconds, extract(epoch FROM now() - d.due_at)::float8 AS overdue_seconds
+    FROM unnest($1::uuid[], $2::integer[]) AS message (id, attempt)
+    JOIN deliveries d ON d.id = message.id
+    JOIN unnest($3::uuid[], $4::text[], $5::text[], $6::float8[]) AS refused (id, url, failover_url, wait_seconds)
+        ON refused.id = d.endpoint_id
+    JOIN endpoints ON endpoints.id = refused.id
+        AND endpoints.url = refused.url AND endpoints.failover_url IS NOT DISTINCT FROM refused.failover_url
+    WHERE {_MAY_BE_CLAIMED}
+      AND d.due_at <> {PARKED_DUE_AT}
+      AND endpoints.enabled AND NOT endpoints.paused AND endpoints.removed_at IS NULL
+      AND {_OWED_SINCE} > now() - make_interval(secs => $7)
+    ORDER BY d.id
+    FOR UPDATE OF d
+)
+UPDATE deliveries d SET lease_until = NULL, due_at = now() + make_interval(secs => wanted.wait_seconds)
+FROM wanted, unhurried
+WHERE d.id = wanted.id
+RETURNING d.id, d.event_id, d.endpoint_id, d.attempts, wanted.wait_seconds, wanted.overdue_seconds
+"""  # noqa: S608 - the inserted text is a constant
+"""What an attempt would be refused for anyway is left to the claim. For the disk, see `RELEASE`."""
+
+
+async def defer(
+    pool: Pool, wanted: Sequence[tuple[UUID, int]], refused: Sequence[Refused], longest_seconds: float
+) -> list[Deferred]:
+    """Defer those of *wanted* (id, attempt) that could be claimed, but whose endpoint is refused; return them.
+
+    Those owed for longer than *longest_seconds* are not deferred any more.
+    """
+    pairs = sorted(set(wanted))
+    rows = await pool.fetch(
+        DEFER,
+        [delivery_id for delivery_id, _ in pairs],
+        [attempt for _, attempt in pairs],
+        [each.endpoint_id for each in refused],
+        [each.url for each in refused],
+        [each.failover_url for each in refused],
+        [each.wait_seconds for each in refused],
+        longest_seconds,
+    )
+    return [
+        Deferred(
+            delivery_id=row["id"],
+            event_id=row["event_id"],
+            endpoint_id=row["endpoint_id"],
+            attempt=row["attempts"] + 1,
+            wait_seconds=row["wait_seconds"],
+            overdue_seconds=row["overdue_seconds"],
+        )
+        for row in rows
+    ]
 
 
 CRASHED: Final = """

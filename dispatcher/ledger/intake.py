@@ -15,7 +15,7 @@ had owed the first time waits until its leases run out, for the sweeper.
 The body of an old event is pruned (`retention`). Nothing is owed for such an event any more; its id stays known.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ from dispatcher.ledger.faxes.folding import BY_INDEX, fold_faxes, mark_repeated
 from dispatcher.ledger.parking import lock_waiting
 from dispatcher.ledger.pool import Pool, transaction
 from dispatcher.policy.candidates import Candidates
-from dispatcher.policy.delivery import LeasedDelivery
+from dispatcher.policy.delivery import Deferred, LeasedDelivery
 from dispatcher.policy.endpoint import Endpoint, FaxMatch
 from dispatcher.policy.lifecycle import fold
 from dispatcher.policy.routing import ENDPOINT_DISABLED, Owed, route, skip_overtaken
@@ -71,15 +71,16 @@ INSERT INTO deliveries (id, event_id, endpoint_id, state, reason, lease_until, d
 SELECT id, event_id, endpoint_id,
        CASE WHEN reason IS NULL THEN 'pending' ELSE 'skipped' END, reason,
        CASE WHEN reason IS NULL THEN now() + make_interval(secs => lease_seconds) END,
-       CASE WHEN reason IS NULL AND lease_seconds IS NULL THEN {PARKED_DUE_AT} ELSE now() END,
+       CASE WHEN reason IS NULL AND lease_seconds IS NULL THEN coalesce(now() + make_interval(secs => wait_seconds),
+                                                                        {PARKED_DUE_AT}) ELSE now() END,
        CASE WHEN reason IS NOT NULL THEN now() END
-FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::float8[])
-    AS batch (id, event_id, endpoint_id, reason, lease_seconds)
+FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::float8[], $6::float8[])
+    AS batch (id, event_id, endpoint_id, reason, lease_seconds, wait_seconds)
 ORDER BY event_id COLLATE "C", endpoint_id
 ON CONFLICT ON CONSTRAINT deliveries_once_per_endpoint DO NOTHING
 RETURNING id, lease_until
 """  # noqa: S608 - the inserted text is a constant
-"""`lease_seconds` is NULL for what is parked."""
+"""`lease_seconds` is NULL for what is deferred, and for what is parked, which has no `wait_seconds` either."""
 
 
 LOCK_NOT_OWED: Final = f"""
@@ -95,7 +96,6 @@ AND endpoints.id = deliveries.endpoint_id AND endpoints.scope <> 'fax'
 """  # noqa: S608 - the inserted text is a constant
 """What is owed to a fax's own endpoint after all is not to be recovered for a more general one."""
 
-
 _NO_TRACES: Final[Mapping[str, str]] = {}
 
 
@@ -105,6 +105,7 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         fresh: Ids of the events that were not known before.
         deliveries: What is owed for them, leased to this process.
+        deferred: What is owed for them to endpoints that get no attempts now; each is to have its message.
         parked: The event's id for each delivery that waits in the ledger: for its endpoint to be resumed; or for the
             sweeper, if that is damaged, and a dead letter will say so.
         recorded_only: Ids of the events of which at least one delivery was recorded as skipped, though its endpoint
@@ -115,17 +116,32 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
 
     fresh: frozenset[str] = frozenset()
     deliveries: list[LeasedDelivery] = []
+    deferred: list[Deferred] = []
     parked: tuple[str, ...] = ()
     recorded_only: frozenset[str] = frozenset()
     repeated: frozenset[str] = frozenset()
+
+    @property
+    def owed_ids(self) -> list[str]:
+        """The event's id of each delivery that is owed."""
+        return [*(each.event_id for each in self.deliveries), *(each.event_id for each in self.deferred), *self.parked]
+
+
+DeferSeconds = Callable[[Endpoint], float | None]
+"""Returns for how long what comes newly for an endpoint is deferred; None: it may be attempted at once."""
+
+
+def never(_endpoint: Endpoint) -> None:
+    """Defer nothing."""
 
 
 class Intake:
     """Takes events in. One for each process."""
 
-    def __init__(self, pool: Pool, store: EndpointStore) -> None:
+    def __init__(self, pool: Pool, store: EndpointStore, defer_seconds: DeferSeconds = never) -> None:
         self._pool = pool
         self._store = store
+        self._defer_seconds = defer_seconds
 
     async def take(self, events: Sequence[Event], traces: Mapping[str, str] = _NO_TRACES) -> Taken:
         """Take a batch that holds each id once. An event that was known before owes nothing again.
@@ -162,7 +178,7 @@ class Intake:
             owed = [each for event in new for each in route(event, candidates.of(event))]
             owed = skip_overtaken(owed, ranks)
             return msgspec.structs.replace(
-                await _insert_deliveries(connection, owed, traces, leased=True),
+                await _insert_deliveries(connection, owed, traces, self._defer_seconds, leased=True),
                 fresh=fresh,
                 repeated=repeated,
                 recorded_only=frozenset(
@@ -198,7 +214,7 @@ class Intake:
         fax = endpoint.match
         rows = await connection.fetch(UNOWED_OF_FAX, fax.provider, fax.fax_id, fax.job_id)
         owed = await self._owe_unowed(connection, [row["id"] for row in rows], leased=False)
-        return len(owed.deliveries) + len(owed.parked)
+        return len(owed.owed_ids)
 
     async def _owe_unowed(self, connection: Any, event_ids: Sequence[str], *, leased: bool) -> Taken:
         rows = await connection.fetch(UNOWED, list(event_ids)) if event_ids else []
@@ -218,13 +234,13 @@ class Intake:
             owed = [each for each in owed if each.event.id in unowed]
             await connection.execute(SUPERSEDE, [each.event.id for each in owed])
         traces = {row["id"]: row["trace"] for row in rows}
-        return await _insert_deliveries(connection, owed, traces, leased=leased)
+        return await _insert_deliveries(connection, owed, traces, self._defer_seconds, leased=leased)
 
 
 async def _insert_deliveries(
-    connection: Any, owed: Sequence[Owed], traces: Mapping[str, str], *, leased: bool
+    connection: Any, owed: Sequence[Owed], traces: Mapping[str, str], defer_seconds: DeferSeconds, *, leased: bool
 ) -> Taken:
-    """Write what is owed; return what is leased to this process, in the order of *owed*, and what is parked."""
+    """Write what is owed; return what is leased to this process, in the order of *owed*, deferred, and parked."""
     if not owed:
         return Taken()
     # In the order of *owed*, also within a millisecond: what is parked is told in the order of its ids.
@@ -232,18 +248,24 @@ async def _insert_deliveries(
     could_wait = {each.endpoint.id for each in owed if each.skipped is None and each.endpoint.is_waiting}
     waiting = await lock_waiting(connection, could_wait)
 
-    def lease_seconds(endpoint: Endpoint) -> float | None:
+    def terms(endpoint: Endpoint) -> tuple[float | None, float | None]:
+        """Return for how long it is leased, or after how long it is due without a lease; neither: it is parked."""
         if endpoint.id in waiting:
-            return None
-        return endpoint.lease_seconds if leased and not endpoint.is_damaged else 0.0
+            return None, None
+        if not leased or endpoint.is_damaged:
+            return 0.0, None
+        wait_seconds = defer_seconds(endpoint)
+        return (endpoint.lease_seconds, None) if wait_seconds is None else (None, wait_seconds)
 
+    agreed = [terms(each.endpoint) for _, each in identified]
     rows = await connection.fetch(
         INSERT_DELIVERIES,
         [delivery_id for delivery_id, _ in identified],
         [each.event.id for _, each in identified],
         [each.endpoint.id for _, each in identified],
         [each.skipped for _, each in identified],
-        [lease_seconds(each.endpoint) for _, each in identified],
+        [lease_seconds for lease_seconds, _ in agreed],
+        [wait_seconds for _, wait_seconds in agreed],
     )
     leases = {row["id"]: row["lease_until"] for row in rows if row["lease_until"] is not None}
     written = {row["id"] for row in rows}
@@ -268,4 +290,11 @@ async def _insert_deliveries(
         for delivery_id, each in identified
         if delivery_id in leases and not each.endpoint.is_damaged
     ]
-    return Taken(deliveries=held, parked=tuple(parked))
+    deferred = [
+        Deferred(
+            delivery_id=delivery_id, event_id=each.event.id, endpoint_id=each.endpoint.id, attempt=1, wait_seconds=wait
+        )
+        for (delivery_id, each), (_, wait) in zip(identified, agreed, strict=True)
+        if wait is not None and delivery_id in written and each.skipped is None
+    ]
+    return Taken(deliveries=held, deferred=deferred, parked=tuple(parked))

@@ -18,20 +18,53 @@ class EndpointStatus(msgspec.Struct, frozen=True, kw_only=True):
     is_gone: bool
 
 
-class Lease(msgspec.Struct, kw_only=True):
-    """A delivery that this process holds, whether or not the rest of its row can be read.
+class NextAttempt(msgspec.Struct, kw_only=True):
+    """Which attempt of which delivery is the next: what its message says, and what is logged of it.
 
     Attributes:
         attempt: The number of the attempt to make, from 1.
-        lease_until: By the ledger's clock. It proves that the lease is ours: a statement that renews or releases the
-            lease names it.
     """
 
     delivery_id: UUID
     event_id: str
     endpoint_id: UUID
     attempt: int
+
+
+class Lease(NextAttempt, kw_only=True):
+    """A delivery that this process holds, whether or not the rest of its row can be read.
+
+    Attributes:
+        lease_until: By the ledger's clock. It proves that the lease is ours: a statement that renews or releases the
+            lease names it.
+    """
+
     lease_until: datetime
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint that gets no attempt of this process now, as long as it has these URLs: its circuit is open.
+
+    Attributes:
+        wait_seconds: For how long what is owed to it is deferred, one of the defer waits.
+    """
+
+    endpoint_id: UUID
+    url: str
+    failover_url: str | None
+    wait_seconds: float
+
+
+class Deferred(NextAttempt, kw_only=True):
+    """A delivery that was deferred without a lease, since its endpoint was refused.
+
+    Attributes:
+        wait_seconds: Until it is due again.
+        overdue_seconds: How long after its due time that was; 0 for what comes newly.
+    """
+
+    wait_seconds: float
+    overdue_seconds: float = 0.0
 
 
 class LeasedDelivery(Lease, kw_only=True):

@@ -90,6 +90,21 @@ def test_what_was_under_way_when_it_opened_makes_no_room_for_a_second_probe_and_
     assert circuit.wait_seconds == wait, "not one probe has failed"
 
 
+def test_a_probe_under_way_is_the_only_one_though_its_circuit_closed_and_opened_again_meanwhile() -> None:
+    circuit = Circuit()
+    earlier = circuit.admit(0.0)
+    for _ in range(TIMEOUTS_TO_OPEN):
+        attempt(circuit, TIMEOUT)
+    wait = DEFER_WAITS_SECONDS[0]
+    assert circuit.admit(wait) is not None
+    assert earlier is not None
+    circuit.report(earlier, Told(), wait)
+    for _ in range(TIMEOUTS_TO_OPEN):
+        attempt(circuit, TIMEOUT, wait)
+    assert circuit.refuses(wait + max(DEFER_WAITS_SECONDS))
+    assert circuit.admit(wait + max(DEFER_WAITS_SECONDS)) is None
+
+
 def test_a_probe_that_is_answered_closes_it_and_our_own_trouble_says_nothing() -> None:
     for answer in (Told(), REFUSAL):
         circuit = opened()
@@ -112,7 +127,9 @@ def test_it_never_admits_two_probes_at_once_and_never_refuses_all_for_good(
     for begins, outcome, pause, which in steps:
         now += pause
         if begins:
+            is_refused = circuit.refuses(now)
             under_way += [admitted] if (admitted := circuit.admit(now)) else []
+            assert is_refused == (admitted is None)
         elif under_way:
             circuit.report(under_way.pop(which % len(under_way)), outcome, now)
         assert sum(each.is_probe for each in under_way) <= 1

@@ -14,7 +14,8 @@ from waiting import until
 
 from dispatcher.delivery.circuit_breaker import TIMEOUTS_TO_OPEN
 from dispatcher.ledger.faxes.ranks import TURN_SECONDS
-from shared.broker import FAX_WORK
+from shared.backoff import DEFER_WAITS_SECONDS
+from shared.broker import FAX_WORK, defer_queue
 from shared.domain import EventType
 from shared.runtime.service import Stop
 
@@ -41,6 +42,55 @@ async def test_what_the_url_does_not_take_the_failover_gets_in_the_same_attempt_
     assert (first.attempt, second.attempt) == (1, 1)
     assert first.delivery_id == second.delivery_id
     assert await harness.pool.fetchval("SELECT url FROM attempts") == failover.url
+
+
+async def test_what_comes_while_a_circuit_is_open_is_left_to_its_message_without_a_lease_and_others_are_told(
+    harness: DispatcherHarness, dispatching: Dispatching
+) -> None:
+    async with receiving() as hanging:
+        hanging.answer = lambda _received: asyncio.Event().wait()
+        bad = await harness.endpoint(scope="number", match="+15550100", url=hanging.url, timeout_seconds=0.5)
+        well = await harness.endpoint(scope="number", match="+15550101")
+        await harness.publish(*(an_event(number, EventType.RECEIVED, to_number="+15550100") for number in range(8)))
+        async with dispatching():
+
+            async def timed_out() -> bool:
+                query = "SELECT count(*) FROM attempts WHERE error = 'timeout'"
+                return await harness.pool.fetchval(query) >= TIMEOUTS_TO_OPEN
+
+            await until(timed_out, "the circuit is open")
+            await harness.pool.execute(
+                """
+                CREATE TABLE changed (id uuid);
+                CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+                $$ BEGIN INSERT INTO changed VALUES (NEW.id); RETURN NEW; END $$;
+                CREATE TRIGGER note AFTER UPDATE ON deliveries FOR EACH ROW EXECUTE FUNCTION note();
+                """
+            )
+            numbers = range(20, 30)
+            await harness.publish(*(an_event(each, EventType.RECEIVED, to_number="+15550100") for each in numbers))
+            await harness.publish(an_event(40, EventType.RECEIVED, to_number="+15550101"))
+            await harness.receiver.got(1)
+            deferred = {
+                str(row["id"])
+                for row in await harness.deliveries()
+                if row["endpoint_id"] == bad.id
+                and row["event_id"] in {an_event(n, EventType.RECEIVED).id for n in numbers}
+            }
+            queue = defer_queue(DEFER_WAITS_SECONDS[0])
+            waiting: set[str] = set()
+
+            async def all_have_a_message() -> bool:
+                waiting.update(json.loads(each.body)["delivery_id"] for each in await take_all(harness.amqp_url, queue))
+                return deferred <= waiting
+
+            await until(all_have_a_message, "each has its message")
+    assert len(deferred) == 10
+    rows = [row for row in await harness.deliveries() if str(row["id"]) in deferred]
+    assert {(row["state"], row["attempts"], row["lease_until"]) for row in rows} == {("pending", 0, None)}
+    changed = {str(row["id"]) for row in await harness.pool.fetch("SELECT id FROM changed")}
+    assert not changed & deferred, "written once"
+    assert [row["state"] for row in await harness.deliveries() if row["endpoint_id"] == well.id] == ["told"]
 
 
 @pytest.mark.parametrize("how", ["hangs", "is not there", "does not resolve"])

@@ -1,6 +1,7 @@
 """Intake: a batch owes each event once, however often it comes and wherever the ledger goes away in between."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import msgspec
@@ -13,7 +14,9 @@ from waiting import until
 from dispatcher.ledger.endpoints import EndpointStore
 from dispatcher.ledger.intake import Intake
 from dispatcher.ledger.pool import LEDGER_UNAVAILABLE
+from dispatcher.maintenance.overdue import find
 from dispatcher.policy.endpoint import FaxMatch
+from shared.backoff import DEFER_WAITS_SECONDS
 from shared.domain import EventType
 from shared.seal import Seal
 
@@ -110,6 +113,48 @@ async def test_a_change_that_was_committed_before_a_batch_is_in_force_for_all_of
         await STORE.update(harness.pool, msgspec.structs.replace(new, enabled=True, url="http://new.example/"))
     (owed,) = (await taking).deliveries
     assert (owed.endpoint.id, owed.endpoint.url) == (new.id, "http://new.example/")
+
+
+async def test_what_comes_while_its_endpoint_gets_no_attempts_is_written_as_deferred_and_never_leased(
+    harness: DispatcherHarness,
+) -> None:
+    wait = DEFER_WAITS_SECONDS[0]
+    hanging, well = await harness.endpoint(), await harness.endpoint()
+    paused = await harness.endpoint(paused=True)
+    intake = Intake(harness.pool, STORE, lambda endpoint: None if endpoint.id == well.id else wait)
+    taken = await intake.take([an_event(number) for number in range(3)])
+    rows = {row["id"]: row for row in await harness.deliveries()}
+    assert [each.endpoint_id for each in taken.deliveries] == [well.id] * 3
+    assert len(taken.parked) == 3, "a paused endpoint's wait for it to be resumed"
+    assert [(each.endpoint_id, each.attempt, each.wait_seconds) for each in taken.deferred] == [
+        (hanging.id, 1, wait)
+    ] * 3
+    assert [rows[each.delivery_id]["event_id"] for each in taken.deferred] == [each.event_id for each in taken.deferred]
+    assert sorted(taken.owed_ids) == sorted(each for number in range(3) for each in [an_event(number).id] * 3)
+    assert {row["endpoint_id"] for row in rows.values() if row["lease_until"] is not None} == {well.id}
+    overdue = await find(harness.pool, 0.0, 10, before=datetime.now(UTC) + timedelta(seconds=wait - 1))
+    assert {each.endpoint_id for each in overdue} <= {well.id}, "not due before"
+    overdue = await find(harness.pool, 0.0, 10, before=datetime.now(UTC) + timedelta(seconds=wait))
+    assert {each.delivery_id for each in taken.deferred} <= {each.delivery_id for each in overdue}, (
+        "the sweeper finds what lost its message"
+    )
+    assert paused.id not in {each.endpoint_id for each in overdue}
+
+
+async def test_what_is_owed_to_no_endpoint_at_first_is_deferred_all_the_same_and_left_to_the_sweeper_at_once(
+    harness: DispatcherHarness,
+) -> None:
+    intake = Intake(harness.pool, STORE, lambda _endpoint: DEFER_WAITS_SECONDS[0])
+    event, other = an_event(1), an_event(2)
+    await intake.take([event, other])
+    own = FaxMatch(provider=event.provider, fax_id=event.fax_id)
+    await harness.endpoint(scope="fax", match=own)
+    late = await intake.owe_unowed([event.id], leased=True)
+    assert ([each.event_id for each in late.deferred], late.deliveries) == ([event.id], [])
+    await harness.endpoint(scope="fax", match=FaxMatch(provider=other.provider, fax_id=other.fax_id))
+    left = await intake.owe_unowed([other.id], leased=False)
+    assert left.deferred == []
+    assert [each.event_id for each in await find(harness.pool, None, 10)] == [other.id]
 
 
 async def waits_for_a_lock(pool: asyncpg.Pool) -> bool:
