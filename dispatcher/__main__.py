@@ -71,9 +71,9 @@ EXCHANGES: Final = (FAX_WORK, FAX_RETRY, FAX_DEAD)
 
 QUEUES: Final = (WORK_EVENTS, WORK_DELIVERIES)
 
-BACKGROUND_POOL_SIZE: Final = 12
-"""One for each of sampler, sweeper, retention, releaser, lanes, catch-up, alerts, stalled faxes, the lists of three
-providers and the accounts without a list: one at a time, some all the time."""
+BACKGROUND_POOL_SIZE: Final = 13
+"""One for each of sampler, sweeper, retention, releaser, deferrer, lanes, catch-up, alerts, stalled faxes, the lists of
+three providers and the accounts without a list: one at a time, some all the time."""
 
 CONFIRM_TIMEOUT_SECONDS: Final = 10.0
 """No client waits for the dispatcher's publishes; they are repeated until they are kept."""
