@@ -1,5 +1,6 @@
 """What may not be attempted now is deferred without a lease; what the claim would treat in another way is left to it."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +9,7 @@ import pytest
 from dispatchers import STORE, DispatcherHarness, an_event
 
 from dispatcher.ledger import deliveries, parking
+from dispatcher.maintenance.overdue import find
 from dispatcher.policy.delivery import Refused
 from dispatcher.policy.endpoint import Endpoint
 
@@ -17,9 +19,8 @@ LONGEST = 3_600.0
 
 
 def refused(endpoint: Endpoint) -> Refused:
-    return Refused(
-        endpoint_id=endpoint.id, url=endpoint.url, failover_url=endpoint.failover_url, wait_seconds=WAIT
-    )  # fmt: skip
+    urls = {"url": endpoint.url, "failover_url": endpoint.failover_url}
+    return Refused(endpoint_id=endpoint.id, wait_seconds=WAIT, **urls)
 
 
 async def a_free_one(harness: DispatcherHarness, **fields: Any) -> tuple[Endpoint, UUID]:
@@ -47,6 +48,17 @@ async def test_it_is_due_after_its_wait_and_may_be_claimed_as_before(
     assert (row["state"], row["attempts"], row["lease_until"]) == ("pending", 0, None)
     assert WAIT - 10.0 < row["wait"] <= WAIT
     assert len(await deliveries.claim(harness.pool, STORE, [(delivery_id, 1)], MARGIN)) == 1
+
+
+async def test_if_its_message_is_lost_the_sweeper_finds_it_after_its_wait_and_not_before(
+    harness: DispatcherHarness,
+) -> None:
+    endpoint, delivery_id = await a_free_one(harness)
+    assert await deliveries.defer(harness.pool, [(delivery_id, 1)], [refused(endpoint)], LONGEST)
+    now = datetime.now(UTC)
+    assert await find(harness.pool, 0.0, 10, before=now + timedelta(seconds=WAIT - 10.0)) == []
+    overdue = await find(harness.pool, 0.0, 10, before=now + timedelta(seconds=WAIT + 10.0))
+    assert [each.delivery_id for each in overdue] == [delivery_id]
 
 
 async def test_a_lease_that_ran_out_with_its_process_is_no_hindrance(harness: DispatcherHarness) -> None:
