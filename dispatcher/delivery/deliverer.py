@@ -61,9 +61,14 @@ class Deliverer:
         """Return the endpoints that get no attempt of this process now, not even a probe."""
         now = time.monotonic()
         return [
-            Refused(endpoint_id=each, url=urls[0], failover_url=urls[1], wait_seconds=circuit.wait_seconds)
-            for each, circuit in self._circuits.items()
-            if circuit.refuses(now) and (urls := circuit.urls)
+            Refused(
+                endpoint_id=endpoint_id,
+                url=circuit.urls[0],
+                failover_url=circuit.urls[1],
+                wait_seconds=circuit.wait_seconds,
+            )
+            for endpoint_id, circuit in self._circuits.items()
+            if circuit.refuses(now)
         ]
 
     def stop(self) -> None:
