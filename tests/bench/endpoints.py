@@ -100,7 +100,7 @@ def _add_rows(
         Row(
             f"a dispatcher at rest, {many:,} endpoints", "< 1 % of a core", 0.01, "%", {"now": Figure.of([rest[many]])}
         ),
-        Row(f"· with {few}", "", None, "%", {"now": Figure.of([rest[few]])}),
+        *(Row(f"· with {count:,}", "", None, "%", {"now": Figure.of([rest[count]])}) for count in counts[:-1]),
         Row(
             f"start to ready, {many:,} endpoints",
             f"< {MOST_START_SECONDS:.0f} s",

@@ -53,7 +53,7 @@ class Sizes:
     rates: tuple[float, ...] = (50.0, 200.0, 500.0, 1_000.0)
     probes: int = 200
     burst: int = 4_000
-    endpoints: tuple[int, ...] = (10, 100_000)
+    endpoints: tuple[int, ...] = (10, 10_000, 100_000)
     rest_seconds: float = 5.0
     retries: int = 100_000
     faxes: int = 2_000_000
