@@ -112,10 +112,10 @@ async def test_looking_for_a_pooler_makes_no_new_connections(
     monkeypatch.setattr(module, "CHECK_SESSIONS_EVERY_SECONDS", 0.0)
     looked, connected = 0, []
 
-    async def noted(first: Any, second: Any) -> None:
+    async def noted(first: Any, second: Any, **options: Any) -> None:
         nonlocal looked
         looked += 1
-        await check_apart(first, second)
+        await check_apart(first, second, **options)
 
     monkeypatch.setattr(module, "check_apart", noted)
     few = await open_pool(database_url, may_connect=lambda: connected.append(1) is None)

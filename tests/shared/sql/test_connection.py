@@ -34,12 +34,15 @@ async def test_a_pooler_that_shares_sessions_is_refused_with_what_to_do(database
             await check_sessions(bouncer.url)
 
 
-async def test_a_pooler_that_shares_sessions_among_busy_clients_is_refused_every_time(database_url):
+@pytest.mark.parametrize(("connections", "clients"), [(8, 8), (3, 4), (2, 2), (2, 8), (1, 2)])
+async def test_a_pooler_that_shares_sessions_among_busy_clients_is_refused_every_time(
+    database_url, connections, clients
+):
     async with (
-        pooled(database_url, pool_mode="transaction", default_pool_size="8") as bouncer,
+        pooled(database_url, pool_mode="transaction", default_pool_size=str(connections)) as bouncer,
         AsyncExitStack() as stack,
     ):
-        others = [await asyncpg.connect(bouncer.url, statement_cache_size=0) for _ in range(8)]
+        others = [await asyncpg.connect(bouncer.url, statement_cache_size=0) for _ in range(clients)]
         for other in others:
             stack.push_async_callback(other.close)
 
