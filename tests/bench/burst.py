@@ -89,8 +89,7 @@ async def _burst(run: Run, tree: Tree, count: int, make: Callable[[int], bytes])
     async with AsyncExitStack() as opened:
         application = await opened.enter_async_context(applying(ANSWER_SECONDS))
         place = await opened.enter_async_context(stack(tree, run.stores, run.cores, "burst"))
-        async with place.dispatcher() as dispatcher:
-            await place.add_endpoint(dispatcher, url=application.url, tokens=["bench-token"], inflight=True)
+        await place.add_endpoints({"url": application.url, "tokens": ["bench-token"], "inflight": True})
         numbers = [next_number() for _ in range(count)]
         async with place.ingress() as ingress:
             await post_all(ingress.port, [make(number) for number in numbers], LANES)

@@ -41,10 +41,6 @@ async def tree_place(
 ) -> AsyncIterator[Contestant]:
     """Run both services of a tree, and an application.
 
-    The endpoints are added by a dispatcher that ends before the measured one starts. A dispatcher knows from its start what
-    is in the ledger then; what is added while it runs, earlier revisions read within two seconds only, and until then an
-    event is owed to no endpoint.
-
     Args:
         run: The tree is one of its trees.
         position: Among them.
@@ -53,9 +49,7 @@ async def tree_place(
     """
     tree = run.trees[position]
     async with stack(tree, run.stores, run.cores, name) as place, applying() as application:
-        async with place.dispatcher() as adding:
-            for fields in endpoints(application.url):
-                await place.add_endpoint(adding, **fields)
+        await place.add_endpoints(*endpoints(application.url))
         async with place.ingress() as ingress, place.dispatcher() as dispatcher:
             pids = {"ingress": ingress.pid, "dispatcher": dispatcher.pid}
             yield Contestant(tree.name, application, ingress.port, pids, place.recorded, place)

@@ -13,9 +13,18 @@ WARM_UP = 1_000
 
 
 async def measure(run: Run) -> None:
-    """Add the memory of each process, of this tree."""
+    """Add the memory of each process; that of the stores with the first tree only, whose work they would still hold."""
     run.stores.pin(run.cores.measured)
-    async with tree_way(run, 0, "memory") as way:
+    rows: dict[str, dict[str, Figure]] = {}
+    for position, tree in enumerate(run.trees):
+        for what, size in (await _sizes(run, position)).items():
+            rows.setdefault(what, {})[tree.name] = Figure.of([float(size)])
+    run.report.rows += [Row(what, "", None, "MB", figures) for what, figures in rows.items()]
+
+
+async def _sizes(run: Run, position: int) -> dict[str, int]:
+    """Return the bytes of each process of a tree, at rest before and after the hour's worth."""
+    async with tree_way(run, position, "memory") as way:
         pids = way.pids | run.stores.pids
         found = [("at rest, just started", {name: resident_bytes(pid) for name, pid in pids.items()})]
         sent = 0
@@ -28,7 +37,5 @@ async def measure(run: Run) -> None:
                 sent += count
             await at_rest(pids, run.sizes.rest_seconds)
             found.append((f"at rest, after {sent:,} events", {name: resident_bytes(pid) for name, pid in pids.items()}))
-    for name in pids:
-        for when, sizes in found:
-            row = Row(f"memory of {name} {when}", "", None, "MB", {"now": Figure.of([float(sizes[name])])})
-            run.report.rows.append(row)
+    shown = way.pids if position else pids
+    return {f"memory of {name} {when}": sizes[name] for name in shown for when, sizes in found}

@@ -15,6 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,9 @@ from shared.sql.migrate import migrate
 
 TOKEN = "ops-token"
 GOAL_SECONDS = 0.3
+URLS = tuple(f"http://127.0.0.1:9/{number}" for number in range(11))
+"""Of the endpoints: the tenth is off, the eleventh is owed nothing."""
+
 LATEST_ATTEMPT = "SELECT delivery_id FROM attempts ORDER BY started_at DESC LIMIT 1"
 
 
@@ -48,21 +52,24 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-async def fill(pool: asyncpg.Pool, faxes: int) -> list[UUID]:
-    """Fill the ledger; return the ids of the endpoints."""
-    endpoints = [Endpoint(id=uuid7(), url=f"http://127.0.0.1:9/{number}", enabled=number != 9) for number in range(11)]
+async def add_endpoints(pool: asyncpg.Pool) -> list[UUID]:
+    """Add the endpoints; return their ids."""
+    endpoints = [Endpoint(id=uuid7(), url=url, enabled=number != 9) for number, url in enumerate(URLS)]
     for endpoint in endpoints:
         await STORE.insert(pool, endpoint)
-    ids = [endpoint.id for endpoint in endpoints]
+    return [endpoint.id for endpoint in endpoints]
+
+
+async def fill(pool: asyncpg.Pool, faxes: int, endpoint_ids: Sequence[UUID]) -> None:
+    """Fill the ledger with *faxes* and what was told of them to all endpoints but the last."""
     await pool.execute(
         "INSERT INTO audit (who, what, subject, details) SELECT 'operator', "
         "CASE n % 100 WHEN 0 THEN 'endpoint.changed' ELSE 'dead.replay' END, "
         "CASE n % 100 WHEN 0 THEN $1 ELSE n::text END, '{}' FROM generate_series(1, 100000) n",
-        str(ids[9]),
+        str(endpoint_ids[9]),
         timeout=60,
     )
-    await add_faxes(pool, faxes, ids[:10])  # the last one is idle
-    return ids
+    await add_faxes(pool, faxes, endpoint_ids[:10])
 
 
 def ago(days: int) -> str:
@@ -147,7 +154,8 @@ async def measure(stores: Stores, faxes: int, rounds: int) -> list[str]:
     await migrate(stores.database_url)
     async with asyncpg.create_pool(stores.database_url, min_size=1, max_size=2) as pool:
         began = time.monotonic()
-        endpoint_ids = await fill(pool, faxes)
+        endpoint_ids = await add_endpoints(pool)
+        await fill(pool, faxes, endpoint_ids)
         # A ledger that grew for thirty days was vacuumed all the time; of this one it would begin while it is asked.
         await pool.execute("VACUUM", timeout=300)
         delivery_id = await pool.fetchval(LATEST_ATTEMPT)

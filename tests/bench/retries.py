@@ -8,20 +8,21 @@ from there: expiry in the broker, claim, attempt, record. Everything may use eve
 import asyncio
 import os
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
-from dispatchers import STORE, an_event
+from dispatchers import an_event
 from rows import Figure, Row
 from run import ENOUGH_SECONDS, Run, say
 from stack import Stack, resident_bytes, spent, stack
-from trees import NOW
+from trees import Tree
 from wire import applying
 
 from dispatcher.messages import publish_delivery
-from dispatcher.policy.endpoint import Endpoint
 from shared.amqp.publisher import Publisher
 from shared.backoff import wait_name
 from shared.broker import FAX_RETRY, retry_queue
@@ -77,10 +78,35 @@ SELECT percentile_cont(ARRAY[0.5, 0.99, 1.0]) WITHIN GROUP (ORDER BY extract(epo
 """
 
 
+@dataclass(frozen=True)
+class Found:
+    """What the retries of a tree showed.
+
+    Attributes:
+        within_seconds: Between the first and the last that came due.
+        late_seconds: After it was due an attempt began: median, p99, most.
+        cpu_seconds: For each retry, by process.
+        share: Of a core meanwhile, by process.
+        load: Average of the machine at the end, its own work included.
+        waiting_bytes: Of the broker for each waiting message; 0: the broker is not ours.
+    """
+
+    within_seconds: float
+    late_seconds: tuple[float, float, float]
+    cpu_seconds: dict[str, float]
+    share: dict[str, float]
+    load: float
+    waiting_bytes: float
+
+
 async def measure(run: Run) -> None:
-    """Add how late retries are attempted, what they cost, and what a waiting one takes in the broker."""
-    anywhere = replace(run.cores, measured=None)
+    """Add how late retries are attempted, what they cost, and what a waiting one takes in the broker; tree by tree."""
     run.stores.pin(None)
+    _add_rows(run, {tree.name: await _retries(run, tree) for tree in run.trees})
+
+
+async def _retries(run: Run, tree: Tree) -> Found:
+    anywhere = replace(run.cores, measured=None)
     count = run.sizes.retries
     is_tiny = count < 1_000
     within = 1.0 if is_tiny else count / PER_SECOND
@@ -88,21 +114,15 @@ async def measure(run: Run) -> None:
     backoff = f"{wait_name(wait)}*16"
     async with AsyncExitStack() as opened:
         application = await opened.enter_async_context(applying(ANSWER_SECONDS))
-        place = await opened.enter_async_context(stack(NOW, run.stores, anywhere, "retries", backoff))
-        endpoints = [
-            Endpoint(id=uuid7(), url=f"{application.url}/{number}", tokens=("bench-token",))
-            for number in range(ENDPOINTS)
-        ]
-        for endpoint in endpoints:
-            await STORE.insert(place.pool, endpoint)
-        ids = await _fill(place, [endpoint.id for endpoint in endpoints], count)
+        place = await opened.enter_async_context(stack(tree, run.stores, anywhere, "retries", backoff))
+        fields = [{"url": f"{application.url}/{number}", "tokens": ["bench-token"]} for number in range(ENDPOINTS)]
+        ids = await _fill(place, await place.add_endpoints(*fields, BACKOFF=backoff), count)
         began = datetime.now(UTC)
         broker = run.stores.pids.get("RabbitMQ")
         before_bytes = resident_bytes(broker) if broker else 0
         offsets = await _publish(place, ids, wait, within, began)
         waiting_bytes = (resident_bytes(broker) - before_bytes) / count if broker else 0.0
-        within = max(offsets) - min(offsets)
-        say(f"retries: {count:,} wait after {max(offsets):.0f} s")
+        say(f"retries: {count:,} of {tree.name} wait after {max(offsets):.0f} s")
         due_at = [began + timedelta(seconds=offset + wait) for offset in offsets]
         for first in range(0, count, AT_ONCE):
             await place.pool.execute(
@@ -120,39 +140,48 @@ async def measure(run: Run) -> None:
         await application.got(count, MOST_SECONDS)
         elapsed = time.perf_counter() - started
         used = {name: seconds - used[name] for name, seconds in spent(pids).items()}
+        load = os.getloadavg()[0]
         await place.recorded()
         late = await place.pool.fetchval(
             LATE, began, ids, [offset + wait for offset in offsets], timeout=ENOUGH_SECONDS
         )
-    _add_rows(run, count, within, late, used, elapsed, waiting_bytes)
-
-
-def _add_rows(
-    run: Run,
-    count: int,
-    within: float,
-    late: list[float],
-    used: dict[str, float],
-    elapsed: float,
-    waiting_bytes: float,
-) -> None:
-    what = f"{count:,} retries due within {within:.0f} s, two dispatchers: due → attempted"
-    for name, goal, value in (("p99", GOAL_SECONDS, late[1]), ("median", None, late[0]), ("most", None, late[2])):
-        words = "" if goal is None else "< 1 s"
-        run.report.rows.append(Row(f"{what}, {name}", words, goal, "s", {"now": Figure.of([value])}))
-    dispatchers = sum(seconds for name, seconds in used.items() if name not in run.stores.pids)
-    for name, seconds in {"both dispatchers": dispatchers, **{each: used[each] for each in run.stores.pids}}.items():
-        run.report.rows += [
-            Row(f"· CPU of {name} for each retry", "", None, "µs", {"now": Figure.of([seconds / count])}),
-            Row(f"· share of a core meanwhile, {name}", "", None, "%", {"now": Figure.of([seconds / elapsed])}),
-        ]
-    load = Figure.of([os.getloadavg()[0]])
-    run.report.rows.append(
-        Row("· load average of the machine at the end, its own work included", "", None, "", {"now": load})
+    both = sum(seconds for name, seconds in used.items() if name not in run.stores.pids)
+    used = {"both dispatchers": both, **{name: used[name] for name in run.stores.pids}}
+    return Found(
+        max(offsets) - min(offsets),
+        tuple(late),
+        {name: seconds / count for name, seconds in used.items()},
+        {name: seconds / elapsed for name, seconds in used.items()},
+        load,
+        waiting_bytes,
     )
-    if waiting_bytes:
-        figures = {"now": Figure.of([waiting_bytes])}
-        run.report.rows.append(Row("memory of the broker for each waiting message", "", None, "B", figures))
+
+
+def _add_rows(run: Run, found: dict[str, Found]) -> None:
+    def add(what: str, unit: str, value: Callable[[Found], float], *, limit: float | None = None) -> None:
+        figures = {name: Figure.of([value(each)]) for name, each in found.items()}
+        goal = "" if limit is None else f"< {limit:.0f} s"
+        run.report.rows.append(Row(what, goal, limit, unit, figures))
+
+    what = f"{run.sizes.retries:,} retries due together, two dispatchers: due → attempted"
+    add(f"{what}, p99", "s", lambda each: each.late_seconds[1], limit=GOAL_SECONDS)
+    add(f"{what}, median", "s", lambda each: each.late_seconds[0])
+    add(f"{what}, most", "s", lambda each: each.late_seconds[2])
+    add("· they came due within", "s", lambda each: each.within_seconds)
+    for process in next(iter(found.values())).cpu_seconds:
+        add(f"· CPU of {process} for each retry", "µs", partial(_cpu_of, process))
+        add(f"· share of a core meanwhile, {process}", "%", partial(_share_of, process))
+    add("· load average of the machine at the end, its own work included", "", lambda each: each.load)
+    if run.stores.pids:
+        add("memory of the broker for each waiting message", "B", lambda each: each.waiting_bytes)
+
+
+def _cpu_of(process: str, found: Found) -> float:
+    return found.cpu_seconds[process]
+
+
+def _share_of(process: str, found: Found) -> float:
+    return found.share[process]
 
 
 async def _fill(place: Stack, endpoint_ids: list[UUID], count: int) -> list[UUID]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import aio_pika
 import aiohttp
@@ -229,8 +230,8 @@ class Stack:
             if process.returncode != 0:
                 raise AssertionError(f"faxhook {what} of {self.tree.name}: {out.decode()[-2000:]}")
 
-    async def add_endpoint(self, dispatcher: Service, **fields: Any) -> None:
-        """Add an endpoint by the API, which every version has."""
+    async def add_endpoint(self, dispatcher: Service, **fields: Any) -> UUID:
+        """Add an endpoint by the API, which every version has; return its id."""
         headers = {"Authorization": f"Bearer {TOKEN}"}
         async with (
             aiohttp.ClientSession(headers=headers) as session,
@@ -238,6 +239,16 @@ class Stack:
         ):
             if response.status != 201:
                 raise AssertionError(f"the endpoint was refused: {await response.text()}")
+            return UUID((await response.json())["id"])
+
+    async def add_endpoints(self, *endpoints: Mapping[str, Any], **environment: str) -> list[UUID]:
+        """Add endpoints before the measured dispatcher starts; return their ids. The one that adds them ends.
+
+        A dispatcher knows from its start what is in the ledger then; what is added while it runs, earlier revisions read
+        within two seconds only, and until then an event is owed to no endpoint.
+        """
+        async with self.dispatcher(**environment) as adding:
+            return [await self.add_endpoint(adding, **fields) for fields in endpoints]
 
     async def purge(self, queue: str = "work.events") -> None:
         """Empty a queue."""

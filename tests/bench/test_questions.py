@@ -6,7 +6,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from questions import ask, fill, questions
+from questions import add_endpoints, ask, fill, questions
 from stack import Stores
 
 from dispatcher.ops.dead.letters import DeadQuery
@@ -48,7 +48,7 @@ async def test_an_answer_that_is_no_success_fails_by_its_name(amqp_url: str, dat
 
 async def fill_some(database_url: str) -> None:
     async with asyncpg.create_pool(database_url, min_size=1, max_size=2) as pool:
-        await fill(pool, 100)
+        await fill(pool, 100, await add_endpoints(pool))
 
 
 @pytest.mark.parametrize("query", [AttemptQuery, DeadQuery, DeliveryQuery, EventQuery, FaxQuery])
