@@ -97,7 +97,8 @@ async def _filled(run: Run, tree: Tree, position: int, faxes: int, application: 
         began = time.monotonic()
         await fill(place.pool, faxes, ids)
         say(f"ledger: {faxes:,} faxes of {tree.name} in {time.monotonic() - began:.0f} s")
-        await place.pool.execute("UPDATE endpoints SET enabled = false WHERE id <> $1", owed)
+        # Switched off only, each would have a row for each event, that says so: of this tree, not of an earlier one.
+        await place.pool.execute("UPDATE endpoints SET enabled = false, removed_at = now() WHERE id <> $1", owed)
         asked = questions(faxes, ids, await place.pool.fetchval(LATEST_ATTEMPT))
         async with place.dispatcher(RETENTION_DAYS="90") as dispatcher, place.ingress() as ingress:
             yield Filled(tree, position, faxes, place, ingress, dispatcher, asked)
