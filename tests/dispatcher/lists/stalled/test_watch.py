@@ -154,31 +154,39 @@ async def asks_for_an_hour(_request: web.Request) -> web.StreamResponse:
     return web.Response(status=429, headers={"Retry-After": "3600"})
 
 
-@pytest.mark.parametrize(
-    ("disturb", "is_waited_for"),
-    [(refuses, False), (answers_html, True), (answers_another_fax, True), (asks_for_an_hour, True)],
-    ids=lambda value: getattr(value, "__name__", ""),
-)
-async def test_a_provider_that_does_not_answer_is_asked_again_for_a_while_and_one_that_refuses_is_not(
-    harness: DispatcherHarness,
-    dispatching: Dispatching,
-    provider: ListProvider,
-    asking: dict[str, str],
-    disturb: Any,
-    *,
-    is_waited_for: bool,
+@pytest.mark.parametrize("disturb", [answers_html, answers_another_fax, asks_for_an_hour])
+async def test_a_provider_that_does_not_answer_is_asked_again_for_as_long_again(
+    harness: DispatcherHarness, dispatching: Dispatching, provider: ListProvider, asking: dict[str, str], disturb: Any
 ) -> None:
     provider.fax("phaxio", 1, "under way")
     provider.disturb = disturb
     async with dispatching(**asking):
         await harness.publish(under_way("phaxio", "1"))
         await until(lambda: _count(harness.pool, 1), "it is stalled")
-        ages = await harness.pool.fetch(
-            "SELECT extract(epoch FROM s.recorded_at - faxes.recorded_at)::float8 AS seconds "
-            "FROM events s JOIN faxes USING (provider, fax_id) WHERE s.type = 'fax.stalled'"
-        )
-    assert (ages[0]["seconds"] >= 2.0) is is_waited_for
+    assert await _age_seconds(harness.pool) >= 2.0
     assert (await stalled(harness.pool))["1"].fields["provider_says"] == "not_asked"
+
+
+async def test_a_provider_that_refuses_is_not_waited_for(
+    harness: DispatcherHarness, dispatching: Dispatching, provider: ListProvider, asking: dict[str, str]
+) -> None:
+    provider.fax("phaxio", 1, "under way")
+    provider.disturb = refuses
+    await harness.take(under_way("phaxio", "1"))
+    async with dispatching(**asking | {"STALLED_AFTER": "20s"}):
+        await harness.pool.execute("UPDATE faxes SET recorded_at = recorded_at - make_interval(secs => 20)")
+        await until(lambda: _count(harness.pool, 1), "it is stalled")
+    assert await _age_seconds(harness.pool) < 40.0
+    assert (await stalled(harness.pool))["1"].fields["provider_says"] == "not_asked"
+
+
+async def _age_seconds(pool: asyncpg.Pool) -> float:
+    """Return how long after it was last heard of the fax was stalled."""
+    query = """
+        SELECT extract(epoch FROM s.recorded_at - faxes.recorded_at)::float8
+        FROM events s JOIN faxes USING (provider, fax_id) WHERE s.type = 'fax.stalled'
+    """
+    return float(await pool.fetchval(query))
 
 
 async def test_one_fax_that_the_provider_cannot_give_keeps_no_other_from_being_asked_about(
