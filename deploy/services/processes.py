@@ -6,7 +6,6 @@ arguments. A pid file may be stale, and its pid may belong to another program by
 
 import contextlib
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -14,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import SystemRandom
 from threading import Event
 from typing import Any, Final
 
@@ -257,7 +257,7 @@ def is_free(port: int) -> bool:
 def free_port(taken: Iterable[int] = ()) -> int:
     """Return a free port that is not among *taken*."""
     candidates = [port for port in PORTS if port not in set(taken)]
-    random.shuffle(candidates)
+    SystemRandom().shuffle(candidates)
     for port in candidates:
         if is_free(port):
             return port

@@ -2,10 +2,10 @@
 
 import asyncio
 import itertools
-import random
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from random import SystemRandom
 from typing import Any, Final, Protocol
 
 import aiormq
@@ -259,7 +259,7 @@ def groups(batch: Sequence[Message]) -> list[list[Message]]:
     suspects = [[each] for each in batch if _is_suspect(each)]
     if not suspects:
         return [list(batch)]
-    random.shuffle(suspects)
+    SystemRandom().shuffle(suspects)
     others = [each for each in batch if not _is_suspect(each)]
     return [others, *suspects] if others else suspects
 

@@ -5,9 +5,9 @@ user; `connected` is for what is done once, and fails with its connection.
 """
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from random import SystemRandom
 from typing import Any, Final
 
 import aiormq
@@ -55,7 +55,7 @@ async def keep_connected(
                 return
         except (ConnectionLost, aiormq.exceptions.AMQPError, OSError) as error:
             log.warning("broker.lost", connection=name, reason=str(error) or type(error).__name__)
-        await asyncio.sleep(wait_seconds * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
+        await asyncio.sleep(wait_seconds * SystemRandom().uniform(0.5, 1.0))
         wait_seconds = min(wait_seconds * 2, RECONNECT_SECONDS[1])
 
 
@@ -69,7 +69,7 @@ async def connected(
         ConnectionLost: There is no connection within *timeout_seconds*, which the addresses share; it says why.
     """
     addresses = split_addresses(amqp_url)
-    random.shuffle(addresses)
+    SystemRandom().shuffle(addresses)
     each_seconds = max(timeout_seconds / len(addresses), min(SHORTEST_TRY_SECONDS, timeout_seconds))
     errors: list[ConnectionLost] = []
     async with AsyncExitStack() as stack:

@@ -5,9 +5,9 @@ session, prepared statements and settings as well: in another mode one process w
 """
 
 import asyncio
-import random
 from collections.abc import Mapping
 from contextlib import suppress
+from random import SystemRandom
 from typing import Any, Final
 
 import asyncpg
@@ -148,7 +148,7 @@ async def _is_shared(first: Any, second: Any) -> bool:
 
 
 async def _pause() -> None:
-    await asyncio.sleep(random.uniform(0, MOST_PAUSE_SECONDS))  # noqa: S311 - jitter, no secret
+    await asyncio.sleep(SystemRandom().uniform(0, MOST_PAUSE_SECONDS))
 
 
 async def _session(connection: Any) -> int:

@@ -1,8 +1,8 @@
 """Ports for services that a test starts a little later."""
 
-import random
 from collections.abc import Iterator
 from itertools import cycle
+from random import SystemRandom
 
 from deploy.services.processes import PORTS, is_free
 
@@ -17,5 +17,5 @@ def free_ports(worker: int) -> Iterator[int]:
     taken before the test opens it.
     """
     share = list(PORTS[worker % SHARES :: SHARES])
-    random.shuffle(share)
+    SystemRandom().shuffle(share)
     return (port for port in cycle(share) if is_free(port))
