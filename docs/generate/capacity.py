@@ -119,7 +119,8 @@ MEASURED_LEDGERS: Final = (
         prune_seconds=96e-6,
     ),
 )
-"""On 2026-11-29, the same machine with other work on it; the store's cache 128 MB, the system's own not limited."""
+"""On 2026-11-29 and, the larger one, 2026-11-30: machines with other work on them. The store's cache was 128 MB, the
+system's own was not limited."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
